@@ -1,0 +1,4 @@
+"""Data: reading and writing files, pairing and checking cases, labels, splits, preprocessing.
+
+Nothing here imports Keras, except ``batches``, which hands samples to ``fit``.
+"""

@@ -1,0 +1,67 @@
+"""The explicit rule that turns the numbers of a label file into classes."""
+
+import numpy as np
+
+from ldseg.errors import DataError
+
+LABEL_RULES = ("auto", "classes", "binary", "instances")
+
+
+def to_classes(label: np.ndarray, rule: str, num_classes: int, source: str) -> np.ndarray:
+    """Classes 0..num_classes-1 as int32, same shape as `label` (whole numbers, any shape).
+
+    With C = num_classes, the rules are
+
+    - ``classes``: the values are classes; only 0..C-1 may occur.
+    - ``binary``: C = 2; zero and at most one other value v > 0, which becomes 1.
+    - ``instances``: C = 2; every id above zero becomes 1 (ids may have gaps; none may be negative).
+    - ``auto``: the first that fits of: values within 0..C-1, kept; and for C = 2: values within {0, 255}, 255
+      becomes 1; ids 1..n without a gap, n >= 2, with or without 0, ids become 1. Everything else is an error: {0, 7}
+      might be one object numbered 7 or a class too many, so the user has to say.
+
+    `source` names the file in messages. Raises DataError that lists the values found and says what was expected.
+    """
+    if rule not in LABEL_RULES:
+        raise DataError(f"{source}: unknown label rule {rule!r}, expected one of {', '.join(LABEL_RULES)}")
+    if num_classes < 2:
+        raise DataError(f"{source}: a segmentation needs 2 classes or more, got {num_classes}")
+    if rule in ("binary", "instances") and num_classes != 2:
+        raise DataError(f"{source}: label rule {rule!r} is for two classes, got {num_classes}")
+    label = np.asarray(label)
+    values = np.unique(label)
+    if values.size == 0:
+        raise DataError(f"{source}: the label is empty, shape {label.shape}")
+
+    within = values[0] >= 0 and values[-1] < num_classes
+    foreground = values[values != 0]
+    if rule in ("auto", "classes") and within:
+        return label.astype(np.int32)
+    if values[0] >= 0 and num_classes == 2:
+        whole_binary = rule == "binary" and foreground.size <= 1
+        whole_byte = rule == "auto" and foreground.tolist() == [255]
+        # `foreground` is sorted and free of repeats: it is 1..n exactly where its last value is its length.
+        consecutive = rule == "auto" and foreground.size >= 2 and foreground[-1] == foreground.size
+        if rule == "instances" or whole_binary or whole_byte or consecutive:
+            return (label > 0).astype(np.int32)
+    raise DataError(f"{source}: label values {_listed(values)} do not fit {_expected(rule, num_classes)}")
+
+
+def _expected(rule: str, num_classes: int) -> str:
+    classes = f"0..{num_classes - 1}"
+    if rule == "classes":
+        return f"the rule 'classes', which expects {classes}"
+    if rule == "binary":
+        return "the rule 'binary', which expects 0 and one other value above 0"
+    if rule == "instances":
+        return "the rule 'instances', which expects ids of 0 and above"
+    if num_classes == 2:
+        return (
+            "the rule 'auto', which expects 0/1, 0/255 or instance ids 0..n without a gap"
+            " (set [Data] Labels to binary or instances to say what they are)"
+        )
+    return f"the rule 'auto', which expects {classes} for {num_classes} classes"
+
+
+def _listed(values: np.ndarray) -> str:
+    listed = [str(value) for value in values.tolist()]
+    return ", ".join(listed if len(listed) <= 24 else [*listed[:20], "...", listed[-1]])

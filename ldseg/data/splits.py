@@ -1,0 +1,116 @@
+"""Training and validation by whole groups (patients), and the manifest that writes a split down."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldseg.data.cases import Case
+from ldseg.data.files import write_bytes
+from ldseg.errors import DataError
+
+MANIFEST_VERSION = 1
+
+
+def split_by_group(
+    cases: Sequence[Case], fraction: float, seed: int
+) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Split into (training, validation) by whole groups; the cases keep their order.
+
+    The number of validation cases is as near `fraction` of all as whole groups allow, and the seed decides among the
+    choices that are equally near. The split depends on names, groups and seed, not on the order of the cases. Both
+    parts hold a group at least; `fraction` 0 asks for no validation at all.
+
+    Raises DataError for a fraction outside [0, 1), no case, or a single group.
+    """
+    if not 0 <= fraction < 1:
+        raise DataError(f"the validation fraction must be at least 0 and below 1, got {fraction}")
+    if not cases:
+        raise DataError("no case to split into training and validation")
+    if fraction == 0:
+        return tuple(cases), ()
+    sizes: dict[str, int] = {}
+    for case in cases:
+        sizes[case.group] = sizes.get(case.group, 0) + 1
+    if len(sizes) < 2:
+        raise DataError(
+            f"validation needs cases of two groups (patients) or more, found only {next(iter(sizes))!r}"
+            f" with {len(cases)} case(s); a validation fraction of 0 trains without"
+        )
+    chosen = _nearest_subset(sizes, fraction * len(cases), seed)
+    training = tuple(case for case in cases if case.group not in chosen)
+    return training, tuple(case for case in cases if case.group in chosen)
+
+
+def _nearest_subset(sizes: dict[str, int], target: float, seed: int) -> frozenset[str]:
+    """Groups, not none and not all, whose sizes add up nearest to `target` (subset sum, exact)."""
+    names = sorted(sizes)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    reached: dict[int, frozenset[str]] = {0: frozenset()}
+    for name in order:
+        for total, groups in list(reached.items()):
+            reached.setdefault(total + sizes[name], groups | {name})
+    everything = sum(sizes.values())
+    totals = [total for total in reached if 0 < total < everything]
+    return reached[min(totals, key=lambda total: (abs(total - target), total))]
+
+
+def split_manifest(
+    training: Sequence[Case], validation: Sequence[Case], *, fraction: float, seed: int
+) -> dict[str, Any]:
+    """The split as plain JSON values: per part, the names of the cases under their group."""
+    return {
+        "version": MANIFEST_VERSION,
+        "fraction": fraction,
+        "seed": seed,
+        "training": _grouped(training),
+        "validation": _grouped(validation),
+    }
+
+
+def apply_manifest(
+    cases: Sequence[Case], manifest: dict[str, Any]
+) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """The (training, validation) cases that a manifest names, in their order in `cases`; others are left out.
+
+    Raises DataError for names of the manifest that are not among the cases.
+    """
+    parts = []
+    for part in ("training", "validation"):
+        named = {name for names in manifest[part].values() for name in names}
+        missing = sorted(named - {case.name for case in cases})
+        if missing:
+            raise DataError(
+                f"the split names {part} cases that are not in the data folder: {', '.join(missing)}"
+            )
+        parts.append(tuple(case for case in cases if case.name in named))
+    return parts[0], parts[1]
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Write a manifest as JSON, whole or not at all. Raises DataError where it cannot be written."""
+    write_bytes(Path(path), (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest. Raises DataError for a file that is unreadable, damaged or of another version."""
+    try:
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable split manifest: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("version") != MANIFEST_VERSION:
+        raise DataError(f"{path}: expected a split manifest of version {MANIFEST_VERSION}")
+    for part in ("training", "validation"):
+        groups = manifest.get(part)
+        if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
+            raise DataError(f"{path}: expected {part!r} to list case names under their group")
+    return manifest
+
+
+def _grouped(cases: Sequence[Case]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case.name)
+    return groups
