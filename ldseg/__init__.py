@@ -1,3 +1,3 @@
-"""LDSeg: segmentation of medical images by diffusion in a latent space, in two dimensions, over time and in volumes."""
+"""LDSeg: segmentation of medical images by diffusion in a latent space."""
 
 __version__ = "0.1.0"

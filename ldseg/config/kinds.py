@@ -1,0 +1,153 @@
+"""Kinds of values that a key may take.
+
+`convert` takes the text of the file, or a value of the right type, so that a section made in code or from
+JSON passes the same check as one read from a file. It returns the canonical value or raises `Refused`.
+"""
+
+import configparser
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ldseg.errors import ConfigError
+
+
+class Refused(Exception):
+    """A value that is not of its kind; `nearest` is the valid value closest to it, where there is one."""
+
+    def __init__(self, nearest: object = None) -> None:
+        super().__init__()
+        self.nearest = nearest
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
+    """The entry of `names` that is most like `name`, letter case aside; None if there are no names."""
+    by_lower = {entry.lower(): entry for entry in names}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.0)
+    return by_lower[found[0]] if found else None
+
+
+def shown(values: Iterable[object]) -> str:
+    """A list as it would stand in the file."""
+    return ", ".join(map(str, values)) or "nothing"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number from `low` to `high`, both included; a whole one where both are int."""
+
+    low: float
+    high: float
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def expected(self) -> str:
+        return f"a {'whole ' if self.whole else ''}number from {self.low} to {self.high}"
+
+    def convert(self, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise Refused
+        try:
+            number = int(value) if self.whole else float(value)
+        except (ValueError, OverflowError):
+            raise Refused from None
+        if not isinstance(value, str) and number != value:  # 4.5 for a whole number, NaN
+            raise Refused
+        if not self.low <= number <= self.high:
+            raise Refused(self.low if number < self.low else self.high if number > self.high else None)
+        return number
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False, in any of configparser's spellings."""
+
+    expected: ClassVar[str] = "True or False (or yes/no, on/off, 1/0)"
+
+    def convert(self, value: object) -> bool:
+        state = configparser.ConfigParser.BOOLEAN_STATES.get(str(value).lower())
+        if state is None:
+            raise Refused(nearest_name(str(value), ("True", "False", "yes", "no", "on", "off")))
+        return state
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words or whole numbers, letter case aside; returned as spelt in `values`."""
+
+    values: tuple[str | int, ...]
+
+    @property
+    def expected(self) -> str:
+        return "one of " + shown(self.values)
+
+    def convert(self, value: object) -> str | int:
+        text = str(value)
+        for entry in self.values:
+            if str(entry).lower() == text.lower():
+                return entry
+        numbers = [entry for entry in self.values if isinstance(entry, int)]
+        if numbers and text.isdecimal():
+            raise Refused(min(numbers, key=lambda entry: abs(entry - int(text))))
+        raise Refused(nearest_name(text, map(str, self.values)))
+
+
+@dataclass(frozen=True)
+class Text:
+    """A line of text; `optional` lets it be empty, `is_name` forbids what would lead out of a folder."""
+
+    expected: str
+    optional: bool = False
+    is_name: bool = False
+
+    def convert(self, value: object) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not (value.strip() or self.optional):
+            raise Refused
+        text = value.strip()
+        if self.is_name and (text in {".", ".."} or set(text) & set("/\\")):
+            raise Refused
+        return text
+
+
+@dataclass(frozen=True)
+class Several:
+    """Values of one kind with commas between them; `optional` lets there be none."""
+
+    entry: Number | Text
+    expected: str
+    optional: bool = False
+
+    def convert(self, value: object) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",")] if value.strip() else []
+        if not isinstance(value, (list, tuple)) or not (value or self.optional):
+            raise Refused
+        result: list[Any] = []
+        refused = False
+        for part in value:
+            try:
+                result.append(self.entry.convert(part))
+            except Refused as error:
+                if error.nearest is None:
+                    raise
+                refused = True
+                result.append(error.nearest)
+        if refused:
+            raise Refused(shown(result))
+        return tuple(result)
+
+
+Kind = Number | Flag | Choice | Text | Several
+
+
+def convert(name: str, kind: Kind, value: object) -> Any:
+    """The canonical value of the key `name`. Raises ConfigError saying what was expected and what came."""
+    try:
+        return kind.convert(value)
+    except Refused as refused:
+        hint = "" if refused.nearest is None else f"; the nearest valid value is {refused.nearest}"
+        raise ConfigError(f"{name}: expected {kind.expected}, got {value!r}{hint}") from None

@@ -1,0 +1,110 @@
+"""From a file and overrides to a Config."""
+
+import configparser
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ldseg.config.kinds import convert, nearest_name
+from ldseg.config.settings import KEYS, Config, Key, find_key, find_section, split_name
+from ldseg.errors import ConfigError
+
+
+def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        path: the file; None for the defaults alone. Whatever a file leaves out takes its default, so LDSeg's
+            published file, which has four of the sections, is complete.
+        overrides: settings "Section.Key=VALUE" that win over the file; of two for one key, the last one.
+
+    Raises:
+        ConfigError: for a file that is missing or malformed, for an unknown section or key, for a value that
+            the key does not take, and for values that contradict each other. One line: the file (or the
+            override), the key, what was expected, what came, and the nearest that is valid.
+    """
+    source = None if path is None else Path(path)
+    values: dict[str, Any] = {}
+    place = "default settings"  # what to blame, as it stands at each moment
+    try:
+        if source is not None:
+            place = str(source)
+            values |= {_full(key): convert(_full(key), key.kind, text) for key, text in _read(source)}
+        for override in overrides:
+            place = f"--set {override if override.isprintable() else repr(override)}"
+            name, equals, text = override.partition("=")
+            key = find_key(*split_name(name))
+            if not equals:
+                raise ConfigError(f"expected {_full(key)}=VALUE, got no =")
+            values[_full(key)] = convert(_full(key), key.kind, text.strip())
+        place = " with ".join(part for part in (str(source or ""), "--set" if overrides else "") if part)
+        explicit = frozenset(values)
+        _refuse_volumes(values.get("Data.Dimensions", KEYS["Data.Dimensions"].default))
+        if "Data.Size" in values and "Data.Patch" not in values:
+            # Whoever sets the size alone says nothing about patches: the default must not stand in the way.
+            values["Data.Patch"] = tuple(map(min, KEYS["Data.Patch"].default, values["Data.Size"]))
+        return replace(Config().with_values(values), explicit=explicit, source=source)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _refuse_volumes(dimensions: str) -> None:
+    """2D+t and 3D are settings already; what is missing is a reader of volumes. With it, this goes."""
+    if dimensions != "2D":
+        message = "this version has no reader of volumes and image series yet"
+        raise ConfigError(f"Data.Dimensions: {message}; expected 2D, got {dimensions}")
+
+
+def _full(key: Key) -> str:
+    return f"{key.section_name}.{key.name}"
+
+
+def _read(path: Path) -> Iterator[tuple[Key, str]]:
+    """Every key of the file with its text. Raises ConfigError, which leaves naming the file to the caller."""
+    seen: set[str] = set()
+    parser = _parse(path)
+    for section in parser.sections():
+        name = find_section(section)
+        if name in seen:  # configparser tells [GPU] from [gpu]; for keys it does not
+            raise ConfigError(f"[{section}]: begins again; expected each section once")
+        seen.add(name)
+        for option, text in parser.items(section):
+            key = find_key(name, option)
+            if "\n" in text:
+                wanted = "expected its value in one line, and the next key not indented further"
+                raise ConfigError(f"{_full(key)}: {wanted}, got {text!r}")
+            yield key, text
+
+
+def _parse(path: Path) -> configparser.ConfigParser:
+    # No interpolation, so that a path may hold a %; no DEFAULT section, whose values would reach all others.
+    parser = configparser.ConfigParser(
+        interpolation=None,
+        inline_comment_prefixes=("#", ";"),
+        default_section="\0",
+        empty_lines_in_values=False,
+    )
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        near = nearest_name(path.name, (entry.name for entry in path.parent.glob("*.ini")))
+        hint = f"; the nearest is {path.with_name(near)}" if near else ""
+        raise ConfigError(f"no such file; expected a configuration such as cfg.ini{hint}") from None
+    except OSError as error:
+        raise ConfigError(f"expected a configuration such as cfg.ini, got: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError("expected a text file in UTF-8 such as cfg.ini, got other bytes") from None
+    except configparser.DuplicateOptionError as error:
+        full = _full(find_key(error.section, error.option))
+        raise ConfigError(f"{full}: set again in line {error.lineno}; expected each key once") from None
+    except configparser.DuplicateSectionError as error:
+        where = f"begins again in line {error.lineno}"
+        raise ConfigError(f"[{error.section}]: {where}; expected each section once") from None
+    except configparser.MissingSectionHeaderError as error:
+        line, text = error.lineno, error.line.strip()
+        raise ConfigError(f"line {line}: expected a section such as [Data] first, got {text!r}") from None
+    except configparser.ParsingError as error:
+        line, text = error.errors[0]
+        raise ConfigError(f"line {line}: expected Key = Value, got {text}") from None
+    return parser
