@@ -2,8 +2,8 @@
 
 Two layouts are understood:
 
-- LDSeg's: ``folder/Image/<case>.<ext>`` with ``folder/Label/<case>_label.<ext>`` (or ``Label/<case>.<ext>``), and
-  optionally ``folder/patients.csv`` with the columns ``name`` and ``patient``.
+- LDSeg's: ``folder/Image/<case>.<ext>`` with ``folder/Label/<case>_label.<ext>`` (or ``Label/<case>.<ext>``),
+  and optionally ``folder/patients.csv`` with the columns ``name`` and ``patient``.
 - the GlaS contest's: ``folder/<case>.<ext>`` with ``folder/<case>_anno.<ext>``, and ``folder/Grade.csv``.
 
 An image and its label belong together by name, never by position.
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image, its label if there is one, and the group (patient) it belongs to: its own name where unknown."""
+    """One image, its label if any, and the group (patient) it belongs to: its own name where unknown."""
 
     name: str
     image: Path
@@ -49,7 +49,10 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedCase:
-    """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S."""
+    """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S.
+
+    For flat files S is (H, W), which is also the size that the mask is written in.
+    """
 
     name: str
     image: np.ndarray
@@ -58,11 +61,11 @@ class LoadedCase:
 
 
 def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = False) -> Found:
-    """The cases of `folder` whose names match one of the glob `patterns`, in natural order (Case2 before Case10).
+    """The cases of `folder` that match one of the glob `patterns`, in natural order (Case2 before Case10).
 
-    Training takes labelled cases only, and of a contest folder only ``train_*``. A label without image and a pattern
-    that matches nothing are reported as problems. Raises DataError for a folder that is missing or holds no (matching)
-    image, and for two images or two labels of one name.
+    Training takes labelled cases only, and of a contest folder only ``train_*``. A label without image and a
+    pattern that matches nothing are reported as problems. Raises DataError for a folder that is missing or holds
+    no (matching) image, and for two images or two labels of one name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -120,10 +123,10 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
 
 
 def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity: str) -> LoadedCase:
-    """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes` with `rule`).
+    """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
 
-    A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that names the
-    file: unreadable, constant, not finite, a label of another size or with values that the rule does not allow.
+    A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that names
+    the file: unreadable, constant, not finite, a label of another size or with values that `rule` does not allow.
     """
     stored = read_image(case.image)
     size = stored.shape[:-1]
@@ -150,7 +153,7 @@ def scale_intensity(image: np.ndarray, intensity: str, source: str) -> np.ndarra
         raise DataError(
             f"{source}: unknown intensity rule {intensity!r}, expected one of {', '.join(INTENSITIES)}"
         )
-    if not np.isfinite(image).all():
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise DataError(f"{source}: the image holds values that are not finite (NaN or infinity)")
     low, high = float(image.min()), float(image.max())
     if low == high:

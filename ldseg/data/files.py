@@ -75,7 +75,7 @@ def read_label(path: Path) -> np.ndarray:
                 f"{path}: a label needs one plane of class or instance numbers, found a colour image"
             )
         pixels = pixels[..., 0]
-    if not np.isfinite(pixels).all() or (pixels != np.rint(pixels)).any():
+    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (pixels == np.rint(pixels))).all():
         raise DataError(f"{path}: a label needs whole numbers, found {_some(np.unique(pixels))}")
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:

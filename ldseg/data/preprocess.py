@@ -85,8 +85,17 @@ class Preprocessing:
         """Classes int (*S) to int32 (*size): each class is resampled as an image is, then the largest share wins."""
         if label.shape == self.size:
             return label.astype(np.int32)
-        one_hot = np.eye(self.num_classes, dtype=np.float32)[label]
-        return np.argmax(_resample(one_hot, self.size), axis=-1).astype(np.int32)
+        # Class by class: several times quicker than one-hot planes and argmax, and the same (ties go to the lower).
+        largest = self._share(label, 0)
+        winner = np.zeros(self.size, np.int32)
+        for index in range(1, self.num_classes):
+            share = self._share(label, index)
+            winner[share > largest] = index
+            largest = np.maximum(largest, share)
+        return winner
+
+    def _share(self, label: np.ndarray, index: int) -> np.ndarray:
+        return _resample((label == index).astype(np.float32)[..., np.newaxis], self.size)[..., 0]
 
     def probabilities_to_case(self, probabilities: np.ndarray, case_size: Sequence[int]) -> np.ndarray:
         """Probabilities float32 (*size, C) to (*case_size, C): interpolated before any argmax, so that edges stay smooth."""
