@@ -1,0 +1,167 @@
+"""The layers of the package: which module may import which, and which libraries it may use."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A unit imports from itself and from the rows above its own, never from its neighbours in the row. "metrics"
+# is ldseg/evaluation/metrics.py; every other unit is a module or a package of that name in ldseg/.
+LAYERS = (
+    ("ldseg",),
+    ("errors",),
+    ("spatial",),
+    ("config",),
+    ("diffusion", "layers", "data", "metrics"),
+    ("models",),
+    ("segmenter", "backend"),
+    ("training", "inference"),
+    ("evaluation", "viz"),
+    ("cli",),
+)
+ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
+
+# Everything runs on every backend of Keras: what differs between them stands in one module.
+BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
+BACKEND_MODULE = "ldseg.backend"
+
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
+
+
+def _sources() -> dict[str, str]:
+    """Dotted name → text of every module of the package."""
+    result = {}
+    for path in sorted((ROOT / "ldseg").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        result[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text("utf-8")
+    return result
+
+
+SOURCES = _sources()
+
+
+def _unit(module: str) -> str:
+    parts = module.split(".")[1:]
+    if not parts:
+        return "ldseg"
+    # Importing the metrics runs ldseg/evaluation/__init__.py, so that file may use no more than they do.
+    return "metrics" if parts in (["evaluation"], ["evaluation", "metrics"]) else parts[0]
+
+
+def _imports(module: str, source: str, known: set[str]) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of each import anywhere in the source; `known` tells modules from names in them."""
+    is_package = any(name.startswith(f"{module}.") for name in known)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                up = node.level - 1 if is_package else node.level
+                base = ".".join([*module.split(".")[: -up or None], *filter(None, [base])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield node.lineno, inner if inner in known else base
+
+
+def _violations(module: str, source: str, known: set[str]) -> list[str]:
+    unit = _unit(module)
+    if unit not in ROW:
+        return [f"{module}: stands in no layer; give it a place in LAYERS"]
+    found = []
+    for line, name in _imports(module, source, known):
+        top = name.split(".")[0]
+        where = f"{module}:{line} imports {name}"
+        if top in BACKENDS and module != BACKEND_MODULE:
+            found.append(f"{where}: only {BACKEND_MODULE} may import a backend")
+        elif top == "ldseg" and _unit(name) != unit:
+            other = ROW.get(_unit(name), len(LAYERS))
+            if other == ROW[unit]:
+                found.append(f"{where}: {unit} and {_unit(name)} stand side by side")
+            elif other > ROW[unit]:
+                found.append(f"{where}: {unit} stands below {_unit(name)}")
+    return found
+
+
+def test_imports_point_one_way() -> None:
+    found = [line for name, source in SOURCES.items() for line in _violations(name, source, set(SOURCES))]
+    assert not found, "\n".join(found)
+
+
+KNOWN = {
+    *("ldseg", "ldseg.config", "ldseg.backend", "ldseg.segmenter", "ldseg.cli"),
+    *("ldseg.data", "ldseg.data.files", "ldseg.layers", "ldseg.layers.blocks"),
+    *("ldseg.models", "ldseg.models.unet", "ldseg.training", "ldseg.training.fit"),
+    *("ldseg.evaluation", "ldseg.evaluation.metrics", "ldseg.evaluation.report"),
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "reason"),
+    [
+        ("ldseg.config", "import ldseg.models.unet", "config stands below models"),
+        ("ldseg.data.files", "from ldseg.layers import conv", "data and layers stand side by side"),
+        ("ldseg.data.files", "def f():\n    from ldseg import cli", "data stands below cli"),
+        ("ldseg.data.files", "from ..models.unet import unet", "data stands below models"),
+        ("ldseg.data", "from ..layers import blocks", "data and layers stand side by side"),
+        ("ldseg.segmenter", "from . import backend", "segmenter and backend stand side by side"),
+        ("ldseg.training.fit", "from ldseg.evaluation import report", "training stands below evaluation"),
+        ("ldseg.evaluation", "from ldseg.evaluation.report import write", "metrics stands below evaluation"),
+        ("ldseg.evaluation.metrics", "import ldseg.training", "metrics stands below training"),
+        ("ldseg", "from ldseg.config import Config", "ldseg stands below config"),
+        ("ldseg.models.unet", "def f():\n    import tensorflow", "only ldseg.backend may import a backend"),
+        ("ldseg.training.fit", "from jax.numpy import where", "only ldseg.backend may import a backend"),
+        ("ldseg.config", "from ldseg.extras import nothing", "config stands below extras"),
+        ("ldseg.extras", "import math", "stands in no layer"),
+    ],
+)
+def test_a_violation_is_caught(module: str, source: str, reason: str) -> None:
+    found = _violations(module, source, KNOWN)
+    assert len(found) == 1
+    assert reason in found[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ldseg.config", "from ldseg import __version__"),
+        ("ldseg.data.files", "from ldseg.config import Config\nimport keras"),
+        ("ldseg.data", "from . import files\nfrom .files import read_image"),
+        ("ldseg.training.fit", "from ldseg.evaluation.metrics import dice"),
+        ("ldseg.training.fit", "from ldseg.evaluation import metrics"),
+        ("ldseg.evaluation.report", "from ldseg.evaluation import dice\nfrom ldseg.training import fit"),
+        ("ldseg.backend", "def f():\n    import tensorflow as tf\n    import jax"),
+        ("ldseg.cli", "from ldseg.training.fit import fit"),
+    ],
+)
+def test_what_is_allowed_passes(module: str, source: str) -> None:
+    assert _violations(module, source, KNOWN) == []
+
+
+def test_settings_files_metrics_and_figures_do_without_keras() -> None:
+    units = {"config", "data", "metrics", "viz"}
+    light = [name for name in SOURCES if _unit(name) in units and name != "ldseg.data.batches"]
+    assert "ldseg.config" in light
+    code = f"import sys, {', '.join(light)}; print(*sorted({{'keras', *{BACKENDS}}} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == []
+
+
+def test_every_library_in_use_is_in_the_requirements() -> None:
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    listed = {re.split(r"[<>=\[; ]", line)[0] for line in lines if line and not line.startswith("#")}
+    used = {name.split(".")[0] for item in SOURCES.items() for _, name in _imports(*item, set(SOURCES))}
+    # The other backends are the user's choice, and are installed by whoever chooses them.
+    needed = used - set(sys.stdlib_module_names) - {"ldseg"} - (BACKENDS - {"tensorflow"})
+    missing = {DISTRIBUTIONS.get(name, name) for name in needed} - listed
+    assert not missing
