@@ -62,15 +62,20 @@ def _full(key: Key) -> str:
 
 def _read(path: Path) -> Iterator[tuple[Key, str]]:
     """Every key of the file with its text. Raises ConfigError, which leaves naming the file to the caller."""
-    seen: set[str] = set()
+    # configparser finds what is written twice in one spelling; here also [GPU] and [gpu], Seed and SEED.
+    sections: set[str] = set()
+    keys: set[Key] = set()
     parser = _parse(path)
     for section in parser.sections():
         name = find_section(section)
-        if name in seen:  # configparser tells [GPU] from [gpu]; for keys it does not
+        if name in sections:
             raise ConfigError(f"[{section}]: begins again; expected each section once")
-        seen.add(name)
+        sections.add(name)
         for option, text in parser.items(section):
             key = find_key(name, option)
+            if key in keys:
+                raise ConfigError(f"{_full(key)}: set again as {option}; expected each key once")
+            keys.add(key)
             if "\n" in text:
                 wanted = "expected its value in one line, and the next key not indented further"
                 raise ConfigError(f"{_full(key)}: {wanted}, got {text!r}")
@@ -85,6 +90,7 @@ def _parse(path: Path) -> configparser.ConfigParser:
         default_section="\0",
         empty_lines_in_values=False,
     )
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # errors quote a key as the user spelt it
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
