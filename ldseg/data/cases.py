@@ -64,8 +64,8 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
     """The cases of `folder` that match one of the glob `patterns`, in natural order (Case2 before Case10).
 
     Training takes labelled cases only, and of a contest folder only ``train_*``. A label without image and a
-    pattern that matches nothing are reported as problems. Raises DataError for a folder that is missing or holds
-    no (matching) image, and for two images or two labels of one name.
+    pattern that matches nothing are reported as problems. Raises DataError for a folder that is missing or
+    holds no (matching) image, and for two images or two labels of one name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -125,8 +125,9 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
 def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity: str) -> LoadedCase:
     """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
 
-    A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that names
-    the file: unreadable, constant, not finite, a label of another size or with values that `rule` does not allow.
+    A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that
+    names the file: unreadable, constant, not finite, a label of another size or with values that `rule` does
+    not allow.
     """
     stored = read_image(case.image)
     size = stored.shape[:-1]
@@ -136,7 +137,8 @@ def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity:
         numbers = read_label(case.label)
         if numbers.shape != size:
             raise DataError(
-                f"{case.label}: label of size {_by(numbers.shape)}, expected {_by(size)} as its image {case.image}"
+                f"{case.label}: label of size {_by(numbers.shape)},"
+                f" expected {_by(size)} as its image {case.image}"
             )
         label = to_classes(numbers, rule, num_classes, str(case.label))
     return LoadedCase(name=case.name, image=image, label=label, size=size)
@@ -145,9 +147,10 @@ def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity:
 def scale_intensity(image: np.ndarray, intensity: str, source: str) -> np.ndarray:
     """An image (*S, c) as float32 in [0, 1].
 
-    ``dtype``: uint8 is divided by 255, uint16 by 65535, floats must lie in [0, 1] already. ``percentile``: from the
-    0.5th to the 99.5th percentile over all channels together (colours keep their ratio), clipped. Raises DataError
-    for a constant image, values that are not finite, and floats outside [0, 1] under ``dtype``.
+    ``dtype``: uint8 is divided by 255, uint16 by 65535, floats must lie in [0, 1] already. ``percentile``:
+    from the 0.5th to the 99.5th percentile over all channels together (colours keep their ratio), clipped.
+    Raises DataError for a constant image, values that are not finite, and floats outside [0, 1] under
+    ``dtype``.
     """
     if intensity not in INTENSITIES:
         raise DataError(
@@ -256,7 +259,8 @@ def _read_groups(path: Path) -> dict[str, str]:
     patient = next((header.index(key) for key in ("patient id", "patient") if key in header), None)
     if "name" not in header or patient is None:
         raise DataError(
-            f"{path}: expected the columns name and patient (or patient ID), found {', '.join(header) or 'none'}"
+            f"{path}: expected the columns name and patient (or patient ID),"
+            f" found {', '.join(header) or 'none'}"
         )
     name = header.index("name")
     return {row[name]: row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}

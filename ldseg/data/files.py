@@ -1,11 +1,14 @@
 """Images, labels and masks on disk: BMP, PNG, TIFF and JPEG, 8-bit, 16-bit and (TIFF) floating point.
 
-A file is recognised by its content, not by its extension. Decoders forgive a file that ends early (they fill the
-rest with grey or black), which is the last thing wanted of training data or of a mask, so the structure of each
-format is checked as well. The orientation tag of JPEG files is ignored: a label has the pixel order of its image.
+A file is recognised by its content, not by its extension. Decoders forgive a file that ends early (they fill
+the rest with grey or black), which is the last thing wanted of training data or of a mask, so the structure
+of each format is checked as well. The orientation tag of JPEG files is ignored: a label has the pixel order
+of its image.
 """
 
+import contextlib
 import io
+import logging
 import os
 import secrets
 import struct
@@ -23,9 +26,12 @@ from ldseg.errors import DataError
 IMAGE_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 LOSSLESS_SUFFIXES = (".bmp", ".png", ".tif", ".tiff")
 
+# Of a damaged file tifffile logs line after line; the DataError says it once.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# What PIL, tifffile and OpenCV raise on damaged bytes (TiffFileError and UnidentifiedImageError are among them).
+# What Pillow, tifffile and OpenCV raise on damaged bytes (their own errors derive from some of these).
 _DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -34,7 +40,6 @@ _DECODER_ERRORS = (
     LookupError,
     ArithmeticError,
     TypeError,
-    AttributeError,
     MemoryError,
     RuntimeError,
     NotImplementedError,
@@ -48,9 +53,9 @@ _DECODER_ERRORS = (
 def read_image(path: Path) -> np.ndarray:
     """Read one image as (H, W, c), c = 1 (gray) or 3 (red, green, blue); uint8, uint16 or float32, as stored.
 
-    An alpha plane is dropped, a palette is expanded, a 1-bit image becomes 0/255. Integers other than 8- and 16-bit
-    unsigned become float32 with their values kept. Raises DataError for a file that is missing, unreadable, cut
-    short, of another format, of several pages, or with another number of planes.
+    An alpha plane is dropped, a palette is expanded, a 1-bit image becomes 0/255. Integers other than 8- and
+    16-bit unsigned become float32 with their values kept. Raises DataError for a file that is missing,
+    unreadable, cut short, of another format, of several pages, or with another number of planes.
     """
     pixels, palette = _decode(path)
     if palette is not None:
@@ -63,10 +68,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """Read one label as int32 (H, W), the values as stored (of a palette image: the indices; of a 1-bit image: 0, 1).
+    """Read one label as int32 (H, W), the values as stored: of a palette image its indices, of 1 bit 0 and 1.
 
-    A label stored as RGB counts as one plane where its three planes agree. Raises DataError as `read_image` does, and
-    for planes that differ, and for values that are no whole numbers of 32 bits.
+    A label stored as RGB counts as one plane where its three planes agree. Raises DataError as `read_image`
+    does, and for planes that differ, and for values that are no whole numbers of 32 bits.
     """
     pixels, _ = _decode(path)
     if pixels.ndim == 3:
@@ -86,9 +91,9 @@ def read_label(path: Path) -> np.ndarray:
 def write_mask(path: Path, mask: np.ndarray) -> Path:
     """Write an integer mask (H, W) without loss and return the path written.
 
-    8 bits where the values fit, 16 bits otherwise. The extension becomes .png where the one given loses pixels (.jpg)
-    or bits (.bmp with values above 255). The file appears whole or not at all. Raises DataError for a mask that is
-    not two-dimensional and integer in 0..65535, and where the file cannot be written.
+    8 bits where the values fit, 16 bits otherwise. The extension becomes .png where the one given loses
+    pixels (.jpg) or bits (.bmp with values above 255). The file appears whole or not at all. Raises DataError
+    for a mask that is not two-dimensional and integer in 0..65535, and where the file cannot be written.
     """
     path, mask = Path(path), np.asarray(mask)
     if mask.ndim != 2 or mask.size == 0 or not (np.issubdtype(mask.dtype, np.integer) or mask.dtype == bool):
@@ -106,7 +111,7 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
 
 
 def write_image(path: Path, image: np.ndarray) -> Path:
-    """Write a uint8 image (H, W), (H, W, 1) or (H, W, 3: red, green, blue) in the format of the extension; atomic.
+    """Write a uint8 image (H, W), (H, W, 1) or (H, W, 3), red first, in the format of its extension; atomic.
 
     Raises DataError for another shape, type or extension, and where the file cannot be written.
     """
@@ -119,16 +124,19 @@ def write_image(path: Path, image: np.ndarray) -> Path:
         )
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise DataError(
-            f"{path}: cannot write {path.suffix or 'a file without extension'}, only {' '.join(IMAGE_SUFFIXES)}"
+            f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(IMAGE_SUFFIXES)}"
         )
     write_bytes(path, _encode(path, image[..., 0] if image.shape[-1] == 1 else image))
     return path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all (temporary name in the same folder, then replace); make its folder if needed.
+    """Write a file whole or not at all, and make its folder if needed.
 
-    Raises DataError naming the path where it cannot be written (no permission, no space, a folder in its place).
+    It is written under a temporary name in the same folder, then put in place.
+
+    Raises DataError naming the path where it cannot be written (no permission, no space, a folder in its
+    place).
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -138,14 +146,12 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        try:
+        with contextlib.suppress(OSError):  # its folder may not even exist
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # its folder may not even exist
 
 
 def _encode(path: Path, pixels: np.ndarray) -> bytes:
@@ -211,7 +217,11 @@ def _decode_pillow(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _decode_opencv(content: bytes) -> tuple[np.ndarray, None]:
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    level = cv2.utils.logging.setLogLevel(0)  # what is wrong goes into the DataError, not to the screen
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ValueError("OpenCV cannot decode it")
     if pixels.ndim == 3 and pixels.shape[-1] >= 3:
@@ -224,6 +234,11 @@ def _decode_tiff(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
         if len(stored.pages) != 1:
             raise ValueError(f"{len(stored.pages)} pages, expected one")
         page: Any = stored.pages[0]
+        # tifffile passes over tags that lie beyond the end, and decodes without what they say.
+        count = struct.Struct(stored.tiff.tagnoformat)
+        (declared,) = count.unpack_from(content, page.offset)
+        if len(page.tags) != declared:
+            raise ValueError(f"{len(page.tags)} of {declared} tags are readable")
         ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not ends or max(ends) > len(content):
             raise ValueError(
@@ -265,8 +280,8 @@ def _check_png(content: bytes) -> int:
 
 
 def _check_jpeg(content: bytes) -> None:
-    # Inside the coded pixels 0xFF is always followed by 0 or a restart mark, so an end mark after the last start of
-    # scan is a true one; the one of a thumbnail comes earlier.
+    # Inside the coded pixels 0xFF is always followed by 0 or a restart mark, so an end mark after the last
+    # start of scan is a true one; the one of a thumbnail comes earlier.
     if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ValueError(f"the JPEG file ends early, at byte {len(content)}")
 

@@ -16,10 +16,11 @@ def to_classes(label: np.ndarray, rule: str, num_classes: int, source: str) -> n
     - ``binary``: C = 2; zero and at most one other value v > 0, which becomes 1.
     - ``instances``: C = 2; every id above zero becomes 1 (ids may have gaps; none may be negative).
     - ``auto``: the first that fits of: values within 0..C-1, kept; and for C = 2: values within {0, 255}, 255
-      becomes 1; ids 1..n without a gap, n >= 2, with or without 0, ids become 1. Everything else is an error: {0, 7}
-      might be one object numbered 7 or a class too many, so the user has to say.
+      becomes 1; ids 1..n without a gap, n >= 2, with or without 0, ids become 1. Everything else is an error:
+      {0, 7} might be one object numbered 7 or a class too many, so the user has to say.
 
-    `source` names the file in messages. Raises DataError that lists the values found and says what was expected.
+    `source` names the file in messages. Raises DataError that lists the values found and says what was
+    expected.
     """
     if rule not in LABEL_RULES:
         raise DataError(f"{source}: unknown label rule {rule!r}, expected one of {', '.join(LABEL_RULES)}")

@@ -59,6 +59,7 @@ class Preprocessing:
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, background included."""
         return len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,10 +83,10 @@ class Preprocessing:
         return np.clip(_resample(image.astype(np.float32, copy=False), self.size), 0.0, 1.0)
 
     def label_to_grid(self, label: np.ndarray) -> np.ndarray:
-        """Classes int (*S) to int32 (*size): each class is resampled as an image is, then the largest share wins."""
+        """Classes int (*S) to int32 (*size): each class is resampled as an image, the largest share wins."""
         if label.shape == self.size:
             return label.astype(np.int32)
-        # Class by class: several times quicker than one-hot planes and argmax, and the same (ties go to the lower).
+        # Class by class: much quicker than one-hot planes and argmax, and the same (ties to the lower).
         largest = self._share(label, 0)
         winner = np.zeros(self.size, np.int32)
         for index in range(1, self.num_classes):
@@ -98,15 +99,18 @@ class Preprocessing:
         return _resample((label == index).astype(np.float32)[..., np.newaxis], self.size)[..., 0]
 
     def probabilities_to_case(self, probabilities: np.ndarray, case_size: Sequence[int]) -> np.ndarray:
-        """Probabilities float32 (*size, C) to (*case_size, C): interpolated before any argmax, so that edges stay smooth."""
+        """Probabilities float32 (*size, C) to (*case_size, C), to be followed by argmax, not preceded.
+
+        Interpolated class indices would have steps of a grid pixel at edges, and classes that are not there.
+        """
         return _resample(probabilities.astype(np.float32, copy=False), tuple(case_size))
 
 
 def _resample(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(*S, c) to (*size, c), float32: area average along axes that shrink, linear along those that grow.
 
-    Both keep the edges of the first and the last pixel in place, and weights add up to one, so that constants,
-    ranges and sums over channels survive.
+    Both keep the edges of the first and the last pixel in place, and weights add up to one, so that
+    constants, ranges and sums over channels survive.
     """
     if values.ndim != len(size) + 1:
         raise ValueError(

@@ -19,9 +19,9 @@ def split_by_group(
 ) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Split into (training, validation) by whole groups; the cases keep their order.
 
-    The number of validation cases is as near `fraction` of all as whole groups allow, and the seed decides among the
-    choices that are equally near. The split depends on names, groups and seed, not on the order of the cases. Both
-    parts hold a group at least; `fraction` 0 asks for no validation at all.
+    The number of validation cases is as near `fraction` of all as whole groups allow, and the seed decides
+    among the choices that are equally near. The split depends on names, groups and seed, not on the order of
+    the cases. Both parts hold a group at least; `fraction` 0 asks for no validation at all.
 
     Raises DataError for a fraction outside [0, 1), no case, or a single group.
     """
