@@ -50,7 +50,7 @@ class Preprocessing:
             )
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ConfigError(
-                f"preprocessing needs two class names or more, all different, got {self.classes}"
+                f"preprocessing classes must be two names or more, all different, got {self.classes}"
             )
         if self.labels not in LABEL_RULES:
             raise ConfigError(
@@ -123,12 +123,13 @@ def _resample(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
             values, shape, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
         )
         return resized.astype(np.float32)
+    if values.shape[-1] > 4:  # OpenCV averages over areas for four channels at most
+        groups = [values[..., start : start + 4] for start in range(0, values.shape[-1], 4)]
+        return np.concatenate([_resample(group, size) for group in groups], axis=-1)
     # OpenCV's area average is only that where no axis grows: shrink first, then grow.
     smaller = (min(values.shape[0], size[0]), min(values.shape[1], size[1]))
     for target, method in ((smaller, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
         if values.shape[:2] != target:
-            channels = values.shape[-1]
-            values = cv2.resize(values, (target[1], target[0]), interpolation=method).reshape(
-                *target, channels
-            )
+            resized = cv2.resize(np.ascontiguousarray(values), (target[1], target[0]), interpolation=method)
+            values = resized.reshape(*target, values.shape[-1])
     return values

@@ -1,0 +1,256 @@
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from ldseg.data.cases import Case, find_cases, load_case, scale_intensity
+from ldseg.errors import DataError
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, ...] = (6, 8, 3)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, size, np.uint8)).save(path)
+    return path
+
+
+def ids(path: Path, values: int = 3, size: tuple[int, int] = (6, 8)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((np.arange(size[0] * size[1]).reshape(size) % values).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def ldseg_folder(tmp_path: Path) -> Path:
+    for name in ("Case10.bmp", "Case2.png", "Case1.tif", "Other.jpg"):
+        picture(tmp_path / "Image" / name)
+    ids(tmp_path / "Label" / "Case1_label.png")
+    ids(tmp_path / "Label" / "Case10_label.bmp")
+    ids(tmp_path / "Label" / "Other.png")
+    return tmp_path
+
+
+@pytest.fixture
+def contest_folder(tmp_path: Path) -> Path:
+    for name in ("train_1", "train_2", "train_10", "testA_1"):
+        picture(tmp_path / f"{name}.bmp")
+        ids(tmp_path / f"{name}_anno.bmp")
+    rows = [
+        "name,patient ID, grade (GlaS)",
+        "testA_1,4, benign",
+        "train_1,7, benign",
+        "train_10,7, malignant",
+    ]
+    (tmp_path / "Grade.csv").write_bytes("\r".join(rows).encode())
+    return tmp_path
+
+
+def test_ldseg_layout_pairs_by_name_in_natural_order(ldseg_folder: Path) -> None:
+    found = find_cases(ldseg_folder)
+    assert [case.name for case in found.cases] == ["Case1", "Case2", "Case10", "Other"]
+    assert [case.label and case.label.name for case in found.cases] == [
+        "Case1_label.png",
+        None,
+        "Case10_label.bmp",
+        "Other.png",
+    ]
+    assert [case.group for case in found.cases] == ["Case1", "Case2", "Case10", "Other"]
+    assert found.problems == ()
+
+
+def test_patients_of_the_ldseg_layout(ldseg_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (ldseg_folder / "patients.csv").write_text(
+        "\ufeffName , Patient\nCase1,A\n\nCase2, A\nOther,B\n", "utf-8"
+    )
+    groups = {case.name: case.group for case in find_cases(ldseg_folder).cases}
+    assert groups == {"Case1": "A", "Case2": "A", "Case10": "Case10", "Other": "B"}
+    assert "patient unknown" in caplog.text
+    assert "Case10" in caplog.text
+
+
+def test_contest_layout(contest_folder: Path) -> None:
+    found = find_cases(contest_folder)
+    assert [case.name for case in found.cases] == ["testA_1", "train_1", "train_2", "train_10"]
+    assert all(case.label == contest_folder / f"{case.name}_anno.bmp" for case in found.cases)
+    assert [case.group for case in found.cases] == ["4", "7", "train_2", "7"]
+    training = find_cases(contest_folder, training=True)
+    assert [case.name for case in training.cases] == ["train_1", "train_2", "train_10"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"])
+def test_line_ends_of_the_table(contest_folder: Path, newline: str) -> None:
+    (contest_folder / "Grade.csv").write_bytes(newline.join(["name,patient ID", "train_2,9", ""]).encode())
+    assert {case.name: case.group for case in find_cases(contest_folder).cases}["train_2"] == "9"
+
+
+def test_patterns_choose(contest_folder: Path) -> None:
+    found = find_cases(contest_folder, ("train_1*", "testB_*"))
+    assert [case.name for case in found.cases] == ["train_1", "train_10"]
+    assert len(found.problems) == 1
+    assert "testB_*" in found.problems[0]
+    with pytest.raises(DataError, match=r"no case matches Case\*; there are testA_1, train_1"):
+        find_cases(contest_folder, ("Case*",))
+
+
+def test_a_label_without_image_is_reported(ldseg_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    orphan = ids(ldseg_folder / "Label" / "Case7_label.png")
+    found = find_cases(ldseg_folder)
+    assert len(found.cases) == 4
+    assert found.problems == (f"{orphan}: label without image, expected an image named Case7",)
+    assert found.problems[0] in caplog.text
+    assert find_cases(ldseg_folder, ("Case1*",)).problems == ()
+
+
+def test_a_label_without_image_in_the_contest_layout(contest_folder: Path) -> None:
+    (contest_folder / "train_2.bmp").unlink()
+    found = find_cases(contest_folder)
+    assert [case.name for case in found.cases] == ["testA_1", "train_1", "train_10"]
+    assert len(found.problems) == 1
+    assert "train_2_anno.bmp" in found.problems[0]
+
+
+def test_training_leaves_out_what_has_no_label(ldseg_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = find_cases(ldseg_folder, training=True)
+    assert [case.name for case in found.cases] == ["Case1", "Case10", "Other"]
+    assert "1 without label" in caplog.text
+    shutil.rmtree(ldseg_folder / "Label")
+    assert len(find_cases(ldseg_folder).cases) == 4
+    with pytest.raises(DataError, match="training needs labels"):
+        find_cases(ldseg_folder, training=True)
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path, ldseg_folder: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        find_cases(tmp_path / "nowhere")
+    (tmp_path / "empty" / "Image").mkdir(parents=True)
+    for folder in (tmp_path / "empty", tmp_path / "empty" / "Image"):
+        with pytest.raises(DataError, match=r"Image: no image found, expected files of type \.bmp"):
+            find_cases(folder)
+    picture(ldseg_folder / "Image" / "Case2.bmp")
+    with pytest.raises(DataError, match=r"Case2\.png: two images of one name, the other is Case2\.bmp"):
+        find_cases(ldseg_folder)
+
+
+def test_two_labels_of_one_case(ldseg_folder: Path) -> None:
+    ids(ldseg_folder / "Label" / "Other_label.png")
+    with pytest.raises(DataError, match="second label of case Other"):
+        find_cases(ldseg_folder)
+
+
+def test_contest_folder_without_train(contest_folder: Path) -> None:
+    for path in contest_folder.glob("train_*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"takes train_\* images"):
+        find_cases(contest_folder, training=True)
+
+
+def test_a_table_without_the_columns(contest_folder: Path) -> None:
+    (contest_folder / "Grade.csv").write_text("case,grade\ntrain_1,benign\n")
+    with pytest.raises(
+        DataError, match=r"Grade\.csv: expected the columns name and patient .*found case, grade"
+    ):
+        find_cases(contest_folder)
+
+
+def test_files_of_other_kinds_are_passed_over(ldseg_folder: Path) -> None:
+    (ldseg_folder / "Image" / "._Case1.tif").write_bytes(b"macOS")
+    (ldseg_folder / "Image" / "notes.txt").write_text("")
+    (ldseg_folder / "Image" / "folder.png").mkdir()
+    assert len(find_cases(ldseg_folder).cases) == 4
+
+
+def case_of(image: Path, label: Path | None = None) -> Case:
+    return Case(name=image.stem, image=image, label=label, group=image.stem)
+
+
+def test_a_case_is_loaded(tmp_path: Path) -> None:
+    case = case_of(picture(tmp_path / "a.png"), ids(tmp_path / "a_label.png"))
+    loaded = load_case(case, "auto", 2, 3, "dtype")
+    stored = np.asarray(Image.open(case.image))
+    assert loaded.name == "a"
+    assert loaded.size == (6, 8)
+    assert loaded.image.dtype == np.float32
+    np.testing.assert_allclose(loaded.image, stored / 255, atol=1e-6)
+    assert loaded.label is not None
+    np.testing.assert_array_equal(loaded.label, np.arange(48).reshape(6, 8) % 3 > 0)
+    assert load_case(case_of(case.image), "auto", 2, 3, "dtype").label is None
+
+
+def test_channels(tmp_path: Path) -> None:
+    colour, gray = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", size=(6, 8))
+    luma = load_case(case_of(colour), "auto", 2, 1, "dtype").image
+    assert luma.shape == (6, 8, 1)
+    np.testing.assert_allclose(
+        luma[..., 0], np.asarray(Image.open(colour).convert("L")) / 255, atol=0.6 / 255
+    )
+    triple = load_case(case_of(gray), "auto", 2, 3, "dtype").image
+    assert triple.shape == (6, 8, 3)
+    assert (triple == triple[..., :1]).all()
+
+
+def test_bad_cases_name_the_file_and_what_was_expected(tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png")
+    Image.new("RGB", (8, 6), (9, 9, 9)).save(tmp_path / "constant.png")
+    nan = np.random.default_rng(0).random((6, 8)).astype(np.float32)
+    nan[2, 3] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", nan)
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:90])
+    wrong = {
+        r"larger_label\.png: label of size 6×9, expected 6×8 as its image .*a\.png": case_of(
+            image, ids(tmp_path / "larger_label.png", size=(6, 9))
+        ),
+        r"values_label\.png: label values 0, 4 do not fit": case_of(image, tmp_path / "values_label.png"),
+        r"constant\.png: constant image, every value is 9": case_of(tmp_path / "constant.png"),
+        r"nan\.tif: .*not finite": case_of(tmp_path / "nan.tif"),
+        r"cut\.png: not a readable image": case_of(tmp_path / "cut.png"),
+    }
+    Image.fromarray((np.eye(6, 8) * 4).astype(np.uint8)).save(tmp_path / "values_label.png")
+    for expected, case in wrong.items():
+        with pytest.raises(DataError, match=expected):
+            load_case(case, "auto", 2, 3, "dtype")
+
+
+def test_intensities_by_type() -> None:
+    ramp = np.array([[[0], [65535]]], np.uint16)
+    assert scale_intensity(ramp, "dtype", "a").ravel().tolist() == [0, 1]
+    assert scale_intensity((ramp // 257).astype(np.uint8), "dtype", "a").ravel().tolist() == [0, 1]
+    assert scale_intensity(np.array([[[0.25], [0.5]]], np.float32), "dtype", "a").ravel().tolist() == [
+        0.25,
+        0.5,
+    ]
+    with pytest.raises(DataError, match="a: float32 values from -1 to 700, expected 0 to 1 .*percentile"):
+        scale_intensity(np.array([[[-1], [700]]], np.float32), "dtype", "a")
+
+
+def test_intensities_by_percentile() -> None:
+    values = np.random.default_rng(0).permutation(2000).reshape(20, 100, 1)
+    # A 12-bit camera in a 16-bit file, with one hot pixel, and the same as floats around zero.
+    stored = (values + 500).astype(np.uint16)
+    stored[0, 0] = 65000
+    scaled = scale_intensity(stored, "percentile", "a")
+    assert scaled.dtype == np.float32
+    assert scaled.min() == 0
+    assert scaled.max() == 1
+    assert 0.45 < np.median(scaled) < 0.55
+    floats = scale_intensity(stored.astype(np.float32) - 1500, "percentile", "a")
+    np.testing.assert_allclose(floats, scaled, atol=1e-5)
+
+
+def test_a_nearly_constant_image_is_scaled_by_its_extremes() -> None:
+    image = np.full((30, 30, 1), 100, np.uint8)
+    image[4, 4] = 101
+    assert np.unique(scale_intensity(image, "percentile", "a")).tolist() == [0, 1]
+
+
+def test_reading_data_does_not_import_keras() -> None:
+    modules = (
+        "ldseg.data.files, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
+    )
+    check = f"import sys, {modules}; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1]).returncode == 0

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from ldseg.data.labels import to_classes
+from ldseg.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("rule", "num_classes", "values", "classes"),
+    [
+        ("auto", 2, [0, 1], [0, 1]),
+        ("auto", 2, [0, 0], [0, 0]),
+        ("auto", 2, [1, 1], [1, 1]),
+        ("auto", 2, [0, 255], [0, 1]),
+        ("auto", 2, [255, 255], [1, 1]),
+        ("auto", 2, [0, 1, 2], [0, 1, 1]),
+        ("auto", 2, [3, 1, 2, 2], [1, 1, 1, 1]),
+        ("auto", 2, list(range(256)), [0] + [1] * 255),
+        ("auto", 2, list(range(70000)), [0] + [1] * 69999),
+        ("auto", 3, [0, 2], [0, 2]),
+        ("auto", 7, [6, 0, 3], [6, 0, 3]),
+        ("classes", 2, [0, 1], [0, 1]),
+        ("classes", 4, [3, 1], [3, 1]),
+        ("binary", 2, [0, 7], [0, 1]),
+        ("binary", 2, [0, 65535], [0, 1]),
+        ("binary", 2, [0, 0], [0, 0]),
+        ("instances", 2, [0, 7, 9000], [0, 1, 1]),
+    ],
+)
+def test_rules(rule: str, num_classes: int, values: list[int], classes: list[int]) -> None:
+    result = to_classes(np.array([values], np.int32), rule, num_classes, "a.png")
+    assert result.dtype == np.int32
+    assert result.tolist() == [classes]
+
+
+@pytest.mark.parametrize(
+    ("rule", "num_classes", "values", "listed"),
+    [
+        ("auto", 2, [0, 2], "0, 2"),
+        ("auto", 2, [0, 1, 3], "0, 1, 3"),
+        ("auto", 2, [0, 1, 255], "0, 1, 255"),
+        ("auto", 2, [-1, 0, 1], "-1, 0, 1"),
+        ("auto", 2, [-1, 1, 2], "-1, 1, 2"),
+        ("auto", 3, [0, 255], "0, 255"),
+        ("auto", 3, [0, 1, 2, 3], "0, 1, 2, 3"),
+        ("classes", 2, [0, 255], "0, 255"),
+        ("classes", 2, [0, 1, 2], "0, 1, 2"),
+        ("binary", 2, [0, 1, 2], "0, 1, 2"),
+        ("binary", 2, [-3, 0], "-3, 0"),
+        ("instances", 2, [-1, 4], "-1, 4"),
+    ],
+)
+def test_everything_else_is_an_error_that_lists_the_values(
+    rule: str, num_classes: int, values: list[int], listed: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        to_classes(np.array(values), rule, num_classes, "folder/a.png")
+    message = str(caught.value)
+    assert message.startswith("folder/a.png: ")
+    assert f"label values {listed} do not fit the rule '{rule}'" in message
+
+
+def test_a_long_list_is_cut_short() -> None:
+    with pytest.raises(DataError, match=r"0, 2, 4, .*38, \.\.\., 1998 do not fit"):
+        to_classes(np.arange(0, 2000, 2), "auto", 2, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("rule", "num_classes", "expected"),
+    [("Auto", 2, "unknown label rule"), ("auto", 1, "2 classes"), ("binary", 3, "two classes")],
+)
+def test_rules_that_do_not_exist(rule: str, num_classes: int, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        to_classes(np.array([0, 1]), rule, num_classes, "a.png")
+
+
+def test_any_rank() -> None:
+    label = np.arange(24).reshape(2, 3, 4)
+    assert to_classes(label, "auto", 2, "a").shape == (2, 3, 4)

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldseg.data.cases import Case
+from ldseg.data.splits import apply_manifest, read_manifest, split_by_group, split_manifest, write_manifest
+from ldseg.errors import DataError
+
+
+def cases_of(*sizes: int) -> list[Case]:
+    return [
+        Case(name=f"p{group}_{i}", image=Path(f"p{group}_{i}.png"), label=None, group=f"p{group}")
+        for group, size in enumerate(sizes)
+        for i in range(size)
+    ]
+
+
+GLAS = cases_of(12, 16, 8, 4, 4, 4, 4, 1, 8, 15, 4, 1, 1, 1, 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_whole_groups_and_the_nearest_share(seed: int, fraction: float) -> None:
+    training, validation = split_by_group(GLAS, fraction, seed)
+    assert not {case.group for case in training} & {case.group for case in validation}
+    assert sorted((*training, *validation), key=GLAS.index) == GLAS
+    assert abs(len(validation) - fraction * len(GLAS)) <= 0.5
+
+
+def test_the_seed_decides_and_the_order_does_not() -> None:
+    shuffled = [GLAS[i] for i in np.random.default_rng(1).permutation(len(GLAS))]
+    splits = []
+    for seed in range(6):
+        _, validation = split_by_group(GLAS, 0.2, seed)
+        assert split_by_group(GLAS, 0.2, seed)[1] == validation
+        assert set(split_by_group(shuffled, 0.2, seed)[1]) == set(validation)
+        splits.append(validation)
+    assert len(set(splits)) > 1
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.2, 0.999])
+def test_both_parts_hold_a_group(fraction: float) -> None:
+    training, validation = split_by_group(cases_of(50, 1), fraction, 0)
+    assert {len(training), len(validation)} == {50, 1}
+    assert len(validation) == (50 if fraction > 0.9 else 1)
+
+
+def test_no_validation() -> None:
+    assert split_by_group(GLAS, 0, 0) == (tuple(GLAS), ())
+
+
+@pytest.mark.parametrize(
+    ("cases", "fraction", "expected"),
+    [
+        (cases_of(5), 0.2, "two groups .* only 'p0' with 5"),
+        ([], 0.2, "no case"),
+        (GLAS, 1.0, "below 1, got 1.0"),
+        (GLAS, -0.1, "at least 0"),
+    ],
+)
+def test_what_cannot_be_split(cases: list[Case], fraction: float, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        split_by_group(cases, fraction, 0)
+
+
+def test_a_manifest_gives_the_split_back(tmp_path: Path) -> None:
+    training, validation = split_by_group(GLAS, 0.2, 3)
+    path = tmp_path / "split.json"
+    write_manifest(path, split_manifest(training, validation, fraction=0.2, seed=3))
+    manifest = read_manifest(path)
+    assert manifest["seed"] == 3
+    assert manifest["fraction"] == 0.2
+    assert set(manifest["training"]) == {case.group for case in training}
+    assert apply_manifest(GLAS, manifest) == (training, validation)
+    with pytest.raises(DataError, match=validation[0].name):
+        apply_manifest([case for case in GLAS if case != validation[0]], manifest)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"version": 99}', '{"version": 1, "training": {"a": "b"}}']
+)
+def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "split.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=r"split\.json"):
+        read_manifest(path)
