@@ -22,6 +22,7 @@ LAYERS = (
     ("diffusion", "layers", "data", "metrics"),
     ("models",),
     ("segmenter", "backend"),
+    ("weights",),
     ("training", "inference"),
     ("evaluation", "viz"),
     ("cli",),
