@@ -1,0 +1,252 @@
+"""Line plots: the noise schedule with its sampling steps, and how a training went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy import ndimage
+
+from ldseg.errors import DataError
+from ldseg.viz.style import INK, MUTED, OKABE_ITO, new_figure, style
+
+FloatArray = npt.NDArray[np.float64]
+
+_LINES = tuple(
+    OKABE_ITO[n] for n in ("blue", "vermillion", "bluish green", "reddish purple", "orange", "sky blue")
+)
+_NOT_LOSSES = frozenset(
+    ("epoch", "lr", "rate", "seconds", "time", "step", "steps", "update", "updates", "best")
+)
+_SMOOTH_FROM = 60  # rows; shorter curves are drawn as they are
+
+
+def schedule_figure(alpha_bar: npt.ArrayLike, grid: npt.ArrayLike, name: str) -> Figure:
+    """Draws alpha_bar, signal rate, noise rate and the log signal-to-noise ratio, sampling steps marked.
+
+    signal rate = sqrt(alpha_bar), noise rate = sqrt(1 - alpha_bar), log-SNR = ln(alpha_bar / (1 - alpha_bar))
+    (Kingma et al., Variational diffusion models, 2021). Points where the log-SNR is infinite are left out.
+
+    Args:
+        alpha_bar: (T+1,) in [0, 1]; index 0 is clean.
+        grid: Integer (N+1,): the steps that the sampler visits, within 0..T, in any order.
+        name: Name of the schedule, for the title.
+
+    Raises:
+        DataError: An array has another shape, or a value out of its range.
+    """
+    table, steps = np.asarray(alpha_bar, dtype=np.float64), np.asarray(grid)
+    if table.ndim != 1 or table.size < 2 or not ((table >= 0) & (table <= 1)).all():
+        raise DataError(f"alpha_bar: expected at least two values in [0, 1], got shape {table.shape}")
+    last = table.size - 1
+    if (
+        steps.ndim != 1
+        or steps.dtype.kind not in "iu"
+        or (steps.size and (steps.min() < 0 or steps.max() > last))
+    ):
+        raise DataError(
+            f"grid: expected whole numbers in 0..{last}, got {steps.dtype} of shape {steps.shape}"
+        )
+    t = np.arange(table.size)
+    log_snr = _log_snr(table)
+    visited = np.unique(steps)
+    with style():
+        figure = new_figure(9.0, 3.8)
+        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+        curves = (
+            (r"$\bar\alpha_t$", table, _LINES[0]),
+            (r"signal rate $\sqrt{\bar\alpha_t}$", np.sqrt(table), _LINES[2]),
+            (r"noise rate $\sqrt{1-\bar\alpha_t}$", np.sqrt(1.0 - table), _LINES[1]),
+        )
+        for label, values, colour in curves:
+            left.plot(t, values, color=colour, label=label)
+            _mark(left, visited, values, colour)
+        left.set(title=f"Noise schedule: {name}", xlabel="step t", ylim=(-0.03, 1.03), xlim=_margin(last))
+        _legend_below(left, 3)
+        right.plot(t, log_snr, color=_LINES[0])
+        _mark(right, visited, log_snr, _LINES[0])
+        right.axhline(0.0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        right.annotate(
+            "as much noise as signal",
+            (last, 0.0),
+            (0, 4),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color=MUTED,
+        )
+        right.set(title="Log signal-to-noise ratio", xlabel="step t", xlim=_margin(last))
+        updates = max(visited.size - 1, 0)
+        right.plot(
+            [],
+            [],
+            "o",
+            color=MUTED,
+            markersize=4.5,
+            markeredgecolor="white",
+            label=f"{updates} sampling step{'' if updates == 1 else 's'}, T = {last}",
+        )
+        _legend_below(right, 1)
+    return figure
+
+
+def _legend_below(axes: Axes, columns: int) -> None:
+    """Below the axes no curve can run through it."""
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, columnspacing=1.4, handlelength=1.4
+    )
+
+
+def _log_snr(alpha_bar: FloatArray) -> FloatArray:
+    out = np.full(alpha_bar.shape, np.nan)
+    inside = (alpha_bar > 0) & (alpha_bar < 1)
+    out[inside] = np.log(alpha_bar[inside]) - np.log1p(-alpha_bar[inside])
+    return out
+
+
+def _margin(last: int) -> tuple[float, float]:
+    return -0.03 * last, 1.03 * last
+
+
+def _mark(axes: Axes, steps: npt.NDArray[np.integer], values: FloatArray, colour: str) -> None:
+    axes.plot(
+        steps,
+        values[steps],
+        "o",
+        color=colour,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        clip_on=False,
+        zorder=3,
+    )
+
+
+def training_curves_figure(
+    rows: Sequence[Mapping[str, Any]], *, losses: Sequence[str] | None = None, dice: str = "val_dice"
+) -> Figure:
+    """Draws the losses (logarithmic axis) and the sampled validation Dice, its best value marked.
+
+    Args:
+        rows: One mapping per epoch, as in the training's CSV log: `epoch`, the losses, and `val_dice` on the
+            epochs that were validated. Values are numbers or text; missing, empty and NaN values leave gaps.
+            Of several rows for one epoch (a training that was resumed) the last counts.
+        losses: Keys to draw as losses. By default all numeric keys except epoch, `val_...`, and keys that
+            speak of the learning rate or of time.
+        dice: Key of the validation Dice.
+
+    Raises:
+        DataError: No row has a number as its epoch.
+    """
+    by_epoch = {e: row for row in rows if math.isfinite(e := _number(row.get("epoch")))}
+    if not by_epoch:
+        raise DataError("training log: expected rows with a numeric 'epoch', got none")
+    epochs = np.array(sorted(by_epoch))
+    ordered = [by_epoch[e] for e in epochs]
+    names = list(losses) if losses is not None else _loss_names(ordered)
+    with style():
+        figure = new_figure(9.0, 3.8)
+        left, right = figure.subplots(1, 2)
+        _draw_losses(left, epochs, {n: _column(ordered, n) for n in names})
+        _draw_dice(right, epochs, _column(ordered, dice))
+        for axes in (left, right):
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+            pad = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
+            axes.set_xlim(epochs[0] - pad, epochs[-1] + pad)
+    return figure
+
+
+def _draw_losses(axes: Axes, epochs: FloatArray, columns: Mapping[str, FloatArray]) -> None:
+    axes.set_title("Training losses")
+    drawn = 0
+    for k, (name, values) in enumerate(columns.items()):
+        seen = np.isfinite(values) & (values > 0)
+        if not seen.any():
+            continue
+        colour = INK if name == "loss" else _LINES[k % len(_LINES)]
+        smooth = np.count_nonzero(seen) >= _SMOOTH_FROM
+        axes.plot(
+            epochs[seen],
+            values[seen],
+            color=colour,
+            alpha=0.25 if smooth else 1.0,
+            linewidth=0.8 if smooth else 1.8,
+            label=None if smooth else _readable(name),
+        )
+        if smooth:
+            # In the logarithm, as the axis is: the line then runs through the middle of what is seen.
+            width = max(np.count_nonzero(seen) / 100, 1.0)
+            calm = np.exp(ndimage.gaussian_filter1d(np.log(values[seen]), width, mode="nearest"))
+            axes.plot(epochs[seen], calm, color=colour, label=_readable(name))
+        drawn += 1
+    if not drawn:
+        _say_nothing(axes, "no losses logged")
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    _legend_below(axes, min(drawn, 4))
+
+
+def _draw_dice(axes: Axes, epochs: FloatArray, values: FloatArray) -> None:
+    axes.set_title("Sampled validation Dice")
+    seen = np.isfinite(values)
+    if not seen.any():
+        _say_nothing(axes, "not validated yet")
+        return
+    x, y = epochs[seen], values[seen]
+    best = int(np.argmax(y))
+    axes.plot(x, y, color=_LINES[2], marker="o" if x.size <= 40 else None, markersize=4)
+    axes.plot(
+        x[best],
+        y[best],
+        marker="*",
+        markersize=15,
+        color=OKABE_ITO["orange"],
+        markeredgecolor="white",
+        linestyle="none",
+        zorder=4,
+        label=f"best: {y[best]:.4f} at epoch {x[best]:g}",
+    )
+    axes.set_ylim(max(0.0, y.min() - 0.05), min(1.0, y.max() + 0.05))
+    _legend_below(axes, 1)
+
+
+def _say_nothing(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    axes.set_yticks([])
+
+
+def _loss_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(key for row in rows for key in row if isinstance(key, str) and not _is_other(key))
+    kept = [n for n in names if np.isfinite(_column(rows, n)).any()]
+    return sorted(kept, key=lambda n: n != "loss")  # the total first, the terms in their own order
+
+
+def _is_other(key: str) -> bool:
+    words = key.lower()
+    return words.startswith("val_") or any(w in words.split("_") for w in _NOT_LOSSES)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> FloatArray:
+    return np.array([_number(row.get(name)) for row in rows], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")

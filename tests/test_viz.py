@@ -1,0 +1,342 @@
+"""Pictures: shapes, what is drawn where, and files written whole or not at all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ldseg import viz
+from ldseg.errors import DataError
+from ldseg.viz.style import figure_to_array
+
+SIDE = 64
+
+
+def _square(side: int = SIDE) -> np.ndarray:
+    labels = np.zeros((side, side), np.int32)
+    labels[side // 4 : 3 * side // 4, side // 4 : 3 * side // 4] = 1
+    return labels
+
+
+def _tissue() -> tuple[np.ndarray, np.ndarray]:
+    """A real stained image, and a rough mask of its brown epithelium."""
+    from scipy import ndimage
+    from skimage import data
+
+    image = data.immunohistochemistry().astype(np.float32) / 255
+    return image, (ndimage.gaussian_filter(image[..., 2], 6) < 0.6).astype(np.int32)
+
+
+def _trace(rank: int = 2, steps: int = 5, channels: int = 4) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    size = (4, 24, 36)[-rank:]
+    return {
+        "latents": rng.standard_normal((steps + 1, *(max(1, n // 4) for n in size), channels)).astype(
+            np.float32
+        ),
+        "masks": rng.random((steps + 1, *size)).astype(np.float32),
+        "times": np.linspace(1000, 0, steps + 1).astype(int),
+        "image": rng.random((*size, 3)).astype(np.float32),
+    }
+
+
+# Overlay
+
+
+def test_overlay_tints_inside_and_leaves_the_background_alone() -> None:
+    image = np.full((SIDE, SIDE, 3), 0.5, np.float32)
+    out = viz.overlay(image, _square(), alpha=0.4)
+    assert out.shape == (SIDE, SIDE, 3) and out.dtype == np.uint8
+    np.testing.assert_array_equal(out[2, 2], [128, 128, 128])
+    colour = np.array(to_rgb(viz.CLASS_COLOURS[1]))
+    np.testing.assert_allclose(out[SIDE // 2, SIDE // 2] / 255, 0.6 * 0.5 + 0.4 * colour, atol=1 / 255)
+    np.testing.assert_allclose(out[SIDE // 4, SIDE // 2] / 255, colour, atol=1 / 255)  # the outline is opaque
+
+
+def test_overlay_of_empty_labels_is_the_image() -> None:
+    image = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    out = viz.overlay(image, np.zeros((20, 30), int), true=np.zeros((20, 30), int))
+    np.testing.assert_array_equal(out, np.rint(image * 255))
+
+
+def test_touching_instances_are_parted_by_an_outline() -> None:
+    labels = np.ones((SIDE, SIDE), np.int32)
+    labels[:, SIDE // 2 :] = 8  # past the end of the colours: they start again after the background's
+    out = viz.overlay(np.ones((SIDE, SIDE, 1)), labels, alpha=0.0, colours=viz.CLASS_COLOURS[:3])
+    np.testing.assert_array_equal(out[10, 2], [255, 255, 255])
+    for column, colour in ((SIDE // 2 - 1, viz.CLASS_COLOURS[1]), (SIDE // 2, viz.CLASS_COLOURS[2])):
+        np.testing.assert_allclose(out[10, column] / 255, to_rgb(colour), atol=1 / 255)
+
+
+def test_true_outline_has_its_own_colour() -> None:
+    image, true = np.zeros((SIDE, SIDE, 3)), np.roll(_square(), 10, axis=1)
+    with_true = viz.overlay(image, _square(), true=true)
+    assert (with_true != viz.overlay(image, _square())).any()
+    edge = with_true[SIDE // 2, 3 * SIDE // 4 + 9].astype(float) / 255
+    np.testing.assert_allclose(edge, to_rgb(viz.TRUE_COLOUR), atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 20), (2, 3, 16, 20)])
+def test_overlay_of_any_rank_draws_each_plane_by_itself(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(2)
+    image, labels = rng.random((*shape, 1)), rng.integers(0, 3, shape)
+    out = viz.overlay(image, labels, true=labels)
+    assert out.shape == (*shape, 3)
+    first = (0,) * (len(shape) - 2)
+    np.testing.assert_array_equal(out[first], viz.overlay(image[first], labels[first], true=labels[first]))
+
+
+def test_overlay_does_not_change_its_arguments() -> None:
+    image = np.full((16, 16, 3), 0.5, np.float32)
+    viz.overlay(image, _square(16))
+    assert (image == 0.5).all()
+
+
+def test_outlines_are_readable_on_stained_tissue() -> None:
+    """Every line differs from the tissue it covers, and so does the true label's from the prediction's."""
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    image, labels = _tissue()
+    predicted, actual = (np.array(to_rgb(c)) for c in (viz.CLASS_COLOURS[1], viz.TRUE_COLOUR))
+    for colour in (predicted, actual):
+        out = viz.overlay(image, labels, colours=("black", tuple(colour)), alpha=0.0).astype(float) / 255
+        on_line = np.abs(out - colour).max(-1) < 0.02
+        assert on_line.sum() > 1000
+        below = rgb2lab(image[on_line])
+        contrast = deltaE_ciede2000(below, np.broadcast_to(rgb2lab(colour), below.shape))
+        assert np.percentile(contrast, 1) > 20
+    assert deltaE_ciede2000(rgb2lab(predicted), rgb2lab(actual)) > 30
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": np.zeros((4, 5), int)}, r"labels: expected the image's size \(8, 8\), got \(4, 5\)"),
+        ({"labels": np.zeros((8, 8))}, "labels: expected an integer array, got float64"),
+        ({"true": np.zeros((9, 8), int)}, "true: expected"),
+        ({"image": np.zeros((8, 8, 2))}, r"image: expected shape .* got \(8, 8, 2\)"),
+        ({"alpha": 1.5}, "alpha: expected 0 to 1, got 1.5"),
+        ({"colours": ("black",)}, "colours: expected"),
+    ],
+)
+def test_bad_overlay_arguments_are_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        viz.overlay(**{"image": np.zeros((8, 8, 3)), "labels": np.zeros((8, 8), int), **change})
+
+
+# Noise schedule
+
+
+def test_schedule_figure_shows_the_curves_and_the_sampling_steps() -> None:
+    alpha_bar = np.linspace(1, 0, 101)  # infinite log-SNR at both ends
+    grid = np.array([100, 60, 20, 0])
+    figure = viz.schedule_figure(alpha_bar, grid, "cosine")
+    left, right = figure.axes
+    assert "cosine" in left.get_title(loc="left")
+    curves = {len(line.get_xdata()): line for line in left.lines}
+    np.testing.assert_array_equal(curves[4].get_xdata(), [0, 20, 60, 100])
+    np.testing.assert_allclose(left.lines[2].get_ydata(), np.sqrt(alpha_bar))
+    np.testing.assert_allclose(left.lines[4].get_ydata(), np.sqrt(1 - alpha_bar))
+    log_snr = right.lines[0].get_ydata()
+    assert (
+        np.isnan(log_snr[[0, -1]]).all()
+        and log_snr[50] == pytest.approx(0)
+        and np.isfinite(log_snr[1:-1]).all()
+    )
+    assert "3 sampling steps" in right.get_legend().get_texts()[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("alpha_bar", "grid", "words"),
+    [
+        ([1.0, 1.2], [1, 0], "alpha_bar"),
+        ([1.0, 0.5], [2, 0], r"0\.\.1"),
+        ([1.0, 0.5], [0.5], "whole numbers"),
+    ],
+)
+def test_bad_schedules_are_named(alpha_bar: list, grid: list, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        viz.schedule_figure(alpha_bar, grid, "cosine")
+
+
+# Reverse diffusion
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_latents_share_one_map(channels: int) -> None:
+    x = np.random.default_rng(0).standard_normal((200, 50, channels))
+    out = viz.latent_to_rgb(x)
+    assert out.shape == (200, 50, 3) and out.dtype == np.uint8
+    np.testing.assert_array_equal(viz.latent_to_rgb(np.zeros((1, channels))), [[128, 128, 128]])
+    np.testing.assert_array_equal(viz.latent_to_rgb(x[:3]), out[:3])  # no rescaling by what else is shown
+    if channels != 2:
+        spread = out.astype(float).std() / 127.5 * 2.5
+        assert spread == pytest.approx(0.97, abs=0.04)  # unit variance, the ends cut off
+    if channels == 3:
+        np.testing.assert_array_equal(viz.latent_to_rgb([[2.5, 0.0, -2.5]]), [[255, 128, 0]])
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "classes"])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_reverse_diffusion_figure(rank: int, kind: str) -> None:
+    trace = _trace(rank, steps=11)
+    if kind == "classes":
+        trace["masks"] = (trace["masks"] * 3).astype(np.int32)
+    figure = viz.reverse_diffusion_figure(**trace, max_steps=4, title="Case 1")
+    assert isinstance(figure, Figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles.count("image") == 1 and "t = 1000" in titles and "t = 0" in titles
+    assert len(figure.axes) == 1 + 2 * 4
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    plane, last = trace["image"], trace["latents"][-1]
+    if rank == 3:
+        plane, last = plane[2], last[0]
+    np.testing.assert_allclose(shown[0], plane)
+    np.testing.assert_array_equal(shown[-2], viz.latent_to_rgb(last))
+    assert figure_to_array(figure).std() > 10
+
+
+def test_a_one_step_diffusion_shows_both_ends() -> None:
+    figure = viz.reverse_diffusion_figure(**_trace(steps=1))
+    assert [a.get_title() for a in figure.axes if a.get_title()] == ["image", "t = 1000", "t = 0"]
+
+
+def test_reverse_diffusion_gif(tmp_path: Path) -> None:
+    path = viz.reverse_diffusion_gif(tmp_path / "a" / "case.gif", **_trace(steps=5), width=450)
+    assert [p.name for p in path.parent.iterdir()] == ["case.gif"]
+    with Image.open(path) as gif:
+        assert gif.n_frames == 6 and gif.width == 450 and gif.info["loop"] == 0
+        pauses, pages = [], []
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            pauses.append(gif.info["duration"])
+            pages.append(np.asarray(gif.convert("RGB"), dtype=int))
+    assert pauses[-1] >= 2000 and max(pauses[:-1]) <= 400
+    third = 450 // 3
+    change = np.abs(pages[0] - pages[-1])[40:]
+    assert (change[:, : third - 10] == 0).all()  # the image stands still
+    assert change[:, third:-third].mean() > 20  # the latent does not
+
+
+def test_gif_keeps_its_size_limit_and_its_last_step(tmp_path: Path) -> None:
+    trace = _trace(steps=30)
+    path = viz.reverse_diffusion_gif(tmp_path / "c.gif", **trace, width=600, max_frames=8, max_bytes=150_000)
+    assert path.stat().st_size <= 150_000
+    with Image.open(path) as gif:
+        assert gif.n_frames == 8 and gif.width < 600
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"masks": np.zeros((2, 24, 36))}, "masks: expected 6 masks"),
+        ({"latents": np.zeros((6, 6, 9))}, "latents: expected 6 latents"),
+        ({"times": np.zeros((2, 3))}, "times: expected"),
+        ({"image": np.zeros((24, 36))}, "image: expected"),
+    ],
+)
+def test_bad_traces_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        viz.reverse_diffusion_figure(**{**_trace(), **change})
+    with pytest.raises(DataError, match=words):
+        viz.reverse_diffusion_gif(tmp_path / "x.gif", **{**_trace(), **change})
+    assert not list(tmp_path.iterdir())
+
+
+# Training curves
+
+
+def test_training_curves_read_a_log_with_gaps() -> None:
+    rows = [
+        {"epoch": "1", "loss": "2.0", "diffusion": "1.0", "learning_rate": "0.001", "val_dice": ""},
+        {"epoch": "2", "loss": "nan", "diffusion": "0.5", "learning_rate": "0.001", "val_dice": "0.7"},
+        {"epoch": "3", "loss": "0.5", "diffusion": None, "learning_rate": "0.001", "val_dice": "0.9"},
+        {"epoch": "4", "loss": "0.4", "val_dice": "nan", "note": "resumed"},
+        {"epoch": "4", "loss": "0.3", "val_dice": "0.8"},
+    ]
+    left, right = viz.training_curves_figure(rows).axes
+    drawn = {str(line.get_label()): line for line in left.lines}
+    assert list(drawn) == ["loss", "diffusion"] and left.get_yscale() == "log"
+    np.testing.assert_array_equal(drawn["loss"].get_xdata(), [1, 3, 4])
+    np.testing.assert_array_equal(drawn["loss"].get_ydata(), [2.0, 0.5, 0.3])
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), [0.7, 0.9, 0.8])
+    assert right.get_legend().get_texts()[0].get_text() == "best: 0.9000 at epoch 3"
+
+
+def test_long_curves_are_smoothed_without_a_shift() -> None:
+    rng = np.random.default_rng(0)
+    rows = [{"epoch": e, "loss": float(np.exp(0.3 * rng.standard_normal()))} for e in range(400)]
+    raw, calm = viz.training_curves_figure(rows).axes[0].lines
+    assert np.log(calm.get_ydata()).std() < 0.5 * np.log(raw.get_ydata()).std()
+    assert np.log(calm.get_ydata()).mean() == pytest.approx(np.log(raw.get_ydata()).mean(), abs=0.02)
+
+
+def test_an_early_log_still_makes_a_figure() -> None:
+    figure = viz.training_curves_figure([{"epoch": 1, "loss": 0.0}])
+    assert [a.texts[0].get_text() for a in figure.axes] == ["no losses logged", "not validated yet"]
+    assert figure_to_array(figure).shape[-1] == 3
+    with pytest.raises(DataError, match="epoch"):
+        viz.training_curves_figure([{"loss": 1.0}])
+
+
+# Saving
+
+
+def test_saved_files_are_readable(tmp_path: Path) -> None:
+    figure = viz.training_curves_figure([{"epoch": 1, "loss": 1.0, "val_dice": 0.5}])
+    png = viz.save_figure(figure, tmp_path / "deep" / "curves.png", dpi=50)
+    with Image.open(png) as image:
+        assert image.size == (450, 190)
+    assert viz.save_figure(figure, tmp_path / "curves.svg").read_text().lstrip().startswith("<?xml")
+    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    with Image.open(viz.save_image(picture, tmp_path / "overlay.png")) as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.svg", "deep", "overlay.png"]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left")])
+def test_a_failed_save_names_the_path_and_keeps_the_old_file(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "o.png"
+    viz.save_image(np.zeros((4, 4, 3), np.uint8), path)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(DataError, match=rf"o\.png.*{error.strerror}"):
+        viz.save_image(np.ones((4, 4, 3), np.uint8), path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_unfit_targets_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    picture = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(DataError, match="file"):
+        viz.save_image(picture, tmp_path / "file" / "o.png")
+    with pytest.raises(DataError, match=r"expected the suffix \.png, got '\.jpg'"):
+        viz.save_image(picture, tmp_path / "o.jpg")
+    with pytest.raises(DataError, match="float64"):
+        viz.save_image(picture.astype(float), tmp_path / "o.png")
+    with pytest.raises(DataError, match=r"'\.xyz'"):
+        viz.save_figure(Figure(), tmp_path / "o.xyz")
+    with pytest.raises(DataError, match=r"\.gif"):
+        viz.reverse_diffusion_gif(tmp_path / "o.png", **_trace())
+
+
+def test_neither_keras_nor_pyplot_is_imported_and_the_users_style_stays() -> None:
+    code = (
+        "import sys, matplotlib; before = dict(matplotlib.rcParams); import ldseg.viz as v;"
+        "v.training_curves_figure([{'epoch': 1, 'loss': 1.0}]); assert before == dict(matplotlib.rcParams);"
+        "sys.exit(any(m in sys.modules for m in ('keras', 'tensorflow', 'matplotlib.pyplot')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
