@@ -1,6 +1,6 @@
 """Training-time augmentation: one training sample from one case.
 
-Geometry is one composed map that is applied once, so image and label stay in register and are interpolated once.
+Geometry is one composed map that is applied once: image and label stay in register and are interpolated once.
 Colour is two affine maps of the colour vector, one in optical density and one in RGB, so that stain, gamma,
 contrast, saturation and hue together cost two small matrix products per pixel.
 All randomness comes from the generator that is passed in: the same generator state gives the same sample.
@@ -22,8 +22,8 @@ IntArray = NDArray[np.int32]
 
 KINDS = ("histology", "flips", "none")
 
-# Optical-density directions of haematoxylin and eosin, Ruifrok & Johnston, "Quantification of histochemical staining
-# by color deconvolution" (2001); the third is orthogonal to both and keeps what the two stains do not explain.
+# Optical-density directions of haematoxylin and eosin, Ruifrok & Johnston, "Quantification of histochemical
+# staining by color deconvolution" (2001); the third is orthogonal to both and keeps what they do not explain.
 _HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
 _EOSIN = np.array([0.07, 0.99, 0.11])
 _RGB_TO_GRAY = np.array([0.299, 0.587, 0.114])
@@ -48,8 +48,8 @@ class Histology:
     aspect: largest ratio of the magnifications along x and y.
     shear: largest shear (tangent of its angle).
     elastic: standard deviation of the displacement, as a fraction of the patch's shorter side.
-    elastic_cell: spacing of the displacement's control points, in the same unit: large against `elastic`, so that
-        the map does not fold.
+    elastic_cell: spacing of the displacement's control points, in the same unit: large against `elastic`, so
+        that the map does not fold.
     jitter: how far, in patches, the patch may hang over the border of the image (which is mirrored there).
     stain_gain, stain_offset: largest relative change and largest offset (optical density) of each stain.
     gamma, contrast, saturation: largest change, as a factor or its inverse (1 is none).
@@ -108,18 +108,18 @@ def augment(
 ) -> tuple[FloatArray, IntArray]:
     """Draw one training sample.
 
-    image: (*S, c) in [0, 1], c 1 or 3. label: (*S), integers of at least 0. axes: one letter per spatial axis, such
-    as "YX", "TYX", "ZYX". patch: size of the sample, one number per axis; where it exceeds the image, the image is
-    mirrored.
+    image: (*S, c) in [0, 1], c 1 or 3. label: (*S), integers of at least 0.
+    axes: one letter per spatial axis, such as "YX", "TYX", "ZYX".
+    patch: size of the sample, one number per axis; where it exceeds the image, the image is mirrored.
     kind:
-        histology: any rotation, flips, scale, aspect, shear and elastic displacement in the plane of Y and X (the
-            same for all planes of a stack), random position, stain and colour jitter, blur and noise.
+        histology: any rotation, flips, scale, aspect, shear and elastic displacement in the plane of Y and X
+            (the same for all planes of a stack), random position, stain and colour jitter, blur and noise.
         flips: random position, flips along every axis but T, and quarter turns where axes is "YX".
         none: the centre of the image, the same each time.
     strength: only for histology; None takes the defaults.
     Returns new arrays: image (*patch, c) float32 in [0, 1], label (*patch) int32.
-    Raises ConfigError for an unknown kind or a patch that does not fit the axes, DataError where image and label do
-    not fit each other.
+    Raises ConfigError for an unknown kind or a patch that does not fit the axes, DataError where image and
+    label do not fit each other.
     """
     patch = tuple(int(n) for n in patch)
     _check(image, label, kind=kind, patch=patch, axes=axes)
@@ -142,7 +142,8 @@ def _check(image: FloatArray, label: IntArray, *, kind: str, patch: tuple[int, .
         raise ConfigError(f"augmentation histology: expected axes that end with YX, got {axes}")
     if image.ndim != len(axes) + 1 or image.shape[:-1] != label.shape:
         raise DataError(
-            f"expected an image (*S, c) and a label (*S) over the axes {axes}, got {image.shape} and {label.shape}"
+            f"expected an image (*S, c) and a label (*S) over the axes {axes}, "
+            f"got {image.shape} and {label.shape}"
         )
 
 
@@ -215,7 +216,7 @@ def _factor(rng: np.random.Generator, most: float) -> float:
 def _plane_map(
     shape: Sequence[int], plane: Sequence[int], rng: np.random.Generator, strength: Histology
 ) -> tuple[FloatArray, FloatArray]:
-    """For each pixel of the patch where it comes from in the image: x and y, float32, each of size `plane`."""
+    """For each pixel of the patch where it comes from in the image: x and y, each of size `plane`."""
     height, width = plane
     angle = rng.uniform(0.0, 2.0 * math.pi)
     scale = math.exp(rng.uniform(*np.log(strength.scale)))
@@ -255,7 +256,7 @@ def _warp(plane: FloatArray, map_x: FloatArray, map_y: FloatArray) -> FloatArray
 
 
 def _warp_label(plane: IntArray, map_x: FloatArray, map_y: FloatArray) -> IntArray:
-    """Each value as a mask of its own, interpolated like the image; the strongest wins: outlines stay smooth."""
+    """Each value as a mask of its own, warped like the image; the strongest wins: outlines stay smooth."""
     values = np.flatnonzero(np.bincount(plane.ravel()))
     warped = np.full(map_x.shape, values[0], np.int32)
     if len(values) == 1:
@@ -270,7 +271,7 @@ def _warp_label(plane: IntArray, map_x: FloatArray, map_y: FloatArray) -> IntArr
 
 
 def _colours(image: FloatArray, stack: int, rng: np.random.Generator, strength: Histology) -> FloatArray:
-    """Stain and colour jitter, blur and noise of (*S, c) in [0, 1]; the same jitter for all planes of a stack."""
+    """Stain and colour jitter, blur and noise of (*S, c) in [0, 1]; one jitter for all planes of a stack."""
     channels = image.shape[-1]
     flat = image.reshape(-1, 1, channels)
     colour = rng.random() < strength.colour_p
@@ -305,7 +306,7 @@ def _colours(image: FloatArray, stack: int, rng: np.random.Generator, strength: 
 def _colour_map(
     flat: FloatArray, channels: int, rng: np.random.Generator, strength: Histology
 ) -> NDArray[np.float64]:
-    """Affine map (c, c + 1) of the colours: hue and saturation about the gray axis, contrast about the mean."""
+    """Affine map (c, c + 1): hue and saturation about the gray axis, contrast about the mean."""
     contrast = _factor(rng, strength.contrast)
     offset = rng.uniform(-strength.brightness, strength.brightness)
     matrix = np.eye(channels)
