@@ -1,0 +1,113 @@
+"""Batches for training, read from disk as they are needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from ldseg.data.augment import augment
+from ldseg.data.cases import Case, load_case
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Augmented samples with the randomness of their diffusion, as a function of seed, epoch and position.
+
+    Cases are read again each time they are needed: memory does not grow with the data set. All random numbers of a
+    training, the order of the cases, the augmentation, the times and the noise, are drawn here, so that a training that
+    goes on after an interruption sees just what it would have seen. Each epoch visits every case once; the last batch is
+    filled up from the start of the epoch's order.
+
+    A batch is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``, ``time`` int32 ``(B,)``
+    from 1 to T, ``recycle`` bool ``(B,)``, and standard normal float32 ``(B, *L, c)`` by the names ``noise``,
+    ``first_noise`` and ``latent_noise`` (see ``ldseg.training.Trainer``).
+
+    Args:
+        cases: labelled cases.
+        preprocessing: from a case to the grid of the network.
+        batch_size: B.
+        patch: P, what one sample sees of the grid.
+        latent_shape: ``(*L, c)``.
+        timesteps: T.
+        augmentation: a kind of ``ldseg.data.augment``.
+        recycling: probability of ``recycle``.
+        seed: of everything random.
+        epoch: the epoch to begin with.
+        workers: threads that prepare batches; 0 for none.
+
+    Raises:
+        DataError: if there is no case.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        preprocessing: Preprocessing,
+        *,
+        batch_size: int,
+        patch: tuple[int, ...],
+        latent_shape: tuple[int, ...],
+        timesteps: int,
+        augmentation: str,
+        recycling: float,
+        seed: int,
+        epoch: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__(workers=max(workers, 1), use_multiprocessing=False, max_queue_size=2 * max(workers, 1))
+        if not cases:
+            raise DataError("no labelled case to train on")
+        self.cases = tuple(cases)
+        self.preprocessing = preprocessing
+        self.batch_size = batch_size
+        self.patch = patch
+        self.latent_shape = latent_shape
+        self.timesteps = timesteps
+        self.augmentation = augmentation
+        self.recycling = recycling
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.cases) // self.batch_size)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.cases))
+        positions = range(index * self.batch_size, (index + 1) * self.batch_size)
+        samples = [self._sample(self.cases[order[position % len(order)]], position) for position in positions]
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def _sample(self, case: Case, position: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, self.epoch, position])
+        grid = self.preprocessing
+        loaded = load_case(case, grid.labels, grid.num_classes, grid.channels, grid.intensity)
+        if loaded.label is None:
+            raise DataError(f"{case.image}: expected a label to train on, got none")
+        image, label = augment(
+            grid.image_to_grid(loaded.image),
+            grid.label_to_grid(loaded.label),
+            kind=self.augmentation,
+            patch=self.patch,
+            axes=grid.axes,
+            rng=rng,
+        )
+        noises = rng.standard_normal((3, *self.latent_shape), dtype=np.float32)
+        return {
+            "image": image,
+            "label": label,
+            "time": np.int32(rng.integers(1, self.timesteps, endpoint=True)),
+            "recycle": np.bool_(rng.random() < self.recycling),
+            "noise": noises[0],
+            "first_noise": noises[1],
+            "latent_noise": noises[2],
+        }

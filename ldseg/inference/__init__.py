@@ -1,0 +1,7 @@
+"""Segmenting cases with trained networks."""
+
+from ldseg.inference.cases import Segmented, segment_cases
+from ldseg.inference.noise import case_generator, noisy_image
+from ldseg.inference.predictor import Predictor, Trajectory
+
+__all__ = ["Predictor", "Segmented", "Trajectory", "case_generator", "noisy_image", "segment_cases"]

@@ -1,0 +1,85 @@
+"""Self-attention over all positions of a map, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("ldseg")
+class SelfAttention(keras.layers.Layer):
+    r"""GroupNorm, multi-head self-attention over the flattened positions, a dense layer, plus the input.
+
+    ``(B, *S, c)`` to the same; :math:`softmax(q k^T / \sqrt{d}) v` with :math:`d = c / heads` (Vaswani et al. 2017). The
+    queries are taken in chunks: the score matrix that is held has ``B * heads * chunk * N`` entries for N positions, never
+    N squared. What comes out does not depend on the chunk.
+
+    Args:
+        heads: number of heads; as many as there are channels if there are fewer channels.
+        groups: groups of the GroupNorm.
+        scores: bound on ``heads * chunk * N``, the entries of an image's score matrix that are held at once; None for
+            the whole matrix.
+    """
+
+    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**22, **options: Any) -> None:
+        super().__init__(**options)
+        self.heads = heads
+        self.groups = groups
+        self.scores = scores
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = input_shape[-1]
+        self.used_heads = min(self.heads, channels)
+        if channels % self.used_heads:
+            raise ValueError(f"expected channels to be a multiple of {self.used_heads} heads, got {channels}")
+        if any(length is None for length in input_shape[1:]):
+            raise ValueError(f"expected a fixed size, got {input_shape}")
+        self.norm = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm")
+        self.norm.build(input_shape)
+        self.positions = math.prod(input_shape[1:-1])
+        for name in ("query", "key", "value", "out"):
+            layer = keras.layers.Dense(channels, name=name)
+            layer.build((None, self.positions, channels))
+            setattr(self, name, layer)
+        self.built = True
+
+    def _chunks(self) -> int:
+        """Into how many equal chunks the queries are cut: the least number that keeps to the bound and divides them."""
+        if self.scores is None:
+            return 1
+        least = math.ceil(self.used_heads * self.positions**2 / self.scores)
+        return next(count for count in range(min(least, self.positions), self.positions + 1) if self.positions % count == 0)
+
+    def call(self, x: Any) -> Any:
+        channels, chunks = x.shape[-1], self._chunks()
+        flat = ops.reshape(self.norm(x), (-1, self.positions, channels))
+
+        def split(tokens: Any) -> Any:
+            tokens = ops.reshape(tokens, (-1, self.positions, self.used_heads, channels // self.used_heads))
+            return ops.transpose(tokens, (0, 2, 1, 3))
+
+        query, key, value = split(self.query(flat)), split(self.key(flat)), split(self.value(flat))
+        query = query * (channels // self.used_heads) ** -0.5
+        key = ops.transpose(key, (0, 1, 3, 2))
+
+        def attend(part: Any) -> Any:
+            return ops.matmul(ops.softmax(ops.matmul(part, key), axis=-1), value)
+
+        if chunks == 1:
+            mixed = attend(query)
+        else:
+            depth = channels // self.used_heads
+            parts = ops.reshape(query, (-1, self.used_heads, chunks, self.positions // chunks, depth))
+            mixed = ops.map(attend, ops.transpose(parts, (2, 0, 1, 3, 4)))
+            mixed = ops.reshape(ops.transpose(mixed, (1, 2, 0, 3, 4)), (-1, self.used_heads, self.positions, depth))
+        mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.positions, channels))
+        return x + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "heads": self.heads, "groups": self.groups, "scores": self.scores}

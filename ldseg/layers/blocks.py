@@ -1,0 +1,78 @@
+"""Residual blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ldseg.layers.factories import conv
+
+
+@keras.saving.register_keras_serializable("ldseg")
+class ResidualBlock(keras.layers.Layer):
+    """GroupNorm, swish, convolution of 3, twice, plus the input; with a time embedding added between the two.
+
+    ``(B, *S, c)``, or the pair of it and a time embedding ``(B, d)``, to ``(B, *S, filters)`` (Ho et al. 2020, appendix B).
+    The embedding goes through swish and a dense layer; the input through a convolution of 1 where the width changes.
+
+    Args:
+        filters: channels that come out, a multiple of ``groups`` as the channels that come in are.
+        groups: groups of each GroupNorm.
+        kernel: kernel of both convolutions, one number or one for each axis.
+    """
+
+    def __init__(self, filters: int, groups: int = 8, kernel: int | tuple[int, ...] = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.filters = filters
+        self.groups = groups
+        self.kernel = kernel if isinstance(kernel, int) else tuple(kernel)
+
+    def build(self, input_shape: Any) -> None:
+        timed = isinstance(input_shape[0], list | tuple)
+        shape, *embedding = input_shape if timed else (input_shape,)
+        shape = tuple(shape)
+        rank, between = len(shape) - 2, (*shape[:-1], self.filters)
+        self.norm_in = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_in")
+        self.conv_in = conv(rank, self.filters, self.kernel, name="conv_in")
+        self.norm_out = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_out")
+        self.conv_out = conv(rank, self.filters, self.kernel, name="conv_out")
+        self.norm_in.build(shape)
+        self.conv_in.build(shape)
+        self.norm_out.build(between)
+        self.conv_out.build(between)
+        self.time = keras.layers.Dense(self.filters, name="time") if timed else None
+        if self.time is not None:
+            self.time.build(tuple(embedding[0]))
+        self.shortcut = conv(rank, self.filters, 1, name="shortcut") if shape[-1] != self.filters else None
+        if self.shortcut is not None:
+            self.shortcut.build(shape)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        x, embedding = inputs if self.time is not None else (inputs, None)
+        hidden = self.conv_in(ops.silu(self.norm_in(x)))
+        if self.time is not None:
+            shift = self.time(ops.silu(embedding))
+            hidden = hidden + ops.reshape(shift, (-1, *[1] * (len(x.shape) - 2), self.filters))
+        hidden = self.conv_out(ops.silu(self.norm_out(hidden)))
+        return hidden + (x if self.shortcut is None else self.shortcut(x))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        shape = input_shape[0] if isinstance(input_shape[0], list | tuple) else input_shape
+        return (*shape[:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups, "kernel": self.kernel}
+
+
+@keras.saving.register_keras_serializable("ldseg")
+class ClassIndex(keras.layers.Layer):
+    """One-hot classes ``(B, *S, C)`` to the expected class index as one float channel ``(B, *S, 1)``."""
+
+    def call(self, onehot: Any) -> Any:
+        return ops.sum(onehot * ops.arange(onehot.shape[-1], dtype=onehot.dtype), axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], 1)

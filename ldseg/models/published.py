@@ -1,0 +1,102 @@
+"""The preset ``ldseg``: the published networks of LDSeg (Zaman et al., arXiv 2407.12952) to the parameter, in 2D.
+
+Base width 16 and a latent of one channel at stride 16. The label goes in as its integer value in one channel.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from ldseg.layers import ClassIndex, SelfAttention, conv, conv_transpose, max_pool
+from ldseg.models.unet import denoising_unet
+
+BASE = 16
+STAGES = 4
+DROPOUT = 0.2
+
+
+def _stage(x: keras.KerasTensor, width: int, rank: int, name: str) -> keras.KerasTensor:
+    """Two convolutions with BatchNorm beside a convolution of 1, added, swish."""
+    shortcut = conv(rank, width, 1, name=f"{name}_shortcut")(x)
+    shortcut = keras.layers.BatchNormalization(name=f"{name}_shortcut_norm")(shortcut)
+    x = conv(rank, width, name=f"{name}_conv_in")(x)
+    x = keras.layers.BatchNormalization(name=f"{name}_norm_in")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_swish_in")(x)
+    x = conv(rank, width, name=f"{name}_conv_out")(x)
+    x = keras.layers.BatchNormalization(name=f"{name}_norm_out")(x)
+    x = keras.layers.Dropout(DROPOUT, name=f"{name}_dropout")(x)
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
+
+
+def label_encoder(size: tuple[int, ...], classes: int) -> keras.Model:
+    """One-hot label ``(B, *S, classes)`` to the latent ``(B, *S/16, 1)``."""
+    rank = len(size)
+    label = keras.Input((*size, classes), name="label")
+    x = ClassIndex(name="class_index")(label)
+    for index, multiple in enumerate((1, 2, 4, 4, 2)):
+        x = _stage(x, multiple * BASE, rank, f"stage{index}")
+        if index < STAGES:
+            x = max_pool(rank, (2,) * rank)(x)
+    x = conv(rank, 1, 1, name="latent")(x)
+    x = keras.layers.LayerNormalization(axis=list(range(1, rank + 2)), dtype="float32", name="norm")(x)
+    return keras.Model(label, x, name="label_encoder")
+
+
+def label_decoder(grid: tuple[int, ...], classes: int) -> keras.Model:
+    """The latent ``(B, *L, 1)`` to logits ``(B, *16L, classes)``."""
+    rank = len(grid)
+    latent = keras.Input((*grid, 1), name="latent")
+    x = latent
+    for index, multiple in enumerate((2, 4, 4, 2)):
+        x = conv_transpose(rank, multiple * BASE, 3, 2, name=f"up{index}")(x)
+        x = _stage(x, multiple * BASE, rank, f"stage{index}")
+    x = conv(rank, classes, 1, name="classes")(x)
+    # Softmax follows where the logits are used: in the loss and in the predictor.
+    x = keras.layers.BatchNormalization(dtype="float32", name="norm")(x)
+    return keras.Model(latent, x, name="label_decoder")
+
+
+def _image_block(x: keras.KerasTensor, width: int, rank: int, name: str) -> keras.KerasTensor:
+    shortcut = conv(rank, width, 1, name=f"{name}_shortcut")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_swish_in")(x)
+    x = conv(rank, width, name=f"{name}_conv_in")(x)
+    x = keras.layers.Dropout(DROPOUT, name=f"{name}_dropout")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_swish_mid")(x)
+    x = conv(rank, width, name=f"{name}_conv_out")(x)
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    x = keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
+    x = conv(rank, width, strides=2, name=f"{name}_down")(x)
+    return keras.layers.GroupNormalization(4, name=f"{name}_norm")(x)
+
+
+def image_encoder(size: tuple[int, ...], channels: int) -> keras.Model:
+    """Image ``(B, *S, channels)`` in [0, 1] to the condition ``(B, *S/16, 1)``."""
+    rank = len(size)
+    image = keras.Input((*size, channels), name="image")
+    x = conv(rank, BASE, name="stem")(image)
+    for index, multiple in enumerate((2, 4, 4)):
+        x = _image_block(x, multiple * BASE, rank, f"block{index}")
+    x = SelfAttention(8, 8, name="attention0")(x)
+    x = _image_block(x, 2 * BASE, rank, "block3")
+    x = SelfAttention(8, 8, name="attention1")(x)
+    x = conv(rank, 1, 1, name="embedding")(x)
+    x = SelfAttention(8, 1, name="attention2")(x)
+    x = keras.layers.Activation("swish", name="swish")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    return keras.Model(image, x, name="image_encoder")
+
+
+def denoiser(grid: tuple[int, ...]) -> keras.Model:
+    """Latent, condition and time to the prediction, see ``denoising_unet``."""
+    return denoising_unet(
+        grid,
+        1,
+        1,
+        widths=(BASE, 2 * BASE, 4 * BASE),
+        strides=((2,) * len(grid),) * 2,
+        blocks=2,
+        attention=(False, True, True),
+        groups=4,
+        time_dim=64,
+    )

@@ -1,0 +1,148 @@
+"""What a diffusion segmenter is: encode the image, encode the label, denoise, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ldseg.diffusion import PREDICTIONS, Schedule, convert, corrupt, decodable, sample, target
+from ldseg.diffusion.samplers import standardize
+from ldseg.models import PRESETS, build_networks
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterSpec:
+    """All that it takes to build a segmenter again: what its weights fix.
+
+    Attributes:
+        preset: a name in ``ldseg.models.PRESETS``.
+        size: image grid S.
+        axes: axes string of S.
+        channels: channels of the image.
+        classes: number of classes C.
+        prediction: what the denoiser predicts.
+        schedule: the noise schedule.
+    """
+
+    preset: str
+    size: tuple[int, ...]
+    axes: str
+    channels: int
+    classes: int
+    prediction: str
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "size": list(self.size), "schedule": self.schedule.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SegmenterSpec:
+        return cls(**{**values, "size": tuple(values["size"]), "schedule": Schedule(**values["schedule"])})
+
+
+class Segmenter(keras.Model):
+    """The four networks under one schedule; it holds the weights, ``Trainer`` and ``Predictor`` use them.
+
+    Attributes:
+        spec: how it was built.
+        grid: latent grid L.
+        latent_channels: channels c of the latent.
+    """
+
+    def __init__(self, spec: SegmenterSpec) -> None:
+        super().__init__(name="segmenter")
+        networks = build_networks(
+            spec.preset, size=spec.size, channels=spec.channels, classes=spec.classes, axes=spec.axes
+        )
+        self.spec = spec
+        self.label_encoder = networks.label_encoder
+        self.image_encoder = networks.image_encoder
+        self.denoiser = networks.denoiser
+        self.label_decoder = networks.label_decoder
+        self.grid = PRESETS[spec.preset].latent_grid(spec.size, spec.axes)
+        self.latent_channels = int(self.label_encoder.output_shape[-1])
+        # Keras would otherwise take a model that is never called for one without weights.
+        self.built = True
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape ``(*L, c)`` of one latent."""
+        return (*self.grid, self.latent_channels)
+
+    def encode_image(self, image: Any, training: bool = False) -> Any:
+        """Image ``(B, *S, ci)`` in [0, 1] to the condition ``(B, *L, cc)``."""
+        return self.image_encoder(image, training=training)
+
+    def encode_label(self, label: Any, training: bool = False) -> Any:
+        """Class indices int ``(B, *S)`` to the clean latent ``(B, *L, c)``."""
+        return self.label_encoder(ops.one_hot(label, self.spec.classes, dtype="float32"), training=training)
+
+    def denoise(self, x_t: Any, condition: Any, time: Any, training: bool = False) -> Any:
+        """The denoiser's prediction ``(B, *L, c)`` for the latent x_t at time int ``(B,)``."""
+        return self.denoiser([x_t, condition, time], training=training)
+
+    def decode(self, latent: Any, training: bool = False) -> Any:
+        """Latent ``(B, *L, c)`` to logits ``(B, *S, C)``."""
+        return self.label_decoder(latent, training=training)
+
+    def rates(self, time: Any) -> tuple[Any, Any]:
+        """Signal and noise rate at time int ``(B,)``, shaped to broadcast over a latent."""
+        shape = (-1, *[1] * (len(self.grid) + 1))
+        signal, noise = (
+            ops.convert_to_tensor(np.asarray(rate, "float32"))
+            for rate in (self.spec.schedule.signal_rate, self.spec.schedule.noise_rate)
+        )
+        return ops.reshape(ops.take(signal, time), shape), ops.reshape(ops.take(noise, time), shape)
+
+    @property
+    def hold(self) -> Callable[[Any], Any] | None:
+        """Keeps a clean latent in range, each case by itself.
+
+        A latent implied by noise is amplified up to twenty thousand times near pure noise, so it is standardised, as
+        LDSeg does; a network that predicts the latent itself has learnt its range.
+        """
+        return standardize if self.spec.prediction in ("eps", "ldseg") else None
+
+    def reverse(self, condition: Any, noise: Any, *, steps: int, eta: float, step_noise: Any = None, **part: Any) -> Any:
+        """Sample a clean latent ``(B, *L, c)`` under a condition, see ``ldseg.diffusion.sample``."""
+        return sample(
+            lambda x_t, time: self.denoise(x_t, condition, time),
+            noise,
+            schedule=self.spec.schedule,
+            prediction=self.spec.prediction,
+            steps=steps,
+            eta=eta,
+            step_noise=step_noise,
+            hold=self.hold,
+            **part,
+        )
+
+    def corrupt(self, x0: Any, noise: Any, time: Any) -> Any:
+        """The forward process at time int ``(B,)``."""
+        return corrupt(x0, noise, *self.rates(time))
+
+    def convert(self, predicted: Any, x_t: Any, time: Any) -> tuple[Any, Any]:
+        """The pair ``(x0, eps)`` that a prediction implies."""
+        return convert(self.spec.prediction, predicted, x_t, *self.rates(time))
+
+    def target(self, x0: Any, noise: Any, time: Any) -> Any:
+        """What the denoiser should have predicted."""
+        return target(self.spec.prediction, x0, noise, *self.rates(time))
+
+    def decodable(self, predicted: Any, x_t: Any, time: Any) -> Any:
+        """The latent to decode in training."""
+        return decodable(self.spec.prediction, predicted, x_t, *self.rates(time))
+
+    def call(self, inputs: dict[str, Any]) -> Any:
+        """One evaluation from pure noise: ``{"image", "noise"}`` to logits ``(B, *S, C)``."""
+        condition = self.encode_image(inputs["image"])
+        return self.decode(self.reverse(condition, inputs["noise"], steps=1, eta=0.0))

@@ -1,0 +1,27 @@
+"""Spatial axes as letters: what an axis is called decides what may be done to it.
+
+Arrays are channels-last, so an image batch is ``(B, *S, c)`` with one size in ``S`` for each letter of its axes string.
+"""
+
+from __future__ import annotations
+
+AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
+"""The axes string of every value that ``[Data] Dimensions`` may take."""
+
+
+def strided(size: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The size of the latent grid under an image grid.
+
+    Args:
+        size: image grid, one length per axis.
+        strides: total stride of the label encoder, one per axis.
+
+    Raises:
+        ValueError: if the two differ in rank, or a length is not a positive multiple of its stride.
+    """
+    if len(size) != len(strides):
+        raise ValueError(f"expected a size of {len(strides)} axes, got {size}")
+    for length, stride in zip(size, strides, strict=True):
+        if length < stride or length % stride:
+            raise ValueError(f"expected every length to be a multiple of its stride {strides}, got size {size}")
+    return tuple(length // stride for length, stride in zip(size, strides, strict=True))

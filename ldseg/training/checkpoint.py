@@ -1,0 +1,79 @@
+"""The state of a training in one file: stop it anywhere, and it goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ldseg.errors import WeightsError
+
+CHECKPOINT_FILE = "last.npz"
+_META = "meta"
+
+
+def _variables(trainer: keras.Model) -> dict[str, Any]:
+    """Weights, moving averages and the states of random layers and of the optimiser, by position and path."""
+    metrics = {id(variable) for variable in trainer.metrics_variables}
+    own = [variable for variable in trainer.variables if id(variable) not in metrics]
+    named = {f"model/{index}/{variable.path}": variable for index, variable in enumerate(own)}
+    for index, variable in enumerate(trainer.optimizer.variables):
+        # Paths of optimiser variables hold the name of the optimiser, which counts up within a process.
+        named[f"optimizer/{index}/{variable.path.split('/')[-1]}"] = variable
+    return named
+
+
+def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> None:
+    """Write the state of a compiled, built trainer and plain ``meta`` values, whole or not at all.
+
+    Raises:
+        WeightsError: if the file cannot be written.
+    """
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(trainer).items()}
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.savez(stream, **{_META: np.array(json.dumps(meta))}, **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The plain values of a checkpoint.
+
+    Raises:
+        WeightsError: if the file is unreadable or no checkpoint.
+    """
+    try:
+        with np.load(path) as stored:
+            return json.loads(str(stored[_META]))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file") from error
+
+
+def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
+    """Set a compiled, built trainer to the state in a file and return its ``meta``.
+
+    Raises:
+        WeightsError: if the file is no checkpoint, or one of another architecture; the trainer is then as it was.
+    """
+    meta = read_meta(path)
+    variables = _variables(trainer)
+    with np.load(path) as stored:
+        found = {name: stored[name] for name in stored.files if name != _META}
+    for name in [*variables, *found]:
+        if name not in found or name not in variables or found[name].shape != tuple(variables[name].shape):
+            raise WeightsError(f"{path}: expected a checkpoint of this architecture, it differs in {name}")
+    for name, variable in variables.items():
+        variable.assign(found[name])
+    return meta

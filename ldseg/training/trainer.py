@@ -1,0 +1,126 @@
+"""One optimisation of all four networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ldseg.segmenter import Segmenter
+from ldseg.training.losses import segmentation_loss
+
+LATENT_NOISE = 0.3
+"""Standard deviation of the noise under which the label autoencoder learns to reconstruct."""
+
+
+class Trainer(keras.Model):
+    r"""A segmenter in training: its ``call`` gives the terms of the loss, its ``compute_loss`` joins them.
+
+    The loss of a batch as ``ldseg.data.batches`` makes it is the mean over the cases of
+
+    .. math:: S(y, D(\hat z)) + \lambda \| target - prediction \|^2 + \mu S(y, D(z_0 + 0.3 n))
+
+    with S the segmentation loss, D the label decoder and :math:`\hat z` what the prediction at :math:`z_t` implies. The
+    third term keeps the latent decodable. The target of the second is not a way to make latents easier to predict: no
+    gradient flows through it.
+
+    Recycling (Fu et al., arXiv 2303.06040): where a sample says so, :math:`z_t` is made from the model's own estimate
+    at t = T instead of from the true label. In sampling the model only ever sees its own estimates; trained on true
+    labels alone it learns to trust them, and more steps make masks worse. Where noise is predicted, a recycled sample has
+    no target of its own, and the second term is left out for it.
+
+    An exponential moving average follows all weights that inference uses, BatchNorm statistics included. It warms up:
+    after n updates its decay is at most ``(1 + n) / (10 + n)``.
+
+    Args:
+        segmenter: the networks, built for the training patch.
+        diffusion_weight: lambda.
+        autoencoder_weight: mu.
+        ema: decay of the moving average.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        *,
+        diffusion_weight: float = 0.5,
+        autoencoder_weight: float = 0.5,
+        ema: float = 0.999,
+    ) -> None:
+        super().__init__(name="trainer")
+        self.segmenter = segmenter
+        self.diffusion_weight = diffusion_weight
+        self.autoencoder_weight = autoencoder_weight
+        self.ema = ema
+        self.terms = {name: keras.metrics.Mean(name=name) for name in ("segmentation", "diffusion", "autoencoder")}
+        # Every replica computes the same average; the first one's is kept.
+        shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
+        self.updates = self.add_weight(shape=(), initializer="zeros", name="updates", **shared)
+        self.averages = [
+            self.add_weight(shape=weight.shape, initializer="zeros", name=f"average_{index}", **shared)
+            for index, weight in enumerate(segmenter.weights)
+        ]
+        for average, weight in zip(self.averages, segmenter.weights, strict=True):
+            average.assign(weight)
+        self.built = True
+
+    def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """A batch to the terms of the loss by name, each ``(B,)``."""
+        model, label, time = self.segmenter, inputs["label"], inputs["time"]
+        condition = model.encode_image(inputs["image"], training)
+        clean = model.encode_label(label, training)
+        known = ops.stop_gradient(clean)
+        recycle = ops.cast(inputs["recycle"], "float32")
+        mixing = ops.reshape(recycle, (-1, *[1] * (len(clean.shape) - 1)))
+        first = self._first_estimate(condition, inputs["first_noise"])
+        source = mixing * first + (1 - mixing) * clean
+
+        state = model.corrupt(source, inputs["noise"], time)
+        predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
+        logits = model.decode(model.decodable(predicted, state, time), training)
+        wanted = model.target(known, inputs["noise"], time)
+        error = ops.mean(ops.square(predicted - wanted), axis=tuple(range(1, len(clean.shape))))
+        if model.spec.prediction != "x0":
+            error = error * (1 - recycle)
+        reconstruction = model.decode(clean + LATENT_NOISE * inputs["latent_noise"], training)
+        if training:
+            self._follow()
+        return {
+            "segmentation": segmentation_loss(label, logits),
+            "diffusion": error,
+            "autoencoder": segmentation_loss(label, reconstruction),
+        }
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The weighted sum of the terms' means; ``y`` and ``sample_weight`` are not used."""
+        weights = {
+            "segmentation": 1.0,
+            "diffusion": self.diffusion_weight,
+            "autoencoder": self.autoencoder_weight,
+        }
+        for name, values in y_pred.items():
+            self.terms[name].update_state(values)
+        return sum(weight * ops.mean(y_pred[name]) for name, weight in weights.items())
+
+    def _first_estimate(self, condition: Any, noise: Any) -> Any:
+        """The model's estimate of the clean latent from pure noise, as the sampler's first step makes it."""
+        model = self.segmenter
+        last = ops.full((ops.shape(noise)[0],), model.spec.schedule.timesteps, dtype="int32")
+        predicted = ops.cast(model.denoise(noise, ops.stop_gradient(condition), last), "float32")
+        estimate, _ = model.convert(predicted, noise, last)
+        return ops.stop_gradient(estimate if model.hold is None else model.hold(estimate))
+
+    def _follow(self) -> None:
+        decay = ops.minimum(self.ema, (1 + self.updates) / (10 + self.updates))
+        for average, weight in zip(self.averages, self.segmenter.weights, strict=True):
+            value = ops.cast(ops.stop_gradient(ops.convert_to_tensor(weight)), "float32")
+            average.assign(decay * average + (1 - decay) * value)
+        self.updates.assign(self.updates + 1)
+
+    def copy_average(self, segmenter: Segmenter) -> None:
+        """Set the weights of another segmenter of the same preset, of any size, to the moving average."""
+        for weight, average in zip(segmenter.weights, self.averages, strict=True):
+            weight.assign(average)
