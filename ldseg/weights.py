@@ -45,6 +45,10 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
 
+    def preprocessing_for(self, labels: str) -> Preprocessing:
+        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
+        return replace(self.preprocessing, labels=labels)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "format_version": FORMAT_VERSION,

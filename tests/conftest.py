@@ -1,7 +1,33 @@
 """Set before any test imports Keras, which reads these when it is imported."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests on JAX compile far longer than they run.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_first_weights() -> Iterator[None]:
+    """First weights drawn by NumPy on JAX, which would compile the draw of every new shape: a minute for one preset."""
+    if os.environ["KERAS_BACKEND"] != "jax":
+        yield
+        return
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+
+    def draw(self: object, shape: tuple[int, ...], dtype: str | None = None) -> object:
+        *window, fan_in, fan_out = shape
+        limit = np.sqrt(6 / (np.prod(window) * (fan_in + fan_out)))
+        return keras.ops.convert_to_tensor(rng.uniform(-limit, limit, shape), dtype=dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.initializers.GlorotUniform, "__call__", draw)
+        yield

@@ -21,9 +21,10 @@ LAYERS = (
     ("config",),
     ("diffusion", "layers", "data", "metrics"),
     ("models",),
-    ("segmenter", "backend"),
+    ("segmenter", "devices"),
     ("weights",),
-    ("training", "inference"),
+    ("inference",),
+    ("training",),
     ("evaluation", "viz"),
     ("cli",),
 )
@@ -31,7 +32,7 @@ ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
 
 # Everything runs on every backend of Keras: what differs between them stands in one module.
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
-BACKEND_MODULE = "ldseg.backend"
+BACKEND_MODULE = "ldseg.devices"
 
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
 

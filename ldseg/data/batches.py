@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,8 @@ from ldseg.data.cases import Case, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 
-logger = logging.getLogger(__name__)
+TERMS = ("segmentation", "diffusion", "autoencoder")
+"""The terms of the loss."""
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -25,9 +25,10 @@ class TrainingBatches(keras.utils.PyDataset):
     goes on after an interruption sees just what it would have seen. Each epoch visits every case once; the last batch is
     filled up from the start of the epoch's order.
 
-    A batch is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``, ``time`` int32 ``(B,)``
-    from 1 to T, ``recycle`` bool ``(B,)``, and standard normal float32 ``(B, *L, c)`` by the names ``noise``,
-    ``first_noise`` and ``latent_noise`` (see ``ldseg.training.Trainer``).
+    A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``, ``time`` int32 ``(B,)``
+    from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32 ``(B, *L, c)`` by the names ``noise``,
+    ``first_noise`` and ``latent_noise``. The second holds a zero for each case and term of the loss, the least that each
+    can be (see ``ldseg.training.Trainer``, which has the label among its inputs, as it encodes it).
 
     Args:
         cases: labelled cases.
@@ -78,11 +79,12 @@ class TrainingBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.cases) // self.batch_size)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.cases))
         positions = range(index * self.batch_size, (index + 1) * self.batch_size)
         samples = [self._sample(self.cases[order[position % len(order)]], position) for position in positions]
-        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        inputs = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        return inputs, {name: np.zeros(self.batch_size, np.float32) for name in TERMS}
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -106,7 +108,7 @@ class TrainingBatches(keras.utils.PyDataset):
             "image": image,
             "label": label,
             "time": np.int32(rng.integers(1, self.timesteps, endpoint=True)),
-            "recycle": np.bool_(rng.random() < self.recycling),
+            "recycle": np.float32(rng.random() < self.recycling),
             "noise": noises[0],
             "first_noise": noises[1],
             "latent_noise": noises[2],

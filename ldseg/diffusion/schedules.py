@@ -13,6 +13,9 @@ SCHEDULES = ("linear", "quadratic", "cosine")
 # Nichol & Dhariwal 2021 keep every beta below this, so that the last step does not divide by a signal rate of zero.
 MAX_BETA = 0.999
 
+# Below this, what noise implies of the clean latent overflows in float32, or its square does.
+MIN_ALPHA_BAR = 1e-30
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -34,7 +37,7 @@ class Schedule:
         beta_t: beta of the last step, in [beta_0, 1).
 
     Raises:
-        ValueError: for a name or a number out of these ranges.
+        ValueError: for a name or a number out of these ranges, or if hardly any signal is left after the last step.
     """
 
     name: str = "cosine"
@@ -49,6 +52,9 @@ class Schedule:
             raise ValueError(f"expected at least one timestep, got {self.timesteps}")
         if not 0 < self.beta_0 <= self.beta_t < 1:
             raise ValueError(f"expected 0 < beta_0 <= beta_t < 1, got {self.beta_0} and {self.beta_t}")
+        if self.alpha_bar[-1] < MIN_ALPHA_BAR:
+            wanted = f"expected signal left after the last step (alpha_bar of at least {MIN_ALPHA_BAR:g})"
+            raise ValueError(f"{wanted}, got none with timesteps = {self.timesteps} and beta_t = {self.beta_t}")
 
     @cached_property
     def beta(self) -> np.ndarray:

@@ -31,17 +31,19 @@ class SelfAttention(keras.layers.Layer):
         self.scores = scores
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = input_shape[-1]
+        fixed = [length for length in input_shape[1:] if length is not None]
+        if len(fixed) < len(input_shape) - 1:
+            raise ValueError(f"expected a fixed size, got {input_shape}")
+        channels = fixed[-1]
         self.used_heads = min(self.heads, channels)
         if channels % self.used_heads:
             raise ValueError(f"expected channels to be a multiple of {self.used_heads} heads, got {channels}")
-        if any(length is None for length in input_shape[1:]):
-            raise ValueError(f"expected a fixed size, got {input_shape}")
-        self.norm = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm")
+        precision = {"dtype": self.dtype_policy}
+        self.norm = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm", **precision)
         self.norm.build(input_shape)
-        self.positions = math.prod(input_shape[1:-1])
+        self.positions = math.prod(fixed[:-1])
         for name in ("query", "key", "value", "out"):
-            layer = keras.layers.Dense(channels, name=name)
+            layer = keras.layers.Dense(channels, name=name, **precision)
             layer.build((None, self.positions, channels))
             setattr(self, name, layer)
         self.built = True

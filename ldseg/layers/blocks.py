@@ -34,18 +34,20 @@ class ResidualBlock(keras.layers.Layer):
         shape, *embedding = input_shape if timed else (input_shape,)
         shape = tuple(shape)
         rank, between = len(shape) - 2, (*shape[:-1], self.filters)
-        self.norm_in = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_in")
-        self.conv_in = conv(rank, self.filters, self.kernel, name="conv_in")
-        self.norm_out = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_out")
-        self.conv_out = conv(rank, self.filters, self.kernel, name="conv_out")
+        precision = {"dtype": self.dtype_policy}
+        self.norm_in = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_in", **precision)
+        self.conv_in = conv(rank, self.filters, self.kernel, name="conv_in", **precision)
+        self.norm_out = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_out", **precision)
+        self.conv_out = conv(rank, self.filters, self.kernel, name="conv_out", **precision)
         self.norm_in.build(shape)
         self.conv_in.build(shape)
         self.norm_out.build(between)
         self.conv_out.build(between)
-        self.time = keras.layers.Dense(self.filters, name="time") if timed else None
+        self.time = keras.layers.Dense(self.filters, name="time", **precision) if timed else None
         if self.time is not None:
             self.time.build(tuple(embedding[0]))
-        self.shortcut = conv(rank, self.filters, 1, name="shortcut") if shape[-1] != self.filters else None
+        widens = shape[-1] != self.filters
+        self.shortcut = conv(rank, self.filters, 1, name="shortcut", **precision) if widens else None
         if self.shortcut is not None:
             self.shortcut.build(shape)
         self.built = True

@@ -27,8 +27,9 @@ class TimeEmbedding(keras.layers.Layer):
             raise ValueError(f"expected an even dimension of at least 4, got {dim}")
         self.dim = dim
         self.units = units or dim
-        self.hidden = keras.layers.Dense(self.units, activation="swish", name="hidden")
-        self.out = keras.layers.Dense(self.units, name="out")
+        precision = {"dtype": self.dtype_policy}
+        self.hidden = keras.layers.Dense(self.units, activation="swish", name="hidden", **precision)
+        self.out = keras.layers.Dense(self.units, name="out", **precision)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.hidden.build((None, self.dim))

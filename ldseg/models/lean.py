@@ -17,8 +17,6 @@ import keras
 
 from ldseg.layers import ResidualBlock, SelfAttention, TimeEmbedding, conv, conv_transpose, upsample
 
-Tensor = keras.KerasTensor
-
 LATENT = 4
 CONDITION = 32
 GROUPS = 8
@@ -106,7 +104,7 @@ def denoiser(grid: tuple[int, ...], axes: str) -> keras.Model:
     return keras.Model([state, condition, time], x, name="denoiser")
 
 
-def _ascend(x: Tensor, skip: Tensor, width: int, axes: str, name: str, embedding: Tensor | None = None) -> Tensor:
+def _ascend(x: keras.KerasTensor, skip: keras.KerasTensor, width: int, axes: str, name: str, embedding: keras.KerasTensor | None = None) -> keras.KerasTensor:
     """Up by two onto a skip. The maps are added, not joined: half the work of the block behind."""
     x = conv(len(axes), width, 1, name=f"{name}_project")(x)
     x = upsample(len(axes), strides(axes, 2))(x)
@@ -114,7 +112,7 @@ def _ascend(x: Tensor, skip: Tensor, width: int, axes: str, name: str, embedding
     return ResidualBlock(width, GROUPS, name=name)(x if embedding is None else [x, embedding])
 
 
-def _out(x: Tensor) -> Tensor:
+def _out(x: keras.KerasTensor) -> keras.KerasTensor:
     """The norm and the activation before a network's last layer."""
     x = keras.layers.GroupNormalization(GROUPS, epsilon=1e-5, name="norm")(x)
     return keras.layers.Activation("swish", name="swish")(x)

@@ -32,6 +32,7 @@ class Epochs(keras.callbacks.Callback):
         validate: segments the validation cases with the moving average of the weights and gives the mean scores
             ``{"val_dice", "val_iou"}``.
         keep_best: saves the weights just validated, with their figures.
+        watch: called after each validation, once its row is in the history.
         validate_every: epochs between validations; the last epoch is always validated.
         epochs: the length of the training.
         checkpoint: where the last state goes.
@@ -45,6 +46,7 @@ class Epochs(keras.callbacks.Callback):
         *,
         validate: Callable[[], dict[str, float]],
         keep_best: Callable[[dict[str, Any]], None],
+        watch: Callable[[], None],
         validate_every: int,
         epochs: int,
         checkpoint: Path,
@@ -55,6 +57,7 @@ class Epochs(keras.callbacks.Callback):
         super().__init__()
         self.validate = validate
         self.keep_best = keep_best
+        self.watch = watch
         self.validate_every = validate_every
         self.epochs = epochs
         self.checkpoint = checkpoint
@@ -74,7 +77,8 @@ class Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row: dict[str, Any] = {"epoch": epoch + 1, "updates": int(self.model.optimizer.iterations)}
-        row |= {name: float(value) for name, value in (logs or {}).items() if name in COLUMNS}
+        terms = {name.removesuffix("_loss"): float(value) for name, value in (logs or {}).items()}
+        row |= {name: value for name, value in terms.items() if name in COLUMNS}
         if not math.isfinite(row["loss"]):
             logger.error("epoch %d: the loss is %s; stopped, the last checkpoint is kept", epoch + 1, row["loss"])
             self.model.stop_training = True
@@ -90,6 +94,8 @@ class Epochs(keras.callbacks.Callback):
         row["seconds"] = round(time.perf_counter() - self.started, 2)
         self.history.append(row)
         self._write_log()
+        if "val_dice" in row:
+            self.watch()
         save_checkpoint(self.checkpoint, self.model, {**self.meta, "epoch": epoch + 1, "history": self.history})
 
     def _write_log(self) -> None:

@@ -35,12 +35,12 @@ def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> N
     Raises:
         WeightsError: if the file cannot be written.
     """
-    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(trainer).items()}
+    arrays: dict[str, Any] = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(trainer).items()}
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
-            np.savez(stream, **{_META: np.array(json.dumps(meta))}, **arrays)
+            np.savez(stream, allow_pickle=False, **arrays, **{_META: np.array(json.dumps(meta))})
         os.replace(temporary, path)
     except OSError as error:
         raise WeightsError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error

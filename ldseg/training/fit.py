@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
-from ldseg.data.cases import Case, find_cases
+from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_manifest
+from ldseg.devices import data_parallel
 from ldseg.diffusion import Schedule
-from ldseg.errors import ConfigError, DataError
+from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.metrics import dice, iou
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS
@@ -39,7 +42,7 @@ FOLDER = "training"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What a training left behind.
+    """What a training has left behind so far.
 
     Attributes:
         folder: of the best weights.
@@ -50,6 +53,11 @@ class TrainingResult:
     folder: Path
     history: list[dict[str, Any]]
     problems: tuple[str, ...]
+
+    @property
+    def logs(self) -> Path:
+        """The folder of checkpoint and logs."""
+        return self.folder / FOLDER
 
 
 def spec_of(config: Config) -> SegmenterSpec:
@@ -114,19 +122,44 @@ def validation_scores(
 def set_aside(folder: Path) -> None:
     """Move an earlier training's weights, checkpoint and logs into a folder of their own: a new one loses nothing."""
     present = [folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, FOLDER) if (folder / name).exists()]
-    if present:
-        aside = folder / f"before-{time.strftime('%Y%m%d-%H%M%S')}"
+    if not present:
+        return
+    aside = folder / f"before-{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
         aside.mkdir()
         for path in present:
             os.replace(path, aside / path.name)
-        logger.warning("%s: earlier weights are kept in %s", folder, aside)
+    except OSError as error:
+        raise WeightsError(f"{folder}: earlier weights cannot be set aside: {error.strerror or error}") from error
+    logger.info("earlier weights are kept in %s", aside)
 
 
-def train(config: Config) -> TrainingResult:
+def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """Read every case once before the work: those that can be trained on, and what is wrong with the others."""
+    good, problems = [], []
+    for case in tqdm(cases, desc="checking", unit="case"):
+        try:
+            load_case(
+                case, preprocessing.labels, preprocessing.num_classes, preprocessing.channels, preprocessing.intensity
+            )
+        except DataError as error:
+            logger.error("left out %s: %s", case.name, error)
+            problems.append(str(error))
+        else:
+            good.append(case)
+    return tuple(good), tuple(problems)
+
+
+def train(config: Config, watch: Callable[[TrainingResult], None] | None = None) -> TrainingResult:
     """Train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
-    ``Checkpoint = True`` goes on with an interrupted training where it was; where there is none it starts from the weights
-    of the folder, if any. ``Checkpoint = False`` starts anew, and sets earlier weights aside.
+    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none, it
+    starts from the weights of the folder, if any. ``Checkpoint = False`` starts anew. Earlier weights that a training does
+    not go on with are set aside, never overwritten.
+
+    Args:
+        config: the settings.
+        watch: called after each validation.
 
     Raises:
         ConfigError: if settings do not suit each other.
@@ -134,83 +167,101 @@ def train(config: Config) -> TrainingResult:
         WeightsError: if what is to be gone on with does not fit, or nothing can be written.
     """
     spec, preprocessing = spec_of(config), preprocessing_of(config)
-    folder = config.weights_folder
+    folder, parameters, settings = config.weights_folder, config.parameters, config.training
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
-    resume = config.parameters.checkpoint and checkpoint.is_file()
+    resume = parameters.checkpoint and checkpoint.is_file()
     found = find_cases(config.dataset_folder, config.data.cases, training=True)
-    problems = found.problems
-    fraction, seed = config.training.validation_fraction, config.training.seed
+    cases, problems = usable_cases(found.cases, preprocessing)
+    problems = (*found.problems, *problems)
     if resume:
         manifest = read_meta(checkpoint)["split"]
-        training, validation = apply_manifest(found.cases, manifest)
+        training, validation = apply_manifest(cases, manifest)
     else:
-        training, validation = split_by_group(found.cases, fraction, seed)
-        manifest = split_manifest(training, validation, fraction=fraction, seed=seed)
+        training, validation = split_by_group(cases, settings.validation_fraction, settings.seed)
+        manifest = split_manifest(
+            training, validation, fraction=settings.validation_fraction, seed=settings.seed
+        )
+    logger.info("%d cases to train on, %d to validate on", len(training), len(validation))
 
-    keras.utils.set_random_seed(seed)
-    segmenter, averaged = Segmenter(replace(spec, size=config.data.patch)), Segmenter(spec)
-    if config.parameters.checkpoint and not resume and (folder / WEIGHTS_FILE).is_file():
-        load_weights(folder, segmenter)
-    if not config.parameters.checkpoint:
-        set_aside(folder)
-    parameters = config.parameters
-    batches = TrainingBatches(
-        training,
-        preprocessing,
-        batch_size=parameters.batch_size,
-        patch=config.data.patch,
-        latent_shape=segmenter.latent_shape,
-        timesteps=spec.schedule.timesteps,
-        augmentation=config.training.augmentation,
-        recycling=config.training.recycling,
-        seed=seed,
-        workers=config.training.workers,
-    )
-    trainer = Trainer(segmenter, diffusion_weight=config.training.diffusion_weight, ema=config.training.ema)
-    updates = parameters.epoch * len(batches)
-    optimizer = adamw(
-        learning_rate=parameters.learning_rate,
-        updates=updates,
-        warm_up=config.training.warm_up,
-        weight_decay=config.training.weight_decay,
-    )
-    trainer.compile(optimizer=optimizer)
-    trainer.optimizer.build(trainer.trainable_variables)
-    history: list[dict[str, Any]] = []
-    if resume:
-        meta = load_checkpoint(checkpoint, trainer)
-        history, batches.epoch = meta["history"], meta["epoch"]
+    keras.utils.set_random_seed(settings.seed)
+    averaged = Segmenter(spec)
     predictor = Predictor(averaged, sampler=config.sampler.sampler, steps=config.sampler.sampling_steps)
     predictor.compile()
-
-    def validate() -> dict[str, float]:
-        trainer.copy_average(averaged)
-        return validation_scores(averaged, validation, preprocessing, predictor, parameters.batch_size)
-
-    def keep_best(row: dict[str, Any]) -> None:
-        save_weights(
-            folder,
-            averaged,
-            Description(
-                spec=spec,
-                preprocessing=preprocessing,
-                figures=row,
-                training=config.to_dict(),
-                split=manifest,
-            ),
+    with data_parallel(config.gpu.multiple) as devices:
+        if parameters.batch_size % devices:
+            raise ConfigError(f"Parameters.BatchSize: expected a multiple of {devices} devices, got {parameters.batch_size}")
+        segmenter = Segmenter(replace(spec, size=config.data.patch))
+        if not resume and parameters.checkpoint and (folder / WEIGHTS_FILE).is_file():
+            load_weights(folder, segmenter)
+        if not resume:
+            set_aside(folder)
+        batches = TrainingBatches(
+            training,
+            preprocessing,
+            batch_size=parameters.batch_size,
+            patch=config.data.patch,
+            latent_shape=segmenter.latent_shape,
+            timesteps=spec.schedule.timesteps,
+            augmentation=settings.augmentation,
+            recycling=settings.recycling,
+            seed=settings.seed,
+            workers=settings.workers,
         )
+        updates = parameters.epoch * len(batches)
+        trainer = Trainer(segmenter, diffusion_weight=settings.diffusion_weight, ema=settings.ema)
+        trainer.compile(
+            optimizer=adamw(
+                learning_rate=parameters.learning_rate,
+                updates=updates,
+                warm_up=settings.warm_up,
+                weight_decay=settings.weight_decay,
+            )
+        )
+        trainer.optimizer.build(trainer.trainable_variables)
+        history: list[dict[str, Any]] = []
+        if resume:
+            meta = load_checkpoint(checkpoint, trainer)
+            history, batches.epoch = meta["history"], meta["epoch"]
+        result = TrainingResult(folder=folder, history=history, problems=problems)
 
-    epochs = Epochs(
-        validate=validate,
-        keep_best=keep_best,
-        validate_every=config.training.validate_every,
-        epochs=parameters.epoch,
-        checkpoint=checkpoint,
-        log=folder / FOLDER / "log.csv",
-        history=history,
-        meta={"split": manifest},
-    )
-    callbacks = [epochs, Progress(updates, batches.epoch * len(batches), history)]
-    logger.info("%d cases to train on, %d to validate on", len(training), len(validation))
-    trainer.fit(batches, epochs=parameters.epoch, initial_epoch=batches.epoch, callbacks=callbacks, verbose=0)
-    return TrainingResult(folder=folder, history=history, problems=problems)
+        def validate() -> dict[str, float]:
+            trainer.copy_average(averaged)
+            return validation_scores(averaged, validation, preprocessing, predictor, parameters.batch_size)
+
+        def keep_best(row: dict[str, Any]) -> None:
+            save_weights(
+                folder,
+                averaged,
+                Description(
+                    spec=spec,
+                    preprocessing=preprocessing,
+                    figures=row,
+                    training=config.to_dict(),
+                    split=manifest,
+                ),
+            )
+
+        epochs = Epochs(
+            validate=validate,
+            keep_best=keep_best,
+            watch=lambda: watch(result) if watch is not None else None,
+            validate_every=settings.validate_every,
+            epochs=parameters.epoch,
+            checkpoint=checkpoint,
+            log=result.logs / "log.csv",
+            history=history,
+            meta={"split": manifest},
+        )
+        callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, batches.epoch * len(batches), history)]
+        # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
+        if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
+            callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
+        if batches.epoch >= parameters.epoch:
+            logger.info(
+                "%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch
+            )
+        else:
+            trainer.fit(
+                batches, epochs=parameters.epoch, initial_epoch=batches.epoch, callbacks=callbacks, verbose=0
+            )
+    return result

@@ -14,8 +14,12 @@ LATENT_NOISE = 0.3
 """Standard deviation of the noise under which the label autoencoder learns to reconstruct."""
 
 
+def _as_it_is(_: Any, term: Any) -> Any:
+    return term
+
+
 class Trainer(keras.Model):
-    r"""A segmenter in training: its ``call`` gives the terms of the loss, its ``compute_loss`` joins them.
+    r"""A segmenter in training: its ``call`` gives the terms of the loss.
 
     The loss of a batch as ``ldseg.data.batches`` makes it is the mean over the cases of
 
@@ -27,8 +31,8 @@ class Trainer(keras.Model):
 
     Recycling (Fu et al., arXiv 2303.06040): where a sample says so, :math:`z_t` is made from the model's own estimate
     at t = T instead of from the true label. In sampling the model only ever sees its own estimates; trained on true
-    labels alone it learns to trust them, and more steps make masks worse. Where noise is predicted, a recycled sample has
-    no target of its own, and the second term is left out for it.
+    labels alone it learns to trust them, and more steps make masks worse. Where noise is predicted, a recycled sample
+    has no target of its own, and the second term is left out for it.
 
     An exponential moving average follows all weights that inference uses, BatchNorm statistics included. It warms up:
     after n updates its decay is at most ``(1 + n) / (10 + n)``.
@@ -50,10 +54,8 @@ class Trainer(keras.Model):
     ) -> None:
         super().__init__(name="trainer")
         self.segmenter = segmenter
-        self.diffusion_weight = diffusion_weight
-        self.autoencoder_weight = autoencoder_weight
+        self.weight_of = {"segmentation": 1.0, "diffusion": diffusion_weight, "autoencoder": autoencoder_weight}
         self.ema = ema
-        self.terms = {name: keras.metrics.Mean(name=name) for name in ("segmentation", "diffusion", "autoencoder")}
         # Every replica computes the same average; the first one's is kept.
         shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
         self.updates = self.add_weight(shape=(), initializer="zeros", name="updates", **shared)
@@ -65,13 +67,23 @@ class Trainer(keras.Model):
             average.assign(weight)
         self.built = True
 
+    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
+        """Join the terms of the loss; the log shows each as ``<term>_loss``.
+
+        What ``call`` returns are the losses themselves: Keras weighs, logs and, on several devices, scales them.
+        """
+        losses = dict.fromkeys(self.weight_of, _as_it_is)
+        super().compile(optimizer=optimizer, loss=losses, loss_weights=self.weight_of, **options)
+
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """A batch to the terms of the loss by name, each ``(B,)``."""
-        model, label, time = self.segmenter, inputs["label"], inputs["time"]
+        model = self.segmenter
+        # Integers may come as floats: Keras traces a distributed model on inputs of one type.
+        label, time = ops.cast(inputs["label"], "int32"), ops.cast(inputs["time"], "int32")
         condition = model.encode_image(inputs["image"], training)
         clean = model.encode_label(label, training)
         known = ops.stop_gradient(clean)
-        recycle = ops.cast(inputs["recycle"], "float32")
+        recycle = inputs["recycle"]
         mixing = ops.reshape(recycle, (-1, *[1] * (len(clean.shape) - 1)))
         first = self._first_estimate(condition, inputs["first_noise"])
         source = mixing * first + (1 - mixing) * clean
@@ -92,19 +104,6 @@ class Trainer(keras.Model):
             "autoencoder": segmentation_loss(label, reconstruction),
         }
 
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The weighted sum of the terms' means; ``y`` and ``sample_weight`` are not used."""
-        weights = {
-            "segmentation": 1.0,
-            "diffusion": self.diffusion_weight,
-            "autoencoder": self.autoencoder_weight,
-        }
-        for name, values in y_pred.items():
-            self.terms[name].update_state(values)
-        return sum(weight * ops.mean(y_pred[name]) for name, weight in weights.items())
-
     def _first_estimate(self, condition: Any, noise: Any) -> Any:
         """The model's estimate of the clean latent from pure noise, as the sampler's first step makes it."""
         model = self.segmenter
@@ -123,4 +122,4 @@ class Trainer(keras.Model):
     def copy_average(self, segmenter: Segmenter) -> None:
         """Set the weights of another segmenter of the same preset, of any size, to the moving average."""
         for weight, average in zip(segmenter.weights, self.averages, strict=True):
-            weight.assign(average)
+            weight.assign(ops.convert_to_numpy(average))

@@ -1,0 +1,60 @@
+"""The command line: ``python3 LDSeg.py [--config FILE] [--set Section.Key=VALUE ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import ldseg
+from ldseg import devices
+from ldseg.config import load_config
+from ldseg.errors import LDSegError
+
+DONE, PARTLY, FAILED = 0, 1, 2
+"""Exit status: all went well; some cases were skipped, the others are done; nothing was done."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="LDSeg.py",
+        description="Segment images with a latent diffusion model, or train one, as a settings file says.",
+        epilog="Exit status: 0 all done, 1 some cases were skipped and the others are done, 2 nothing was done.",
+    )
+    parser.add_argument("--config", type=Path, default=Path("cfg.ini"), metavar="FILE", help="settings [cfg.ini]")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="Section.Key=VALUE",
+        dest="overrides",
+        help="override one setting; may be given several times",
+    )
+    parser.add_argument("--version", action="version", version=f"LDSeg {ldseg.__version__}")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the settings say and return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+    for noisy in ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow", "tifffile"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        config = load_config(options.config, options.overrides)
+        logging.getLogger(__name__).info(devices.choose(config.gpu.multiple))
+        # Only now: importing them imports Keras, which reads the environment that the line above prepared.
+        from ldseg.cli import segment, training
+
+        devices.set_precision(config.gpu.precision)
+        problems = training.run(config) if config.parameters.training else segment.run(config)
+    except LDSegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    return PARTLY if problems else DONE

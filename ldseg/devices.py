@@ -1,0 +1,92 @@
+"""Which devices a run uses, and in which precision. What differs between the backends of Keras stands here.
+
+``choose`` acts through environment variables that the backends read when they are imported, so it comes before any import
+of Keras; ``data_parallel`` and ``set_precision`` come after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def free_memory() -> dict[str, int]:
+    """Free memory of each NVIDIA GPU that this process may use, in MiB, by its index; empty where there is none."""
+    query = ["nvidia-smi", "--query-gpu=index,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    rows = [line.split(",") for line in listed.splitlines() if line.count(",") == 1]
+    found = {index.strip(): int(free) for index, free in rows if free.strip().isdigit()}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    allowed = {index.strip() for index in visible.split(",")}
+    return {index: free for index, free in found.items() if index in allowed}
+
+
+def choose(multiple: bool) -> str:
+    """Prepare the environment for the GPU with the most free memory, or for all of them, with memory growth on.
+
+    Returns:
+        one line that says what the run will use.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # Indices as nvidia-smi counts them, not by speed.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    memory = free_memory()
+    if not memory:
+        return "no GPU found: running on the CPU"
+    if multiple:
+        return f"GPUs {', '.join(memory)}: one data-parallel run"
+    best = max(memory, key=lambda index: memory[index])
+    os.environ["CUDA_VISIBLE_DEVICES"] = best
+    return f"GPU {best}: {memory[best]} MiB free"
+
+
+def set_precision(precision: str) -> None:
+    """Set the arithmetic of every layer built from now on: float32, or mixed bfloat16 or float16 on float32 weights."""
+    import keras
+
+    keras.config.set_dtype_policy(PRECISIONS[precision])
+
+
+@contextlib.contextmanager
+def data_parallel(multiple: bool) -> Iterator[int]:
+    """A scope in which models are built to train on every device at once, each on its share of the batch.
+
+    The devices are the GPUs, or the logical CPU devices where there is no GPU. On PyTorch, whose models Keras does not
+    distribute, and where there is a single device, the scope changes nothing.
+
+    Yields:
+        the number of devices.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if multiple and backend == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if len(devices) > 1:
+            with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
+                yield len(devices)
+            return
+    elif multiple and backend == "jax":
+        devices = keras.distribution.list_devices()
+        if len(devices) > 1:
+            before = keras.distribution.distribution()
+            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+            try:
+                yield len(devices)
+            finally:
+                keras.distribution.set_distribution(before)
+            return
+    yield 1

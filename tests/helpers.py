@@ -1,0 +1,66 @@
+"""What several test modules need."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def as_numpy(tensor: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def randomize(layer: Any, seed: int = 0) -> None:
+    """Give every weight of a layer a value of its own: no zero bias, no unit scale hides a mistake."""
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(0, 0.5, weight.shape) for weight in layer.weights])
+
+
+def check_layer(
+    layer: keras.layers.Layer,
+    *inputs: np.ndarray,
+    expected: tuple[int, ...],
+    unseen: tuple[str, ...] = (),
+) -> None:
+    """What must hold of any layer: shapes, the way through its configuration, and gradients.
+
+    Args:
+        layer: not built yet.
+        inputs: one array, or the arrays of a list of inputs, batch first.
+        expected: shape that comes out.
+        unseen: ends of the paths of weights that do not matter to what comes out, so that no gradient reaches them.
+    """
+    given: Any = list(inputs) if len(inputs) > 1 else inputs[0]
+    shapes: Any = [array.shape for array in inputs] if len(inputs) > 1 else inputs[0].shape
+    output = as_numpy(layer(given))
+    assert output.shape == expected
+    assert np.isfinite(output).all()
+    assert tuple(layer.compute_output_shape(shapes)) == expected
+
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(twin) is type(layer)
+    assert twin is not layer
+    assert twin.get_config() == layer.get_config()
+    twin(given)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(as_numpy(twin(given)), output)
+    if layer.trainable_weights:
+        _check_gradients(layer, inputs, expected, unseen)
+
+
+def _check_gradients(
+    layer: keras.layers.Layer, inputs: tuple[np.ndarray, ...], expected: tuple[int, ...], unseen: tuple[str, ...]
+) -> None:
+    randomize(layer)
+    slots = [keras.Input(array.shape[1:], dtype=str(array.dtype)) for array in inputs]
+    model = keras.Model(slots, layer(slots if len(slots) > 1 else slots[0]))
+    # TensorFlow is quicker to trace than to compile, JAX to compile one step than each of its operations.
+    model.compile(keras.optimizers.SGD(1.0), loss="mse", jit_compile=keras.backend.backend() == "jax")
+    before = [as_numpy(weight).copy() for weight in layer.trainable_weights]
+    model.train_on_batch(list(inputs), np.random.default_rng(1).normal(0, 5, expected).astype("float32"))
+    moved = {
+        weight.path: np.abs(as_numpy(weight) - old).max() / np.abs(old).max()
+        for weight, old in zip(layer.trainable_weights, before)
+    }
+    # A gradient that is zero but for rounding is no gradient.
+    assert [path for path, change in moved.items() if change < 1e-5 and not path.endswith(unseen)] == []

@@ -1,0 +1,260 @@
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from helpers import as_numpy, check_layer, randomize
+from keras import ops
+
+from ldseg import layers
+from ldseg.layers import ClassIndex, ResidualBlock, SelfAttention, TimeEmbedding
+
+pytestmark = [
+    pytest.mark.core,
+    # Keras's variables, not ours.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+GRIDS = [(6,), (4, 6), (2, 3, 4)]
+EVERY_RANK = pytest.mark.parametrize("grid", GRIDS, ids=["1d", "2d", "3d"])
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def weights_of(layer: Any) -> dict[str, np.ndarray]:
+    """A layer's weights in float64 by the last two parts of their paths."""
+    return {"/".join(w.path.split("/")[-2:]): as_numpy(w).astype("float64") for w in layer.weights}
+
+
+def group_norm(x: np.ndarray, groups: int, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Over positions (B, N, c) and the channels of a group."""
+    parts = x.reshape(*x.shape[:2], groups, -1)
+    parts = parts - parts.mean((1, 3), keepdims=True)
+    parts = parts / np.sqrt((parts**2).mean((1, 3), keepdims=True) + 1e-5)
+    return parts.reshape(x.shape) * gamma + beta
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
+
+
+# Attention
+
+
+@EVERY_RANK
+def test_attention_is_a_layer(grid: tuple[int, ...]) -> None:
+    # A shift of all keys shifts a query's scores alike: softmax does not see the bias of the keys.
+    check_layer(SelfAttention(2, 2), draw(2, *grid, 8), expected=(2, *grid, 8), unseen=("key/bias",))
+
+
+def test_attention_in_chunks_is_a_layer() -> None:
+    layer = SelfAttention(2, 2, scores=2 * 6 * 24)
+    check_layer(layer, draw(2, 4, 6, 8), expected=(2, 4, 6, 8), unseen=("key/bias",))
+    assert SelfAttention(2, scores=None).get_config()["scores"] is None
+
+
+@pytest.mark.parametrize(("heads", "channels"), [(1, 8), (4, 8), (8, 4)])
+def test_attention_is_its_formula(heads: int, channels: int) -> None:
+    layer = SelfAttention(heads, groups=2)
+    x = draw(2, 3, 4, channels)
+    layer(x)
+    randomize(layer)
+    w = weights_of(layer)
+    tokens = x.astype("float64").reshape(2, 12, channels)
+    normed = group_norm(tokens, 2, w["norm/gamma"], w["norm/beta"])
+    query, key, value = (normed @ w[f"{n}/kernel"] + w[f"{n}/bias"] for n in ("query", "key", "value"))
+    depth = channels // min(heads, channels)
+    mixed = np.empty_like(tokens)
+    for case in range(2):
+        for first in range(0, channels, depth):
+            one = slice(first, first + depth)
+            scores = query[case, :, one] @ key[case, :, one].T / math.sqrt(depth)
+            share = np.exp(scores - scores.max(1, keepdims=True))
+            mixed[case, :, one] = share / share.sum(1, keepdims=True) @ value[case, :, one]
+    expected = tokens + mixed @ w["out/kernel"] + w["out/bias"]
+    np.testing.assert_allclose(as_numpy(layer(x)).reshape(expected.shape), expected, atol=1e-4)
+
+
+# The score matrix of 24 positions and 2 heads has 1152 entries, a row of it 48.
+@pytest.mark.parametrize(("scores", "rows"), [(1152, 24), (1151, 12), (400, 8), (48, 1)])
+def test_chunks_change_the_memory_and_nothing_else(
+    scores: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = draw(3, 4, 6, 8)
+    whole, chunked = SelfAttention(2, scores=None), SelfAttention(2, scores=scores)
+    whole(x)
+    chunked(x)
+    randomize(whole)
+    chunked.set_weights(whole.get_weights())
+    expected = as_numpy(whole(x))
+    held = set()
+    softmax = ops.softmax
+
+    def spy(x: Any, axis: int = -1) -> Any:
+        held.add(tuple(x.shape[1:]))
+        return softmax(x, axis)
+
+    monkeypatch.setattr(keras.ops, "softmax", spy)
+    found = as_numpy(chunked(x))
+    assert held == {(2, rows, 24)}
+    assert 2 * rows * 24 <= scores
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_chunks_with_a_batch_that_is_not_known() -> None:
+    layer = SelfAttention(2, scores=400)
+    slot = keras.Input((4, 6, 8))
+    model = keras.Model(slot, layer(slot))
+    x = draw(3, 4, 6, 8)
+    np.testing.assert_allclose(model.predict(x, verbose=0), as_numpy(layer(x)), atol=1e-5)
+
+
+def test_attention_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="multiple of 3 heads, got 8"):
+        SelfAttention(3).build((None, 4, 4, 8))
+    with pytest.raises(ValueError, match="fixed size, got"):
+        SelfAttention(2).build((None, None, 4, 8))
+
+
+# Residual blocks
+
+
+@pytest.mark.parametrize(("grid", "filters"), [((6,), 8), ((4, 6), 4), ((2, 3, 4), 8)], ids=["1d", "2d", "3d"])
+def test_a_block_with_time_is_a_layer(grid: tuple[int, ...], filters: int) -> None:
+    check_layer(ResidualBlock(filters, 2), draw(2, *grid, 8), draw(2, 6, seed=1), expected=(2, *grid, filters))
+
+
+@pytest.mark.parametrize(("grid", "filters"), [((6,), 4), ((2, 3, 4), 6)], ids=["1d", "3d"])
+def test_a_block_without_time_is_a_layer(grid: tuple[int, ...], filters: int) -> None:
+    check_layer(ResidualBlock(filters, 2), draw(2, *grid, 4), expected=(2, *grid, filters))
+
+
+def test_a_block_with_a_kernel_for_each_axis() -> None:
+    layer = ResidualBlock(4, 2, kernel=[1, 3])  # type: ignore[arg-type]
+    check_layer(layer, draw(2, 4, 6, 4), expected=(2, 4, 6, 4))
+    assert layer.conv_in.kernel.shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("filters", [4, 6])
+def test_a_block_is_its_formula(filters: int, timed: bool) -> None:
+    """With a kernel of 1 its convolutions are matrix products."""
+    layer = ResidualBlock(filters, groups=2, kernel=1)
+    x, time = draw(3, 5, 4), draw(3, 7, seed=1)
+    inputs = [x, time] if timed else x
+    layer(inputs)
+    randomize(layer)
+    w = weights_of(layer)
+
+    def apply(name: str, values: np.ndarray) -> np.ndarray:
+        return values @ w[f"{name}/kernel"].reshape(values.shape[-1], -1) + w[f"{name}/bias"]
+
+    hidden = apply("conv_in", silu(group_norm(x.astype("float64"), 2, w["norm_in/gamma"], w["norm_in/beta"])))
+    if timed:
+        hidden = hidden + apply("time", silu(time.astype("float64")))[:, None]
+    hidden = apply("conv_out", silu(group_norm(hidden, 2, w["norm_out/gamma"], w["norm_out/beta"])))
+    expected = hidden + (x if filters == 4 else apply("shortcut", x.astype("float64")))
+    np.testing.assert_allclose(as_numpy(layer(inputs)), expected, atol=1e-4)
+
+
+# Time and classes
+
+
+def test_the_time_embedding_is_a_layer() -> None:
+    check_layer(TimeEmbedding(8, 6), np.array([1, 30, 900], "int32"), expected=(3, 6))
+    assert TimeEmbedding(4).compute_output_shape((2,)) == (2, 4)
+
+
+def test_the_time_embedding_is_its_formula() -> None:
+    layer = TimeEmbedding(64, 16)
+    time = np.array([0, 1, 17, 500, 999, 1000], "int32")
+    layer(time)
+    randomize(layer)
+    w = weights_of(layer)
+    angle = time[:, None] * np.exp(-math.log(10_000) * np.arange(32) / 31)
+    code = np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+    expected = silu(code @ w["hidden/kernel"] + w["hidden/bias"]) @ w["out/kernel"] + w["out/bias"]
+    np.testing.assert_allclose(as_numpy(layer(time)), expected, atol=2e-3)
+
+
+def test_near_times_differ_in_half_precision() -> None:
+    """Float16 counts above 2048 by twos, bfloat16 above 256."""
+    exact, half = TimeEmbedding(32), TimeEmbedding(32, dtype="mixed_bfloat16")
+    time = np.array([1000, 1001, 2001], "int32")
+    exact(time)
+    half(time)
+    randomize(exact)
+    half.set_weights(exact.get_weights())
+    expected, found = as_numpy(exact(time)), as_numpy(ops.cast(half(time), "float32"))
+    assert np.abs(found - expected).max() < 0.2 * np.abs(expected[1] - expected[0]).max()
+
+
+@pytest.mark.parametrize("dim", [2, 7])
+def test_a_time_embedding_that_cannot_be(dim: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 4, got {dim}"):
+        TimeEmbedding(dim)
+
+
+@EVERY_RANK
+def test_class_indices(grid: tuple[int, ...]) -> None:
+    labels = np.random.default_rng(0).integers(0, 4, (2, *grid))
+    onehot = np.eye(4, dtype="float32")[labels]
+    check_layer(ClassIndex(), onehot, expected=(2, *grid, 1))
+    np.testing.assert_array_equal(as_numpy(ClassIndex()(onehot))[..., 0], labels)
+
+
+@pytest.mark.parametrize("layer", [SelfAttention(2), ResidualBlock(16), TimeEmbedding(16)])
+def test_all_of_a_layer_runs_in_the_layers_precision(layer: Any) -> None:
+    options = {**layer.get_config(), "dtype": "bfloat16"}
+    reduced = type(layer).from_config(options)
+    reduced.build((None,) if isinstance(layer, TimeEmbedding) else (None, 4, 4, 8))
+    assert {keras.backend.standardize_dtype(weight.dtype) for weight in reduced.weights} == {"bfloat16"}
+
+
+# Keras's layers by rank
+
+
+@EVERY_RANK
+def test_convolutions_by_rank(grid: tuple[int, ...]) -> None:
+    rank, x = len(grid), draw(2, *grid, 3)
+    strides = (1, 2, 2)[-rank:]
+    assert layers.conv(rank, 5)(x).shape == (2, *grid, 5)
+    halved = tuple(math.ceil(length / stride) for length, stride in zip(grid, strides))
+    assert layers.conv(rank, 5, 3, strides)(x).shape == (2, *halved, 5)
+    grown = tuple(length * stride for length, stride in zip(grid, strides))
+    assert layers.conv_transpose(rank, 5, strides, strides)(x).shape == (2, *grown, 5)
+    assert layers.conv_transpose(rank, 5, 3, 2, use_bias=False).use_bias is False
+
+
+@pytest.mark.parametrize("grid", [(6,), (4, 6), (2, 4, 6)], ids=["1d", "2d", "3d"])
+def test_pools_and_upsampling_by_rank(grid: tuple[int, ...]) -> None:
+    """Each against NumPy: windows of 1 along the first of three axes, of 2 along the others."""
+    rank, x = len(grid), draw(2, *grid, 3)
+    windows = (1, 2, 2)[-rank:]
+    split: list[int] = [2]
+    for length, window in zip(grid, windows):
+        split += [length // window, window]
+    within = tuple(range(2, 2 * rank + 1, 2))
+    parts = x.reshape(*split, 3)
+    np.testing.assert_allclose(as_numpy(layers.max_pool(rank, windows)(x)), parts.max(within))
+    np.testing.assert_allclose(as_numpy(layers.average_pool(rank, windows)(x)), parts.mean(within), atol=1e-6)
+    grown = x
+    for axis, window in enumerate(windows, start=1):
+        grown = grown.repeat(window, axis)
+    np.testing.assert_array_equal(as_numpy(layers.upsample(rank, windows)(x)), grown)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_rank_that_keras_has_no_layers_for(rank: int) -> None:
+    for make in (
+        lambda: layers.conv(rank, 2),
+        lambda: layers.conv_transpose(rank, 2, 2, 2),
+        lambda: layers.max_pool(rank, 2),
+        lambda: layers.average_pool(rank, 2),
+        lambda: layers.upsample(rank, 2),
+    ):
+        with pytest.raises(ValueError, match=rf"rank of \[1, 2, 3\], got {rank}"):
+            make()

@@ -1,0 +1,412 @@
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from helpers import as_numpy
+from keras import ops
+
+from ldseg.diffusion import PREDICTIONS, SCHEDULES, Schedule, corrupt, sample, step_grid, target, transition_table
+from ldseg.diffusion.samplers import standardize
+
+pytestmark = pytest.mark.core
+
+
+# The grid
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "steps", "expected"),
+    [
+        (1000, 1, [1000, 0]),
+        (1000, 5, [1000, 800, 600, 400, 200, 0]),
+        (5, 5, [5, 4, 3, 2, 1, 0]),
+        (10, 4, [10, 8, 5, 2, 0]),
+        (1, 1, [1, 0]),
+    ],
+)
+def test_grids_by_hand(timesteps: int, steps: int, expected: list[int]) -> None:
+    assert step_grid(timesteps, steps).tolist() == expected
+
+
+@pytest.mark.parametrize("timesteps", [1, 7, 50, 1000])
+def test_every_number_of_steps_descends_to_the_clean_latent(timesteps: int) -> None:
+    for steps in range(1, timesteps + 1):
+        grid = step_grid(timesteps, steps)
+        assert grid.shape == (steps + 1,)
+        assert grid.dtype == np.int32
+        assert (grid[0], grid[-1]) == (timesteps, 0)
+        assert (np.diff(grid) < 0).all()
+        assert np.ptp(np.diff(grid)) <= 1
+
+
+@pytest.mark.parametrize("steps", [0, -1, 101])
+def test_a_number_of_steps_out_of_range(steps: int) -> None:
+    with pytest.raises(ValueError, match=f"1 to 100 sampling steps, got {steps}"):
+        step_grid(100, steps)
+
+
+# The coefficients
+
+
+def posterior(alpha_bar: list[float], now: int, after: int) -> tuple[float, float, float]:
+    """q(x' | x_t, x0) by Bayes: two Gaussians multiplied. Factors of x0 and x_t in the mean, and the variance."""
+    if after == 0:
+        return 1.0, 0.0, 0.0
+    alpha = alpha_bar[now] / alpha_bar[after]
+    prior, likelihood = 1 / (1 - alpha_bar[after]), alpha / (1 - alpha)
+    variance = 1 / (prior + likelihood)
+    return variance * prior * alpha_bar[after] ** 0.5, variance * likelihood / alpha**0.5, variance
+
+
+@pytest.mark.parametrize("steps", [1, 3, 15, 200])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_eta_1_is_the_posterior_of_ddpm(name: str, steps: int) -> None:
+    schedule = Schedule(name=name, timesteps=200)
+    grid = step_grid(200, steps)
+    table = transition_table(schedule, grid, eta=1.0)
+    for index in range(steps):
+        row = {key: values[index] for key, values in table.items()}
+        # eps is (x_t - signal_rate x0) / noise_rate.
+        of_state = row["to_eps"] / row["noise_rate"]
+        of_x0 = row["to_x0"] - of_state * row["signal_rate"]
+        expected = posterior(schedule.alpha_bar.tolist(), int(grid[index]), int(grid[index + 1]))
+        np.testing.assert_allclose((of_x0, of_state, row["to_noise"] ** 2), expected, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_eta_1_on_the_full_grid_is_eq_6_and_7_of_ho(name: str) -> None:
+    schedule = Schedule(name=name, timesteps=60, beta_0=0.001, beta_t=0.1)
+    beta, alpha_bar = schedule.beta, schedule.alpha_bar
+    table = transition_table(schedule, step_grid(60, 60), eta=1.0)
+    for t in range(60, 0, -1):
+        row = {key: values[60 - t] for key, values in table.items()}
+        assert row["time"] == t
+        rest = 1 - alpha_bar[t]
+        of_state = row["to_eps"] / row["noise_rate"]
+        of_x0 = row["to_x0"] - of_state * row["signal_rate"]
+        assert of_x0 == pytest.approx(np.sqrt(alpha_bar[t - 1]) * beta[t - 1] / rest, rel=1e-9)
+        assert of_state == pytest.approx(np.sqrt(1 - beta[t - 1]) * (1 - alpha_bar[t - 1]) / rest, abs=1e-10)
+        assert row["to_noise"] ** 2 == pytest.approx((1 - alpha_bar[t - 1]) / rest * beta[t - 1], abs=1e-15)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_update_keeps_the_marginal(name: str, eta: float) -> None:
+    schedule, grid = Schedule(name=name), step_grid(1000, 15)
+    table = transition_table(schedule, grid, eta)
+    np.testing.assert_array_equal(table["time"], grid[:-1])
+    np.testing.assert_allclose(table["signal_rate"], schedule.signal_rate[grid[:-1]])
+    np.testing.assert_allclose(table["noise_rate"], schedule.noise_rate[grid[:-1]])
+    np.testing.assert_allclose(table["to_x0"], schedule.signal_rate[grid[1:]])
+    variance = table["to_eps"] ** 2 + table["to_noise"] ** 2
+    np.testing.assert_allclose(variance, 1 - schedule.alpha_bar[grid[1:]], atol=1e-14)
+    assert (table["to_noise"][:-1] > 0).all() == (eta > 0)
+    assert (table["to_x0"][-1], table["to_eps"][-1], table["to_noise"][-1]) == (1, 0, 0)
+
+
+def test_the_noise_grows_with_eta() -> None:
+    schedule, grid = Schedule(), step_grid(1000, 15)
+    whole = transition_table(schedule, grid, 1.0)["to_noise"]
+    np.testing.assert_allclose(transition_table(schedule, grid, 0.25)["to_noise"], whole / 4)
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.1])
+def test_eta_out_of_range(eta: float) -> None:
+    with pytest.raises(ValueError, match=f"eta from 0 to 1, got {eta}"):
+        transition_table(Schedule(), step_grid(1000, 5), eta)
+
+
+# The sampler against one written on its own, in float64
+
+
+def alpha_bar_of(name: str, timesteps: int, beta_0: float, beta_t: float) -> list[float]:
+    """The schedule once more, step by step."""
+    if name == "cosine":
+        left = [np.cos((t / timesteps + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+                for t in range(timesteps)]  # fmt: skip
+        return [*left, left[-1] * 0.001]
+    values = [1.0]
+    for t in range(timesteps):
+        share = t / (timesteps - 1)
+        if name == "linear":
+            beta = beta_0 + (beta_t - beta_0) * share
+        else:
+            beta = (beta_0**0.5 + (beta_t**0.5 - beta_0**0.5) * share) ** 2
+        values.append(values[-1] * (1 - beta))
+    return values
+
+
+def numpy_sampler(
+    denoise: Callable[[np.ndarray, int], np.ndarray],
+    x: np.ndarray,
+    alpha_bar: list[float],
+    grid: list[int],
+    prediction: str,
+    noise: np.ndarray | None,
+    held: bool,
+) -> np.ndarray:
+    """DDIM without noise, else DDPM: by the mean of its posterior, unless a latent that is held sets x0 and eps apart."""
+    for index, (now, after) in enumerate(zip(grid[:-1], grid[1:])):
+        a, b = alpha_bar[now], alpha_bar[after]
+        said = denoise(x, now)
+        if prediction == "x0":
+            x0 = said
+        elif prediction == "v":
+            x0 = a**0.5 * x - (1 - a) ** 0.5 * said
+        else:
+            x0 = (x - (1 - a) ** 0.5 * said) / a**0.5
+        eps = (x - a**0.5 * x0) / (1 - a) ** 0.5
+        if held:
+            for case in x0:
+                case -= case.mean()
+                case /= np.sqrt(case.var() + 1e-6)
+        if noise is None:
+            x = b**0.5 * x0 + (1 - b) ** 0.5 * eps
+            continue
+        of_x0, of_state, variance = posterior(alpha_bar, now, after)
+        if held:
+            mean = b**0.5 * x0 + max(1 - b - variance, 0) ** 0.5 * eps
+        else:
+            mean = of_x0 * x0 + of_state * x
+        x = mean + variance**0.5 * noise[:, index]
+    return x
+
+
+def guess(lib: Any, x: Any, share: Any) -> Any:
+    """Something like a network: not linear, of neighbouring positions and channels, and of the time's share of T."""
+    return 0.7 * lib.tanh(lib.roll(x, 1, 1) * (1.5 - share) - 0.5 * lib.roll(x, 1, -1) + share) + 0.1
+
+
+def denoiser(timesteps: int) -> Callable[[Any, Any], Any]:
+    def denoise(x: Any, time: Any) -> Any:
+        share = ops.cast(time, "float32") / timesteps
+        return guess(ops, x, ops.reshape(share, (-1, *[1] * (len(x.shape) - 1))))
+
+    return denoise
+
+
+def draws(shape: tuple[int, ...], steps: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The state to start from, and the noise of each step."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(shape[0], 1 + steps, *shape[1:])).astype("float32")
+    return noise[:, 0], noise[:, 1:]
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_sampler_is_one_written_on_its_own(prediction: str, name: str, eta: float) -> None:
+    timesteps, steps, betas = 100, 6, (0.001, 0.08)
+    alpha_bar = alpha_bar_of(name, timesteps, *betas)
+    grid = [100, 83, 67, 50, 33, 17, 0]
+    x, noise = draws((2, 5, 4, 2), steps)
+    # Near pure noise the clean latent of noise is the difference of two numbers nearly the same, times thousands.
+    held = prediction in ("eps", "ldseg") and name == "cosine"
+    found = sample(
+        denoiser(timesteps),
+        x,
+        schedule=Schedule(name=name, timesteps=timesteps, beta_0=betas[0], beta_t=betas[1]),
+        prediction=prediction,
+        steps=steps,
+        eta=eta,
+        step_noise=noise if eta else None,
+        hold=standardize if held else None,
+    )
+    expected = numpy_sampler(
+        lambda state, now: guess(np, state, now / timesteps),
+        x.astype("float64"),
+        alpha_bar,
+        grid,
+        prediction,
+        noise.astype("float64") if eta else None,
+        held,
+    )
+    np.testing.assert_allclose(as_numpy(found), expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_one_step_is_the_networks_first_word() -> None:
+    x, _ = draws((3, 4, 1), 1)
+    schedule = Schedule()
+    found = sample(denoiser(1000), x, schedule=schedule, prediction="x0", steps=1)
+    np.testing.assert_allclose(as_numpy(found), guess(np, x, 1.0), atol=1e-6)
+    # And the denoiser is told the last time, one for each case.
+    told = sample(lambda x, time: x * 0 + time[:, None, None], x, schedule=schedule, prediction="x0", steps=1)
+    np.testing.assert_array_equal(as_numpy(told), np.full(x.shape, 1000))
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_pieces_in_a_row_are_the_whole(eta: float) -> None:
+    x, noise = draws((2, 6, 3), 5)
+    options: dict[str, Any] = {
+        "schedule": Schedule(name="linear"), "prediction": "v", "steps": 5, "eta": eta, "step_noise": noise,
+    }  # fmt: skip
+    whole = as_numpy(sample(denoiser(1000), x, **options))
+    state = x
+    for first, last in [(0, 2), (2, 3), (3, 3), (3, None)]:
+        state = sample(denoiser(1000), state, first=first, last=last, **options)
+    np.testing.assert_allclose(as_numpy(state), whole, atol=1e-6)
+    half = as_numpy(sample(denoiser(1000), x, last=2, **options))
+    assert np.abs(half - whole).max() > 0.1
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0"])
+def test_a_case_is_sampled_as_if_alone(prediction: str) -> None:
+    x, noise = draws((3, 6, 5, 2), 4)
+    x = x * np.reshape([1, 20, 0.1], (3, 1, 1, 1)).astype("float32") + np.float32(3) * x[:, :1, :1]
+
+    def run(rows: Any) -> np.ndarray:
+        return as_numpy(
+            sample(
+                denoiser(1000),
+                x[rows],
+                schedule=Schedule(),
+                prediction=prediction,
+                steps=4,
+                eta=1.0,
+                step_noise=noise[rows],
+                hold=standardize,
+            )
+        )
+
+    together = run([0, 1, 2])
+    for case in range(3):
+        np.testing.assert_allclose(run([case])[0], together[case], atol=2e-5)
+    np.testing.assert_allclose(run([2, 0, 1]), together[[2, 0, 1]], atol=2e-5)
+    assert np.abs(together[0] - together[1]).max() > 0.1
+
+
+def test_held_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 6, 5, 2)) * [[[[2.0, 5.0]]]] + np.reshape([0, 7, -300], (3, 1, 1, 1))
+    held = as_numpy(standardize(ops.convert_to_tensor(x.astype("float32"))))
+    np.testing.assert_allclose(held.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(held.std((1, 2, 3)), 1, atol=1e-5)
+    # The channels share one scale: what they are to each other stays.
+    assert (held[..., 1].std((1, 2)) > 1.5 * held[..., 0].std((1, 2))).all()
+    np.testing.assert_array_equal(as_numpy(standardize(ops.full((2, 4, 1), 3.0))), np.zeros((2, 4, 1)))
+
+
+class Sampling(keras.Model):
+    """The loop inside a call that the backend compiles, the batch not known beforehand."""
+
+    def __init__(self, denoise: Callable[[Any, Any], Any], **options: Any) -> None:
+        super().__init__()
+        self.denoise = denoise
+        self.options = options
+        self.built = True
+        self.compile(jit_compile=keras.backend.backend() == "jax")
+
+    def call(self, inputs: dict[str, Any]) -> Any:
+        return sample(self.denoise, inputs["x"], step_noise=inputs["noise"], **self.options)
+
+
+def test_compiled_with_any_batch() -> None:
+    options: dict[str, Any] = {"schedule": Schedule(), "prediction": "v", "steps": 4, "eta": 1.0}
+    model = Sampling(denoiser(1000), **options)
+    for batch in (2, 3):
+        x, noise = draws((batch, 5, 2), 4)
+        expected = sample(denoiser(1000), x, step_noise=noise, **options)
+        found = model.predict({"x": x, "noise": noise}, batch_size=batch, verbose=0)
+        np.testing.assert_allclose(found, as_numpy(expected), atol=1e-5)
+
+
+def test_noise_that_is_missing() -> None:
+    with pytest.raises(ValueError, match="step_noise for eta = 0.5, got none"):
+        sample(denoiser(1000), np.zeros((1, 2, 1)), schedule=Schedule(), prediction="x0", steps=3, eta=0.5)
+
+
+# The denoiser of a Gaussian, which is known
+
+
+MEAN, STD = 0.7, 0.4
+
+
+def gaussian_denoiser(schedule: Schedule, prediction: str) -> Callable[[Any, Any], Any]:
+    """The best prediction there is for data N(MEAN, STD^2): E[x0 | x_t], and what it implies."""
+    signal, noise = (ops.convert_to_tensor(r.astype("float32")) for r in (schedule.signal_rate, schedule.noise_rate))
+
+    def denoise(x: Any, time: Any) -> Any:
+        a, b = (ops.reshape(ops.take(rate, time), (-1, 1, 1)) for rate in (signal, noise))
+        excess = (x - a * MEAN) / (a**2 * STD**2 + b**2)
+        x0, eps = MEAN + a * STD**2 * excess, b * excess
+        return target(prediction, x0, eps, a, b)
+
+    return denoise
+
+
+def landed(schedule: Schedule, prediction: str, steps: int, eta: float) -> tuple[float, float]:
+    """Mean and variance of what is sampled, exactly.
+
+    Every update is affine in the state and the noise, so one batch reads off all factors: a case of zeros, one that
+    starts from 1, and one for a 1 in the noise of each step. All that is drawn is standard normal: squares add up.
+    """
+    x = np.zeros((steps + 2, 1, 1), "float32")
+    noise = np.zeros((steps + 2, steps, 1, 1), "float32")
+    x[1] = 1
+    noise[np.arange(steps) + 2, np.arange(steps)] = 1
+    model = Sampling(
+        gaussian_denoiser(schedule, prediction), schedule=schedule, prediction=prediction, steps=steps, eta=eta
+    )
+    out = model.predict_on_batch({"x": x, "noise": noise})[:, 0, 0].astype("float64")
+    return float(out[0]), float(np.sum((out[1:] - out[0]) ** 2))
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", ["x0", "v"])
+def test_a_gaussian_is_sampled_right(prediction: str, name: str, eta: float) -> None:
+    schedule = Schedule(name=name)
+    (_, coarse), (mean, fine) = (landed(schedule, prediction, steps, eta) for steps in (100, 200))
+    # DDIM keeps what little the start, drawn around 0, lacks of the signal that this schedule leaves.
+    a, b = schedule.signal_rate[-1], schedule.noise_rate[-1]
+    lacking = 0 if eta else STD * a * MEAN / np.hypot(a * STD, b)
+    assert mean == pytest.approx(MEAN - lacking, abs=0.0005)
+    assert fine == pytest.approx(STD**2, rel=0.09)
+    # The error of the variance is of first order in the step: this takes it out.
+    assert 2 * fine - coarse == pytest.approx(STD**2, rel=0.02)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_more_steps_land_nearer(eta: float) -> None:
+    schedule = Schedule(name="cosine")
+    errors = [abs(landed(schedule, "x0", steps, eta)[1] - STD**2) for steps in (10, 40, 160)]
+    assert errors[1] < errors[0] / 2
+    assert errors[2] < errors[1] / 2
+
+
+def test_ddim_is_the_affine_map_of_a_gaussian() -> None:
+    """The probability-flow map x_T -> MEAN + STD (x_T - a MEAN) / sqrt(a^2 STD^2 + b^2) (Song et al. 2021, section 4.3)."""
+    schedule = Schedule(name="linear")
+    a, b = schedule.signal_rate[-1], schedule.noise_rate[-1]
+    start = np.linspace(-3, 3, 7, dtype="float32").reshape(1, 7, 1)
+    model = Sampling(gaussian_denoiser(schedule, "eps"), schedule=schedule, prediction="eps", steps=500)
+    out = model.predict_on_batch({"x": start, "noise": np.zeros((1, 1), "float32")})
+    exact = MEAN + STD * (start - a * MEAN) / np.sqrt(a**2 * STD**2 + b**2)
+    np.testing.assert_allclose(out, exact, atol=0.01)
+
+
+def test_ddpm_drawn_from_lands_on_the_moments() -> None:
+    """What ``landed`` works out, drawn: 40,000 samples, four standard errors."""
+    schedule, steps, count = Schedule(name="cosine"), 40, 40_000
+    x, noise = draws((1, count, 1), steps, seed=5)
+    out = sample(
+        gaussian_denoiser(schedule, "x0"), x, schedule=schedule, prediction="x0", steps=steps, eta=1.0, step_noise=noise
+    )
+    mean, variance = landed(schedule, "x0", steps, 1.0)
+    values = as_numpy(out).astype("float64")
+    assert abs(values.mean() - mean) < 4 * np.sqrt(variance / count)
+    assert abs(values.var() - variance) < 4 * variance * np.sqrt(2 / count)
+
+
+def test_a_known_clean_latent_is_found_again() -> None:
+    """A denoiser that knows x0 leads any noise to it, and through the states that the forward process would make."""
+    schedule = Schedule(name="quadratic")
+    x0, eps = np.random.default_rng(0).normal(size=(2, 1, 5, 1)).astype("float32")
+    start = corrupt(x0, eps, schedule.signal_rate[1000], schedule.noise_rate[1000]).astype("float32")
+    options: dict[str, Any] = {"schedule": schedule, "prediction": "x0", "steps": 10}
+    for last, time in ((4, 600), (9, 100), (10, 0)):
+        state = sample(lambda x, t: ops.convert_to_tensor(x0), start, last=last, **options)
+        there = corrupt(x0, eps, schedule.signal_rate[time], schedule.noise_rate[time])
+        np.testing.assert_allclose(as_numpy(state), there, atol=1e-5)
