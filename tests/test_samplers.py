@@ -166,10 +166,8 @@ def numpy_sampler(
             x = b**0.5 * x0 + (1 - b) ** 0.5 * eps
             continue
         of_x0, of_state, variance = posterior(alpha_bar, now, after)
-        if held:
-            mean = b**0.5 * x0 + max(1 - b - variance, 0) ** 0.5 * eps
-        else:
-            mean = of_x0 * x0 + of_state * x
+        towards_eps = max(1 - b - variance, 0) ** 0.5
+        mean = b**0.5 * x0 + towards_eps * eps if held else of_x0 * x0 + of_state * x
         x = mean + variance**0.5 * noise[:, index]
     return x
 

@@ -25,8 +25,9 @@ class TrainingBatches(keras.utils.PyDataset):
     goes on after an interruption sees just what it would have seen. Each epoch visits every case once; the last batch is
     filled up from the start of the epoch's order.
 
-    A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``, ``time`` int32 ``(B,)``
-    from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32 ``(B, *L, c)`` by the names ``noise``,
+    A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``,
+    ``time`` int32 ``(B,)`` from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32
+    ``(B, *L, c)`` by the names ``noise``,
     ``first_noise`` and ``latent_noise``. The second holds a zero for each case and term of the loss, the least that each
     can be (see ``ldseg.training.Trainer``, which has the label among its inputs, as it encodes it).
 

@@ -104,7 +104,14 @@ def denoiser(grid: tuple[int, ...], axes: str) -> keras.Model:
     return keras.Model([state, condition, time], x, name="denoiser")
 
 
-def _ascend(x: keras.KerasTensor, skip: keras.KerasTensor, width: int, axes: str, name: str, embedding: keras.KerasTensor | None = None) -> keras.KerasTensor:
+def _ascend(
+    x: keras.KerasTensor,
+    skip: keras.KerasTensor,
+    width: int,
+    axes: str,
+    name: str,
+    embedding: keras.KerasTensor | None = None,
+) -> keras.KerasTensor:
     """Up by two onto a skip. The maps are added, not joined: half the work of the block behind."""
     x = conv(len(axes), width, 1, name=f"{name}_project")(x)
     x = upsample(len(axes), strides(axes, 2))(x)

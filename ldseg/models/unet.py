@@ -33,7 +33,8 @@ def denoising_unet(
         attention: whether a level has self-attention behind each of its blocks.
         heads, groups: of attention and GroupNorm.
         time_dim: length of the time embedding.
-        skip_down: whether the map behind a down-sampling is a skip too; without it each level goes up with ``blocks`` blocks.
+        skip_down: whether the map behind a down-sampling is a skip too; without it each level goes
+            up with ``blocks`` blocks.
 
     Returns:
         a model of ``[x_t (B, *L, channels), condition (B, *L, condition), t int32 (B,)]`` to ``(B, *L, channels)``.
