@@ -98,7 +98,7 @@ def test_imports_point_one_way() -> None:
 
 
 KNOWN = {
-    *("ldseg", "ldseg.config", "ldseg.backend", "ldseg.segmenter", "ldseg.cli"),
+    *("ldseg", "ldseg.config", "ldseg.devices", "ldseg.segmenter", "ldseg.cli"),
     *("ldseg.data", "ldseg.data.files", "ldseg.layers", "ldseg.layers.blocks"),
     *("ldseg.models", "ldseg.models.unet", "ldseg.training", "ldseg.training.fit"),
     *("ldseg.evaluation", "ldseg.evaluation.metrics", "ldseg.evaluation.report"),
@@ -113,13 +113,13 @@ KNOWN = {
         ("ldseg.data.files", "def f():\n    from ldseg import cli", "data stands below cli"),
         ("ldseg.data.files", "from ..models.unet import unet", "data stands below models"),
         ("ldseg.data", "from ..layers import blocks", "data and layers stand side by side"),
-        ("ldseg.segmenter", "from . import backend", "segmenter and backend stand side by side"),
+        ("ldseg.segmenter", "from . import devices", "segmenter and devices stand side by side"),
         ("ldseg.training.fit", "from ldseg.evaluation import report", "training stands below evaluation"),
         ("ldseg.evaluation", "from ldseg.evaluation.report import write", "metrics stands below evaluation"),
         ("ldseg.evaluation.metrics", "import ldseg.training", "metrics stands below training"),
         ("ldseg", "from ldseg.config import Config", "ldseg stands below config"),
-        ("ldseg.models.unet", "def f():\n    import tensorflow", "only ldseg.backend may import a backend"),
-        ("ldseg.training.fit", "from jax.numpy import where", "only ldseg.backend may import a backend"),
+        ("ldseg.models.unet", "def f():\n    import tensorflow", "only ldseg.devices may import a backend"),
+        ("ldseg.training.fit", "from jax.numpy import where", "only ldseg.devices may import a backend"),
         ("ldseg.config", "from ldseg.extras import nothing", "config stands below extras"),
         ("ldseg.extras", "import math", "stands in no layer"),
     ],
@@ -139,7 +139,7 @@ def test_a_violation_is_caught(module: str, source: str, reason: str) -> None:
         ("ldseg.training.fit", "from ldseg.evaluation.metrics import dice"),
         ("ldseg.training.fit", "from ldseg.evaluation import metrics"),
         ("ldseg.evaluation.report", "from ldseg.evaluation import dice\nfrom ldseg.training import fit"),
-        ("ldseg.backend", "def f():\n    import tensorflow as tf\n    import jax"),
+        ("ldseg.devices", "def f():\n    import tensorflow as tf\n    import jax"),
         ("ldseg.cli", "from ldseg.training.fit import fit"),
     ],
 )
