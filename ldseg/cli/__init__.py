@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
-    for noisy in ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow", "tifffile"):
+    for noisy in ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         config = load_config(options.config, options.overrides)
