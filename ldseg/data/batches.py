@@ -93,7 +93,7 @@ class TrainingBatches(keras.utils.PyDataset):
     def _sample(self, case: Case, position: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, self.epoch, position])
         grid = self.preprocessing
-        loaded = load_case(case, grid.labels, grid.num_classes, grid.channels, grid.intensity)
+        loaded = load_case(case, grid)
         if loaded.label is None:
             raise DataError(f"{case.image}: expected a label to train on, got none")
         image, label = augment(

@@ -20,11 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.data.files import IMAGE_SUFFIXES, read_image, read_label
+from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import to_classes
+from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-
-INTENSITIES = ("dtype", "percentile")
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 log = logging.getLogger(__name__)
 
@@ -122,16 +121,18 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
     return Found(cases=tuple(cases), problems=tuple(problems))
 
 
-def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity: str) -> LoadedCase:
+def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
 
     A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that
-    names the file: unreadable, constant, not finite, a label of another size or with values that `rule` does
+    names the file: unreadable, constant, not finite, a label of another size or with values that the rule does
     not allow.
     """
+    step = preprocessing
     stored = read_image(case.image)
     size = stored.shape[:-1]
-    image = _to_channels(scale_intensity(stored, intensity, str(case.image)), channels)
+    scaled = scale_intensity(stored, step.intensity, str(case.image), step.window)
+    image = to_channels(scaled, step.channels)
     label = None
     if case.label is not None:
         numbers = read_label(case.label)
@@ -140,50 +141,8 @@ def load_case(case: Case, rule: str, num_classes: int, channels: int, intensity:
                 f"{case.label}: label of size {_by(numbers.shape)},"
                 f" expected {_by(size)} as its image {case.image}"
             )
-        label = to_classes(numbers, rule, num_classes, str(case.label))
+        label = to_classes(numbers, step.labels, step.num_classes, str(case.label), dict(step.label_map))
     return LoadedCase(name=case.name, image=image, label=label, size=size)
-
-
-def scale_intensity(image: np.ndarray, intensity: str, source: str) -> np.ndarray:
-    """An image (*S, c) as float32 in [0, 1].
-
-    ``dtype``: uint8 is divided by 255, uint16 by 65535, floats must lie in [0, 1] already. ``percentile``:
-    from the 0.5th to the 99.5th percentile over all channels together (colours keep their ratio), clipped.
-    Raises DataError for a constant image, values that are not finite, and floats outside [0, 1] under
-    ``dtype``.
-    """
-    if intensity not in INTENSITIES:
-        raise DataError(
-            f"{source}: unknown intensity rule {intensity!r}, expected one of {', '.join(INTENSITIES)}"
-        )
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise DataError(f"{source}: the image holds values that are not finite (NaN or infinity)")
-    low, high = float(image.min()), float(image.max())
-    if low == high:
-        raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
-    if intensity == "percentile":
-        bottom, top = (float(value) for value in np.percentile(image, (0.5, 99.5)))
-        if bottom == top:  # nearly constant: what differs is all there is
-            bottom, top = low, high
-        return np.clip((image.astype(np.float32) - bottom) / (top - bottom), 0.0, 1.0).astype(np.float32)
-    if image.dtype in (np.uint8, np.uint16):
-        return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    if low < 0 or high > 1:
-        raise DataError(
-            f"{source}: {image.dtype} values from {low:g} to {high:g}, expected 0 to 1"
-            " (set [Data] Intensity to percentile to scale by content)"
-        )
-    return image.astype(np.float32)
-
-
-def _to_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    if channels not in (1, 3):
-        raise DataError(f"images have 1 or 3 channels, got {channels}")
-    if image.shape[-1] == channels:
-        return image
-    if channels == 3:
-        return np.repeat(image, 3, axis=-1)
-    return (image @ _LUMA)[..., np.newaxis]
 
 
 Pairs = tuple[dict[str, Path], dict[str, Path], list[tuple[str, Path]]]

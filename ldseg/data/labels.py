@@ -1,5 +1,7 @@
 """The explicit rule that turns the numbers of a label file into classes."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ldseg.errors import DataError
@@ -7,10 +9,13 @@ from ldseg.errors import DataError
 LABEL_RULES = ("auto", "classes", "binary", "instances")
 
 
-def to_classes(label: np.ndarray, rule: str, num_classes: int, source: str) -> np.ndarray:
+def to_classes(
+    label: np.ndarray, rule: str, num_classes: int, source: str, label_map: Mapping[int, int] | None = None
+) -> np.ndarray:
     """Classes 0..num_classes-1 as int32, same shape as `label` (whole numbers, any shape).
 
-    With C = num_classes, the rules are
+    A `label_map` from values to classes decides where there is one: every value that occurs must be in it.
+    Otherwise, with C = num_classes, the rules are
 
     - ``classes``: the values are classes; only 0..C-1 may occur.
     - ``binary``: C = 2; zero and at most one other value v > 0, which becomes 1.
@@ -32,6 +37,8 @@ def to_classes(label: np.ndarray, rule: str, num_classes: int, source: str) -> n
     values = _distinct(label)
     if values.size == 0:
         raise DataError(f"{source}: the label is empty, shape {label.shape}")
+    if label_map:
+        return _mapped(label, values, label_map, source)
 
     within = values[0] >= 0 and values[-1] < num_classes
     foreground = values[values != 0]
@@ -45,6 +52,17 @@ def to_classes(label: np.ndarray, rule: str, num_classes: int, source: str) -> n
         if rule == "instances" or whole_binary or whole_byte or consecutive:
             return (label > 0).astype(np.int32)
     raise DataError(f"{source}: label values {_listed(values)} do not fit {_expected(rule, num_classes)}")
+
+
+def _mapped(label: np.ndarray, values: np.ndarray, label_map: Mapping[int, int], source: str) -> np.ndarray:
+    unknown = [value for value in values.tolist() if value not in label_map]
+    if unknown:
+        raise DataError(
+            f"{source}: label values {_listed(np.array(unknown))} are not in the map of [Data] LabelMap, which has"
+            f" {_listed(np.array(sorted(label_map)))}"
+        )
+    classes = np.array([label_map[value] for value in values.tolist()], np.int32)
+    return classes[np.searchsorted(values, label)]
 
 
 def _distinct(label: np.ndarray) -> np.ndarray:

@@ -1,61 +1,76 @@
 """From the size of a case to the grid of the network, and back."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import cv2
 import numpy as np
-from skimage.transform import resize as resize_any_rank
 
-from ldseg.data.cases import INTENSITIES
+from ldseg.data.intensity import INTENSITIES
 from ldseg.data.labels import LABEL_RULES
 from ldseg.errors import ConfigError
 from ldseg.spatial import AXES
+
+FITS = ("resize", "tile")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """How a case becomes what the network sees; stored with the weights.
 
-    size: the grid of the network, one number per axis. channels: 1 or 3. intensity: dtype or percentile (see
-    `ldseg.data.cases.scale_intensity`). classes: their names, background first. labels: the rule of
-    `ldseg.data.labels.to_classes`. axes: "YX", "TYX" or "ZYX". Raises ConfigError for anything else.
+    Attributes:
+        size: the grid of the network, one length per axis.
+        axes: "YX", "TYX" or "ZYX".
+        channels: 1 or 3.
+        intensity: a rule of `ldseg.data.intensity`.
+        window: lower and upper end for the rule ``window``, else empty.
+        classes: their names, background first.
+        labels: a rule of `ldseg.data.labels`.
+        label_map: pairs of a label's value and its class, which go before the rule.
+        fit: ``resize`` brings the whole case to `size` along the axes of space; ``tile`` keeps it, or brings it to
+            `spacing`, and covers it with tiles of `size`. Along time a case is always covered.
+        spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
+
+    Raises ConfigError for anything else.
     """
 
     size: tuple[int, ...]
+    axes: str = "YX"
     channels: int = 3
     intensity: str = "dtype"
+    window: tuple[float, ...] = ()
     classes: tuple[str, ...] = ("background", "gland")
     labels: str = "auto"
-    axes: str = "YX"
+    label_map: tuple[tuple[int, int], ...] = ()
+    fit: str = "resize"
+    spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back.
         object.__setattr__(self, "size", tuple(int(length) for length in self.size))
-        object.__setattr__(self, "classes", tuple(self.classes))
-        if self.axes not in AXES.values():
-            raise ConfigError(
-                f"preprocessing axes must be one of {', '.join(AXES.values())}, got {self.axes!r}"
-            )
+        for name in ("classes", "window", "spacing"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "label_map", tuple((int(value), int(index)) for value, index in self.label_map))
+        for name, known in (
+            ("axes", tuple(AXES.values())), ("channels", (1, 3)), ("intensity", INTENSITIES), ("labels", LABEL_RULES),
+            ("fit", FITS),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"preprocessing {name} must be one of {', '.join(map(str, known))}, got {value!r}")
         if len(self.size) != len(self.axes) or min(self.size) < 1:
-            raise ConfigError(
-                f"preprocessing size must be one positive number per axis of {self.axes}, got {self.size}"
-            )
-        if self.channels not in (1, 3):
-            raise ConfigError(f"preprocessing channels must be 1 or 3, got {self.channels}")
-        if self.intensity not in INTENSITIES:
-            raise ConfigError(
-                f"preprocessing intensity must be one of {', '.join(INTENSITIES)}, got {self.intensity!r}"
-            )
+            raise ConfigError(f"preprocessing size must be one positive number per axis of {self.axes}, got {self.size}")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ConfigError(
-                f"preprocessing classes must be two names or more, all different, got {self.classes}"
-            )
-        if self.labels not in LABEL_RULES:
-            raise ConfigError(
-                f"preprocessing labels must be one of {', '.join(LABEL_RULES)}, got {self.labels!r}"
-            )
+            raise ConfigError(f"preprocessing classes must be two names or more, all different, got {self.classes}")
+        if self.intensity == "window" and not (len(self.window) == 2 and self.window[0] < self.window[1]):
+            raise ConfigError(f"preprocessing window must be a lower and a higher number, got {self.window}")
+        if self.spacing and (len(self.spacing) != len(self.axes) or min(self.spacing) <= 0):
+            wanted = f"one positive number per axis of {self.axes}"
+            raise ConfigError(f"preprocessing spacing must be {wanted}, got {self.spacing}")
+        if any(not 0 <= index < len(self.classes) for _, index in self.label_map):
+            raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
     @property
     def num_classes(self) -> int:
@@ -64,46 +79,63 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` takes them back."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Raises ConfigError for a key that is unknown or missing."""
+        """Keys that are missing take their defaults. Raises ConfigError for one that is unknown, or without size."""
         known = {field.name for field in fields(cls)}
-        if set(values) != known:
-            raise ConfigError(
-                f"preprocessing needs the keys {', '.join(sorted(known))}, got {', '.join(sorted(values))}"
-            )
+        if not {"size"} <= set(values) <= known:
+            raise ConfigError(f"preprocessing knows the keys {', '.join(sorted(known))}, got {', '.join(sorted(values))}")
         return cls(**values)
 
-    def image_to_grid(self, image: np.ndarray) -> np.ndarray:
-        """Image float32 (*S, c) in [0, 1] to (*size, c), free of aliasing."""
-        return np.clip(_resample(image.astype(np.float32, copy=False), self.size), 0.0, 1.0)
+    def grid_of(self, case_size: Sequence[int], spacing: Sequence[float] | None = None) -> tuple[int, ...]:
+        """The grid that a whole case is brought to, before it is covered with tiles of `size`.
 
-    def label_to_grid(self, label: np.ndarray) -> np.ndarray:
-        """Classes int (*S) to int32 (*size): each class is resampled as an image, the largest share wins."""
-        if label.shape == self.size:
+        Args:
+            case_size: size of the case, one length per axis.
+            spacing: its spacing in mm per axis, if known.
+        """
+        grid = []
+        for index, (axis, length) in enumerate(zip(self.axes, case_size, strict=True)):
+            if axis == "T":
+                grid.append(length)
+            elif self.fit == "resize":
+                grid.append(self.size[index])
+            elif self.spacing and spacing is not None:
+                grid.append(max(1, math.floor(length * spacing[index] / self.spacing[index] + 0.5)))
+            else:
+                grid.append(length)
+        return tuple(grid)
+
+    def image_to_grid(self, image: np.ndarray, grid: Sequence[int] | None = None) -> np.ndarray:
+        """Image float32 (*S, c) in [0, 1] to (*grid, c), free of aliasing; `grid` is `size` unless given."""
+        return np.clip(_resample(image.astype(np.float32, copy=False), tuple(grid or self.size)), 0.0, 1.0)
+
+    def label_to_grid(self, label: np.ndarray, grid: Sequence[int] | None = None) -> np.ndarray:
+        """Classes int (*S) to int32 (*grid): each class is resampled as an image, the largest share wins."""
+        target = tuple(grid or self.size)
+        if label.shape == target:
             return label.astype(np.int32)
         # Class by class: much quicker than one-hot planes and argmax, and the same (ties to the lower).
-        largest = self._share(label, 0)
-        winner = np.zeros(self.size, np.int32)
+        largest = _share(label, 0, target)
+        winner = np.zeros(target, np.int32)
         for index in range(1, self.num_classes):
-            share = self._share(label, index)
+            share = _share(label, index, target)
             winner[share > largest] = index
             largest = np.maximum(largest, share)
         return winner
 
-    def _share(self, label: np.ndarray, index: int) -> np.ndarray:
-        return _resample((label == index).astype(np.float32)[..., np.newaxis], self.size)[..., 0]
-
     def probabilities_to_case(self, probabilities: np.ndarray, case_size: Sequence[int]) -> np.ndarray:
-        """Probabilities float32 (*size, C) to (*case_size, C), to be followed by argmax, not preceded.
+        """Probabilities float32 (*grid, C) to (*case_size, C), to be followed by argmax, not preceded.
 
         Interpolated class indices would have steps of a grid pixel at edges, and classes that are not there.
         """
         return _resample(probabilities.astype(np.float32, copy=False), tuple(case_size))
+
+
+def _share(label: np.ndarray, index: int, size: tuple[int, ...]) -> np.ndarray:
+    return _resample((label == index).astype(np.float32)[..., np.newaxis], size)[..., 0]
 
 
 def _resample(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -113,19 +145,25 @@ def _resample(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     constants, ranges and sums over channels survive.
     """
     if values.ndim != len(size) + 1:
-        raise ValueError(
-            f"expected {len(size)} spatial axes and channels, got an array of shape {values.shape}"
-        )
-    if len(size) != 2:
-        shape = (*size, values.shape[-1])
-        shrinks = any(new < old for new, old in zip(size, values.shape[:-1], strict=True))
-        resized = resize_any_rank(
-            values, shape, order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
-        )
-        return resized.astype(np.float32)
+        raise ValueError(f"expected {len(size)} spatial axes and channels, got an array of shape {values.shape}")
+    if values.shape[:-1] == size:
+        return values
+    if len(size) == 2:
+        return _resample_plane(values, size)
+    # Axes are resampled one after the other as planes: (before, axis, after * c) has its axis as the height of a plane.
+    for axis, length in enumerate(size):
+        if values.shape[axis] != length:
+            before, after = values.shape[:axis], values.shape[axis + 1 :]
+            planes = values.reshape(math.prod(before), values.shape[axis], math.prod(after), 1)
+            planes = np.stack([_resample_plane(plane, (length, plane.shape[1])) for plane in planes])
+            values = planes.reshape(*before, length, *after)
+    return values
+
+
+def _resample_plane(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     if values.shape[-1] > 4:  # OpenCV averages over areas for four channels at most
         groups = [values[..., start : start + 4] for start in range(0, values.shape[-1], 4)]
-        return np.concatenate([_resample(group, size) for group in groups], axis=-1)
+        return np.concatenate([_resample_plane(group, size) for group in groups], axis=-1)
     # OpenCV's area average is only that where no axis grows: shrink first, then grow.
     smaller = (min(values.shape[0], size[0]), min(values.shape[1], size[1]))
     for target, method in ((smaller, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):

@@ -99,9 +99,7 @@ def _segment_batch(
 
 
 def _load(case: Case, preprocessing: Preprocessing, seed: int, sigma: float) -> LoadedCase:
-    loaded = load_case(
-        case, preprocessing.labels, preprocessing.num_classes, preprocessing.channels, preprocessing.intensity
-    )
+    loaded = load_case(case, preprocessing)
     return LoadedCase(
         name=loaded.name,
         image=noisy_image(loaded.image, sigma, seed, case.name),

@@ -139,9 +139,7 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> tuple[t
     good, problems = [], []
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
-            load_case(
-                case, preprocessing.labels, preprocessing.num_classes, preprocessing.channels, preprocessing.intensity
-            )
+            load_case(case, preprocessing)
         except DataError as error:
             logger.error("left out %s: %s", case.name, error)
             problems.append(str(error))
