@@ -8,7 +8,7 @@ from helpers import as_numpy, check_layer, randomize
 from keras import ops
 
 from ldseg import layers
-from ldseg.layers import ClassIndex, ResidualBlock, SelfAttention, TimeEmbedding
+from ldseg.layers import ClassIndex, GroupedConv, ResidualBlock, SelfAttention, TimeEmbedding
 
 pytestmark = [
     pytest.mark.core,
@@ -258,3 +258,27 @@ def test_a_rank_that_keras_has_no_layers_for(rank: int) -> None:
     ):
         with pytest.raises(ValueError, match=rf"rank of \[1, 2, 3\], got {rank}"):
             make()
+
+
+# Grouped convolution
+
+
+@EVERY_RANK
+def test_grouped_convolution_is_a_layer(grid: tuple[int, ...]) -> None:
+    check_layer(GroupedConv(8, 4), draw(2, *grid, 4), expected=(2, *grid, 8))
+
+
+@EVERY_RANK
+def test_groups_do_not_see_each_other(grid: tuple[int, ...]) -> None:
+    """Each group is an ordinary convolution of its own channels."""
+    x, layer = draw(2, *grid, 4), GroupedConv(6, 2)
+    found = as_numpy(layer(x))
+    kernel, bias = as_numpy(layer.weight), as_numpy(layer.bias)
+    for group in range(2):
+        alone = layers.conv(len(grid), 3)
+        alone.build((None, *grid, 2))
+        alone.set_weights([kernel[..., 3 * group : 3 * group + 3], bias[3 * group : 3 * group + 3]])
+        expected = as_numpy(alone(x[..., 2 * group : 2 * group + 2]))
+        np.testing.assert_allclose(found[..., 3 * group : 3 * group + 3], expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="multiples of 3 groups"):
+        GroupedConv(6, 3)(x)

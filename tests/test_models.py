@@ -20,8 +20,8 @@ PARTS = ("label_encoder", "image_encoder", "denoiser", "label_decoder")
 
 
 @cache
-def lean_networks(size: tuple[int, ...], axes: str = "YX") -> Networks:
-    return build_networks("lean", size=size, channels=3, classes=2, axes=axes)
+def lean_networks(size: tuple[int, ...], axes: str = "YX", preset: str = "lean") -> Networks:
+    return build_networks(preset, size=size, channels=3, classes=2, axes=axes)
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -45,8 +45,26 @@ def test_the_published_preset_has_the_published_parameters() -> None:
     assert attention.scores <= 2**22
 
 
+def test_the_published_preset_has_the_published_parameters_in_3d() -> None:
+    networks = build_networks("ldseg", size=(128, 128, 256), channels=1, classes=3, axes="ZYX")
+    counts = [getattr(networks, part).count_params() for part in PARTS]
+    assert counts == [788_897, 138_853, 2_209_937, 788_431]
+    assert networks.label_encoder.output_shape == (None, 8, 8, 16, 1)
+    assert networks.image_encoder.output_shape == (None, 8, 8, 16, 1)
+    assert networks.denoiser.output_shape == (None, 8, 8, 16, 1)
+    assert networks.label_decoder.output_shape == (None, 128, 128, 256, 3)
+
+
+def test_the_published_preset_keeps_the_frames_of_a_cine() -> None:
+    networks = build_networks("ldseg", size=(3, 64, 64), channels=1, classes=3, axes="TYX")
+    assert networks.label_encoder.output_shape == (None, 3, 4, 4, 1)
+    assert networks.image_encoder.output_shape == (None, 3, 4, 4, 1)
+    assert networks.denoiser.output_shape == (None, 3, 4, 4, 1)
+    assert networks.label_decoder.output_shape == (None, 3, 64, 64, 3)
+
+
 def test_the_published_label_goes_in_as_a_number() -> None:
-    encoder = published.label_encoder((64, 64), 3)
+    encoder = published.label_encoder((64, 64), 3, "YX")
     labels = np.random.default_rng(0).integers(0, 3, (2, 64, 64))
     index = keras.Model(encoder.input, encoder.get_layer("class_index").output)
     np.testing.assert_array_equal(as_numpy(index(np.eye(3, dtype="float32")[labels]))[..., 0], labels)
@@ -54,7 +72,7 @@ def test_the_published_label_goes_in_as_a_number() -> None:
 
 def test_published_weights_are_of_one_size() -> None:
     """The norm of the latent has a scale for each element."""
-    small, large = published.label_encoder((64, 64), 2), published.label_encoder((64, 128), 2)
+    small, large = published.label_encoder((64, 64), 2, "YX"), published.label_encoder((64, 128), 2, "YX")
     assert not PRESETS["ldseg"].any_size
     with pytest.raises(ValueError, match="shape"):
         large.set_weights(small.get_weights())
@@ -63,22 +81,24 @@ def test_published_weights_are_of_one_size() -> None:
 # The lean networks, of every rank
 
 
+@pytest.mark.parametrize("preset", ["lean", "small"])
 @pytest.mark.parametrize(
     ("axes", "size", "grid"),
     [
         ("YX", (32, 64), (4, 8)),
         ("TYX", (3, 32, 64), (3, 4, 8)),
-        ("ZYX", (32, 32, 64), (4, 4, 8)),
+        ("ZYX", (16, 16, 32), (4, 4, 8)),
     ],
 )
-def test_lean_by_axes(axes: str, size: tuple[int, ...], grid: tuple[int, ...]) -> None:
-    networks = lean_networks(size, axes)
-    assert PRESETS["lean"].latent_grid(size, axes) == grid
+def test_lean_by_axes(axes: str, size: tuple[int, ...], grid: tuple[int, ...], preset: str) -> None:
+    networks = lean_networks(size, axes, preset)
+    assert PRESETS[preset].latent_grid(size, axes) == grid
+    condition = networks.image_encoder.output_shape[-1]
     assert networks.label_encoder.input_shape == (None, *size, 2)
     assert networks.label_encoder.output_shape == (None, *grid, 4)
     assert networks.image_encoder.input_shape == (None, *size, 3)
-    assert networks.image_encoder.output_shape == (None, *grid, 32)
-    assert networks.denoiser.input_shape == [(None, *grid, 4), (None, *grid, 32), (None,)]
+    assert networks.image_encoder.output_shape == (None, *grid, condition)
+    assert networks.denoiser.input_shape == [(None, *grid, 4), (None, *grid, condition), (None,)]
     assert networks.denoiser.output_shape == (None, *grid, 4)
     assert networks.label_decoder.input_shape == (None, *grid, 4)
     assert networks.label_decoder.output_shape == (None, *size, 2)
@@ -133,11 +153,11 @@ def test_the_latent_is_float32_in_every_precision(policy: str) -> None:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        half = lean.denoiser((4, 8), "YX")
-        encoder, decoder = lean.label_encoder((32, 64), 2, "YX"), lean.label_decoder((4, 8), 2, "YX")
+        networks = build_networks("lean", size=(32, 64), channels=3, classes=2, axes="YX")
     finally:
         keras.config.set_dtype_policy(before)
-    assert [part.outputs[0].dtype for part in (half, encoder, decoder)] == ["float32"] * 3
+    half = networks.denoiser
+    assert [part.outputs[0].dtype for part in (half, networks.label_encoder, networks.label_decoder)] == ["float32"] * 3
     assert half.get_layer("stem").compute_dtype == policy.removeprefix("mixed_")
     half.set_weights(exact.get_weights())
     inputs: list[Any] = [draw(2, 4, 8, 4), draw(2, 4, 8, 32, seed=1), np.array([999, 3], "int32")]
@@ -182,7 +202,7 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"preset": "leen"}, r"\['ldseg', 'lean'\], got 'leen'"),
+        ({"preset": "leen"}, r"\['ldseg', 'lean', 'small'\], got 'leen'"),
         ({"classes": 1}, "at least 2 classes and 1 channel, got 1 and 3"),
         ({"channels": 0}, "at least 2 classes and 1 channel, got 2 and 0"),
         ({"size": (48, 64)}, r"multiple of its stride \(32, 32\), got size \(48, 64\)"),
@@ -190,7 +210,8 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
         ({"size": (64, 64, 64)}, "2 axes, got"),
         ({"axes": "TYX"}, "3 axes, got"),
         ({"preset": "ldseg", "size": (32, 64)}, r"multiple of its stride \(64, 64\)"),
-        ({"preset": "ldseg", "size": (64, 64, 64), "axes": "ZYX"}, "axes YX for the preset 'ldseg', got 'ZYX'"),
+        ({"preset": "ldseg", "size": (64, 32, 64), "axes": "ZYX"}, r"multiple of its stride \(64, 64, 64\)"),
+        ({"axes": "XY"}, r"axes of \['TYX', 'YX', 'ZYX'\], got 'XY'"),
     ],
 )
 def test_what_cannot_be_built(changed: dict[str, Any], expected: str) -> None:

@@ -1,12 +1,13 @@
 """Keras layers of any spatial rank, read from the tensor they are built on: (B, *S, c)."""
 
 from ldseg.layers.attention import SelfAttention
-from ldseg.layers.blocks import ClassIndex, ResidualBlock
+from ldseg.layers.blocks import ClassIndex, GroupedConv, ResidualBlock
 from ldseg.layers.factories import average_pool, conv, conv_transpose, max_pool, upsample
 from ldseg.layers.time import TimeEmbedding
 
 __all__ = [
     "ClassIndex",
+    "GroupedConv",
     "ResidualBlock",
     "SelfAttention",
     "TimeEmbedding",

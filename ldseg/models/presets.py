@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
 
 from ldseg.models import lean, published
-from ldseg.spatial import strided
+from ldseg.spatial import AXES, strided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,58 +31,94 @@ class Preset:
     """A size of the networks.
 
     Attributes:
-        stride: total stride of the latent along an axis of space (time has stride 1).
-        multiple: what the length of an axis of space must be a multiple of, as the networks go deeper than the latent.
+        stride: by axes string, total stride of the latent along an axis of space (time has stride 1).
+        multiple: likewise, what the length of an axis of space must be a multiple of, as the networks go deeper.
         any_size: whether its weights serve images of any size.
         prediction: what its denoiser predicts unless told otherwise.
         build: ``(size, channels, classes, axes) -> Networks``.
     """
 
-    stride: int
-    multiple: int
+    stride: Mapping[str, int]
+    multiple: Mapping[str, int]
     any_size: bool
     prediction: str
     build: Callable[[tuple[int, ...], int, int, str], Networks]
 
     def strides(self, axes: str) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
-        return lean.strides(axes, self.stride)
+        return lean.strides(axes, self.stride[axes])
 
     def latent_grid(self, size: tuple[int, ...], axes: str) -> tuple[int, ...]:
         """The latent grid L under an image grid S.
 
         Raises:
-            ValueError: if the size has another rank or is not a multiple of what the networks stride over.
+            ValueError: for unknown axes, and if the size has another rank or is not a multiple of what the networks
+                stride over.
         """
-        strided(size, lean.strides(axes, self.multiple))
+        if axes not in self.multiple:
+            raise ValueError(f"expected axes of {sorted(self.multiple)}, got {axes!r}")
+        strided(size, lean.strides(axes, self.multiple[axes]))
         return strided(size, self.strides(axes))
 
 
-def _lean(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
-    grid = PRESETS["lean"].latent_grid(size, axes)
-    return Networks(
-        label_encoder=lean.label_encoder(size, classes, axes),
-        image_encoder=lean.image_encoder(size, channels, axes),
-        denoiser=lean.denoiser(grid, axes),
-        label_decoder=lean.label_decoder(grid, classes, axes),
+def _lean(plans: Mapping[str, lean.Plan]) -> Preset:
+    def build(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
+        plan = plans[axes]
+        grid = strided(size, lean.strides(axes, plan.stride))
+        return Networks(
+            label_encoder=lean.label_encoder(plan, size, classes, axes),
+            image_encoder=lean.image_encoder(plan, size, channels, axes),
+            denoiser=lean.denoiser(plan, grid, axes),
+            label_decoder=lean.label_decoder(plan, grid, classes, axes),
+        )
+
+    return Preset(
+        stride={axes: plan.stride for axes, plan in plans.items()},
+        multiple={axes: plan.multiple for axes, plan in plans.items()},
+        any_size=True,
+        prediction="x0",
+        build=build,
     )
 
 
 def _ldseg(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
-    if axes != "YX":
-        raise ValueError(f"expected the axes YX for the preset 'ldseg', got {axes!r}")
-    grid = PRESETS["ldseg"].latent_grid(size, axes)
+    grid = strided(size, lean.strides(axes, published.STRIDE))
     return Networks(
-        label_encoder=published.label_encoder(size, classes),
-        image_encoder=published.image_encoder(size, channels),
-        denoiser=published.denoiser(grid),
-        label_decoder=published.label_decoder(grid, classes),
+        label_encoder=published.label_encoder(size, classes, axes),
+        image_encoder=published.image_encoder(size, channels, axes),
+        denoiser=published.denoiser(grid, axes),
+        label_decoder=published.label_decoder(grid, classes, axes),
     )
 
 
+_LEAN = {
+    "YX": lean.Plan(
+        stem=4, image=(32, 96, 128, 192), condition=32, denoiser=(24, 64, 96), label=(16, 48), decoder=(24, 48)
+    ),
+    "TYX": lean.Plan(
+        stem=4, image=(32, 64, 96, 112), condition=32, denoiser=(24, 48, 64), label=(16, 48), decoder=(24, 48)
+    ),
+    # Structures in volumes are often a few voxels wide, and volumes few voxels long: half the stride.
+    "ZYX": lean.Plan(
+        stem=2, image=(16, 32, 64, 80), condition=24, denoiser=(16, 32, 48), label=(8, 32), decoder=(16, 32)
+    ),
+}
+_SMALL = {
+    "YX": lean.Plan(stem=4, image=(16, 48, 64, 96), condition=16, denoiser=(16, 32, 48), label=(8, 24), decoder=(16, 24)),
+    "TYX": lean.Plan(stem=4, image=(16, 32, 48, 64), condition=16, denoiser=(16, 24, 32), label=(8, 24), decoder=(16, 24)),
+    "ZYX": lean.Plan(stem=2, image=(8, 24, 32, 48), condition=16, denoiser=(8, 24, 32), label=(8, 16), decoder=(8, 16)),
+}
+
 PRESETS: dict[str, Preset] = {
-    "lean": Preset(stride=8, multiple=32, any_size=True, prediction="x0", build=_lean),
-    "ldseg": Preset(stride=16, multiple=64, any_size=False, prediction="ldseg", build=_ldseg),
+    "lean": _lean(_LEAN),
+    "small": _lean(_SMALL),
+    "ldseg": Preset(
+        stride=dict.fromkeys(AXES.values(), published.STRIDE),
+        multiple=dict.fromkeys(AXES.values(), published.MULTIPLE),
+        any_size=False,
+        prediction="ldseg",
+        build=_ldseg,
+    ),
 }
 
 
@@ -103,4 +139,5 @@ def build_networks(preset: str, *, size: tuple[int, ...], channels: int, classes
         raise ValueError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}")
     if classes < 2 or channels < 1:
         raise ValueError(f"expected at least 2 classes and 1 channel, got {classes} and {channels}")
+    PRESETS[preset].latent_grid(size, axes)  # refuses what the networks cannot stride over
     return PRESETS[preset].build(size, channels, classes, axes)

@@ -1,17 +1,23 @@
-"""The preset ``ldseg``: the published networks of LDSeg (Zaman et al., arXiv 2407.12952) to the parameter, in 2D.
+"""The preset ``ldseg``: the published networks of LDSeg (Zaman et al., arXiv 2407.12952) to the parameter, in 2D and 3D.
 
-Base width 16 and a latent of one channel at stride 16. The label goes in as its integer value in one channel.
+Base width 16 and a latent of one channel at stride 16. The label goes in as its integer value in one channel. In three
+axes the published networks change resolution in other ways, and their image encoder has grouped convolutions in place of
+attention. A cine ("TYX") takes the networks of volumes with nothing strided along time.
 """
 
 from __future__ import annotations
 
 import keras
 
-from ldseg.layers import ClassIndex, SelfAttention, conv, conv_transpose, max_pool
+from ldseg.layers import ClassIndex, GroupedConv, SelfAttention, conv, conv_transpose, max_pool, upsample
 from ldseg.models.unet import denoising_unet
 
 BASE = 16
 STAGES = 4
+STRIDE = 2**STAGES
+MULTIPLE = 4 * STRIDE
+"""The denoiser goes down twice more."""
+
 DROPOUT = 0.2
 
 
@@ -29,7 +35,11 @@ def _stage(x: keras.KerasTensor, width: int, rank: int, name: str) -> keras.Kera
     return keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
 
 
-def label_encoder(size: tuple[int, ...], classes: int) -> keras.Model:
+def _halves(axes: str) -> tuple[int, ...]:
+    return tuple(1 if axis == "T" else 2 for axis in axes)
+
+
+def label_encoder(size: tuple[int, ...], classes: int, axes: str) -> keras.Model:
     """One-hot label ``(B, *S, classes)`` to the latent ``(B, *S/16, 1)``."""
     rank = len(size)
     label = keras.Input((*size, classes), name="label")
@@ -37,19 +47,23 @@ def label_encoder(size: tuple[int, ...], classes: int) -> keras.Model:
     for index, multiple in enumerate((1, 2, 4, 4, 2)):
         x = _stage(x, multiple * BASE, rank, f"stage{index}")
         if index < STAGES:
-            x = max_pool(rank, (2,) * rank)(x)
-    x = conv(rank, 1, 1, name="latent")(x)
+            strided = conv(rank, multiple * BASE, 3, _halves(axes), name=f"down{index}")
+            x = max_pool(rank, _halves(axes))(x) if rank == 2 else strided(x)
+    x = conv(rank, 1, 1 if rank == 2 else 2, name="latent")(x)
     x = keras.layers.LayerNormalization(axis=list(range(1, rank + 2)), dtype="float32", name="norm")(x)
     return keras.Model(label, x, name="label_encoder")
 
 
-def label_decoder(grid: tuple[int, ...], classes: int) -> keras.Model:
+def label_decoder(grid: tuple[int, ...], classes: int, axes: str) -> keras.Model:
     """The latent ``(B, *L, 1)`` to logits ``(B, *16L, classes)``."""
     rank = len(grid)
     latent = keras.Input((*grid, 1), name="latent")
     x = latent
     for index, multiple in enumerate((2, 4, 4, 2)):
-        x = conv_transpose(rank, multiple * BASE, 3, 2, name=f"up{index}")(x)
+        if rank == 2:
+            x = conv_transpose(rank, multiple * BASE, 3, _halves(axes), name=f"up{index}")(x)
+        else:
+            x = conv(rank, multiple * BASE, name=f"up{index}")(upsample(rank, _halves(axes))(x))
         x = _stage(x, multiple * BASE, rank, f"stage{index}")
     x = conv(rank, classes, 1, name="classes")(x)
     # Softmax follows where the logits are used: in the loss and in the predictor.
@@ -70,33 +84,53 @@ def _image_block(x: keras.KerasTensor, width: int, rank: int, name: str) -> kera
     return keras.layers.GroupNormalization(4, name=f"{name}_norm")(x)
 
 
-def image_encoder(size: tuple[int, ...], channels: int) -> keras.Model:
+def _grouped_block(x: keras.KerasTensor, width: int, axes: str, name: str) -> keras.KerasTensor:
+    rank = len(axes)
+    shortcut = conv(rank, width, 1, name=f"{name}_shortcut")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_swish_in")(x)
+    x = GroupedConv(width, groups=4, name=f"{name}_conv_in")(x)
+    x = keras.layers.Dropout(DROPOUT, name=f"{name}_dropout")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_swish_mid")(x)
+    x = GroupedConv(width, groups=4, name=f"{name}_conv_out")(x)
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    x = keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
+    x = max_pool(rank, _halves(axes))(x)
+    return keras.layers.GroupNormalization(4, name=f"{name}_norm")(x)
+
+
+def image_encoder(size: tuple[int, ...], channels: int, axes: str) -> keras.Model:
     """Image ``(B, *S, channels)`` in [0, 1] to the condition ``(B, *S/16, 1)``."""
-    rank = len(size)
+    rank = len(axes)
     image = keras.Input((*size, channels), name="image")
     x = conv(rank, BASE, name="stem")(image)
-    for index, multiple in enumerate((2, 4, 4)):
-        x = _image_block(x, multiple * BASE, rank, f"block{index}")
-    x = SelfAttention(8, 8, name="attention0")(x)
-    x = _image_block(x, 2 * BASE, rank, "block3")
-    x = SelfAttention(8, 8, name="attention1")(x)
-    x = conv(rank, 1, 1, name="embedding")(x)
-    x = SelfAttention(8, 1, name="attention2")(x)
-    x = keras.layers.Activation("swish", name="swish")(x)
+    if rank == 2:
+        for index, multiple in enumerate((2, 4, 4)):
+            x = _image_block(x, multiple * BASE, rank, f"block{index}")
+        x = SelfAttention(8, 8, name="attention0")(x)
+        x = _image_block(x, 2 * BASE, rank, "block3")
+        x = SelfAttention(8, 8, name="attention1")(x)
+        x = conv(rank, 1, 1, name="embedding")(x)
+        x = SelfAttention(8, 1, name="attention2")(x)
+        x = keras.layers.Activation("swish", name="swish")(x)
+    else:
+        for index, multiple in enumerate((2, 4, 4, 2)):
+            x = _grouped_block(x, multiple * BASE, axes, f"block{index}")
+        x = conv(rank, 1, name="embedding")(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
     return keras.Model(image, x, name="image_encoder")
 
 
-def denoiser(grid: tuple[int, ...]) -> keras.Model:
+def denoiser(grid: tuple[int, ...], axes: str) -> keras.Model:
     """Latent, condition and time to the prediction, see ``denoising_unet``."""
     return denoising_unet(
         grid,
         1,
         1,
         widths=(BASE, 2 * BASE, 4 * BASE),
-        strides=((2,) * len(grid),) * 2,
+        strides=(_halves(axes),) * 2,
         blocks=2,
         attention=(False, True, True),
         groups=4,
         time_dim=64,
+        skip_down=len(axes) == 2,
     )
