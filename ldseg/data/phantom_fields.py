@@ -1,4 +1,4 @@
-"""Random fields, points and shapes that the gland phantoms are made of."""
+"""Random fields, points and shapes that the phantoms are made of."""
 
 import math
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import interpolate, ndimage
 
 FloatArray = NDArray[np.float32]
 
@@ -29,9 +30,26 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Flo
     return as_float(cv2.resize(knots, shape[::-1], interpolation=cv2.INTER_CUBIC)) * np.float32(1.3)
 
 
+def field(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> FloatArray:
+    """Smooth noise like that of `smooth`, on any number of axes."""
+    values = rng.standard_normal([math.ceil(n / cell) + 3 for n in shape], np.float32)
+    start = rng.uniform(0.5, 1.5, len(shape))
+    for axis, count in enumerate(shape):
+        spline = interpolate.CubicSpline(np.arange(values.shape[axis]), values, axis=axis)
+        values = as_float(spline(start[axis] + np.arange(count) / cell))
+    return values * np.float32(1.15 ** len(shape))
+
+
 def step(values: NDArray[Any]) -> FloatArray:
     """Soft step from 0 to 1 about 0 (the logistic function)."""
     return as_float(1.0 / (1.0 + np.exp(-np.clip(values, -30.0, 30.0))))
+
+
+def without_crumbs(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """The pieces of a mask that make up at least that share of it."""
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces[mask], minlength=1)
+    return np.asarray((sizes >= share * mask.sum())[pieces] & mask)
 
 
 def scattered(rng: np.random.Generator, shape: tuple[int, int], spacing: float) -> NDArray[np.float64]:

@@ -1,31 +1,68 @@
-"""Gland phantoms: labelled synthetic images in the colours of haematoxylin and eosin (H&E).
+"""Phantoms: labelled synthetic images, in the plane (glands), in time (ventricles) and in space (knees).
 
 They stand in for data that may not be redistributed: small ones to train on in tests, large ones as bundled
-samples. A phantom is painted as two maps of stain concentration, which the law of Beer and Lambert turns
-into colours: nuclei darken what lies under them, and one pair of stain vectors colours the whole picture.
+samples. A gland phantom is painted as two maps of stain concentration, which the law of Beer and Lambert turns
+into the colours of haematoxylin and eosin: nuclei darken what lies under them, and one pair of stain vectors
+colours the whole picture. The others are painted in ``phantom_cine`` and ``phantom_volume``.
 """
 
+import io
 import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
+import tifffile
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from ldseg.data.files import write_image, write_mask
+from ldseg.data.files import write_bytes, write_image, write_mask
+from ldseg.data.phantom_cine import CINE_CLASSES, cine_phantom
 from ldseg.data.phantom_paint import ByteArray, develop, paint_epithelium, paint_stroma
 from ldseg.data.phantom_tissue import IntArray, Look, make_tissue
+from ldseg.data.phantom_volume import VOLUME_CLASSES, volume_phantom
 from ldseg.errors import ConfigError
+
+__all__ = [
+    "BUNDLED_COUNT",
+    "BUNDLED_SEED",
+    "BUNDLED_SIZE",
+    "CINE_CLASSES",
+    "CINE_COUNT",
+    "CINE_SIZE",
+    "VOLUME_CLASSES",
+    "VOLUME_COUNT",
+    "VOLUME_SIZE",
+    "VOLUME_SPACING",
+    "cine_phantom",
+    "gland_phantom",
+    "volume_phantom",
+    "write_cine_phantoms",
+    "write_phantoms",
+    "write_volume_phantoms",
+]
 
 BUNDLED_SEED = 2034
 BUNDLED_COUNT = 4
 BUNDLED_SIZE = (522, 775)
+CINE_COUNT = 3
+CINE_SIZE = (16, 96, 96)
+VOLUME_COUNT = 3
+VOLUME_SIZE = (48, 64, 64)
+VOLUME_SPACING = (1.5, 1.0, 1.0)
+"""Millimetres along z, y and x."""
 
 _SMALLEST = 24
+# of a volume's x, y and z in its file (columns), as in a sagittal series of slices: to the back, to the feet, to the right
+_SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+_TILT = (14.0, -9.0, 6.0)  # of an oblique volume, degrees
 
 
 def gland_phantom(
     rng: np.random.Generator, size: tuple[int, int] = BUNDLED_SIZE, *, diameter: float | None = None
 ) -> tuple[ByteArray, IntArray]:
-    """Paint one phantom.
+    """Paint one gland phantom.
 
     size: height and width, each at least 24 pixels. diameter: of a typical gland, pixels; None takes 0.27 of
     the shorter side (up to 0.42 where that is few pixels), so that an image of any size shows several glands.
@@ -77,3 +114,64 @@ def write_phantoms(
         write_image(images[-1], image)
         write_mask(folder / "Label" / f"Phantom{i}_label.png", label)
     return images
+
+
+def write_cine_phantoms(
+    folder: Path, count: int, size: tuple[int, int, int] = CINE_SIZE, seed: int = BUNDLED_SEED
+) -> list[Path]:
+    """Write folder/Image/Ventricle<i>.tif and folder/Label/Ventricle<i>_label.tif for i = 1..count, a page for each frame.
+
+    Phantom i depends on the seed, i and size alone, not on count. Returns the paths of the images. The bundled samples are
+    write_cine_phantoms(folder, CINE_COUNT).
+    """
+    images = []
+    folder = Path(folder)
+    for i in range(1, count + 1):
+        image, label = cine_phantom(np.random.default_rng([seed, i]), size)
+        images.append(folder / "Image" / f"Ventricle{i}.tif")
+        _write_pages(images[-1], image[..., 0])
+        _write_pages(folder / "Label" / f"Ventricle{i}_label.tif", label.astype(np.uint8))
+    return images
+
+
+def _write_pages(path: Path, pixels: NDArray) -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, photometric="minisblack", compression="zlib", metadata=None)
+    write_bytes(path, stream.getvalue())
+
+
+def write_volume_phantoms(
+    folder: Path,
+    count: int,
+    size: tuple[int, int, int] = VOLUME_SIZE,
+    seed: int = BUNDLED_SEED,
+    *,
+    spacing: tuple[float, float, float] = VOLUME_SPACING,
+) -> list[Path]:
+    """Write folder/Image/Knee<i>.nii.gz and folder/Label/Knee<i>_label.nii.gz for i = 1..count.
+
+    spacing: millimetres along z, y and x. The slices are sagittal; those of every second volume lie oblique. Phantom i
+    depends on the seed, i and size alone, not on count. Returns the paths of the images. The bundled samples are
+    write_volume_phantoms(folder, VOLUME_COUNT).
+    """
+    images = []
+    folder = Path(folder)
+    for i in range(1, count + 1):
+        image, label = volume_phantom(np.random.default_rng([seed, i]), size)
+        turn = Rotation.from_euler("xyz", _TILT if i % 2 == 0 else (0.0, 0.0, 0.0), degrees=True).as_matrix()
+        images.append(folder / "Image" / f"Knee{i}.nii.gz")
+        _write_volume(images[-1], image, spacing, turn @ _SAGITTAL)
+        _write_volume(folder / "Label" / f"Knee{i}_label.nii.gz", label.astype(np.uint8), spacing, turn @ _SAGITTAL)
+    return images
+
+
+def _write_volume(path: Path, pixels: NDArray, spacing: tuple[float, float, float], direction: NDArray[np.float64]) -> None:
+    volume = sitk.GetImageFromArray(pixels)
+    steps = np.array(spacing[::-1])
+    volume.SetSpacing(steps.tolist())
+    volume.SetDirection(direction.ravel().tolist())
+    # the scanner's origin lies in the middle of the volume
+    volume.SetOrigin((-direction @ (steps * (np.array(pixels.shape[::-1]) - 1) / 2)).tolist())
+    with tempfile.TemporaryDirectory() as scratch:  # ITK writes to named files alone
+        sitk.WriteImage(volume, str(Path(scratch) / path.name), useCompression=True)
+        write_bytes(path, (Path(scratch) / path.name).read_bytes())
