@@ -34,7 +34,7 @@ ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 BACKEND_MODULE = "ldseg.devices"
 
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
+DISTRIBUTIONS = {"PIL": "pillow", "SimpleITK": "simpleitk", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
 
 
 def _sources() -> dict[str, str]:

@@ -21,6 +21,7 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CaseResult, dice, iou, summarise, write_metrics
 from ldseg.inference import Predictor, Segmented, Trajectory, label_instances, segment_cases
+from ldseg.spatial import AXES
 from ldseg.viz import (
     overlay,
     reverse_diffusion_figure,
@@ -70,7 +71,7 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done.
     """
     started = time.perf_counter()
-    found = find_cases(config.dataset_folder, config.data.cases)
+    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
     config = settle(config, description)
     sampler = config.sampler

@@ -32,7 +32,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What Pillow, tifffile and OpenCV raise on damaged bytes (their own errors derive from some of these).
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     ValueError,
     SyntaxError,
@@ -74,17 +74,23 @@ def read_label(path: Path) -> np.ndarray:
     does, and for planes that differ, and for values that are no whole numbers of 32 bits.
     """
     pixels, _ = _decode(path)
-    if pixels.ndim == 3:
-        if not (pixels == pixels[..., :1]).all():
-            raise DataError(
-                f"{path}: a label needs one plane of class or instance numbers, found a colour image"
-            )
-        pixels = pixels[..., 0]
+    return label_numbers(pixels if pixels.ndim == 3 else pixels[..., np.newaxis], str(path))
+
+
+def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
+    """Values (*S, c) of a label as int32 (*S).
+
+    `source` names the file in messages. Raises DataError for planes that differ, and for values that are no whole
+    numbers of 32 bits.
+    """
+    if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
+        raise DataError(f"{source}: a label needs one plane of class or instance numbers, found a colour image")
+    pixels = pixels[..., 0]
     if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (pixels == np.rint(pixels))).all():
-        raise DataError(f"{path}: a label needs whole numbers, found {_some(np.unique(pixels))}")
+        raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
-        raise DataError(f"{path}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")
+        raise DataError(f"{source}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")
     return pixels.astype(np.int32)
 
 
@@ -190,7 +196,7 @@ def _decode(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             pixels, palette = _decode_pillow(content)
         else:
             raise ValueError("not a BMP, PNG, TIFF or JPEG file")
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise DataError(
             f"{path}: not a readable image (damaged, cut short or not supported): {error}"
         ) from error

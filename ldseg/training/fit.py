@@ -168,7 +168,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
     folder, parameters, settings = config.weights_folder, config.parameters, config.training
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
     resume = parameters.checkpoint and checkpoint.is_file()
-    found = find_cases(config.dataset_folder, config.data.cases, training=True)
+    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
     cases, problems = usable_cases(found.cases, preprocessing)
     problems = (*found.problems, *problems)
     if resume:

@@ -1,0 +1,129 @@
+"""The ways in which a folder may hold images and labels, and which belong together: by name, never by position."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ldseg.data.names import stem_of
+from ldseg.data.scans import SUFFIXES, find_scans
+from ldseg.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Images and labels by the name of their case.
+
+    Attributes:
+        folder: where the images were looked for.
+        images: all images.
+        labels: the labels of those that have one.
+        orphans: labels without an image, with the name that it should have.
+        groups: the patients of cases, as far as a table lists them.
+    """
+
+    folder: Path
+    images: dict[str, Path]
+    labels: dict[str, Path]
+    orphans: list[tuple[str, Path]] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
+
+
+def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
+    """Pair what a folder holds, by its layout. Raises DataError where it has none, or holds no image."""
+    if (folder / "Image").is_dir():
+        pairs = _pair_ldseg(folder, axes)
+    elif (folder / "imagesTr").is_dir() or (folder / "imagesTs").is_dir():
+        pairs = _pair_decathlon(folder, axes, training)
+    elif axes == "YX":
+        pairs = _pair_contest(folder, training)
+    else:
+        raise DataError(f"{folder}: expected a folder with Image/ and Label/, or with imagesTr/ and labelsTr/")
+    if not pairs.images:
+        kinds = f"files of type {' '.join(SUFFIXES[axes])}" + (" or folders" if len(axes) > 2 else "")
+        raise DataError(f"{pairs.folder}: no image found, expected {kinds}")
+    return pairs
+
+
+def _pair_ldseg(folder: Path, axes: str) -> Pairs:
+    images = _by_name(find_scans(folder / "Image", axes), "images")
+    labels, orphans = _labels_of(images, find_scans(folder / "Label", axes))
+    groups = _read_groups(folder / "patients.csv")
+    return Pairs(folder=folder / "Image", images=images, labels=labels, orphans=orphans, groups=groups)
+
+
+def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs:
+    """imagesTr and labelsTr to train on, imagesTs and labelsTs to segment, where there are any."""
+    part = "Tr" if training or not (folder / "imagesTs").is_dir() else "Ts"
+    labelled = find_scans(folder / f"labels{part}", axes)
+    images = _by_name(find_scans(folder / f"images{part}", axes), "images")
+    names = {stem_of(path) for path in labelled}
+    channels = [name for name in images if name[-5:-4] == "_" and name[-4:].isdecimal() and name not in names]
+    others = [name for name in channels if name[-4:] != "0000" and f"{name[:-4]}0000" in images and name[:-5] in names]
+    if others:
+        raise DataError(f"{images[others[0]]}: expected one file for each case, ..._0000, found another channel")
+    if all(name.endswith("_0000") for name in channels):
+        images = {name.removesuffix("_0000") if name in channels else name: path for name, path in images.items()}
+    labels, orphans = _labels_of(images, labelled)
+    groups = _read_groups(folder / "patients.csv")
+    return Pairs(folder=folder / f"images{part}", images=images, labels=labels, orphans=orphans, groups=groups)
+
+
+def _pair_contest(folder: Path, training: bool) -> Pairs:
+    files = find_scans(folder, "YX")
+    images = _by_name([path for path in files if not stem_of(path).endswith("_anno")], "images")
+    annotated = _by_name([path for path in files if stem_of(path).endswith("_anno")], "labels")
+    labels = {name.removesuffix("_anno"): path for name, path in annotated.items()}
+    orphans = [(name, path) for name, path in labels.items() if name not in images]
+    if training and images:
+        images = {name: path for name, path in images.items() if name.startswith("train_")}
+        if not images:
+            raise DataError(f"{folder}: training in the contest's layout takes train_* images, found none")
+    groups = _read_groups(folder / "Grade.csv")
+    return Pairs(folder=folder, images=images, labels=labels, orphans=orphans, groups=groups)
+
+
+def _labels_of(images: dict[str, Path], paths: Sequence[Path]) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
+    """Labels by the name of their image, with or without ``_label``, and those without image."""
+    labels: dict[str, Path] = {}
+    orphans = []
+    for path in paths:
+        short = stem_of(path).removesuffix("_label")
+        name = short if short in images else stem_of(path)
+        if name not in images:
+            orphans.append((short, path))
+        elif name in labels:
+            raise DataError(f"{path}: second label of case {name}, the other is {labels[name]}")
+        else:
+            labels[name] = path
+    return labels, orphans
+
+
+def _by_name(paths: Sequence[Path], kind: str) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = stem_of(path)
+        if name in named:
+            raise DataError(f"{path}: two {kind} of one name, the other is {named[name].name}; expected one")
+        named[name] = path
+    return named
+
+
+def _read_groups(path: Path) -> dict[str, str]:
+    """Patient of each case name; empty where there is no such file. Old-Mac, Unix and Windows line ends."""
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # universal newlines: a lone carriage return ends a line too
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    rows = [
+        [cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)
+    ]
+    header = [cell.lower() for cell in rows[0]] if rows else []
+    patient = next((header.index(key) for key in ("patient id", "patient") if key in header), None)
+    if "name" not in header or patient is None:
+        found = ", ".join(header) or "none"
+        raise DataError(f"{path}: expected the columns name and patient (or patient ID), found {found}")
+    name = header.index("name")
+    return {row[name]: row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}

@@ -1,0 +1,104 @@
+"""Scans of any kind, flat images, volumes and films, behind one front.
+
+A scan is a file or, for volumes and films, a folder with a file for each slice or frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_label
+from ldseg.data.films import FILM_SUFFIXES, read_film
+from ldseg.data.geometry import Geometry
+from ldseg.data.names import suffix_of, visible
+from ldseg.data.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
+from ldseg.data.volumes import VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
+from ldseg.errors import DataError
+
+SUFFIXES = {
+    "YX": (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES),
+    "ZYX": (*VOLUME_SUFFIXES, *TIFF_SUFFIXES),
+    "TYX": (*FILM_SUFFIXES, *TIFF_SUFFIXES, *VOLUME_SUFFIXES),
+}
+"""The extensions of the files that may be a scan, by axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """Values (*S, c) as stored, c = 1 (gray) or 3 (RGB), uint8, uint16 or float32, and where they lie, if known."""
+
+    values: np.ndarray
+    geometry: Geometry | None = None
+
+
+def find_scans(folder: Path, axes: str) -> list[Path]:
+    """The scans in a folder in natural order: files by their extension and, where there is a third axis, subfolders.
+
+    Empty for a folder that does not exist. Raises DataError for one that cannot be read.
+    """
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in visible(folder)
+        if (len(axes) > 2 if path.is_dir() else path.is_file() and suffix_of(path) in SUFFIXES[axes])
+    ]
+
+
+def read_scan(path: Path, axes: str) -> Scan:
+    """Read a scan. Integers other than 8- and 16-bit unsigned become float32 with their values kept.
+
+    Raises DataError for a scan that is missing, damaged, cut short, or does not have the axes.
+    """
+    values, geometry = _read(path, axes)
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * np.uint8(255)
+    if values.dtype not in (np.uint8, np.uint16):
+        values = values.astype(np.float32)
+    return Scan(values=np.ascontiguousarray(values), geometry=geometry)
+
+
+def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
+    """Read a label as int32 (*S), the values as stored.
+
+    It may be of another kind of file than its image `like`. Frames in folders pair by name.
+    Raises DataError as `read_scan` does, for colours, for values that are no whole numbers of 32 bits, and for frames
+    without a partner.
+    """
+    if axes == "YX" and suffix_of(path) in IMAGE_SUFFIXES:
+        return read_label(path), None
+    values, geometry = _read(path, axes, label=True, like=like)
+    return label_numbers(values, str(path)), geometry
+
+
+def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
+    """Values (*S, c) as they come out of the file."""
+    if path.is_dir() and len(axes) > 2:
+        return _read_folder(path, axes, label, like)
+    suffix = suffix_of(path)
+    if suffix not in SUFFIXES[axes]:
+        raise DataError(f"{path}: expected a file of type {' '.join(SUFFIXES[axes])}, found {suffix or 'none'}")
+    if suffix in VOLUME_SUFFIXES:
+        return read_volume(path, axes)
+    if axes == "YX":
+        return read_image(path), None
+    if suffix in TIFF_SUFFIXES:
+        return read_pages(path, indices=label), None
+    return read_film(path), None
+
+
+def _read_folder(folder: Path, axes: str, label: bool, like: Path | None) -> tuple[np.ndarray, Geometry | None]:
+    frames = list(frames_of(folder).values())
+    if not frames and any(is_dicom(path) for path in visible(folder)):
+        return read_dicom_folder(folder, axes)
+    if not frames:
+        what = "DICOM slices" if axes == "ZYX" else "frames"
+        raise DataError(f"{folder}: expected {what}, or images of type {' '.join(IMAGE_SUFFIXES)}, found none")
+    if not label:
+        return read_frames(frames, read_image), None
+    if like is not None and like.is_dir() and frames_of(like):
+        frames = label_frames(folder, like)
+    return read_frames(frames, read_label)[..., np.newaxis], None
