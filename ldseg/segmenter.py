@@ -59,7 +59,8 @@ class Segmenter(keras.Model):
     """
 
     def __init__(self, spec: SegmenterSpec) -> None:
-        super().__init__(name="segmenter")
+        # The latent is float32 whatever the precision of the networks.
+        super().__init__(name="segmenter", dtype="float32")
         networks = build_networks(
             spec.preset, size=spec.size, channels=spec.channels, classes=spec.classes, axes=spec.axes
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -103,8 +104,9 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
     except OSError as error:
         raise WeightsError(f"{folder}: weights cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
-        readable.unlink(missing_ok=True)
+        for path in (temporary, readable):
+            with contextlib.suppress(OSError):  # its folder may not even exist
+                path.unlink(missing_ok=True)
 
 
 def read_description(folder: Path) -> Description:
@@ -127,7 +129,7 @@ def read_description(folder: Path) -> Description:
         values = json.loads(stored)
     except (OSError, KeyError, ValueError) as error:
         raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
-    version = values.get("format_version")
+    version = values.get("format_version") if isinstance(values, dict) else None
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: expected weights of format version {FORMAT_VERSION}, found {version}")
     try:
@@ -161,6 +163,9 @@ def load_segmenter(folder: Path) -> tuple[Segmenter, Description]:
         WeightsError: see ``read_description`` and ``load_weights``.
     """
     description = read_description(folder)
-    segmenter = Segmenter(description.spec)
+    try:
+        segmenter = Segmenter(description.spec)
+    except ValueError as error:
+        raise WeightsError(f"{folder / WEIGHTS_FILE}: its description is not of networks known here: {error}") from error
     load_weights(folder, segmenter)
     return segmenter, description

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 
 from ldseg.data.augment import augment
@@ -16,14 +18,17 @@ from ldseg.errors import DataError
 TERMS = ("segmentation", "diffusion", "autoencoder")
 """The terms of the loss."""
 
+Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
-class TrainingBatches(keras.utils.PyDataset):
+
+class TrainingBatches:
     """Augmented samples with the randomness of their diffusion, as a function of seed, epoch and position.
 
     Cases are read again each time they are needed: memory does not grow with the data set. All random numbers of a
     training, the order of the cases, the augmentation, the times and the noise, are drawn here, so that a training that
-    goes on after an interruption sees just what it would have seen. Each epoch visits every case once; the last batch is
-    filled up from the start of the epoch's order.
+    goes on after an interruption sees just what it would have seen. Each epoch visits every case once; its last batch is
+    filled up from the start of the epoch's order. The length is that of an epoch, while batches are numbered through all
+    epochs.
 
     A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``,
     ``time`` int32 ``(B,)`` from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32
@@ -41,7 +46,6 @@ class TrainingBatches(keras.utils.PyDataset):
         augmentation: a kind of ``ldseg.data.augment``.
         recycling: probability of ``recycle``.
         seed: of everything random.
-        epoch: the epoch to begin with.
         workers: threads that prepare batches; 0 for none.
 
     Raises:
@@ -60,10 +64,8 @@ class TrainingBatches(keras.utils.PyDataset):
         augmentation: str,
         recycling: float,
         seed: int,
-        epoch: int = 0,
         workers: int = 0,
     ) -> None:
-        super().__init__(workers=max(workers, 1), use_multiprocessing=False, max_queue_size=2 * max(workers, 1))
         if not cases:
             raise DataError("no labelled case to train on")
         self.cases = tuple(cases)
@@ -75,23 +77,39 @@ class TrainingBatches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.recycling = recycling
         self.seed = seed
-        self.epoch = epoch
+        self.workers = workers
 
     def __len__(self) -> int:
         return -(-len(self.cases) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.cases))
+    def batch(self, index: int) -> Batch:
+        """One batch of the training."""
+        epoch, index = divmod(index, len(self))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases))
         positions = range(index * self.batch_size, (index + 1) * self.batch_size)
-        samples = [self._sample(self.cases[order[position % len(order)]], position) for position in positions]
+        samples = [self._sample(self.cases[order[position % len(order)]], epoch, position) for position in positions]
         inputs = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         return inputs, {name: np.zeros(self.batch_size, np.float32) for name in TERMS}
 
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
+    def stream(self, first: int = 0) -> Iterator[Batch]:
+        """Every batch from ``first`` on, without end, prepared ahead by the workers.
 
-    def _sample(self, case: Case, position: int) -> dict[str, Any]:
-        rng = np.random.default_rng([self.seed, self.epoch, position])
+        Not a ``keras.utils.PyDataset``: Keras asks one for batches of the next epoch before it says that this one is over.
+        """
+        if not self.workers:
+            yield from map(self.batch, itertools.count(first))
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            indices = itertools.count(first)
+            ahead = deque(pool.submit(self.batch, next(indices)) for _ in range(2 * self.workers))
+            while True:
+                ahead.append(pool.submit(self.batch, next(indices)))
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _sample(self, case: Case, epoch: int, position: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, epoch, position])
         grid = self.preprocessing
         loaded = load_case(case, grid)
         if loaded.label is None:

@@ -34,7 +34,7 @@ class Predictor(keras.Model):
     """
 
     def __init__(self, segmenter: Segmenter, *, sampler: str = "DDIM", steps: int = 15, flips: bool = False) -> None:
-        super().__init__(name="predictor")
+        super().__init__(name="predictor", dtype="float32")
         if sampler not in ETA:
             raise ValueError(f"expected a sampler of {sorted(ETA)}, got {sampler!r}")
         self.segmenter = segmenter
@@ -88,7 +88,7 @@ class Trajectory(keras.Model):
     """
 
     def __init__(self, predictor: Predictor) -> None:
-        super().__init__(name="trajectory")
+        super().__init__(name="trajectory", dtype="float32")
         self.predictor = predictor
         self.built = True
 

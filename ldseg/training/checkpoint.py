@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
 import zipfile
 from pathlib import Path
@@ -16,6 +18,8 @@ from ldseg.errors import WeightsError
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
+_COUNTED = re.compile(r"_\d+(?=[/_]|$)")
+"""What Keras adds to names that a process has used before: it differs from one run to the next."""
 
 
 def _variables(trainer: keras.Model) -> dict[str, Any]:
@@ -24,9 +28,8 @@ def _variables(trainer: keras.Model) -> dict[str, Any]:
     own = [variable for variable in trainer.variables if id(variable) not in metrics]
     named = {f"model/{index}/{variable.path}": variable for index, variable in enumerate(own)}
     for index, variable in enumerate(trainer.optimizer.variables):
-        # Paths of optimiser variables hold the name of the optimiser, which counts up within a process.
         named[f"optimizer/{index}/{variable.path.split('/')[-1]}"] = variable
-    return named
+    return {_COUNTED.sub("", name): variable for name, variable in named.items()}
 
 
 def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> None:
@@ -45,7 +48,8 @@ def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> N
     except OSError as error:
         raise WeightsError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may not even exist
+            temporary.unlink(missing_ok=True)
 
 
 def read_meta(path: Path) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
     meta = read_meta(path)
     variables = _variables(trainer)
     with np.load(path) as stored:
-        found = {name: stored[name] for name in stored.files if name != _META}
+        found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
     for name in [*variables, *found]:
         if name not in found or name not in variables or found[name].shape != tuple(variables[name].shape):
             raise WeightsError(f"{path}: expected a checkpoint of this architecture, it differs in {name}")

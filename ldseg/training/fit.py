@@ -217,9 +217,10 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
         )
         trainer.optimizer.build(trainer.trainable_variables)
         history: list[dict[str, Any]] = []
+        done = 0
         if resume:
             meta = load_checkpoint(checkpoint, trainer)
-            history, batches.epoch = meta["history"], meta["epoch"]
+            history, done = meta["history"], meta["epoch"]
         result = TrainingResult(folder=folder, history=history, problems=problems)
 
         def validate() -> dict[str, float]:
@@ -250,16 +251,20 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             history=history,
             meta={"split": manifest},
         )
-        callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, batches.epoch * len(batches), history)]
+        callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, done * len(batches), history)]
         # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
         if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
             callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
-        if batches.epoch >= parameters.epoch:
-            logger.info(
-                "%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch
-            )
+        if done >= parameters.epoch:
+            logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, done)
         else:
             trainer.fit(
-                batches, epochs=parameters.epoch, initial_epoch=batches.epoch, callbacks=callbacks, verbose=0
+                batches.stream(done * len(batches)),
+                steps_per_epoch=len(batches),
+                epochs=parameters.epoch,
+                initial_epoch=done,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
             )
     return result

@@ -52,7 +52,8 @@ class Trainer(keras.Model):
         autoencoder_weight: float = 0.5,
         ema: float = 0.999,
     ) -> None:
-        super().__init__(name="trainer")
+        # float32 whatever the precision of the networks: averages and rates would be lost in half of it.
+        super().__init__(name="trainer", dtype="float32")
         self.segmenter = segmenter
         self.weight_of = {"segmentation": 1.0, "diffusion": diffusion_weight, "autoencoder": autoencoder_weight}
         self.ema = ema
@@ -70,8 +71,11 @@ class Trainer(keras.Model):
     def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
         """Join the terms of the loss; the log shows each as ``<term>_loss``.
 
-        What ``call`` returns are the losses themselves: Keras weighs, logs and, on several devices, scales them.
+        What ``call`` returns are the losses themselves: Keras weighs, logs and, on several devices, scales them. Where the
+        networks compute in float16, the loss is scaled, too, so that small gradients survive.
         """
+        if keras.config.dtype_policy().name == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         losses = dict.fromkeys(self.weight_of, _as_it_is)
         super().compile(optimizer=optimizer, loss=losses, loss_weights=self.weight_of, **options)
 
