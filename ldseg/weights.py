@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,7 +128,7 @@ def read_description(folder: Path) -> Description:
         with h5py.File(path, "r") as file:
             stored = file.attrs[_ATTRIBUTE]
         values = json.loads(stored)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
     version = values.get("format_version") if isinstance(values, dict) else None
     if version != FORMAT_VERSION:
@@ -136,6 +137,19 @@ def read_description(folder: Path) -> Description:
         return Description.from_dict(values)
     except (KeyError, TypeError, ValueError, LDSegError) as error:
         raise WeightsError(f"{path}: its description is not complete: {error}") from error
+
+
+def _shapes(path: Path) -> Counter[tuple[int, ...]]:
+    """How many arrays of each shape a file of weights holds."""
+    shapes: Counter[tuple[int, ...]] = Counter()
+
+    def count(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            shapes[item.shape] += 1
+
+    with h5py.File(path, "r") as file:
+        file.visititems(count)
+    return shapes
 
 
 def load_weights(folder: Path, segmenter: Segmenter) -> None:
@@ -147,8 +161,12 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
     read_description(folder)
     path = folder / WEIGHTS_FILE
     try:
+        # Keras says nothing of arrays that a file has too many, and leaves a layer that it lacks as it is.
+        stored, wanted = _shapes(path), Counter(tuple(weight.shape) for weight in segmenter.weights)
+        if stored != wanted:
+            raise ValueError(f"{(stored - wanted).total()} arrays too many, {(wanted - stored).total()} too few")
         segmenter.load_weights(path)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path}: expected weights of preset {segmenter.spec.preset!r} for {segmenter.spec.channels} channels and "

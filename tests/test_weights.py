@@ -1,0 +1,148 @@
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import tiny
+from helpers import as_numpy
+
+from ldseg import weights
+from ldseg.diffusion import Schedule
+from ldseg.errors import WeightsError
+from ldseg.segmenter import Segmenter
+from ldseg.weights import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    Description,
+    load_segmenter,
+    load_weights,
+    read_description,
+    save_weights,
+)
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+DESCRIPTION = Description(
+    spec=tiny.spec(schedule=Schedule(name="quadratic", timesteps=50)),
+    preprocessing=tiny.preprocessing(labels="instances"),
+    figures={"epoch": 3, "val_dice": 0.5},
+    training={"Data": {"Size": [32, 32]}},
+    split={"training": {"a": ["a1", "a2"]}, "validation": {"b": ["b1"]}},
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny_lean: None) -> Segmenter:
+    return tiny.varied(Segmenter(DESCRIPTION.spec))
+
+
+@pytest.fixture
+def folder(segmenter: Segmenter, tmp_path: Path) -> Path:
+    save_weights(tmp_path / "deep" / "folder", segmenter, DESCRIPTION)
+    return tmp_path / "deep" / "folder"
+
+
+def test_what_is_saved_comes_back(segmenter: Segmenter, folder: Path) -> None:
+    loaded, description = load_segmenter(folder)
+    for mine, other in zip(segmenter.weights, loaded.weights):
+        np.testing.assert_array_equal(as_numpy(mine), as_numpy(other))
+    assert description.made["backend"]
+    assert replace(description, made={}) == DESCRIPTION
+    assert sorted(os.listdir(folder)) == sorted([WEIGHTS_FILE, DESCRIPTION_FILE])
+    assert json.loads((folder / DESCRIPTION_FILE).read_text()) == json.loads(json.dumps(description.to_dict()))
+    # The copy is for people: the weights know what they are without it.
+    (folder / DESCRIPTION_FILE).unlink()
+    assert read_description(folder) == description
+    assert description.preprocessing_for("binary").labels == "binary"
+
+
+def test_the_arrays_serve_a_segmenter_of_another_size(segmenter: Segmenter, folder: Path) -> None:
+    larger = Segmenter(replace(DESCRIPTION.spec, size=(64, 32)))
+    load_weights(folder, larger)
+    for mine, other in zip(segmenter.weights, larger.weights):
+        np.testing.assert_array_equal(as_numpy(mine), as_numpy(other))
+
+
+def describe(path: Path, text: str | None) -> None:
+    """Put another description into a file of weights, or none."""
+    with h5py.File(path, "r+") as file:
+        del file.attrs["ldseg"]
+        if text is not None:
+            file.attrs["ldseg"] = text
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps({**DESCRIPTION.to_dict(), **changes})
+
+
+SPEC = DESCRIPTION.spec.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        pytest.param(lambda path: path.unlink(), "trained weights", id="missing file"),
+        pytest.param(lambda path: path.write_bytes(b""), "empty", id="zero bytes"),
+        pytest.param(lambda path: path.write_bytes(b"not weights at all\n" * 99), "written by LDSeg", id="garbage"),
+        pytest.param(lambda path: os.truncate(path, path.stat().st_size // 2), "damaged", id="truncated"),
+        pytest.param(lambda path: describe(path, None), "written by LDSeg", id="no description"),
+        pytest.param(lambda path: describe(path, "{"), "written by LDSeg", id="description no JSON"),
+        pytest.param(lambda path: describe(path, "[]"), "format version 1", id="description no mapping"),
+        pytest.param(lambda path: describe(path, changed(format_version=2)), "version 1, found 2", id="other version"),
+        pytest.param(lambda path: describe(path, '{"format_version": 1}'), "spec", id="incomplete"),
+        pytest.param(lambda path: describe(path, changed(preprocessing={})), "size", id="no preprocessing"),
+        pytest.param(lambda path: describe(path, changed(spec={**SPEC, "preset": "huge"})), "'lean'.*'huge'", id="preset"),
+        pytest.param(lambda path: describe(path, changed(spec={**SPEC, "classes": 3})), "3 classes", id="other shapes"),
+    ],
+)
+def test_what_are_no_weights(spoil: Any, expected: str, folder: Path) -> None:
+    spoil(folder / WEIGHTS_FILE)
+    with pytest.raises(WeightsError, match=expected) as caught:
+        load_segmenter(folder)
+    assert str(folder / WEIGHTS_FILE) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["nowhere", f"{WEIGHTS_FILE}/below"])
+def test_a_folder_that_is_not_there(missing: str, folder: Path) -> None:
+    with pytest.raises(WeightsError, match=f"{missing}.*no such file.*expected trained weights"):
+        read_description(folder / missing)
+
+
+def test_weights_of_another_architecture(folder: Path, segmenter: Segmenter) -> None:
+    with tiny.tiny_networks(stateful=False):
+        other = Segmenter(DESCRIPTION.spec)
+    with pytest.raises(WeightsError, match=f"{WEIGHTS_FILE}: expected weights of preset 'lean' for 3 channels"):
+        load_weights(folder, other)
+
+
+@pytest.mark.parametrize("step", ["open", "replace"])
+def test_an_interrupted_save_leaves_the_old_file_whole(
+    step: str, folder: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
+    monkeypatch.setattr(*((weights.h5py, "File", fail) if step == "open" else (weights.os, "replace", fail)))
+    with pytest.raises(WeightsError, match=f"{folder}.*No space left"):
+        save_weights(folder, segmenter, replace(DESCRIPTION, figures={}))
+    assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == before
+
+
+def test_a_folder_that_cannot_be_written(folder: Path, segmenter: Segmenter) -> None:
+    below = folder / WEIGHTS_FILE / "below"
+    with pytest.raises(WeightsError, match=f"{below}.*cannot be written"):
+        save_weights(below, segmenter, DESCRIPTION)
