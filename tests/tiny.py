@@ -62,7 +62,7 @@ def tiny_networks(stateful: bool = True, eager: bool = True) -> Iterator[None]:
     compiled = keras.Model.compile
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "lean", preset)
-        patch.setattr(keras.Model, "compile", lambda *args, **options: compiled(*args, run_eagerly=eager, **options))
+        patch.setattr(keras.Model, "compile", lambda *args, **options: compiled(*args, **{"run_eagerly": eager, **options}))
         yield
 
 

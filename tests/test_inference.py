@@ -1,0 +1,226 @@
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from helpers import as_numpy
+
+from ldseg.data.cases import Case, find_cases
+from ldseg.inference import Predictor, Segmented, Trajectory, case_generator, label_instances, noisy_image, segment_cases
+from ldseg.segmenter import Segmenter
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+SAMPLERS = pytest.mark.parametrize("sampler", ["DDIM", "DDPM"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny_lean: None) -> Segmenter:
+    return tiny.varied(Segmenter(tiny.spec()))
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
+    """Six, of which the third cannot be read."""
+    folder = tiny.phantoms(tmp_path_factory.mktemp("data")) / "Set"
+    broken = folder / "Image" / "Phantom3.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    return find_cases(folder).cases
+
+
+def a_predictor(segmenter: Segmenter, **options: Any) -> Predictor:
+    predictor = Predictor(segmenter, **{"steps": 3, **options})
+    predictor.compile()
+    return predictor
+
+
+def segment(predictor: Predictor, cases: Sequence[Case], **options: Any) -> dict[str, Segmented]:
+    found = segment_cases(predictor, cases, tiny.preprocessing(), **{"batch_size": 4, "seed": 5, **options})
+    return {item.case.name: item for item in found}
+
+
+def given(predictor: Predictor, count: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {
+        "image": rng.random((count, *tiny.SIZE, 3), dtype=np.float32),
+        "noise": np.stack([predictor.draw_noise(0, f"case{index}") for index in range(count)]),
+    }
+
+
+# ---- Masks
+
+
+@SAMPLERS
+@pytest.mark.parametrize(("flips", "sigma"), [(False, 0.0), (True, 0.3)])
+def test_a_mask_depends_on_its_image_and_the_seed_alone(
+    sampler: str, flips: bool, sigma: float, segmenter: Segmenter, cases: tuple[Case, ...]
+) -> None:
+    predictor = a_predictor(segmenter, sampler=sampler, flips=flips)
+    alone = segment(predictor, cases, batch_size=1, sigma=sigma)
+    assert list(alone) == [case.name for case in cases]
+    masks = {name: item.mask for name, item in alone.items() if not item.problem}
+    assert len({mask.tobytes() for mask in masks.values()}) == 5
+    for chosen, size in ((cases, 3), (cases, 4), (cases[::-1], 4), (cases[1::2], 4), (cases[3:], 3)):
+        found = segment(predictor, chosen, batch_size=size, sigma=sigma)
+        assert list(found) == [case.name for case in chosen]
+        for name, item in found.items():
+            if not item.problem:
+                np.testing.assert_array_equal(item.mask, masks[name])
+
+
+@SAMPLERS
+def test_another_seed_gives_another_mask(sampler: str, segmenter: Segmenter, cases: tuple[Case, ...]) -> None:
+    predictor = a_predictor(segmenter, sampler=sampler)
+    one, same, other = (segment(predictor, cases[:1], seed=seed)["Phantom1"].mask for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_what_is_segmented_and_what_is_not(segmenter: Segmenter, cases: tuple[Case, ...]) -> None:
+    found = segment(a_predictor(segmenter), cases)
+    for name, item in found.items():
+        assert item.seconds > 0
+        if name == "Phantom3":
+            assert str(item.case.image) in item.problem
+            with pytest.raises(ValueError, match="Phantom3 was not segmented"):
+                _ = item.mask
+            continue
+        assert item.loaded is not None
+        assert item.probabilities is not None
+        assert item.problem == ""
+        assert item.mask.shape == item.loaded.size == (40, 48)
+        assert str(item.mask.dtype) == "int32"
+        np.testing.assert_allclose(item.probabilities.sum(-1), 1, atol=1e-5)
+
+
+# ---- The predictor
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@SAMPLERS
+def test_a_compiled_predictor_computes_what_it_says(sampler: str, flips: bool, segmenter: Segmenter) -> None:
+    """Eagerly and compiled as in use, the mean over mirrored copies written again from one copy at a time."""
+    predictor = a_predictor(segmenter, sampler=sampler, flips=flips)
+    assert predictor.noise_shape == (4 if flips else 1, 4 if sampler == "DDPM" else 1, 4, 4, 2)
+    inputs = given(predictor, 2)
+    plain = a_predictor(segmenter, sampler=sampler)
+    copies = []
+    for index, mirror in enumerate([(), (1,), (2,), (1, 2)][: len(predictor.mirrors)]):
+        noise = inputs["noise"][:, index : index + 1]
+        copy = as_numpy(plain.predict_on_batch({"image": np.flip(inputs["image"], mirror), "noise": noise}))
+        copies.append(np.flip(copy, mirror))
+    expected = np.mean(copies, axis=0)
+    np.testing.assert_allclose(predictor.predict_on_batch(inputs), expected, atol=1e-5)
+    predictor.compile(run_eagerly=False)
+    np.testing.assert_allclose(predictor.predict_on_batch(inputs), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("axes", "mirrors"),
+    [("TYX", {(), (2,), (3,), (2, 3)}), ("ZYX", {(), (1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)})],
+)
+def test_time_is_not_mirrored(axes: str, mirrors: set[tuple[int, ...]]) -> None:
+    segmenter: Any = SimpleNamespace(spec=SimpleNamespace(axes=axes))
+    assert set(Predictor(segmenter, flips=True).mirrors) == mirrors
+
+
+@SAMPLERS
+def test_a_trajectory_ends_at_the_mask(sampler: str, segmenter: Segmenter) -> None:
+    predictor = a_predictor(segmenter, sampler=sampler)
+    inputs = given(predictor)
+    trajectory = Trajectory(predictor)
+    trajectory.compile()
+    latents = as_numpy(trajectory.predict_on_batch(inputs))
+    assert latents.shape == (4, 4, 4, 2)
+    np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0])
+    decoded = as_numpy(keras.ops.softmax(segmenter.decode(latents[-1:])))
+    np.testing.assert_allclose(decoded, predictor.predict_on_batch(inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@SAMPLERS
+def test_half_precision(sampler: str, precision: str, segmenter: Segmenter) -> None:
+    """The latent stays float32, so that a mask is nearly the same."""
+    exact = a_predictor(segmenter, sampler=sampler)
+    keras.config.set_dtype_policy(precision)
+    try:
+        half = Segmenter(tiny.spec())
+        half.set_weights(segmenter.get_weights())
+        predictor = a_predictor(half, sampler=sampler)
+        inputs = given(predictor, 2)
+        found = as_numpy(predictor.predict_on_batch(inputs))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - exact.predict_on_batch(inputs)).mean() < 0.03
+
+
+def test_an_unknown_sampler(segmenter: Segmenter) -> None:
+    with pytest.raises(ValueError, match="'DDPM'.*'Euler'"):
+        Predictor(segmenter, sampler="Euler")
+
+
+# ---- Noise
+
+
+def test_the_noise_of_a_case_is_its_own() -> None:
+    """For each seed, name and purpose, and the same on every machine."""
+    drawn = [case_generator(*key).random() for key in ((0, "a"), (1, "a"), (0, "b"), (0, "a", "image"), (0, "a"))]
+    assert len(set(drawn)) == 4
+    assert drawn[0] == drawn[4] == pytest.approx(0.7985273175972115, abs=1e-15)
+
+
+def test_noise_on_an_image() -> None:
+    image = np.linspace(0, 1, 64 * 64 * 3, dtype=np.float32).reshape(64, 64, 3)
+    assert noisy_image(image, 0.0, 1, "a") is image
+    weak, strong = noisy_image(image, 0.05, 1, "a"), noisy_image(image, 0.2, 1, "a")
+    for noisy in (weak, strong):
+        assert noisy.dtype == np.float32
+        assert noisy.min() == 0
+        assert noisy.max() == 1
+    inner = (strong > 0) & (strong < 1) & (weak > 0) & (weak < 1)
+    np.testing.assert_allclose((strong - image)[inner], 4 * (weak - image)[inner], atol=1e-5)
+    middle = np.full((64, 64, 3), 0.5, np.float32)
+    assert (noisy_image(middle, 0.1, 1, "a") - middle).std() == pytest.approx(0.1, rel=0.02)
+    for other in (noisy_image(image, 0.2, 2, "a"), noisy_image(image, 0.2, 1, "b")):
+        assert np.abs(other - strong).mean() > 0.05
+
+
+def test_noise_reaches_the_image_that_is_segmented(segmenter: Segmenter, cases: tuple[Case, ...]) -> None:
+    clean, noisy = (segment(a_predictor(segmenter), cases[:1], sigma=sigma)["Phantom1"].loaded for sigma in (0, 0.2))
+    assert clean is not None
+    assert noisy is not None
+    np.testing.assert_array_equal(noisy.image, noisy_image(clean.image, 0.2, 5, "Phantom1"))
+
+
+# ---- Objects
+
+
+@pytest.mark.parametrize("depth", [(), (3,)])
+def test_objects_are_numbered(depth: tuple[int, ...]) -> None:
+    mask = np.zeros((*depth, 100, 100), np.int32)
+    mask[..., 10:30, 10:30] = 1
+    mask[..., 15, 15] = 0  # a hole too small to be one
+    mask[..., 30:50, 30:50] = 1  # touches the first with a corner
+    mask[..., 60:90, 60:90] = 1
+    mask[..., 70:80, 70:80] = 0
+    mask[..., 5, 90] = 1  # a speck
+    found = label_instances(mask)
+    assert found.dtype == np.int32
+    assert set(np.unique(found)) == {0, 1, 2, 3}
+    expected = mask.copy()
+    expected[..., 15, 15], expected[..., 5, 90] = 1, 0
+    np.testing.assert_array_equal(found > 0, expected > 0)
+    for part in (np.s_[..., 10:30, 10:30], np.s_[..., 30:50, 30:50], np.s_[..., 60:70, 60:90]):
+        assert len(np.unique(found[part])) == 1
+    assert not label_instances(np.zeros_like(mask)).any()
