@@ -131,6 +131,176 @@ def test_bad_overlay_arguments_are_named(change: dict[str, Any], words: str) -> 
         viz.overlay(**{"image": np.zeros((8, 8, 3)), "labels": np.zeros((8, 8), int), **change})
 
 
+# Legend
+
+
+def test_a_legend_adds_a_strip_with_every_class_but_the_background() -> None:
+    picture = np.full((40, 300, 3), 90, np.uint8)
+    out = viz.legend(picture, ["background", "bone", "cartilage"], true_colour=viz.TRUE_COLOUR)
+    np.testing.assert_array_equal(out[:40], picture)
+    below = out[40:].astype(float) / 255
+    for colour, seen in ((viz.CLASS_COLOURS[1], True), (viz.CLASS_COLOURS[2], True), (viz.TRUE_COLOUR, True)):
+        assert (np.abs(below - to_rgb(colour)).max(-1) < 0.01).sum() > 10 and seen
+    assert not (np.abs(below - to_rgb(viz.CLASS_COLOURS[3])).max(-1) < 0.01).any()
+    assert 10 < len(below) < 40
+
+
+def test_many_names_take_rows_and_a_long_one_widens_the_picture() -> None:
+    picture = np.zeros((40, 160, 3), np.uint8)
+    few, many = (viz.legend(picture, ["", *["structure"] * k]) for k in (1, 9))
+    assert len(many) - 40 > 3 * (len(few) - 40 - 8) and many.shape[1] == 160
+    wide = viz.legend(picture, ["", "a structure whose name is longer than the picture"])
+    assert wide.shape[1] > 160
+    np.testing.assert_array_equal(wide[:40, 160:], 255)
+
+
+def test_colours_may_be_names_and_start_again() -> None:
+    picture = np.zeros((10, 400, 3), np.uint8)
+    below = viz.legend(picture, ["", "a", "b", "c"], ("black", "red", "#0000FF"))[10:]
+    assert (below == [255, 0, 0]).all(-1).sum() > 1.7 * (below == [0, 0, 255]).all(-1).sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("picture", "names", "words"),
+    [
+        (np.zeros((9, 9, 3)), ["", "a"], "picture: expected uint8"),
+        (np.zeros((9, 9), np.uint8), ["", "a"], "picture: expected uint8"),
+        (np.zeros((9, 9, 3), np.uint8), ["a"], "names: expected"),
+    ],
+)
+def test_bad_legends_are_named(picture: np.ndarray, names: list[str], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        viz.legend(picture, names)
+
+
+# Volumes and cines
+
+
+def _stack(size: tuple[int, int, int] = (12, 24, 36)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image, mask and true label: a box of class 1 with a smaller one of class 2 in it, largest in plane 8."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros(size, np.int32)
+    for k, reach in ((6, 4), (7, 5), (8, 7), (9, 3)):
+        mask[k, 12 - reach : 12 + reach, 10 : 10 + 2 * reach] = 1
+        mask[k, 12 - reach // 2 : 12 + reach // 2, 12:15] = 2
+    return rng.random((*size, 1)).astype(np.float32), mask, np.roll(mask, 1, axis=2)
+
+
+def _texts(figure: Figure) -> list[str]:
+    return [text.get_text() for found in figure.legends for text in found.get_texts()]
+
+
+def test_volume_figure_shows_three_planes_through_the_object() -> None:
+    image, mask, true = _stack()
+    names = ("background", "outer", "inner")
+    figure = viz.volume_figure(image, mask, true=true, spacing=(3, 1, 1), names=names, title="Case")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0] == "z 9 of 12" and titles[1].startswith("y ") and titles[2].startswith("x ")
+    assert _texts(figure) == ["outer", "inner", "true label"]
+    wide, high = figure.get_size_inches()
+    for axes, (rows, columns) in zip(figure.axes, ((24, 36), (36, 36), (36, 24))):
+        box = axes.get_position()
+        assert (box.height * high) / (box.width * wide) == pytest.approx(rows / columns, rel=0.01)
+    # lines cross where the other planes lie
+    assert [axes.lines[0].get_ydata()[0] for axes in figure.axes[1:]] == [8.5, 8.5]
+    assert figure_to_array(figure).std() > 10
+
+
+def test_a_plane_across_the_slices_has_the_first_slice_below() -> None:
+    image, mask, _ = _stack()
+    image[:] = 0.5
+    image[0] = 1.0
+    picture = viz.volume_figure(image, np.zeros_like(mask)).axes[1].images[0]
+    shown = np.asarray(picture.get_array())
+    assert shown[-1].mean() > shown[0].mean() and tuple(picture.get_extent()) == (0, 36, 0, 12)
+
+
+def test_figures_of_empty_masks_and_odd_images() -> None:
+    image, mask, true = _stack()
+    titles = [axes.get_title(loc="left") for axes in viz.volume_figure(image, 0 * mask).axes]
+    assert titles == ["z 7 of 12", "y 13 of 24", "x 19 of 36"]
+    assert viz.volume_figure(image, 0 * mask, true=true).axes[0].get_title(loc="left") == "z 9 of 12"
+    assert not viz.volume_figure(image, (mask > 0).astype(int)).legends
+    four = np.concatenate([image * 700 - 300, *[image] * 3], axis=-1)
+    for odd in (four, np.full_like(image, np.nan), np.zeros_like(image)):
+        assert figure_to_array(viz.volume_figure(odd, mask)).std() > 1
+        assert figure_to_array(viz.cine_figure(odd[:1], mask[:1])).std() > 1
+
+
+def test_dark_volumes_are_brightened() -> None:
+    image, mask, _ = _stack()
+    for factor in (0.01, 30.0):
+        shown = np.asarray(viz.volume_figure(factor * image, 0 * mask).axes[0].images[0].get_array())
+        assert shown.min() < 30 and shown.max() > 225
+
+
+def test_cine_figure_draws_frames_and_areas() -> None:
+    image, mask, true = _stack()
+    figure = viz.cine_figure(image, mask, true=true[::-1], spacing=(9, 0.5, 2), frames=4)
+    *shown, below = figure.axes
+    assert [axes.get_title(loc="left") for axes in shown] == ["frame 1 of 12", "5", "8", "12"]
+    drawn = below.lines[:4]
+    np.testing.assert_allclose(drawn[0].get_ydata(), (mask == 1).sum((1, 2)))
+    np.testing.assert_allclose(drawn[2].get_ydata(), (true[::-1] == 1).sum((1, 2)))
+    assert [line.get_linestyle() for line in drawn] == ["-", "-", "--", "--"]
+    assert to_rgb(drawn[1].get_color()) == pytest.approx(to_rgb(viz.CLASS_COLOURS[2]))
+    assert _texts(figure) == ["class 1", "class 2", "true label", "area of the mask", "of the true label"]
+    assert below.get_ylabel() == "area (mm²)"
+    box, (wide, high) = shown[0].get_position(), figure.get_size_inches()
+    assert (box.height * high) / (box.width * wide) == pytest.approx(24 * 0.5 / (36 * 2), rel=0.01)
+
+
+@pytest.mark.parametrize("write", [viz.slices_gif, viz.cine_gif])
+def test_a_stack_becomes_a_small_gif(write: Any, tmp_path: Path) -> None:
+    image, mask, true = _stack()
+    path = write(tmp_path / "a.gif", image, mask, true=true, names=("background", "outer", "inner"))
+    with Image.open(path) as gif:
+        assert gif.n_frames == 12 and gif.width == 480 and gif.info["loop"] == 0
+        pages = []
+        for k in range(12):
+            gif.seek(k)
+            pages.append(np.asarray(gif.convert("RGB"), int))
+    left, right = pages[8][40:180, 20:230], pages[8][40:180, 256:466]
+    assert np.abs(left - left.mean(-1, keepdims=True)).mean() < 3  # the image alone is gray
+    assert np.abs(right - right.mean(-1, keepdims=True)).mean() > 5
+    bar = [np.count_nonzero(page[25].mean(-1) < 150) for page in pages]
+    assert bar == sorted(bar) and bar[-1] > 0.9 * 460
+    assert path.stat().st_size < 2_000_000
+
+
+def test_a_long_stack_keeps_to_its_frames_and_bytes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image, mask = rng.random((90, 40, 30, 3)), np.zeros((90, 40, 30), int)
+    path = viz.slices_gif(tmp_path / "a.gif", image, mask, spacing=(1, 5, 1), max_frames=10, width=200, max_bytes=60_000)
+    with Image.open(path) as gif:
+        assert gif.n_frames == 10 and gif.width == 90 and gif.height < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": np.zeros((12, 24, 36))}, "image: expected three spatial axes"),
+        ({"mask": np.zeros((12, 24, 35), int)}, "mask: expected the image's size"),
+        ({"mask": np.zeros((12, 24, 36))}, "mask: expected an integer array"),
+        ({"true": np.zeros((1, 24, 36), int)}, "true: expected the image's size"),
+        ({"spacing": (1, 1)}, "spacing: expected three positive numbers"),
+        ({"spacing": (1, 0, 1)}, "spacing: expected three positive numbers"),
+    ],
+)
+def test_bad_stacks_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    image, mask, _ = _stack()
+    given = {"image": image, "mask": mask, **change}
+    for draw in (viz.volume_figure, viz.cine_figure):
+        with pytest.raises(DataError, match=words):
+            draw(**given)
+    for write in (viz.slices_gif, viz.cine_gif):
+        with pytest.raises(DataError, match=words):
+            write(tmp_path / "x.gif", **given)
+        with pytest.raises(DataError, match=r"\.gif"):
+            write(tmp_path / "x.png", image, mask)
+    assert not list(tmp_path.iterdir())
+
+
 # Noise schedule
 
 
@@ -192,15 +362,41 @@ def test_reverse_diffusion_figure(rank: int, kind: str) -> None:
     figure = viz.reverse_diffusion_figure(**trace, max_steps=4, title="Case 1")
     assert isinstance(figure, Figure)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles.count("image") == 1 and "t = 1000" in titles and "t = 0" in titles
+    assert titles[0].startswith("image") and "t = 1000" in titles and "t = 0" in titles
     assert len(figure.axes) == 1 + 2 * 4
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
     plane, last = trace["image"], trace["latents"][-1]
     if rank == 3:
-        plane, last = plane[2], last[0]
+        area = (trace["masks"][-1] >= (0.5 if kind == "probabilities" else 1)).sum((1, 2))
+        plane, last = plane[area.argmax()], last[0]
+        assert titles[0] == f"image, plane {area.argmax() + 1} of 4"
     np.testing.assert_allclose(shown[0], plane)
     np.testing.assert_array_equal(shown[-2], viz.latent_to_rgb(last))
     assert figure_to_array(figure).std() > 10
+
+
+@pytest.mark.parametrize("plane", [0, 3, 7])
+def test_one_plane_is_shown_of_all_steps_the_largest_of_the_last(plane: int, tmp_path: Path) -> None:
+    size, latent = (8, 24, 36), (4, 6, 9)
+    masks = np.zeros((4, *size), np.int32)
+    masks[0, 5] = 2  # noise may fill another
+    masks[1:, plane, 4:20, 6:30] = 1
+    masks[1:, plane, 8:12, 8:20] = 2
+    latents = np.zeros((4, *latent, 1)) + np.linspace(-2, 2, 4)[:, None, None, None]  # by plane
+    image = np.random.default_rng(0).random((*size, 1))
+    image /= image.max()
+    trace = {"latents": latents, "masks": masks, "times": np.arange(4)[::-1], "image": image}
+    figure = viz.reverse_diffusion_figure(**trace, names=("background", "bone", "cartilage"))
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    np.testing.assert_array_equal(shown[1], viz.latent_to_rgb(latents[0, plane // 2]))
+    np.testing.assert_allclose(shown[-1][10, 10], to_rgb(viz.CLASS_COLOURS[2]), atol=1e-6)
+    assert shown[2].std() < 1e-6  # the first step has nothing in that plane
+    assert _texts(figure) == ["bone", "cartilage"]
+    with Image.open(viz.reverse_diffusion_gif(tmp_path / "a.gif", **trace)) as gif:
+        named = gif.height
+    trace["masks"] = np.minimum(masks, 1)
+    with Image.open(viz.reverse_diffusion_gif(tmp_path / "b.gif", **trace)) as gif:
+        assert gif.height < named  # two classes need no legend
 
 
 def test_a_one_step_diffusion_shows_both_ends() -> None:

@@ -1,23 +1,30 @@
-"""Pictures, returned and saved, never shown: overlays, noise schedule, reverse diffusion, training curves.
+"""Pictures, returned and saved, never shown: overlays, volumes, cines, noise schedule, reverse diffusion, training curves.
 
 Figures are made with Matplotlib's object-oriented interface: no pyplot state, no window, no display needed.
 """
 
 from ldseg.viz.curves import schedule_figure, training_curves_figure
 from ldseg.viz.diffusion import latent_to_rgb, reverse_diffusion_figure, reverse_diffusion_gif
+from ldseg.viz.legend import legend
 from ldseg.viz.overlays import overlay
 from ldseg.viz.style import CLASS_COLOURS, OKABE_ITO, TRUE_COLOUR, save_figure, save_image
+from ldseg.viz.volumes import cine_figure, cine_gif, slices_gif, volume_figure
 
 __all__ = [
     "CLASS_COLOURS",
     "OKABE_ITO",
     "TRUE_COLOUR",
+    "cine_figure",
+    "cine_gif",
     "latent_to_rgb",
+    "legend",
     "overlay",
     "reverse_diffusion_figure",
     "reverse_diffusion_gif",
     "save_figure",
     "save_image",
     "schedule_figure",
+    "slices_gif",
     "training_curves_figure",
+    "volume_figure",
 ]

@@ -1,12 +1,12 @@
 """The reverse diffusion, step by step: as a picture and as an animation.
 
-Arrays may have three spatial axes (2D+t, 3D): the plane in the middle of the first one is shown.
+Arrays may have three spatial axes (2D+t, 3D): of the first one the plane is shown in which the last mask is largest, the
+same for all steps and for the image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 
 from ldseg.errors import DataError
-from ldseg.viz.overlays import colour_of, fit, outline, to_rgb_image, to_uint8
-from ldseg.viz.style import CLASS_COLOURS, MUTED, class_rgb, figure_to_array, style, write_atomically
+from ldseg.viz.gif import check_suffix, evenly, save_gif
+from ldseg.viz.legend import Entry, entries_for, handles, put, room, strip
+from ldseg.viz.overlays import colour_of, fit, fit_labels, largest_plane, outline, to_shown, to_uint8
+from ldseg.viz.style import CLASS_COLOURS, MUTED, class_rgb, figure_to_array, style
 
 FloatImage = npt.NDArray[np.float32]
 
@@ -71,6 +72,7 @@ def reverse_diffusion_figure(
     image: npt.ArrayLike,
     *,
     colours: Sequence[str] = CLASS_COLOURS,
+    names: Sequence[str] | None = None,
     max_steps: int = 8,
     title: str = "",
 ) -> Figure:
@@ -82,6 +84,7 @@ def reverse_diffusion_figure(
         times: (N+1,): t of each latent.
         image: Float (*S, c) in [0, 1] with c of 1 or 3, shown at the left.
         colours: Colour of each class, background first.
+        names: Name of each class, background first, for a legend; without them there is one where there are more than two.
         max_steps: Most steps to show; the first and the last are always among them.
         title: Written above, left.
 
@@ -89,7 +92,7 @@ def reverse_diffusion_figure(
         DataError: Shapes do not go together.
     """
     trace = _Trace(latents, masks, times, image, colours)
-    chosen = _evenly(trace.count, max_steps)
+    chosen = evenly(trace.count, max_steps)
     aspect = trace.image.shape[0] / trace.image.shape[1]
     # In inches: every cell has the image's proportions, and the image is as high as both rows.
     cell, gap, edge, label, head = 1.4, 0.06, 0.06, 0.26, 0.26
@@ -97,7 +100,9 @@ def reverse_diffusion_figure(
     tall = cell * aspect
     both = 2 * tall + gap
     start = edge + both / aspect + label
-    width, height = start + len(chosen) * (cell + gap) - gap + edge, above + both + edge
+    keys = trace.entries(colours, names)
+    width = start + len(chosen) * (cell + gap) - gap + edge
+    height = above + both + edge + room(len(keys), width)
     with style():
         figure = Figure(figsize=(width, height))
 
@@ -110,13 +115,14 @@ def reverse_diffusion_figure(
 
         if title:
             figure.text(edge / width, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
-        place(edge, above, both / aspect, both, trace.image, "image")
+        place(edge, above, both / aspect, both, trace.image, trace.name)
         write(start - 0.5 * label, above + 0.5 * tall, "latent")
         write(start - 0.5 * label, above + 1.5 * tall + gap, "mask" if tall < 1.1 else "decoded mask")
         for column, step in enumerate(chosen):
             x = start + column * (cell + gap)
             place(x, above, cell, tall, trace.latent(step), f"t = {trace.times[step]:g}")
             place(x, above + tall + gap, cell, tall, trace.mask(step))
+        put(figure, handles(keys))
     return figure
 
 
@@ -128,6 +134,7 @@ def reverse_diffusion_gif(
     image: npt.ArrayLike,
     *,
     colours: Sequence[str] = CLASS_COLOURS,
+    names: Sequence[str] | None = None,
     width: int = 900,
     max_frames: int = 50,
     max_bytes: int = 2_000_000,
@@ -138,7 +145,7 @@ def reverse_diffusion_gif(
 
     Args:
         path: Where to write; the suffix must be .gif.
-        latents, masks, times, image, colours: As in `reverse_diffusion_figure`.
+        latents, masks, times, image, colours, names: As in `reverse_diffusion_figure`.
         width: Width in pixels. A file that would be larger than `max_bytes` is made narrower.
         max_frames: Most frames, chosen evenly; the first and the last are always among them.
         max_bytes: Size that the file must not pass, as far as narrowing can help.
@@ -151,17 +158,13 @@ def reverse_diffusion_gif(
     Raises:
         DataError: Shapes do not go together, or the path cannot be written.
     """
-    if path.suffix.lower() != ".gif":
-        raise DataError(f"{path}: expected the suffix .gif, got {path.suffix!r}")
+    check_suffix(path)
     trace = _Trace(latents, masks, times, image, colours)
-    chosen = _evenly(trace.count, max_frames)
+    chosen = evenly(trace.count, max_frames)
+    keys = trace.entries(colours, names)
     pause = int(np.clip(1000 * seconds / max(len(chosen) - 1, 1), 40, 400))
     durations = [pause] * (len(chosen) - 1) + [int(1000 * hold)]
-    for wide in (width, int(0.8 * width), int(0.6 * width), int(0.45 * width)):
-        data = _encode(_frames(trace, chosen, wide), durations)
-        if len(data) <= max_bytes:
-            break
-    return write_atomically(path, lambda file: file.write(data))
+    return save_gif(path, lambda wide: _frames(trace, chosen, wide, keys), durations, width, max_bytes)
 
 
 class _Trace:
@@ -175,7 +178,7 @@ class _Trace:
         image: npt.ArrayLike,
         colours: Sequence[str],
     ) -> None:
-        x, m, picture = np.asarray(latents, dtype=np.float32), np.asarray(masks), to_rgb_image(image)
+        x, m, picture = np.asarray(latents, dtype=np.float32), np.asarray(masks), to_shown(image)
         self.times = np.asarray(times, dtype=np.float64)
         if self.times.ndim != 1 or not self.times.size:
             raise DataError(f"times: expected shape (N+1,), got {self.times.shape}")
@@ -189,10 +192,21 @@ class _Trace:
             )
         if m.ndim != rank + 1 or len(m) != self.count:
             raise DataError(f"masks: expected {self.count} masks of {rank} axes, got shape {m.shape}")
+        if rank == 3 and m.shape[1] != picture.shape[0]:
+            raise DataError(f"masks: expected {picture.shape[0]} planes as in the image, got shape {m.shape}")
+        self.name = "image"
         if rank == 3:
-            x, m, picture = x[:, x.shape[1] // 2], m[:, m.shape[1] // 2], picture[picture.shape[0] // 2]
+            depth = picture.shape[0]
+            plane = largest_plane(m[-1], 0)
+            self.name = f"image, plane {plane + 1} of {depth}"
+            x, m, picture = x[:, (2 * plane + 1) * x.shape[1] // (2 * depth)], m[:, plane], picture[plane]
         self._latents, self._masks, self.image = x, m, picture
         self.palette = class_rgb(colours)
+
+    def entries(self, colours: Sequence[str], names: Sequence[str] | None) -> list[Entry]:
+        """What the legend has to explain; nothing for probabilities, unless names are given."""
+        last = self._masks[-1]
+        return entries_for([_classes(last), None], names, colours)
 
     def latent(self, step: int) -> npt.NDArray[np.uint8]:
         """uint8 (*L, 3)."""
@@ -207,7 +221,10 @@ class _Trace:
         """The decoded mask over the image, float32 (height, width, 3)."""
         plane = np.clip(fit(self.image, width, height, smooth=True), 0.0, 1.0)
         mask = self._masks[step]
-        resized = fit(_drawable(mask), width, height, smooth=mask.dtype.kind == "f")
+        if mask.dtype.kind == "f":
+            resized = fit(mask.astype(np.float32), width, height, smooth=True)
+        else:
+            resized = fit_labels(mask, width, height)
         weight, colour = self._weight(resized)
         plane = plane * (1.0 - 0.35 * weight) + 0.35 * weight * colour
         outline(plane, _classes(resized), self.palette, max(1.5, min(width, height) / 130))
@@ -219,18 +236,8 @@ class _Trace:
         return (mask > 0).astype(np.float32)[..., None], colour_of(mask.astype(np.int64), self.palette)
 
 
-def _drawable(mask: npt.NDArray) -> npt.NDArray:
-    """A type that can be resampled."""
-    return mask.astype(np.float32) if mask.dtype.kind == "f" else mask.astype(np.int32)
-
-
 def _classes(mask: npt.NDArray) -> npt.NDArray[np.int32]:
     return (mask >= 0.5).astype(np.int32) if mask.dtype.kind == "f" else mask.astype(np.int32)
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    """At most `most` indices of 0..count-1, evenly spread, the first and the last among them."""
-    return sorted({int(round(i)) for i in np.linspace(0, count - 1, min(count, max(most, 2)))})
 
 
 def _show(axes: Axes, picture: npt.NDArray, title: str) -> None:
@@ -242,8 +249,10 @@ def _show(axes: Axes, picture: npt.NDArray, title: str) -> None:
         spine.set(visible=True, linewidth=0.6, color=MUTED)
 
 
-def _frames(trace: _Trace, chosen: Sequence[int], width: int) -> list[npt.NDArray[np.uint8]]:
-    """One frame per chosen step, each uint8 (H, W, 3) of the given width."""
+def _frames(trace: _Trace, chosen: Sequence[int], width: int, keys: Sequence[Entry]) -> list[npt.NDArray[np.uint8]]:
+    """One frame per chosen step, each uint8 (H, W, 3) of the given width, or wider where a name needs it."""
+    below = strip(keys, width) if keys else np.zeros((0, width, 3), np.uint8)
+    width = below.shape[1]
     dpi, gap, margin, head = 100, 10, 10, 30
     cell = (width - 2 * margin - 2 * gap) // 3
     tall = max(1, round(cell * trace.image.shape[0] / trace.image.shape[1]))
@@ -256,7 +265,7 @@ def _frames(trace: _Trace, chosen: Sequence[int], width: int) -> list[npt.NDArra
             x = margin + column * (cell + gap)
             return figure.text(x / width, 1 - (head - 8) / height, text, fontsize=size, va="bottom")
 
-        heading(0, "image")
+        heading(0, trace.name)
         clock = heading(1, "")
         heading(2, "decoded mask")
         first = to_uint8(np.clip(fit(trace.image, cell, tall, smooth=True), 0.0, 1.0))
@@ -272,21 +281,5 @@ def _frames(trace: _Trace, chosen: Sequence[int], width: int) -> list[npt.NDArra
             for k, panel in enumerate(panels):
                 x = margin + k * (cell + gap)
                 page[head : head + tall, x : x + cell] = panel
-            pages.append(page)
+            pages.append(np.concatenate([page, below]))
     return pages
-
-
-def _encode(frames: Sequence[npt.NDArray[np.uint8]], durations: Sequence[int]) -> bytes:
-    """GIF bytes of the frames. One palette for all, so that what stands still does not flicker."""
-    sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
-    grays = np.linspace(34, 255, 12).astype(np.uint8)  # kept free for text on white
-    free = 256 - grays.size
-    found = Image.fromarray(sample).quantize(free, method=Image.Quantize.MEDIANCUT).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(found[: 3 * free] + np.repeat(grays, 3).tolist())
-    pages = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
-    buffer = BytesIO()
-    pages[0].save(
-        buffer, format="GIF", save_all=True, append_images=pages[1:], duration=list(durations), loop=0
-    )
-    return buffer.getvalue()

@@ -14,6 +14,7 @@ from ldseg.viz.style import CLASS_COLOURS, TRUE_COLOUR, class_rgb
 
 FloatImage = npt.NDArray[np.float32]
 
+_MOST_SMOOTH = 16  # labels in a plane; more of them are instances, for which it would take long
 _TRUE_WIDTH = 0.5  # the true outline is the finer one, so that where both agree both are seen
 
 
@@ -78,6 +79,20 @@ def to_rgb_image(image: npt.ArrayLike) -> FloatImage:
         raise DataError(f"image: expected shape (*S, 1) or (*S, 3), got {pixels.shape}")
     pixels = np.clip(np.nan_to_num(pixels), 0.0, 1.0)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def to_shown(image: npt.ArrayLike) -> FloatImage:
+    """(*S, c) to float32 (*S, 3) in [0, 1]; a volume or a cine in gray is shown from its 0.5th to its 99.5th percentile.
+
+    What has three spatial axes comes from scanners whose numbers mean nothing to a screen. Of channels that are no colours
+    the first is shown.
+    """
+    pixels = np.asarray(image, dtype=np.float32)
+    if pixels.ndim == 4 and pixels.shape[-1] != 3:
+        gray = np.nan_to_num(pixels[..., :1])
+        low, high = np.percentile(gray, (0.5, 99.5)) if gray.size else (0.0, 1.0)
+        pixels = np.asarray((gray - low) / (high - low) if high > low else gray, np.float32)
+    return to_rgb_image(pixels)
 
 
 def to_uint8(pixels: FloatImage) -> npt.NDArray[np.uint8]:
@@ -145,6 +160,64 @@ def fit(plane: npt.NDArray, width: int, height: int, *, smooth: bool) -> npt.NDA
     how = (cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) if smooth else cv2.INTER_NEAREST
     out = cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=how)
     return out.reshape(height, width, *plane.shape[2:])
+
+
+def fit_labels(labels: npt.NDArray, width: int, height: int) -> npt.NDArray[np.int32]:
+    """Resamples integer (H, W) to the given size: the label with the largest share of a pixel, so that edges are smooth."""
+    found = np.unique(labels)
+    if found.size > _MOST_SMOOTH:
+        return np.asarray(fit(labels.astype(np.int32), width, height, smooth=False), np.int32)
+    shares = [fit((labels == label).astype(np.float32), width, height, smooth=True) for label in found]
+    return found[np.argmax(shares, axis=0)].astype(np.int32)
+
+
+def largest_plane(mask: npt.NDArray, axis: int) -> int:
+    """Index along the axis of the plane with the largest foreground, the middle one where there is none.
+
+    mask: integer labels, or float probabilities of the foreground. Of equal planes the one nearest to the middle is taken.
+    """
+    inside = mask >= 0.5 if mask.dtype.kind == "f" else mask > 0
+    area = inside.sum(axis=tuple(k for k in range(mask.ndim) if k != axis))
+    middle = area.size // 2
+    best = np.nonzero(area == area.max())[0]
+    return int(best[np.argmin(np.abs(best - middle))])
+
+
+def panel(
+    image: FloatImage,
+    labels: npt.NDArray[np.integer] | None,
+    true: npt.NDArray[np.integer] | None,
+    size: tuple[int, int],
+    colours: Sequence[str],
+) -> npt.NDArray[np.uint8]:
+    """One plane (H, W, 3) with its labels over it, as `overlay` draws them, resampled first: lines stay sharp.
+
+    size: height and width of the result in pixels.
+    """
+    height, width = size
+    shown = np.clip(fit(image, width, height, smooth=True), 0.0, 1.0)
+    if labels is None:
+        return to_uint8(shown)
+    actual = None if true is None else fit_labels(true, width, height)
+    pen = float(np.clip(min(size) / 180, 1.4, 2.5))
+    return overlay(shown, fit_labels(labels, width, height), colours=colours, true=actual, line_width=pen)
+
+
+def check_stack(
+    image: npt.ArrayLike, mask: npt.ArrayLike, true: npt.ArrayLike | None, spacing: Sequence[float] | None
+) -> tuple[FloatImage, npt.NDArray[np.integer], npt.NDArray[np.integer] | None, tuple[float, ...]]:
+    """The arrays of a volume or a cine as they are drawn, and their spacing; DataError where they do not go together."""
+    if np.ndim(image) != 4 or 0 in np.shape(image):
+        raise DataError(f"image: expected three spatial axes and channels, got shape {np.shape(image)}")
+    pixels, found = to_shown(image), np.asarray(mask)
+    _check_labels("mask", found, pixels)
+    actual = None if true is None else np.asarray(true)
+    if actual is not None:
+        _check_labels("true", actual, pixels)
+    steps = (1.0, 1.0, 1.0) if spacing is None else tuple(float(s) for s in spacing)
+    if len(steps) != 3 or not all(np.isfinite(s) and s > 0 for s in steps):
+        raise DataError(f"spacing: expected three positive numbers, got {spacing}")
+    return pixels, found.astype(np.int32), None if actual is None else actual.astype(np.int32), steps
 
 
 def _check_labels(name: str, labels: npt.NDArray, pixels: FloatImage) -> None:

@@ -1,0 +1,60 @@
+"""Animations: frames into a GIF that is small enough, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ldseg.errors import DataError
+from ldseg.viz.style import write_atomically
+
+Frames = Sequence[npt.NDArray[np.uint8]]
+
+
+def check_suffix(path: Path) -> None:
+    """DataError unless the path ends in .gif."""
+    if path.suffix.lower() != ".gif":
+        raise DataError(f"{path}: expected the suffix .gif, got {path.suffix!r}")
+
+
+def save_gif(path: Path, draw: Callable[[int], Frames], durations: Sequence[int], width: int, max_bytes: int) -> Path:
+    """Writes an endless GIF of frames that are drawn for a width, narrower where the file would be too large.
+
+    Args:
+        path: Where to write.
+        draw: From a width in pixels to the frames, each uint8 (H, W, 3) of one size.
+        durations: Milliseconds of each frame.
+        width: The width that is wanted.
+        max_bytes: Size that the file must not pass, as far as narrowing can help.
+    """
+    for share in (1.0, 0.8, 0.6, 0.45):
+        data = _encode(draw(int(share * width)), durations)
+        if len(data) <= max_bytes:
+            break
+    return write_atomically(path, lambda file: file.write(data))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` indices of 0..count-1, evenly spread, the first and the last among them."""
+    return sorted({int(round(i)) for i in np.linspace(0, count - 1, min(count, max(most, 2)))})
+
+
+def _encode(frames: Frames, durations: Sequence[int]) -> bytes:
+    """GIF bytes of the frames. One palette for all, so that what stands still does not flicker."""
+    sample = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])
+    grays = np.linspace(34, 255, 12).astype(np.uint8)  # kept free for text on white
+    free = 256 - grays.size
+    found = Image.fromarray(sample).quantize(free, method=Image.Quantize.MEDIANCUT).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(found[: 3 * free] + np.repeat(grays, 3).tolist())
+    pages = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+    buffer = BytesIO()
+    pages[0].save(
+        buffer, format="GIF", save_all=True, append_images=pages[1:], duration=list(durations), loop=0
+    )
+    return buffer.getvalue()
