@@ -16,7 +16,7 @@ import ldseg
 from ldseg.cli.table import number, table
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
-from ldseg.data.files import write_mask
+from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CaseResult, dice, iou, summarise, write_metrics
@@ -139,7 +139,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     mask, classes = item.mask, this.description.spec.classes
     numbered = label_instances(mask) if this.config.output.masks == "instances" else mask
     try:
-        path = write_mask(this.folder / f"{name}_segmentation{item.case.image.suffix}", numbered)
+        path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
         if this.config.output.overlay:
             picture = overlay(loaded.image, numbered, true=loaded.label)
             save_image(picture, this.folder / "Overlay" / f"{name}_overlay.png")

@@ -112,7 +112,7 @@ def write_mask(path: Path, mask: np.ndarray) -> Path:
     if suffix not in LOSSLESS_SUFFIXES or (suffix == ".bmp" and not narrow):
         # The whole name is kept: `with_suffix` would cut "slide.7" short.
         path = path.with_suffix(".png") if suffix in IMAGE_SUFFIXES else path.with_name(path.name + ".png")
-    write_bytes(path, _encode(path, mask.astype(np.uint8 if narrow else np.uint16)))
+    write_bytes(path, encode(path, mask.astype(np.uint8 if narrow else np.uint16)))
     return path
 
 
@@ -132,7 +132,7 @@ def write_image(path: Path, image: np.ndarray) -> Path:
         raise DataError(
             f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(IMAGE_SUFFIXES)}"
         )
-    write_bytes(path, _encode(path, image[..., 0] if image.shape[-1] == 1 else image))
+    write_bytes(path, encode(path, image[..., 0] if image.shape[-1] == 1 else image))
     return path
 
 
@@ -160,7 +160,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _encode(path: Path, pixels: np.ndarray) -> bytes:
+def encode(path: Path, pixels: np.ndarray) -> bytes:
+    """The bytes of a file in the format of its extension, for pixels (H, W) or (H, W, 3), red first, that it can hold."""
     if path.suffix.lower() in (".tif", ".tiff"):
         stream = io.BytesIO()
         photometric = "rgb" if pixels.ndim == 3 else "minisblack"

@@ -1,6 +1,7 @@
 """The ways in which a folder may hold images and labels, and which belong together: by name, never by position."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,12 +59,12 @@ def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs:
     labelled = find_scans(folder / f"labels{part}", axes)
     images = _by_name(find_scans(folder / f"images{part}", axes), "images")
     names = {stem_of(path) for path in labelled}
-    channels = [name for name in images if name[-5:-4] == "_" and name[-4:].isdecimal() and name not in names]
-    others = [name for name in channels if name[-4:] != "0000" and f"{name[:-4]}0000" in images and name[:-5] in names]
-    if others:
-        raise DataError(f"{images[others[0]]}: expected one file for each case, ..._0000, found another channel")
-    if all(name.endswith("_0000") for name in channels):
-        images = {name.removesuffix("_0000") if name in channels else name: path for name, path in images.items()}
+    if names.isdisjoint(images):  # otherwise a case may well be named scan_0000
+        others = [name for name in images if re.search(r"_(?!0000)\d{4}$", name) and name[:-5] in names]
+        if others:
+            raise DataError(f"{images[others[0]]}: expected one file for each case, ..._0000, found another channel")
+        if all(name.endswith("_0000") for name in images):
+            images = {name.removesuffix("_0000"): path for name, path in images.items()}
     labels, orphans = _labels_of(images, labelled)
     groups = _read_groups(folder / "patients.csv")
     return Pairs(folder=folder / f"images{part}", images=images, labels=labels, orphans=orphans, groups=groups)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_label
+from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
 from ldseg.data.films import FILM_SUFFIXES, read_film
 from ldseg.data.geometry import Geometry
+from ldseg.data.masks import write_frames, write_pages, write_volume
 from ldseg.data.names import suffix_of, visible
 from ldseg.data.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
-from ldseg.data.volumes import VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
+from ldseg.data.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
 from ldseg.errors import DataError
 
 SUFFIXES = {
@@ -72,6 +73,33 @@ def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np
         return read_label(path), None
     values, geometry = _read(path, axes, label=True, like=like)
     return label_numbers(values, str(path)), geometry
+
+
+def write_scan_mask(
+    folder: Path, case_name: str, mask: np.ndarray, *, like: Path, geometry: Geometry | None = None
+) -> Path:
+    """Write a mask (*S) of whole numbers from 0 to 65535 as ``<case>_segmentation`` and return the path written.
+
+    It has the format of its image `like` where that holds a label map without loss: DICOM becomes .nii.gz, .mhd
+    .mha, .nhdr .nrrd, a film a TIFF of many pages, a folder of frames a folder of PNG files with the frames' names.
+    8 bits where the values fit, 16 bits otherwise. It appears whole or not at all.
+
+    Raises DataError for a mask that cannot be written, or not there.
+    """
+    suffix, path = suffix_of(like), folder / f"{case_name}_segmentation"
+    frames = frames_of(like) if like.is_dir() else {}
+    if frames:
+        return write_frames(path, mask, list(frames))
+    if like.is_dir() or suffix in VOLUME_SUFFIXES:
+        suffix = {"": ".nii.gz", DICOM_SUFFIX: ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}.get(suffix, suffix)
+        return write_volume(_with(path, suffix), mask, geometry, like)
+    if mask.ndim == 2:
+        return write_mask(_with(path, like.suffix), mask)
+    return write_pages(_with(path, suffix if suffix in TIFF_SUFFIXES else TIFF_SUFFIXES[0]), mask)
+
+
+def _with(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)  # `with_suffix` would cut "scan.7" short
 
 
 def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:

@@ -36,15 +36,16 @@ def read_volume(path: Path, axes: str) -> tuple[np.ndarray, Geometry]:
                 raise ValueError("it is empty (zero bytes)")
         if suffix_of(path) in META_SUFFIXES:
             check_meta(path)
+        bad = check_nifti(path) if suffix_of(path) in NIFTI_SUFFIXES else 0
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        if suffix_of(path) in NIFTI_SUFFIXES:
-            check_nifti(path, {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
         chosen = _axes_of(reader.GetSize(), axes, path)
         image = reader.Execute()
     except _ERRORS as error:
         raise DataError(f"{path}: not a readable {_kind(path)} file (damaged or cut short): {_reason(error)}") from error
+    if bad:
+        raise DataError(f"{path}: expected finite intensities, found {bad} that are NaN or infinite")
     return _arrays(image, chosen, path)
 
 

@@ -7,27 +7,76 @@ import gzip
 import math
 import struct
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+
+NIFTI = {
+    1: np.dtype(
+        {
+            "names": [
+                "sizeof_hdr", "dim", "datatype", "bitpix", "pixdim", "vox_offset", "xyzt_units", "toffset", "codes", "forms",
+                "magic",
+            ],
+            "formats": ["<i4", "<8i2", "<i2", "<i2", "<8f4", "<f4", "u1", "<f4", "<2i2", "<18f4", "S4"],
+            "offsets": [0, 40, 70, 72, 76, 108, 123, 136, 252, 256, 344],
+        }
+    ),
+    2: np.dtype(
+        {
+            "names": ["sizeof_hdr", "magic", "datatype", "bitpix", "dim", "vox_offset"],
+            "formats": ["<i4", "S8", "<i2", "<i2", "<8i8", "<i8"],
+            "offsets": [0, 4, 12, 14, 16, 168],
+        }
+    ),
+}  # fmt: skip
+"""Where a header of NIfTI, by its version, has what is needed here; `codes` and `forms` are those of qform and sform."""
+
+_NIFTI_TYPES = {2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304}
 _META_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
 
 
-def check_nifti(path: Path, header: Mapping[str, str]) -> None:
-    """The voxels that the header promises are there; `header` is SimpleITK's."""
-    rank = int(header["dim[0]"])
-    voxels = math.prod(int(header[f"dim[{axis}]"]) for axis in range(1, rank + 1))
-    needed = int(float(header["vox_offset"])) + voxels * int(header["bitpix"]) // 8
+def nifti_header(path: Path) -> tuple[np.ndarray, int]:
+    """The header of a NIfTI file, packed or not, by the names in NIFTI, and its version, 1 or 2."""
+    with open_nifti(path) as stream:
+        content = stream.read(540).ljust(540, b"\0")
+    for version, kind in NIFTI.items():
+        for ordered in (kind, kind.newbyteorder(">")):
+            header = np.frombuffer(content, ordered, 1)[0]
+            if header["sizeof_hdr"] == (348, 540)[version - 1] and header["magic"][:2] == b"n+":
+                return header, version
+    raise ValueError("it has no NIfTI header")
+
+
+def open_nifti(path: Path) -> BinaryIO | gzip.GzipFile:
+    """A NIfTI file, unpacked."""
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
-    length = path.stat().st_size
-    if packed:
-        length = 0
-        with gzip.open(path) as unpacked:  # to its end, so that the check sum is compared
-            while chunk := unpacked.read(1 << 20):
-                length += len(chunk)
+    return gzip.open(path) if packed else path.open("rb")
+
+
+def check_nifti(path: Path) -> int:
+    """The voxels that the header promises are there, and how many of them are no finite numbers.
+
+    SimpleITK fills in zeros for either.
+    """
+    header, _ = nifti_header(path)
+    dim, kind = header["dim"].astype(int), int(header["datatype"])
+    if not (1 <= dim[0] <= 7 and (dim[1 : dim[0] + 1] > 0).all() and kind in _NIFTI_TYPES):
+        raise ValueError(f"its header has the lengths {dim.tolist()} and the type {kind}")
+    start = int(header["vox_offset"])
+    needed = start + math.prod(dim[1 : dim[0] + 1].tolist()) * int(header["bitpix"]) // 8
+    floats = np.dtype({16: "f4", 64: "f8"}.get(kind, "u1")).newbyteorder(header.dtype["datatype"].byteorder)
+    with open_nifti(path) as stream:
+        length, bad = len(stream.read(start)), 0
+        while chunk := stream.read(1 << 20):  # to the end, so that gzip compares the check sum
+            length += len(chunk)
+            values = np.frombuffer(chunk[: len(chunk) // floats.itemsize * floats.itemsize], floats)
+            bad += int(values.size - np.isfinite(values).sum()) if kind in (16, 64) else 0
     if length < needed:
         raise ValueError(f"it holds {length} bytes, its header promises {needed}")
+    return bad
 
 
 def check_meta(path: Path) -> None:
