@@ -6,18 +6,17 @@ into the colours of haematoxylin and eosin: nuclei darken what lies under them, 
 colours the whole picture. The others are painted in ``phantom_cine`` and ``phantom_volume``.
 """
 
-import io
 import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-import tifffile
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ldseg.data.files import write_bytes, write_image, write_mask
+from ldseg.data.masks import write_pages
 from ldseg.data.phantom_cine import CINE_CLASSES, cine_phantom
 from ldseg.data.phantom_paint import ByteArray, develop, paint_epithelium, paint_stroma
 from ldseg.data.phantom_tissue import IntArray, Look, make_tissue
@@ -129,15 +128,9 @@ def write_cine_phantoms(
     for i in range(1, count + 1):
         image, label = cine_phantom(np.random.default_rng([seed, i]), size)
         images.append(folder / "Image" / f"Ventricle{i}.tif")
-        _write_pages(images[-1], image[..., 0])
-        _write_pages(folder / "Label" / f"Ventricle{i}_label.tif", label.astype(np.uint8))
+        write_pages(images[-1], image[..., 0])
+        write_pages(folder / "Label" / f"Ventricle{i}_label.tif", label)
     return images
-
-
-def _write_pages(path: Path, pixels: NDArray) -> None:
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, pixels, photometric="minisblack", compression="zlib", metadata=None)
-    write_bytes(path, stream.getvalue())
 
 
 def write_volume_phantoms(
