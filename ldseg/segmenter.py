@@ -54,6 +54,7 @@ class Segmenter(keras.Model):
 
     Attributes:
         spec: how it was built.
+        strides: strides of the latent, one for each axis.
         grid: latent grid L.
         latent_channels: channels c of the latent.
     """
@@ -69,6 +70,7 @@ class Segmenter(keras.Model):
         self.image_encoder = networks.image_encoder
         self.denoiser = networks.denoiser
         self.label_decoder = networks.label_decoder
+        self.strides = PRESETS[spec.preset].strides(spec.axes)
         self.grid = PRESETS[spec.preset].latent_grid(spec.size, spec.axes)
         self.latent_channels = int(self.label_encoder.output_shape[-1])
         # Keras would otherwise take a model that is never called for one without weights.

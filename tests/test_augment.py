@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ldseg.data.augment import KINDS, Histology, augment
+from ldseg.data.augment import KINDS, augment
+from ldseg.data.strength import Strength
 from ldseg.errors import ConfigError, DataError
 
 STILL = {  # no geometry but the one under test
@@ -76,7 +77,7 @@ def test_label_stays_in_register(seed):
         patch=(48, 64),
         axes="YX",
         rng=np.random.default_rng(seed),
-        strength=Histology(**COLOURLESS),
+        strength=Strength(**COLOURLESS),
     )
     assert 0 < y.sum() < y.size
     sure = np.abs(x[..., 0] - 0.5) > 1e-3
@@ -102,7 +103,7 @@ def test_classes_are_not_averaged():
 def test_scale_magnifies(scale):
     y, x = np.mgrid[0:64, 0:64] - 31.5
     disk = (np.hypot(y, x) < 8).astype(np.int32)
-    strength = Histology(**{**STILL, **COLOURLESS, "scale": (scale, scale)})
+    strength = Strength(**{**STILL, **COLOURLESS, "scale": (scale, scale)})
     areas = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -125,7 +126,7 @@ def test_rotation_reaches_every_quadrant():
     seen = set()
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        strength = Histology(**STILL, **COLOURLESS)
+        strength = Strength(**STILL, **COLOURLESS)
         _, y = augment(
             label[..., None] * 1.0,
             label,
@@ -182,7 +183,7 @@ def test_histology_moves_all_frames_alike_and_keeps_their_order():
             patch=(4, 32, 32),
             axes="TYX",
             rng=np.random.default_rng(seed),
-            strength=Histology(**COLOURLESS),
+            strength=Strength(**COLOURLESS),
         )
         assert np.all(y == y[0])
         np.testing.assert_allclose(x, x[-1:] * ramp, atol=1e-5)
@@ -200,7 +201,7 @@ def jittered(image, seed=0, **strengths):
     none = {"stain_gain": 0.0, "stain_offset": 0.0, "gamma": 1.0, "contrast": 1.0, "saturation": 1.0}
     none |= {"brightness": 0.0, "hue": 0.0, "stain_p": 1.0, "colour_p": 1.0, "blur_p": 0.0, "noise_p": 0.0}
     label = np.zeros(image.shape[:-1], np.int32)
-    strength = Histology(**{**STILL, **none, **strengths})
+    strength = Strength(**{**STILL, **none, **strengths})
     x, _ = augment(
         image,
         label,
@@ -267,7 +268,7 @@ def test_patch_that_does_not_fit_the_axes(patch):
 
 
 def test_unknown_kind():
-    with pytest.raises(ConfigError, match=r"histology, flips, none.*'strong'"):
+    with pytest.raises(ConfigError, match=r"histology, anatomy, flips, none.*'strong'"):
         augment(*blobs(), kind="strong", patch=(32, 32), axes="YX", rng=np.random.default_rng(0))
 
 
@@ -290,4 +291,4 @@ def test_label_of_another_size():
 )
 def test_strength_out_of_range(name, value):
     with pytest.raises(ConfigError, match=name):
-        Histology(**{name: value})
+        Strength(**{name: value})

@@ -41,9 +41,12 @@ FIXED = (
     "NoiseScheduler.Timesteps",
     "Data.Dimensions",
     "Data.Size",
+    "Data.Fit",
+    "Data.Spacing",
     "Data.Channels",
     "Data.Classes",
     "Data.Intensity",
+    "Data.Window",
     "Model.Architecture",
     "Model.Preset",
     "Model.Prediction",
@@ -102,16 +105,18 @@ def run(config: Config) -> int:
 
 
 def settle(config: Config, description: Description) -> Config:
-    """The settings with what the weights fix; a value that was set differently is named in a warning."""
-    trained = Config.from_dict(description.training)
+    """The settings with what the weights fix; a value that was set differently is named in a warning.
+
+    What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights.
+    """
+    trained, defaults = Config.from_dict(description.training), Config()
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
-        if name == "Model.Prediction" and "auto" in (chosen, value):
-            continue
-        if name in config.explicit and chosen != value:
+        if name in config.explicit and chosen not in (value, defaults.value(name)):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
-    return config.with_values({**changes, "Data.Patch": ()})
+    colours = config.data.colours or trained.data.colours
+    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
 
 
 def _shown(value: Any) -> str:

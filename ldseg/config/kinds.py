@@ -141,7 +141,28 @@ class Several:
         return tuple(result)
 
 
-Kind = Number | Flag | Choice | Text | Several
+@dataclass(frozen=True)
+class Pairs:
+    """Whole numbers led to whole numbers, ``from: to``, with commas between the pairs; there may be none."""
+
+    source: Number
+    target: Number
+    expected: str
+
+    def convert(self, value: object) -> tuple[tuple[int, int], ...]:
+        if isinstance(value, str):
+            value = [part.split(":") for part in value.split(",")] if value.strip() else []
+        if not isinstance(value, (list, tuple)):
+            raise Refused
+        if any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in value):
+            raise Refused
+        result = [(int(self.source.convert(one)), int(self.target.convert(other))) for one, other in value]
+        if len({one for one, _ in result}) < len(result):
+            raise Refused
+        return tuple(result)
+
+
+Kind = Number | Flag | Choice | Text | Several | Pairs
 
 
 def convert(name: str, kind: Kind, value: object) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.config.kinds import convert, nearest_name
-from ldseg.config.settings import KEYS, Config, Key, find_key, find_section, split_name
+from ldseg.config.settings import Config, Key, find_key, find_section, split_name
 from ldseg.errors import ConfigError
 
 
@@ -40,20 +40,9 @@ def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Confi
             values[_full(key)] = convert(_full(key), key.kind, text.strip())
         place = " with ".join(part for part in (str(source or ""), "--set" if overrides else "") if part)
         explicit = frozenset(values)
-        _refuse_volumes(values.get("Data.Dimensions", KEYS["Data.Dimensions"].default))
-        if "Data.Size" in values and "Data.Patch" not in values:
-            # Whoever sets the size alone says nothing about patches: the default must not stand in the way.
-            values["Data.Patch"] = tuple(map(min, KEYS["Data.Patch"].default, values["Data.Size"]))
         return replace(Config().with_values(values), explicit=explicit, source=source)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
-
-
-def _refuse_volumes(dimensions: str) -> None:
-    """2D+t and 3D are settings already; what is missing is a reader of volumes. With it, this goes."""
-    if dimensions != "2D":
-        message = "this version has no reader of volumes and image series yet"
-        raise ConfigError(f"Data.Dimensions: {message}; expected 2D, got {dimensions}")
 
 
 def _full(key: Key) -> str:

@@ -6,11 +6,20 @@ To add a key, write its line here and its paragraph in ``cfg.ini``.
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from ldseg.config.kinds import Choice, Flag, Kind, Number, Several, Text, convert, shown
+from matplotlib.colors import is_color_like
+
+from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
 from ldseg.errors import ConfigError
 from ldseg.spatial import AXES
 
 _SEED = Number(0, 2**31 - 1)
+_FOLDER_NAME = "the name of a folder in Data.Root, not a path"
+_PATTERNS = "patterns such as testA_* with commas between them"
+_NAMES = "names with commas between them"
+_LENGTHS = "whole numbers from 1 to 65536, one per axis, with commas between them"
+_LENGTH = Number(1, 65536)
+_MM = "numbers above 0 (mm), one per axis, with commas between them, or nothing"
+_MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
 
 
 def _key(name: str, default: object, kind: Kind) -> Any:
@@ -79,17 +88,20 @@ class ParametersConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Section):
-    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` counts updates."""
+    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes."""
 
     NAME: ClassVar[str] = "Training"
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
+    validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
-    augmentation: str = _key("Augmentation", "histology", Choice(("histology", "flips", "none")))
+    augmentation: str = _key("Augmentation", "auto", Choice(("auto", "histology", "anatomy", "flips", "none")))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
     recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
     weight_decay: float = _key("WeightDecay", 1e-4, Number(0.0, 1.0))
     warm_up: int = _key("WarmUp", 200, Number(0, 1_000_000))
+    samples_per_case: int = _key("SamplesPerCase", 1, Number(1, 100_000))
+    cache: int = _key("Cache", 1000, Number(0, 1_000_000))
     workers: int = _key("Workers", 2, Number(0, 256))
     seed: int = _key("Seed", 0, _SEED)
 
@@ -103,19 +115,12 @@ class GPUConfig(Section):
     precision: str = _key("Precision", "float32", Choice(("float32", "bfloat16", "float16")))
 
 
-_FOLDER_NAME = "the name of a folder in Data.Root, not a path"
-_PATTERNS = "patterns such as testA_* with commas between them"
-_NAMES = "names with commas between them"
-_LENGTHS = "whole numbers from 1 to 65536, one per axis, with commas between them"
-_LENGTH = Number(1, 65536)
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Section):
     """[Data]: where the images are and how they are prepared.
 
-    `size` and `patch` count pixels, one length per axis. An empty `patch` means `size`, and is replaced by it
-    when the section is made.
+    `size` and `patch` count pixels or voxels, one length per axis. What is empty or ``auto`` is chosen from the data when
+    training and comes with the weights when segmenting.
     """
 
     NAME: ClassVar[str] = "Data"
@@ -123,40 +128,59 @@ class DataConfig(Section):
     dataset: str = _key("Dataset", "GlaS", Text(_FOLDER_NAME, is_name=True))
     dimensions: str = _key("Dimensions", "2D", Choice(tuple(AXES)))
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
-    size: tuple[int, ...] = _key("Size", (256, 384), Several(_LENGTH, _LENGTHS))
-    patch: tuple[int, ...] = _key("Patch", (256, 256), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
-    channels: int = _key("Channels", 3, Choice((1, 3)))
-    classes: tuple[str, ...] = _key("Classes", ("background", "gland"), Several(Text(_NAMES), _NAMES))
+    size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
+    patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
+    fit: str = _key("Fit", "resize", Choice(("resize", "tile")))
+    spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
+    channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 3)))
+    classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
+    colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     labels: str = _key("Labels", "auto", Choice(("auto", "classes", "binary", "instances")))
-    intensity: str = _key("Intensity", "dtype", Choice(("dtype", "percentile")))
+    label_map: tuple[tuple[int, int], ...] = _key("LabelMap", (), Pairs(Number(-(2**31), 2**31 - 1), Number(0, 65535), _MAP))
+    intensity: str = _key("Intensity", "auto", Choice(("auto", "dtype", "percentile", "zscore", "window")))
+    window: tuple[float, ...] = _key(
+        "Window", (), Several(Number(-1e9, 1e9), "a lower and a higher number with a comma between them, or nothing", True)
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.patch:
-            object.__setattr__(self, "patch", self.size)
         self._check_lengths()
         self._check_classes()
+        if self.intensity == "window" and not self.window:
+            self._refuse("Window", "expected a lower and a higher number for Data.Intensity = window, got nothing")
+        if self.window and not (len(self.window) == 2 and self.window[0] < self.window[1]):
+            self._refuse("Window", f"expected a lower and a higher number, got {shown(self.window)}")
 
     def _check_lengths(self) -> None:
         axes = AXES[self.dimensions]
-        for key, lengths in (("Size", self.size), ("Patch", self.patch)):
-            if len(lengths) != len(axes):
-                wanted = f"expected {len(axes)} lengths ({shown(axes)}) for {self.dimensions} data"
+        for key, lengths in (("Size", self.size), ("Patch", self.patch), ("Spacing", self.spacing)):
+            if lengths and len(lengths) != len(axes):
+                wanted = f"expected {len(axes)} numbers ({shown(axes)}) for {self.dimensions} data, or nothing"
                 self._refuse(key, f"{wanted}, got {shown(lengths)}")
-        if any(part > whole for part, whole in zip(self.patch, self.size, strict=True)):
+        if self.size and any(part > whole for part, whole in zip(self.patch, self.size, strict=False)):
             wanted = f"expected at most Data.Size ({shown(self.size)}) or nothing, got {shown(self.patch)}"
             nearest = shown(map(min, self.patch, self.size))
             self._refuse("Patch", f"{wanted}; the nearest valid value is {nearest}")
+        if self.spacing and self.fit != "tile":
+            self._refuse("Spacing", f"expected nothing, as only Data.Fit = tile uses it, got {shown(self.spacing)}")
 
     def _check_classes(self) -> None:
         count, names = len(self.classes), shown(self.classes)
-        if count < 2:
+        if count == 1:
             self._refuse("Classes", f"expected at least two {_NAMES}, the background first, got {names}")
         if len({name.lower() for name in self.classes}) < count:
             self._refuse("Classes", f"expected {_NAMES}, no name twice, got {names}")
-        if self.labels in {"binary", "instances"} and count != 2:
+        if self.labels in {"binary", "instances"} and count > 2:
             wanted = f"expected auto or classes as Data.Classes has {count} names ({names})"
             self._refuse("Labels", f"{wanted}, got {self.labels}; the nearest valid value is classes")
+        if self.colours and count and len(self.colours) != count:
+            self._refuse("Colours", f"expected one for each of Data.Classes ({names}), got {shown(self.colours)}")
+        for colour in self.colours:
+            if not is_color_like(colour):
+                self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
+        beyond = [f"{value}:{index}" for value, index in self.label_map if index >= (count or 2)]
+        if beyond:
+            self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +189,7 @@ class ModelConfig(Section):
 
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(("LDSeg",)))
-    preset: str = _key("Preset", "lean", Choice(("lean", "ldseg")))
+    preset: str = _key("Preset", "lean", Choice(("lean", "small", "ldseg")))
     prediction: str = _key("Prediction", "auto", Choice(("auto", "eps", "x0", "v", "ldseg")))
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
 

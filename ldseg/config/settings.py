@@ -45,7 +45,7 @@ class Config:
             wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {steps}"
             raise ConfigError(f"Sampler.Sampling_Steps: {wanted}; the nearest valid value is {timesteps}")
         classes = self.data.classes
-        if self.output.masks == "instances" and len(classes) != 2:
+        if self.output.masks == "instances" and len(classes) > 2:
             wanted = f"expected classes as Data.Classes has {len(classes)} names ({shown(classes)})"
             raise ConfigError(f"Output.Masks: {wanted}, got instances; the nearest valid value is classes")
 

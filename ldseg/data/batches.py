@@ -24,11 +24,11 @@ Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 class TrainingBatches:
     """Augmented samples with the randomness of their diffusion, as a function of seed, epoch and position.
 
-    Cases are read again each time they are needed: memory does not grow with the data set. All random numbers of a
-    training, the order of the cases, the augmentation, the times and the noise, are drawn here, so that a training that
-    goes on after an interruption sees just what it would have seen. Each epoch visits every case once; its last batch is
-    filled up from the start of the epoch's order. The length is that of an epoch, while batches are numbered through all
-    epochs.
+    Prepared cases are kept in memory up to a bound, others are read again each time they are needed. All random numbers
+    of a training, the order of the cases, the augmentation, the times and the noise, are drawn here, so that a training
+    that goes on after an interruption sees just what it would have seen. Each epoch visits every case as often as
+    ``samples_per_case`` says; its last batch is filled up from the start of the epoch's order. The length is that of an
+    epoch, while batches are numbered through all epochs.
 
     A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``,
     ``time`` int32 ``(B,)`` from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32
@@ -46,6 +46,8 @@ class TrainingBatches:
         augmentation: a kind of ``ldseg.data.augment``.
         recycling: probability of ``recycle``.
         seed: of everything random.
+        samples_per_case: samples of each case in an epoch.
+        cache: megabytes of prepared cases to keep.
         workers: threads that prepare batches; 0 for none.
 
     Raises:
@@ -64,11 +66,13 @@ class TrainingBatches:
         augmentation: str,
         recycling: float,
         seed: int,
+        samples_per_case: int = 1,
+        cache: int = 0,
         workers: int = 0,
     ) -> None:
         if not cases:
             raise DataError("no labelled case to train on")
-        self.cases = tuple(cases)
+        self.cases = tuple(cases) * samples_per_case
         self.preprocessing = preprocessing
         self.batch_size = batch_size
         self.patch = patch
@@ -78,6 +82,8 @@ class TrainingBatches:
         self.recycling = recycling
         self.seed = seed
         self.workers = workers
+        self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._room = cache * 10**6
 
     def __len__(self) -> int:
         return -(-len(self.cases) // self.batch_size)
@@ -110,16 +116,11 @@ class TrainingBatches:
 
     def _sample(self, case: Case, epoch: int, position: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, epoch, position])
-        grid = self.preprocessing
-        loaded = load_case(case, grid)
-        if loaded.label is None:
-            raise DataError(f"{case.image}: expected a label to train on, got none")
         image, label = augment(
-            grid.image_to_grid(loaded.image),
-            grid.label_to_grid(loaded.label),
+            *self._prepared(case),
             kind=self.augmentation,
             patch=self.patch,
-            axes=grid.axes,
+            axes=self.preprocessing.axes,
             rng=rng,
         )
         noises = rng.standard_normal((3, *self.latent_shape), dtype=np.float32)
@@ -132,3 +133,19 @@ class TrainingBatches:
             "first_noise": noises[1],
             "latent_noise": noises[2],
         }
+
+    def _prepared(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label on the grid of the network."""
+        if case.name in self._cache:
+            return self._cache[case.name]
+        step = self.preprocessing
+        loaded = load_case(case, step)
+        if loaded.label is None:
+            raise DataError(f"{case.image}: expected a label to train on, got none")
+        grid = step.grid_of(loaded.size, loaded.spacing)
+        prepared = step.image_to_grid(loaded.image, grid), step.label_to_grid(loaded.label, grid)
+        needed = sum(array.nbytes for array in prepared)
+        if needed <= self._room:
+            self._room -= needed
+            self._cache[case.name] = prepared
+        return prepared

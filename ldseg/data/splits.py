@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,26 @@ def split_by_group(
     chosen = _nearest_subset(sizes, fraction * len(cases), seed)
     training = tuple(case for case in cases if case.group not in chosen)
     return training, tuple(case for case in cases if case.group in chosen)
+
+
+def split_by_name(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Split into (training, validation): the cases that match one of the glob `patterns` validate.
+
+    Raises DataError where a part would be empty, and for a group (patient) that would be in both.
+    """
+    chosen = {case.name for case in cases if any(fnmatchcase(case.name, pattern) for pattern in patterns)}
+    training = tuple(case for case in cases if case.name not in chosen)
+    validation = tuple(case for case in cases if case.name in chosen)
+    if not training or not validation:
+        raise DataError(
+            f"[Training] Validation = {', '.join(patterns)} names {len(validation)} of {len(cases)} cases;"
+            " expected some for validation and some for training"
+        )
+    both = {case.group for case in training} & {case.group for case in validation}
+    if both:
+        named = ", ".join(sorted(both))
+        raise DataError(f"[Training] Validation divides the cases of {named}; expected whole groups (patients)")
+    return training, validation
 
 
 def _nearest_subset(sizes: dict[str, int], target: float, seed: int) -> frozenset[str]:

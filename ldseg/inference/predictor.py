@@ -53,9 +53,10 @@ class Predictor(keras.Model):
         """
         return (len(self.mirrors), 1 + (self.steps if self.eta else 0), *self.segmenter.latent_shape)
 
-    def draw_noise(self, seed: int, name: str) -> np.ndarray:
-        """The noise of one case, float32 ``noise_shape``."""
-        return case_generator(seed, name).standard_normal(self.noise_shape, dtype=np.float32)
+    def draw_noise(self, seed: int, name: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
+        """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L."""
+        shape = self.noise_shape if grid is None else (*self.noise_shape[:2], *grid, self.noise_shape[-1])
+        return case_generator(seed, name).standard_normal(shape, dtype=np.float32)
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, *S, C)``."""

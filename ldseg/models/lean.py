@@ -92,8 +92,8 @@ def label_decoder(plan: Plan, grid: tuple[int, ...], classes: int, axes: str) ->
     x = ResidualBlock(coarse, GROUPS, name="block0")(x)
     x = conv_transpose(rank, fine, _window(axes, 2), strides(axes, 2), name="up0")(x)
     x = ResidualBlock(fine, GROUPS, _frame(axes), name="block1")(x)
-    last = {"strides": strides(axes, plan.stem), "dtype": "float32", "name": "classes"}
-    x = conv_transpose(rank, classes, _window(axes, plan.stem), **last)(_out(x))
+    window, stride = _window(axes, plan.stem), strides(axes, plan.stem)
+    x = conv_transpose(rank, classes, window, stride, dtype="float32", name="classes")(_out(x))
     return keras.Model(latent, x, name="label_decoder")
 
 

@@ -30,7 +30,7 @@ class Epochs(keras.callbacks.Callback):
 
     Args:
         validate: segments the validation cases with the moving average of the weights and gives the mean scores
-            ``{"val_dice", "val_iou"}``.
+            ``{"val_dice", "val_iou"}`` and whatever else belongs into the log.
         keep_best: saves the weights just validated, with their figures.
         watch: called after each validation, once its row is in the history.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -100,7 +100,8 @@ class Epochs(keras.callbacks.Callback):
 
     def _write_log(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS)
+        others = dict.fromkeys(name for row in self.history for name in row if name not in COLUMNS)
+        writer = csv.DictWriter(text, [*COLUMNS, *others])
         writer.writeheader()
         writer.writerows(self.history)
         write_bytes(self.log, text.getvalue().encode())

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.splits import apply_manifest, split_by_group, split_manifest
+from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
@@ -30,11 +31,15 @@ from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
 from ldseg.training.callbacks import Epochs, Progress
 from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, read_meta
+from ldseg.training.choices import choose
 from ldseg.training.optimizer import adamw
 from ldseg.training.trainer import Trainer
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, Description, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
+
+PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
+"""Settings that say where things were on the machine of the training: weights that travel do without."""
 
 FOLDER = "training"
 """Where a training keeps its checkpoint and logs, inside the folder of its weights."""
@@ -82,7 +87,7 @@ def spec_of(config: Config) -> SegmenterSpec:
         preset=config.model.preset,
         size=config.data.size,
         axes=axes,
-        channels=config.data.channels,
+        channels=int(config.data.channels),
         classes=len(config.data.classes),
         prediction=preset.prediction if config.model.prediction == "auto" else config.model.prediction,
         schedule=Schedule(
@@ -96,18 +101,26 @@ def preprocessing_of(config: Config) -> Preprocessing:
     data = config.data
     return Preprocessing(
         size=data.size,
-        channels=data.channels,
+        axes=AXES[data.dimensions],
+        channels=int(data.channels),
         intensity=data.intensity,
+        window=data.window,
         classes=data.classes,
         labels=data.labels,
-        axes=AXES[data.dimensions],
+        label_map=data.label_map,
+        fit=data.fit,
+        spacing=data.spacing,
     )
 
 
 def validation_scores(
     segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
 ) -> dict[str, float]:
-    """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size."""
+    """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
+
+    ``val_dice`` and ``val_iou`` are over all cases and classes, ``val_dice_<class>`` over all cases. A class absent from
+    a case and from its mask does not count.
+    """
     scores = []
     for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0):
         if result.loaded is None or result.loaded.label is None:
@@ -115,8 +128,17 @@ def validation_scores(
         pair = result.mask, result.loaded.label, segmenter.spec.classes
         with np.errstate(invalid="ignore"):
             scores.append((dice(*pair)[1:], iou(*pair)[1:]))
-    mean_dice, mean_iou = np.nanmean(np.asarray(scores), axis=(0, 2))
-    return {"val_dice": float(mean_dice), "val_iou": float(mean_iou)}
+    values = np.asarray(scores)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no case has no mean
+        mean_dice, mean_iou = np.nanmean(values, axis=(0, 2))
+        by_class = np.nanmean(values[:, 0], axis=0)
+    named = zip(preprocessing.classes[1:], by_class, strict=True)
+    return {
+        "val_dice": float(mean_dice),
+        "val_iou": float(mean_iou),
+        **{f"val_dice_{name}": float(value) for name, value in named},
+    }
 
 
 def set_aside(folder: Path) -> None:
@@ -164,18 +186,22 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
         DataError: if there is too little to train on.
         WeightsError: if what is to be gone on with does not fit, or nothing can be written.
     """
-    spec, preprocessing = spec_of(config), preprocessing_of(config)
-    folder, parameters, settings = config.weights_folder, config.parameters, config.training
+    folder, parameters = config.weights_folder, config.parameters
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
     resume = parameters.checkpoint and checkpoint.is_file()
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
+    config = choose(config, found.cases)
+    settings, spec, preprocessing = config.training, spec_of(config), preprocessing_of(config)
     cases, problems = usable_cases(found.cases, preprocessing)
     problems = (*found.problems, *problems)
     if resume:
         manifest = read_meta(checkpoint)["split"]
         training, validation = apply_manifest(cases, manifest)
     else:
-        training, validation = split_by_group(cases, settings.validation_fraction, settings.seed)
+        if settings.validation:
+            training, validation = split_by_name(cases, settings.validation)
+        else:
+            training, validation = split_by_group(cases, settings.validation_fraction, settings.seed)
         manifest = split_manifest(
             training, validation, fraction=settings.validation_fraction, seed=settings.seed
         )
@@ -203,6 +229,8 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             augmentation=settings.augmentation,
             recycling=settings.recycling,
             seed=settings.seed,
+            samples_per_case=settings.samples_per_case,
+            cache=settings.cache,
             workers=settings.workers,
         )
         updates = parameters.epoch * len(batches)
@@ -235,7 +263,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
                     spec=spec,
                     preprocessing=preprocessing,
                     figures=row,
-                    training=config.to_dict(),
+                    training=config.with_values({name: Config().value(name) for name in PLACES}).to_dict(),
                     split=manifest,
                 ),
             )
