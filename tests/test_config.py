@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.config import KEYS, Config, DataConfig, OutputConfig, SamplerConfig, load_config
+from ldseg.config import KEYS, Config, OutputConfig, SamplerConfig, load_config
 from ldseg.config.kinds import Choice, Flag, Number, Several
 from ldseg.errors import ConfigError
 
@@ -106,8 +106,8 @@ def test_defaults() -> None:
     )
     assert (parameters.training, parameters.batch_size, parameters.epoch) == (False, 4, 2500)
     assert (config.data.size, config.data.classes, config.data.cases) == (
-        (256, 384),
-        ("background", "gland"),
+        (),
+        (),
         ("*",),
     )
 
@@ -169,15 +169,37 @@ def test_a_contradiction_that_an_override_settles_is_none(write: Write) -> None:
     assert load_config(path, ["Sampler.Sampling_Steps=10"]).sampler.sampling_steps == 10
 
 
-def test_empty_patch_means_size() -> None:
-    assert load_config(None, ["Data.Patch="]).data.patch == (256, 384)
-    assert DataConfig(size=(64, 32), patch=()).patch == (64, 32)
+DATA = [
+    (["Size=32"], r"Data\.Size: expected 2 numbers \(Y, X\) for 2D data, or nothing, got 32"),
+    (["Dimensions=3D", "Size=32,32"], r"Data\.Size: expected 3 numbers \(Z, Y, X\) for 3D data"),
+    (["Dimensions=2D+t", "Patch=32,32"], r"Data\.Patch: expected 3 numbers \(T, Y, X\)"),
+    (["Size=32,32", "Patch=64,16"], r"Data\.Patch: expected at most Data\.Size.*nearest valid value is 32, 16"),
+    (["Fit=tile", "Spacing=1"], r"Data\.Spacing: expected 2 numbers"),
+    (["Spacing=1,1"], r"Data\.Spacing: expected nothing, as only Data\.Fit = tile"),
+    (["Intensity=window"], r"Data\.Window: expected a lower and a higher number for Data\.Intensity = window"),
+    (["Window=5,5"], r"Data\.Window: expected a lower and a higher number, got 5\.0, 5\.0"),
+    (["Classes=a"], r"Data\.Classes: expected at least two"),
+    (["Classes=a,b,c", "Labels=instances"], r"Data\.Labels: expected auto or classes"),
+    (["Classes=a,b", "Colours=red,green,blue"], r"Data\.Colours: expected one for each of Data\.Classes \(a, b\)"),
+    (["Colours=red,grin"], r"Data\.Colours: expected names of colours or #rrggbb, got 'grin'"),
+    (["LabelMap=0:0,7:2"], r"Data\.LabelMap: expected classes from 0 to 1, got 7:2"),
+    (["LabelMap=0:0,0:1"], r"Data\.LabelMap: expected pairs such as"),
+    (["LabelMap=0,1"], r"Data\.LabelMap: expected pairs such as"),
+]
 
 
-def test_size_alone_takes_the_default_patch_along() -> None:
-    config = load_config(None, ["Data.Size=128, 512"])
-    assert config.data.patch == (128, 256)
-    assert config.explicit == {"Data.Size"}
+@pytest.mark.parametrize(("overrides", "message"), DATA, ids=[" ".join(overrides) for overrides, _ in DATA])
+def test_what_data_refuses(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, [f"Data.{override}" for override in overrides])
+
+
+def test_data_of_every_dimension() -> None:
+    given = ["Dimensions=3D", "Size=32,48,64", "Fit=tile", "Spacing=2,1,1", "Classes=a,b,c", "Colours=black,red,#00ff00"]
+    given += ["LabelMap=0:0, -5:2", "Intensity=window", "Window=-100,300"]
+    data = load_config(None, [f"Data.{each}" for each in given]).data
+    assert (data.size, data.spacing) == ((32, 48, 64), (2, 1, 1))
+    assert (data.label_map, data.window) == (((0, 0), (-5, 2)), (-100, 300))
 
 
 def test_folders() -> None:
@@ -221,10 +243,10 @@ def test_value_and_with_values() -> None:
         1,
         3,
     )
-    assert config.value("Data.Size") == (256, 384)
+    assert config.value("Data.Size") == ()
     assert other.explicit == config.explicit == {"Sampler.Seed"}
     with pytest.raises(ConfigError, match=r"Data\.Patch"):
-        config.with_values({"Data.Size": (64, 64)})
+        other.with_values({"Data.Size": (16, 64)})
 
 
 def test_settings_are_frozen() -> None:

@@ -6,8 +6,6 @@ To add a key, write its line here and its paragraph in ``cfg.ini``.
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from matplotlib.colors import is_color_like
-
 from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
 from ldseg.errors import ConfigError
 from ldseg.spatial import AXES
@@ -175,9 +173,12 @@ class DataConfig(Section):
             self._refuse("Labels", f"{wanted}, got {self.labels}; the nearest valid value is classes")
         if self.colours and count and len(self.colours) != count:
             self._refuse("Colours", f"expected one for each of Data.Classes ({names}), got {shown(self.colours)}")
-        for colour in self.colours:
-            if not is_color_like(colour):
-                self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
+        if self.colours:
+            from matplotlib.colors import is_color_like  # here, so that reading settings stays light
+
+            for colour in self.colours:
+                if not is_color_like(colour):
+                    self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
         beyond = [f"{value}:{index}" for value, index in self.label_map if index >= (count or 2)]
         if beyond:
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
