@@ -1,7 +1,6 @@
 """Planes in order: the pages of a TIFF, the files of a folder."""
 
 import io
-import logging
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -121,12 +120,10 @@ def _check_whole(stored: tifffile.TiffFile, pages: list[Any], content: bytes) ->
             page = page.aspage()
         if len(page.tags) != count.unpack_from(content, page.offset)[0]:
             raise ValueError(f"page {index} lacks tags")
-        end = max([end, *(start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True))])
+        ends = [start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        end = max([end, *ends, *(tag.valueoffset + tag.valuebytecount for tag in page.tags)])
     if not pages or end > len(content):
-        raise ValueError(f"the file ends at byte {len(content)}, its pixels at byte {end}")
+        raise ValueError(f"the file ends at byte {len(content)}, what it holds at byte {end}")
     offset = struct.Struct(stored.tiff.offsetformat)
     if offset.unpack_from(content, stored.pages.next_page_offset)[0]:
         raise ValueError(f"the file ends early, after page {len(pages)}")
-
-
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)

@@ -107,11 +107,13 @@ def _check_slices(folder: Path, names: tuple[str, ...], reader: sitk.ImageSeries
     normal = np.cross(orientation[0, :3], orientation[0, 3:])
     steps = np.diff(np.array([place for place, _ in values]) @ normal)
     usual = float(np.median(steps))
-    odd = np.flatnonzero(abs(steps - usual) > 0.05 * abs(usual) + 1e-3)
+    if usual < TOLERANCE:
+        raise DataError(f"{folder}: expected DICOM slices side by side, found them {usual:.6g} mm apart")
+    odd = np.flatnonzero(abs(steps - usual) > 0.05 * usual)
     if odd.size:
         before, after = (Path(names[odd[0] + shift]).name for shift in (0, 1))
         raise DataError(
-            f"{folder}: expected slices {abs(usual):.6g} mm apart, found {abs(steps[odd[0]]):.6g} mm from {before} to"
+            f"{folder}: expected slices {usual:.6g} mm apart, found {steps[odd[0]]:.6g} mm from {before} to"
             f" {after}: a slice is missing or there twice"
         )
 

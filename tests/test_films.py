@@ -1,0 +1,277 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tifffile
+from PIL import Image
+
+from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.files import read_label, write_image, write_mask
+from ldseg.data.preprocess import Preprocessing
+from ldseg.data.scans import find_scans, read_scan, read_scan_label, write_scan_mask
+from ldseg.errors import DataError
+
+SIZE = (6, 32, 48)  # t, y, x
+STEP = Preprocessing(size=(4, 32, 48), axes="TYX", classes=("background", "chamber"))
+CODECS = {".avi": "FFV1", ".mp4": "mp4v", ".mov": "mp4v"}
+
+
+def film(size: tuple[int, ...] = (*SIZE, 3)) -> np.ndarray:
+    """A gray square that moves over a ramp in colour."""
+    frames = np.zeros(size, np.uint8)
+    frames += np.linspace(0, 90, size[2]).astype(np.uint8)[:, np.newaxis] * np.arange(1, size[3] + 1, dtype=np.uint8)
+    frames //= 2
+    for index, frame in enumerate(frames):
+        frame[8:20, 4 + 4 * index : 16 + 4 * index] = 200
+    return frames
+
+
+def moving() -> np.ndarray:
+    return (film()[..., 0] == 200).astype(np.int32)
+
+
+def save_film(path: Path, frames: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        first, *rest = [Image.fromarray(frame).quantize(64) for frame in frames]
+        first.save(path, save_all=True, append_images=rest, duration=40)
+    else:
+        code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 25, frames.shape[2:0:-1])
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+    return path
+
+
+def save_frames(folder: Path, frames: np.ndarray, suffix: str = ".png", ending: str = "") -> Path:
+    """Frames 1, 2, 5, 10, ...: names with gaps, whose order is not that of the alphabet."""
+    for index, frame in enumerate(frames):
+        path = folder / f"{name_of(index)}{ending}{suffix}"
+        write_image(path, frame) if frame.ndim == 3 else write_mask(path, frame)
+    return folder
+
+
+def name_of(index: int) -> str:
+    return f"f{index * index + 1}"
+
+
+def as_case(image: Path, label: Path | None = None) -> Case:
+    return Case(name="a", image=image, label=label, group="a")
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mov", ".gif"])
+def test_films(tmp_path: Path, suffix: str) -> None:
+    path = save_film(tmp_path / f"a.1{suffix}", film())
+    scan = read_scan(path, "TYX")
+    assert scan.geometry is None
+    assert scan.values.shape == (*SIZE, 3)
+    assert scan.values.dtype == np.uint8
+    error = abs(scan.values.astype(int) - film())
+    assert error.mean() < (0.1 if suffix == ".avi" else 6)
+    assert np.median(scan.values[:, 8:20, :, 0][moving()[:, 8:20] == 1]) == pytest.approx(200, abs=8)
+    written = write_scan_mask(tmp_path / "out", "a.1", moving(), like=path)
+    assert written.name == "a.1_segmentation.tif"
+    assert len(tifffile.TiffFile(written).pages) == len(film())
+    np.testing.assert_array_equal(read_scan_label(written, "TYX")[0], moving())
+    assert read_scan(path, "TYX").values.shape[-1] == 3
+
+
+def test_gray_films_stay_rgb(tmp_path: Path) -> None:
+    gray = np.repeat(film()[..., :1], 3, axis=-1)
+    values = read_scan(save_film(tmp_path / "g.avi", gray), "TYX").values
+    assert values.shape == (*SIZE, 3)
+    masks = np.repeat(moving()[..., np.newaxis] * 255, 3, axis=-1).astype(np.uint8)
+    np.testing.assert_array_equal(read_scan_label(save_film(tmp_path / "l.gif", masks), "TYX")[0], moving() * 255)
+
+
+@pytest.mark.parametrize("ending", ["", "_label"])
+def test_frames_pair_by_name(tmp_path: Path, ending: str) -> None:
+    image = save_frames(tmp_path / "Image" / "seq.1", film(), ".jpg")
+    (image / "notes.txt").write_text("x")
+    (image / "._f1.jpg").write_bytes(b"x")
+    label = save_frames(tmp_path / "Label" / "seq.1", moving() * 255, ending=ending)
+    case = load_case(as_case(image, label), STEP)
+    assert case.image.shape == (*SIZE, 3)
+    assert case.spacing is None
+    assert case.label is not None
+    np.testing.assert_array_equal(case.label, moving())
+    assert abs(case.image[..., 0] - film()[..., 0] / 255).mean() < 0.1
+    missing = label / f"{name_of(2)}{ending}.png"
+    content = missing.read_bytes()
+    missing.unlink()
+    with pytest.raises(DataError, match=r"seq\.1: no label for the frame .*Image.*f5\.jpg, expected f5_label or f5"):
+        load_case(as_case(image, label), STEP)
+    missing.write_bytes(content)
+    (label / "f99.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"f99\.png: label of a frame that .*seq\.1 does not have"):
+        load_case(as_case(image, label), STEP)
+
+
+def test_masks_of_frames_have_their_names(tmp_path: Path) -> None:
+    image = save_frames(tmp_path / "seq", film(), ".bmp")
+    for mask in (moving(), moving() * 300):
+        written = write_scan_mask(tmp_path / "out", "seq", mask, like=image)
+        assert written == tmp_path / "out" / "seq_segmentation"
+        assert [entry.name for entry in written.parent.iterdir()] == ["seq_segmentation"]
+        assert {entry.name for entry in written.iterdir()} == {f"{name_of(index)}.png" for index in range(len(mask))}
+        np.testing.assert_array_equal(read_label(written / f"{name_of(3)}.png"), mask[3])
+        assert Image.open(written / "f1.png").mode == ("L" if mask.max() < 256 else "I;16")
+        np.testing.assert_array_equal(read_scan_label(written, "TYX", like=image)[0], mask)
+    with pytest.raises(DataError, match="expected a mask of 6 frames, got 5"):
+        write_scan_mask(tmp_path / "out", "seq", moving()[1:], like=image)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="seq_segmentation.*cannot be written"):
+        write_scan_mask(tmp_path / "file", "seq", moving(), like=image)
+
+
+@pytest.mark.parametrize("image", ["a.avi", "a.gif", "a.tif", "a"])
+@pytest.mark.parametrize("label", ["a.tif", "a.nii.gz", "a_label"])
+def test_a_label_may_be_of_another_kind(tmp_path: Path, image: str, label: str) -> None:
+    for name, frames in ((f"Image/{image}", film()), (f"Label/{label}", moving().astype(np.uint8))):
+        path = tmp_path / name
+        path.parent.mkdir()
+        if path.suffix == ".tif":
+            tifffile.imwrite(path, frames, photometric="rgb" if frames.ndim == 4 else "minisblack", metadata=None)
+        elif path.suffix == ".gz":
+            sitk.WriteImage(sitk.GetImageFromArray(frames), str(path))
+        elif path.suffix:
+            save_film(path, frames)
+        else:
+            save_frames(path, frames)
+    (case,) = find_cases(tmp_path, axes="TYX", training=True).cases
+    assert case.name == "a"
+    loaded = load_case(case, STEP)
+    assert loaded.image.shape == (*SIZE, 3)
+    assert loaded.label is not None
+    np.testing.assert_array_equal(loaded.label, moving())
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("size", [SIZE, (6, 1, 32, 48), (1, 6, 32, 48)])
+def test_time_is_an_axis_of_a_file(tmp_path: Path, suffix: str, size: tuple[int, ...]) -> None:
+    """Also oblique, where the file has a place for time beside the three axes of space."""
+    frames = film()[..., 0]
+    image = sitk.GetImageFromArray(frames.reshape(size), isVector=False)
+    rank = len(size)
+    direction = np.eye(rank)
+    direction[:3, :3] = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    image.SetSpacing((0.7, 0.45, 2.5, 0.04)[:rank])
+    image.SetOrigin((-31.7, 12.1, 9.9, 0.5)[:rank])
+    image.SetDirection(direction.ravel().tolist())
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(image, str(path))
+    scan = read_scan(path, "TYX")
+    np.testing.assert_array_equal(scan.values[..., 0], frames)
+    assert scan.geometry is not None
+    time = 0.04 if size[:2] == (6, 1) else 2.5
+    assert scan.geometry.array_spacing == pytest.approx((time, 0.45, 0.7), rel=1e-6)
+    written = write_scan_mask(tmp_path, "a", moving(), like=path, geometry=scan.geometry)
+    label, geometry = read_scan_label(written, "TYX")
+    assert geometry == scan.geometry  # bit by bit
+    np.testing.assert_array_equal(label, moving())
+    assert load_case(as_case(path, written), STEP).spacing == scan.geometry.array_spacing
+
+
+def test_dicom_films(tmp_path: Path) -> None:
+    """One file of many frames, and a file for each frame, in the order of their numbers."""
+    frames = film()[..., 0]
+    volume = sitk.GetImageFromArray(frames)
+    sitk.WriteImage(volume, str(tmp_path / "us.dcm"))
+    np.testing.assert_array_equal(read_scan(tmp_path / "us.dcm", "TYX").values[..., 0], frames)
+    folder = tmp_path / "cine"
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for t in range(len(frames)):
+        plane = volume[:, :, t]
+        tags = {"0008|0018": f"1.9.{t}", "0020|000d": "1.2", "0020|000e": "1.3", "0020|0013": str(t + 1)}
+        for key, value in {**tags, "0020|0032": "1\\2\\3", "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0060": "MR"}.items():
+            plane.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{(t * 5) % len(frames)}.dcm"))
+        writer.Execute(plane)
+    scan = read_scan(folder, "TYX")
+    np.testing.assert_array_equal(scan.values[..., 0], frames)
+    with pytest.raises(DataError, match=r"cine: expected DICOM slices side by side, found them 0 mm apart"):
+        read_scan(folder, "ZYX")
+    for path in (folder, tmp_path / "us.dcm"):
+        scan = read_scan(path, "TYX")
+        written = write_scan_mask(tmp_path, path.stem, moving(), like=path, geometry=scan.geometry)
+        assert written.name == f"{path.stem}_segmentation.nii.gz"
+        assert load_case(as_case(path, written), STEP).label is not None
+
+
+def test_several_slices_and_times(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.zeros((4, 3, 5, 6), np.uint8), isVector=False)
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    with pytest.raises(DataError, match=r"a\.nii\.gz: expected a film of one plane: .*found 4 axes .* 6×5×3×4"):
+        read_scan(tmp_path / "a.nii.gz", "TYX")
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mov", ".gif"])
+def test_damaged_films(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save_film(tmp_path / f"a{suffix}", film())
+    content = path.read_bytes()
+    for share in (0.0, 0.01, 0.3, 0.7, 0.95, 0.999):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(DataError, match=rf"a\{suffix}: (not a readable film|expected a film)"):
+            read_scan(path, "TYX")
+    path.write_bytes(b"something else" * 99)
+    with pytest.raises(DataError, match=rf"a\{suffix}: not a readable film"):
+        read_scan(path, "TYX")
+    with pytest.raises(DataError, match=rf"b\{suffix}: not a readable film .*: No such file"):
+        read_scan(tmp_path / f"b{suffix}", "TYX")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+def test_films_without_frames(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save_film(tmp_path / f"a{suffix}", np.zeros((0, 32, 48, 3), np.uint8))
+    with pytest.raises(DataError, match=rf"a\{suffix}: "):
+        read_scan(path, "TYX")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_stacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.tif"
+    for compression in (None, "zlib"):
+        tifffile.imwrite(path, film()[..., 0], photometric="minisblack", metadata=None, compression=compression)
+        content = path.read_bytes()
+        for share in (0.0, 0.001, 0.3, 0.7, 0.97):
+            path.write_bytes(content[: int(len(content) * share)])
+            with pytest.raises(DataError, match=r"a\.tif: not a readable TIFF stack"):
+                read_scan(path, "TYX")
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(film()[0], photometric="rgb")
+        writer.write(film()[0, 1:], photometric="rgb")
+    with pytest.raises(DataError, match=r"a\.tif: .*2 series of pages, expected one"):
+        read_scan(path, "TYX")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_frames_that_differ(tmp_path: Path) -> None:
+    folder = save_frames(tmp_path / "a", film())
+    write_image(folder / "f5.png", film()[2, 1:])
+    with pytest.raises(DataError, match=r"f5\.png: expected a frame of 32×48×3 uint8 as in f1\.png, found 31×48×3"):
+        read_scan(folder, "TYX")
+    write_image(folder / "f5.bmp", film()[2])
+    with pytest.raises(DataError, match=r"f5\.png: two frames of one name, the other is f5\.bmp"):
+        read_scan(folder, "TYX")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: expected frames, or images of type"):
+        read_scan(tmp_path / "empty", "TYX")
+    label = save_frames(tmp_path / "label", moving()[1:] * 255)
+    with pytest.raises(DataError, match=r"label: label of size 5×32×48, expected 6×32×48"):
+        load_case(as_case(save_film(tmp_path / "a.avi", film()), label), STEP)
+
+
+def test_what_counts_as_a_film(tmp_path: Path) -> None:
+    for name in ("b.avi", "a.MP4", "c.nii.gz", "d.tif", "e.gif", "f.txt", "g.png", ".h.avi", "__MACOSX/x.png", "i/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_scans(tmp_path, "TYX")] == ["a.MP4", "b.avi", "c.nii.gz", "d.tif", "e.gif", "i"]
+    assert [path.name for path in find_scans(tmp_path, "ZYX")] == ["c.nii.gz", "d.tif", "i"]
+    assert [path.name for path in find_scans(tmp_path, "YX")] == ["c.nii.gz", "d.tif", "g.png"]
+    assert find_scans(tmp_path / "nowhere", "TYX") == []
