@@ -111,6 +111,16 @@ def test_nifti_keeps_the_numbers_of_its_header(tmp_path: Path, qform: int, sform
     assert read_scan_label(written, "ZYX")[1] == scan.geometry
 
 
+def test_nrrd_of_other_spaces(tmp_path: Path) -> None:
+    content = store(tmp_path / "a.nrrd", values_of(), 3).read_bytes()
+    for other in (b"right-anterior-superior", b"left-anterior-superior"):
+        path = tmp_path / f"{other.decode()}.nrrd"
+        path.write_bytes(content.replace(b"left-posterior-superior", other))
+        scan = read_scan(path, "ZYX")
+        written = write_scan_mask(tmp_path / "out", "a", values_of() % 3, like=path, geometry=scan.geometry)
+        assert read_scan_label(written, "ZYX")[1] == scan.geometry
+
+
 def test_types_and_planes(tmp_path: Path) -> None:
     for kind, stored in ((np.uint8, np.uint8), (np.uint16, np.uint16), (np.int16, np.float32), (np.float64, np.float32)):
         assert read_scan(store(tmp_path / "a.nrrd", values_of(kind)), "ZYX").values.dtype == stored
@@ -166,7 +176,7 @@ def test_a_folder_of_dicom_slices(tmp_path: Path, tilt: int) -> None:
     assert case.spacing == scan.geometry.array_spacing
 
 
-def test_bad_folders_of_dicom_slices(tmp_path: Path) -> None:
+def test_bad_folders_of_dicom_slices(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     gap = store_dicom(tmp_path / "gap")
     lost = next(p for p in gap.iterdir() if sitk.ReadImage(str(p)).GetMetaData("0020|0013").strip() == "3")
     cut = shutil.copytree(gap, tmp_path / "cut")
@@ -187,6 +197,7 @@ def test_bad_folders_of_dicom_slices(tmp_path: Path) -> None:
     for folder, message in expected.items():
         with pytest.raises(DataError, match=message):
             read_scan(folder, "ZYX")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_tiff_of_many_pages(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def check_nifti(path: Path) -> int:
     dim, kind = header["dim"].astype(int), int(header["datatype"])
     if not (1 <= dim[0] <= 7 and (dim[1 : dim[0] + 1] > 0).all() and kind in _NIFTI_TYPES):
         raise ValueError(f"its header has the lengths {dim.tolist()} and the type {kind}")
-    start = int(header["vox_offset"])
+    start = max(int(header["vox_offset"]), int(header["sizeof_hdr"]))
     needed = start + math.prod(dim[1 : dim[0] + 1].tolist()) * int(header["bitpix"]) // 8
     floats = np.dtype({16: "f4", 64: "f8"}.get(kind, "u1")).newbyteorder(header.dtype["datatype"].byteorder)
     with open_nifti(path) as stream:
@@ -85,6 +85,8 @@ def check_meta(path: Path) -> None:
     with path.open("rb") as stream:
         while "ElementDataFile" not in fields:
             line = stream.readline(4096)
+            if line and not line.strip():
+                continue
             name, equals, value = line.decode("latin-1").partition("=")
             if not equals:
                 raise ValueError("it has no MetaImage header that ends with ElementDataFile")
