@@ -107,11 +107,11 @@ def test_a_batch_is_a_function_of_seed_and_index(cases: tuple[Case, ...]) -> Non
     some = batches(cases)
     for index in (5, 0, 3):
         np.testing.assert_array_equal(flat(some.batch(index)), first[index])
-    for workers, start in ((0, 0), (2, 0), (3, 5)):
-        stream = batches(cases, workers=workers).stream(start)
-        for expected in first[start:]:
-            np.testing.assert_array_equal(flat(next(stream)), expected)
-        stream.close()
+    for workers, epoch in ((0, 0), (2, 0), (3, 1)):
+        stream = batches(cases, workers=workers, epoch=epoch)
+        # Keras looks at the first batches, and then begins again.
+        for index in (0, 1, 0, 1, 2, 3, 4):
+            np.testing.assert_array_equal(flat(stream[index]), first[3 * epoch + index])
 
 
 def test_time_runs_from_one_to_the_last(cases: tuple[Case, ...]) -> None:
@@ -313,7 +313,7 @@ def test_a_checkpoint_of_another_architecture(tmp_path: Path) -> None:
 
 def test_what_a_training_leaves(whole: TrainingResult) -> None:
     rows = log(whole)
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0])[: len(COLUMNS)] == list(COLUMNS)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["updates"] for row in rows] == ["2", "4", "6", "8"]
     assert [row["val_dice"] != "" for row in rows] == [False, True, False, True]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import keras
 import numpy as np
 
 from ldseg.data.augment import augment
@@ -21,7 +21,7 @@ TERMS = ("segmentation", "diffusion", "autoencoder")
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
-class TrainingBatches:
+class TrainingBatches(keras.utils.PyDataset):
     """Augmented samples with the randomness of their diffusion, as a function of seed, epoch and position.
 
     Prepared cases are kept in memory up to a bound, others are read again each time they are needed. All random numbers
@@ -29,6 +29,9 @@ class TrainingBatches:
     that goes on after an interruption sees just what it would have seen. Each epoch visits every case as often as
     ``samples_per_case`` says; its last batch is filled up from the start of the epoch's order. The length is that of an
     epoch, while batches are numbered through all epochs.
+
+    To Keras it is a data set without end or epochs, and without workers: with them, Keras asks for batches of the next epoch
+    before it says that this one is over.
 
     A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``,
     ``time`` int32 ``(B,)`` from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32
@@ -48,6 +51,7 @@ class TrainingBatches:
         seed: of everything random.
         samples_per_case: samples of each case in an epoch.
         cache: megabytes of prepared cases to keep.
+        epoch: the epoch to begin with.
         workers: threads that prepare batches; 0 for none.
 
     Raises:
@@ -68,8 +72,10 @@ class TrainingBatches:
         seed: int,
         samples_per_case: int = 1,
         cache: int = 0,
+        epoch: int = 0,
         workers: int = 0,
     ) -> None:
+        super().__init__()
         if not cases:
             raise DataError("no labelled case to train on")
         self.cases = tuple(cases) * samples_per_case
@@ -81,38 +87,39 @@ class TrainingBatches:
         self.augmentation = augmentation
         self.recycling = recycling
         self.seed = seed
-        self.workers = workers
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
+        self.epoch = epoch
+        self._threads = workers
+        self._pool = ThreadPoolExecutor(max(workers, 1))
+        self._ahead: dict[int, Future[Batch]] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return -(-len(self.cases) // self.batch_size)
 
+    @property
+    def num_batches(self) -> None:
+        """No end."""
+
+    def __getitem__(self, index: int) -> Batch:
+        """A batch, counted from the start of ``epoch``; the workers go on with the next ones."""
+        index += self.epoch * len(self)
+        with self._lock:
+            # Keras may begin again, or in two places at once.
+            wanted = range(index, index + 1 + 2 * self._threads)
+            self._ahead = {i: self._ahead.get(i) or self._pool.submit(self.batch, i) for i in wanted}
+            found = self._ahead.pop(index)
+        return found.result()
+
     def batch(self, index: int) -> Batch:
-        """One batch of the training."""
+        """A batch, counted from the start of the training."""
         epoch, index = divmod(index, len(self))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases))
         positions = range(index * self.batch_size, (index + 1) * self.batch_size)
         samples = [self._sample(self.cases[order[position % len(order)]], epoch, position) for position in positions]
         inputs = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         return inputs, {name: np.zeros(self.batch_size, np.float32) for name in TERMS}
-
-    def stream(self, first: int = 0) -> Iterator[Batch]:
-        """Every batch from ``first`` on, without end, prepared ahead by the workers.
-
-        Not a ``keras.utils.PyDataset``: Keras asks one for batches of the next epoch before it says that this one is over.
-        """
-        if not self.workers:
-            yield from map(self.batch, itertools.count(first))
-        pool = ThreadPoolExecutor(self.workers)
-        try:
-            indices = itertools.count(first)
-            ahead = deque(pool.submit(self.batch, next(indices)) for _ in range(2 * self.workers))
-            while True:
-                ahead.append(pool.submit(self.batch, next(indices)))
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _sample(self, case: Case, epoch: int, position: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, epoch, position])

@@ -76,7 +76,8 @@ class Epochs(keras.callbacks.Callback):
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        row: dict[str, Any] = {"epoch": epoch + 1, "updates": int(self.model.optimizer.iterations)}
+        updates = keras.ops.convert_to_numpy(self.model.optimizer.iterations)  # it may lie on several devices
+        row: dict[str, Any] = {"epoch": epoch + 1, "updates": int(updates)}
         terms = {name.removesuffix("_loss"): float(value) for name, value in (logs or {}).items()}
         row |= {name: value for name, value in terms.items() if name in COLUMNS}
         if not math.isfinite(row["loss"]):

@@ -245,10 +245,9 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
         )
         trainer.optimizer.build(trainer.trainable_variables)
         history: list[dict[str, Any]] = []
-        done = 0
         if resume:
             meta = load_checkpoint(checkpoint, trainer)
-            history, done = meta["history"], meta["epoch"]
+            history, batches.epoch = meta["history"], meta["epoch"]
         result = TrainingResult(folder=folder, history=history, problems=problems)
 
         def validate() -> dict[str, float]:
@@ -279,18 +278,18 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             history=history,
             meta={"split": manifest},
         )
-        callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, done * len(batches), history)]
+        callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, batches.epoch * len(batches), history)]
         # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
         if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
             callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
-        if done >= parameters.epoch:
-            logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, done)
+        if batches.epoch >= parameters.epoch:
+            logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch)
         else:
             trainer.fit(
-                batches.stream(done * len(batches)),
+                batches,
                 steps_per_epoch=len(batches),
                 epochs=parameters.epoch,
-                initial_epoch=done,
+                initial_epoch=batches.epoch,
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,

@@ -65,7 +65,8 @@ class Trainer(keras.Model):
             for index, weight in enumerate(segmenter.weights)
         ]
         for average, weight in zip(self.averages, segmenter.weights, strict=True):
-            average.assign(weight)
+            # A copy: JAX would let both share the memory that it gives away in an update.
+            average.assign(ops.convert_to_numpy(weight))
         self.built = True
 
     def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
