@@ -42,6 +42,8 @@ def read_volume(path: Path, axes: str) -> tuple[np.ndarray, Geometry]:
         reader.ReadImageInformation()
         chosen = _axes_of(reader.GetSize(), axes, path)
         image = reader.Execute()
+    except DataError:
+        raise  # it is a ValueError too
     except _ERRORS as error:
         raise DataError(f"{path}: not a readable {_kind(path)} file (damaged or cut short): {_reason(error)}") from error
     if bad:
@@ -73,6 +75,8 @@ def read_dicom_folder(folder: Path, axes: str) -> tuple[np.ndarray, Geometry]:
         image = reader.Execute()
         if axes == "ZYX" and len(names) > 1:
             _check_slices(folder, names, reader)
+    except DataError:
+        raise  # it is a ValueError too
     except _ERRORS as error:
         raise DataError(f"{folder}: not a readable DICOM series (damaged or cut short): {_reason(error)}") from error
     return _arrays(image, _axes_of(image.GetSize(), axes, folder), folder)
