@@ -16,18 +16,18 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mi
 
 def free_memory() -> dict[str, int]:
     """Free memory of each NVIDIA GPU that this process may use, in MiB, by its index; empty where there is none."""
-    query = ["nvidia-smi", "--query-gpu=index,memory.free", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", "--query-gpu=index,memory.free,uuid", "--format=csv,noheader,nounits"]
     try:
         listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
-    rows = [line.split(",") for line in listed.splitlines() if line.count(",") == 1]
-    found = {index.strip(): int(free) for index, free in rows if free.strip().isdigit()}
+    rows = [[cell.strip() for cell in line.split(",")] for line in listed.splitlines() if line.count(",") == 2]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return found
-    allowed = {index.strip() for index in visible.split(",")}
-    return {index: free for index, free in found.items() if index in allowed}
+    if visible is not None:
+        # By index, or by the beginning of the name.
+        allowed = [entry.strip() for entry in visible.split(",") if entry.strip()]
+        rows = [row for row in rows if row[0] in allowed or any(row[2].startswith(entry) for entry in allowed)]
+    return {index: int(free) for index, free, _ in rows if free.isdigit()}
 
 
 def choose(multiple: bool) -> str:

@@ -1,0 +1,157 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ldseg import devices
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {name: text for name, text in os.environ.items() if "CUDA" not in name})
+
+
+def nvidia_smi(monkeypatch: pytest.MonkeyPatch, answer: str | Exception) -> None:
+    def run(command: list[str], **_: Any) -> Any:
+        assert command[0] == "nvidia-smi"
+        if isinstance(answer, Exception):
+            raise answer
+        return subprocess.CompletedProcess(command, 0, stdout=answer)
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+
+THREE = "0, 11019, GPU-aa\n1, 24000, GPU-bb\n2, 512, GPU-cc\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "visible", "expected"),
+    [
+        (THREE, None, {"0": 11019, "1": 24000, "2": 512}),
+        (THREE, "2, 0", {"0": 11019, "2": 512}),
+        (THREE, "GPU-b", {"1": 24000}),
+        (THREE, "", {}),
+        (THREE, "-1", {}),
+        ("0, [N/A], GPU-aa\n1, 5, GPU-bb\n", None, {"1": 5}),
+        ("No devices were found\n", None, {}),
+        ("", None, {}),
+        (FileNotFoundError(2, "nvidia-smi"), None, {}),
+        (subprocess.CalledProcessError(9, "nvidia-smi"), None, {}),
+        (subprocess.TimeoutExpired("nvidia-smi", 30), None, {}),
+    ],
+)
+def test_free_memory(
+    answer: str | Exception, visible: str | None, expected: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(monkeypatch, answer)
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    assert devices.free_memory() == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "multiple", "told", "visible"),
+    [
+        (THREE, False, "GPU 1", "1"),
+        (THREE, True, "GPUs 0, 1, 2", None),
+        ("", False, "CPU", None),
+        ("", True, "CPU", None),
+    ],
+)
+def test_the_choice_of_a_gpu(
+    answer: str, multiple: bool, told: str, visible: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(monkeypatch, answer)
+    line = devices.choose(multiple)
+    assert told in line
+    assert "\n" not in line
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
+)
+def test_precision(precision: str, computed: str) -> None:
+    try:
+        devices.set_precision(precision)
+        layer = keras.layers.Dense(2)
+        layer.build((None, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert (layer.compute_dtype, layer.kernel.dtype) == (computed, "float32")
+
+
+def test_one_device_is_trained_on_as_it_is() -> None:
+    with devices.data_parallel(False) as count:
+        assert count == 1
+
+
+SCRIPT = """
+import json, sys
+sys.path[:0] = sys.argv[1:3]
+import conftest, keras, tiny
+from pathlib import Path
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    half = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
+from ldseg.devices import data_parallel
+from ldseg.errors import ConfigError
+from ldseg.training import train
+
+class Stopped(Exception):
+    pass
+
+def stop(result):
+    if result.history[-1]["epoch"] == 2:
+        raise Stopped
+
+data, found = tiny.phantoms(Path(sys.argv[3])), {}
+with data_parallel(True) as found["devices"]:
+    pass
+# BatchNorm would see the half of a batch on each device.
+with tiny.tiny_networks(stateful=False, eager=False):
+    for multiple in (False, True):
+        config = tiny.settings(data, data / str(multiple), GPU_Multiple=multiple, Parameters_BatchSize=4)
+        try:
+            train(config, watch=stop if multiple else None)
+        except Stopped:
+            pass
+        found[str(multiple)] = train(config).history
+    try:
+        train(tiny.settings(data, data / "odd", GPU_Multiple=True, Parameters_BatchSize=3))
+    except ConfigError as error:
+        found["odd"] = str(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
+    """The same losses and figures with the same batch, an interruption in between included."""
+    pytest.importorskip(backend)
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [sys.executable, "-c", SCRIPT, str(TESTS), str(TESTS.parent), str(tmp_path)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert found["devices"] == 2
+    assert "Parameters.BatchSize" in found["odd"]
+    one, two = found["False"], found["True"]
+    assert [row["updates"] for row in two] == [1, 2, 3, 4]
+    for name in ("loss", "segmentation", "diffusion", "autoencoder"):
+        np.testing.assert_allclose([row[name] for row in two], [row[name] for row in one], rtol=1e-5)
+    for name in ("val_dice", "val_iou"):
+        assert two[1][name] == pytest.approx(one[1][name], abs=1e-3)
+        assert two[3][name] == pytest.approx(one[3][name], abs=1e-3)
