@@ -47,9 +47,9 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
 
-    def preprocessing_for(self, labels: str) -> Preprocessing:
+    def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels)
+        return replace(self.preprocessing, labels=labels, label_map=label_map)
 
     def to_dict(self) -> dict[str, Any]:
         return {

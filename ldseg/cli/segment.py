@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from tqdm import tqdm
 
 import ldseg
+from ldseg.cli.pictures import draw_diffusion, draw_overlay
 from ldseg.cli.table import number, table
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
@@ -20,17 +21,10 @@ from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CaseResult, dice, iou, summarise, write_metrics
-from ldseg.inference import Predictor, Segmented, Trajectory, label_instances, segment_cases
+from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.spatial import AXES
-from ldseg.viz import (
-    overlay,
-    reverse_diffusion_figure,
-    reverse_diffusion_gif,
-    save_figure,
-    save_image,
-    schedule_figure,
-)
-from ldseg.weights import Description, load_segmenter
+from ldseg.viz import save_figure, schedule_figure
+from ldseg.weights import Description, load_segmenter, read_description
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +68,9 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done.
     """
     started = time.perf_counter()
+    config = settle(config, read_description(config.weights_folder))
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
-    config = settle(config, description)
     sampler = config.sampler
     predictor = Predictor(segmenter, sampler=sampler.sampler, steps=sampler.sampling_steps, flips=sampler.flips)
     predictor.compile()
@@ -89,7 +83,7 @@ def run(config: Config) -> int:
     segmented = segment_cases(
         predictor,
         found.cases,
-        description.preprocessing_for(config.data.labels),
+        description.preprocessing_for(config.data.labels, config.data.label_map),
         batch_size=config.parameters.batch_size,
         seed=sampler.seed,
         sigma=sampler.sigma,
@@ -145,11 +139,12 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     numbered = label_instances(mask) if this.config.output.masks == "instances" else mask
     try:
         path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+        names, colours = this.description.preprocessing.classes, this.config.data.colours
         if this.config.output.overlay:
-            picture = overlay(loaded.image, numbered, true=loaded.label)
-            save_image(picture, this.folder / "Overlay" / f"{name}_overlay.png")
+            draw_overlay(this.folder / "Overlay", item, numbered, this.description.spec.axes, names, colours)
         if draw:
-            _draw_diffusion(this, item)
+            seed, preprocessing = this.config.sampler.seed, this.description.preprocessing
+            draw_diffusion(this.folder / "Diffusion", item, this.predictor, preprocessing, seed, names, colours)
     except DataError as error:
         logger.error("skipped %s: %s", name, error)
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
@@ -160,35 +155,6 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
             "iou": tuple(iou(mask, loaded.label, classes)),
         }
     return CaseResult(name=name, mask=path, seconds=item.seconds, **scores)
-
-
-def _draw_diffusion(this: Run, item: Segmented) -> None:
-    """The reverse diffusion of one case as a picture and as a GIF: latent and decoded mask, step by step."""
-    assert item.loaded is not None
-    predictor, preprocessing = this.predictor, this.description.preprocessing
-    trajectory = Trajectory(predictor)
-    trajectory.compile()
-    image = preprocessing.image_to_grid(item.loaded.image)
-    noise = predictor.draw_noise(this.config.sampler.seed, item.case.name)
-    latents = np.asarray(trajectory.predict_on_batch({"image": image[None], "noise": noise[None]}))
-    decoder = predictor.segmenter.label_decoder
-    logits = np.concatenate([np.asarray(decoder.predict_on_batch(latent[None])) for latent in latents])
-    masks = np.stack(
-        [
-            np.argmax(preprocessing.probabilities_to_case(_softmax(step), item.loaded.size), axis=-1).astype(np.int32)
-            for step in logits
-        ]
-    )
-    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)
-    stem = this.folder / "Diffusion" / item.case.name
-    figure = reverse_diffusion_figure(latents, masks, times, item.loaded.image, title=item.case.name)
-    save_figure(figure, stem.with_name(f"{stem.name}_diffusion.png"))
-    reverse_diffusion_gif(stem.with_name(f"{stem.name}_diffusion.gif"), latents, masks, times, item.loaded.image)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], seconds: float) -> None:
@@ -205,20 +171,28 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
     }
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
+    several = names[1:] if len(names) > 2 else ()
     rows = []
     for result in results:
-        scores = [
-            number(float(np.nanmean(values[1:])) if values is not None and np.isfinite(values[1:]).any() else None)
-            for values in (result.dice, result.iou)
-        ]
-        rows.append([result.name, *scores, number(result.seconds, 2) if result.status == "ok" else "skipped"])
+        cells = [number(_mean(result.dice)), number(_mean(result.iou))]
+        by_class = result.dice[1:] if several and result.dice else (None,) * len(several)
+        cells += [number(value) for value in by_class]
+        rows.append([result.name, *cells, number(result.seconds, 2) if result.status == "ok" else "skipped"])
     if summary["scored"]:
         for kind in ("mean", "std"):
-            rows.append(
-                [kind, number(summary["dice"]["foreground"][kind]), number(summary["iou"]["foreground"][kind]), ""]
-            )
-    print(table(["case", "Dice", "IoU", "seconds"], rows))
+            cells = [number(summary[metric]["foreground"][kind]) for metric in ("dice", "iou")]
+            cells += [number(summary["dice"]["classes"][name][kind]) for name in several]
+            rows.append([kind, *cells, ""])
+    print(table(["case", "Dice", "IoU", *several, "seconds"], rows))
+    if several and summary["scored"]:
+        print("Dice and IoU: mean of the classes; then the Dice of each.")
     skipped = sum(result.status == "skipped" for result in results)
     print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
     for line in [*problems, *(result.message for result in results if result.status == "skipped")]:
         print(f"problem: {line}")
+
+
+def _mean(values: tuple[float, ...] | None) -> float | None:
+    """Mean of the foreground classes that exist."""
+    there = [value for value in (values or ())[1:] if math.isfinite(value)]
+    return sum(there) / len(there) if there else None

@@ -69,7 +69,7 @@ class Predictor(keras.Model):
             total = total + (ops.flip(probabilities, mirror) if mirror else probabilities)
         return total / len(self.mirrors)
 
-    def reverse(self, condition: Any, noise: Any, state: Any = None, **part: int) -> Any:
+    def reverse(self, condition: Any, noise: Any, state: Any = None, **part: Any) -> Any:
         """Run the sampler, or the part of it from ``first`` to ``last``, on one copy's noise ``(B, 1 + N', *L, c)``."""
         return self.segmenter.reverse(
             condition,
@@ -97,7 +97,14 @@ class Trajectory(keras.Model):
         """The inputs of ``Predictor`` for one case to its latents, ``(N + 1, *L, c)``, from pure noise to clean."""
         noise = inputs["noise"][:, 0]
         condition = self.predictor.segmenter.encode_image(inputs["image"])
-        states = [noise[:, 0]]
-        for index in range(self.predictor.steps):
-            states.append(self.predictor.reverse(condition, noise, states[-1], first=index, last=index + 1))
-        return ops.concatenate(states, axis=0)
+        steps, start = self.predictor.steps, noise[:, 0]
+        place = (-1, *[1] * (len(start.shape) - 1))
+
+        def step(index: Any, carried: tuple[Any, Any]) -> tuple[Any, Any]:
+            state, states = carried
+            state = self.predictor.reverse(condition, noise, state, first=index, last=index + 1)
+            # Each state is added to zeros in a place of its own: a loop, where unrolled steps take minutes to trace.
+            return state, states + ops.reshape(ops.one_hot(index + 1, steps + 1), place) * state
+
+        first = ops.reshape(ops.one_hot(0, steps + 1), place) * start
+        return ops.fori_loop(0, steps, step, (start, first))[1]

@@ -1,0 +1,92 @@
+"""The pictures of a segmented case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldseg.data.preprocess import Preprocessing
+from ldseg.diffusion import step_grid
+from ldseg.inference import Predictor, Segmented, TiledCase, Trajectory
+from ldseg.viz import (
+    CLASS_COLOURS,
+    TRUE_COLOUR,
+    cine_figure,
+    cine_gif,
+    legend,
+    overlay,
+    reverse_diffusion_figure,
+    reverse_diffusion_gif,
+    save_figure,
+    save_image,
+    slices_gif,
+    volume_figure,
+)
+
+
+def draw_overlay(
+    folder: Path, item: Segmented, mask: np.ndarray, axes: str, names: Sequence[str], colours: Sequence[str]
+) -> None:
+    """The image with its mask over it, and with the outline of the label where there is one.
+
+    ``<case>_overlay.png``: a picture as it is, three planes of a volume, frames of a film with the areas over time.
+    ``<case>_overlay.gif``: a volume slice by slice, a film in time.
+    """
+    assert item.loaded is not None
+    path = folder / f"{item.case.name}_overlay.png"
+    colours = colours or CLASS_COLOURS
+    image, label = item.loaded.image, item.loaded.label
+    if axes == "YX":
+        picture = overlay(image, mask, true=label, colours=colours)
+        if len(names) > 2:
+            picture = legend(picture, names, colours, true_colour=None if label is None else TRUE_COLOUR)
+        save_image(picture, path)
+        return
+    figure, animation = (volume_figure, slices_gif) if axes == "ZYX" else (cine_figure, cine_gif)
+    common: dict[str, Any] = {"true": label, "spacing": item.loaded.spacing, "colours": colours, "names": names}
+    save_figure(figure(image, mask, title=item.case.name, **common), path)
+    animation(path.with_suffix(".gif"), image, mask, **common)
+
+
+def draw_diffusion(
+    folder: Path,
+    item: Segmented,
+    predictor: Predictor,
+    preprocessing: Preprocessing,
+    seed: int,
+    names: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
+
+    Of a case that is covered with several tiles, the middle one is drawn.
+    """
+    assert item.loaded is not None
+    tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
+    start = tiled.tiling.starts[len(tiled.tiling.starts) // 2]
+    tile = tiled.tile(start)
+    trajectory = Trajectory(predictor)
+    trajectory.compile()
+    latents = np.asarray(trajectory.predict_on_batch({name: array[None] for name, array in tile.items()}))
+    decoder = predictor.segmenter.label_decoder
+    logits = np.concatenate([np.asarray(decoder.predict_on_batch(latent[None])) for latent in latents])
+    image = tile["image"]
+    if len(tiled.tiling.starts) == 1:
+        # Shown as it came, at its own size.
+        image = item.loaded.image
+        steps = [preprocessing.probabilities_to_case(tiled.tiling.crop(_softmax(step)), item.loaded.size) for step in logits]
+        logits = np.stack(steps)
+    masks = np.argmax(logits, axis=-1).astype(np.int32)
+    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)
+    path = folder / f"{item.case.name}_diffusion.png"
+    common: dict[str, Any] = {"colours": colours or CLASS_COLOURS, "names": names if len(names) > 2 else None}
+    save_figure(reverse_diffusion_figure(latents, masks, times, image, title=item.case.name, **common), path)
+    reverse_diffusion_gif(path.with_suffix(".gif"), latents, masks, times, image, **common)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
