@@ -8,7 +8,7 @@ from helpers import as_numpy, check_layer, randomize
 from keras import ops
 
 from ldseg import layers
-from ldseg.layers import ClassIndex, GroupedConv, ResidualBlock, SelfAttention, TimeEmbedding
+from ldseg.layers import ClassIndex, GroupedConv, GroupNormalization, ResidualBlock, SelfAttention, TimeEmbedding
 
 pytestmark = [
     pytest.mark.core,
@@ -39,6 +39,33 @@ def group_norm(x: np.ndarray, groups: int, gamma: np.ndarray, beta: np.ndarray) 
 
 def silu(x: np.ndarray) -> np.ndarray:
     return x / (1 + np.exp(-x))
+
+
+# GroupNorm
+
+
+@EVERY_RANK
+@pytest.mark.parametrize(
+    "options", [{"groups": 2}, {"groups": 8}, {"groups": -1, "center": False, "scale": False}], ids=["2", "8", "each"]
+)
+def test_group_norm_is_that_of_keras(options: dict[str, Any], grid: tuple[int, ...]) -> None:
+    ours, theirs = GroupNormalization(**options), keras.layers.GroupNormalization(**options)
+    # Channels of unlike means: a group's variance is more than the mean of theirs.
+    x = draw(3, *grid, 8) + 5 * draw(8, seed=1)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    randomize(ours)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(as_numpy(ours(x)), as_numpy(theirs(x)), atol=2e-5)
+    # Files of weights address a layer by the name of its class.
+    assert type(ours).__name__ == type(theirs).__name__
+
+
+def test_group_norm_in_half_precision() -> None:
+    layer = GroupNormalization(2, dtype="mixed_float16")
+    found = layer(ops.cast(300 * draw(2, 8, 8, 4), "float16"))
+    assert found.dtype == ops.cast(0, "float16").dtype
+    assert np.isfinite(as_numpy(found)).all()
 
 
 # Attention

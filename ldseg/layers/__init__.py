@@ -3,11 +3,13 @@
 from ldseg.layers.attention import SelfAttention
 from ldseg.layers.blocks import ClassIndex, GroupedConv, ResidualBlock
 from ldseg.layers.factories import average_pool, conv, conv_transpose, max_pool, upsample
+from ldseg.layers.norm import GroupNormalization
 from ldseg.layers.time import TimeEmbedding
 
 __all__ = [
     "ClassIndex",
     "GroupedConv",
+    "GroupNormalization",
     "ResidualBlock",
     "SelfAttention",
     "TimeEmbedding",

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from ldseg.layers.norm import GroupNormalization
+
 
 @keras.saving.register_keras_serializable("ldseg")
 class SelfAttention(keras.layers.Layer):
@@ -39,7 +41,7 @@ class SelfAttention(keras.layers.Layer):
         if channels % self.used_heads:
             raise ValueError(f"expected channels to be a multiple of {self.used_heads} heads, got {channels}")
         precision = {"dtype": self.dtype_policy}
-        self.norm = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm", **precision)
+        self.norm = GroupNormalization(self.groups, epsilon=1e-5, name="norm", **precision)
         self.norm.build(input_shape)
         self.positions = math.prod(fixed[:-1])
         for name in ("query", "key", "value", "out"):

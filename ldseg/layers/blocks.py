@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from ldseg.layers.factories import conv
+from ldseg.layers.norm import GroupNormalization
 
 
 @keras.saving.register_keras_serializable("ldseg")
@@ -35,9 +36,9 @@ class ResidualBlock(keras.layers.Layer):
         shape = tuple(shape)
         rank, between = len(shape) - 2, (*shape[:-1], self.filters)
         precision = {"dtype": self.dtype_policy}
-        self.norm_in = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_in", **precision)
+        self.norm_in = GroupNormalization(self.groups, epsilon=1e-5, name="norm_in", **precision)
         self.conv_in = conv(rank, self.filters, self.kernel, name="conv_in", **precision)
-        self.norm_out = keras.layers.GroupNormalization(self.groups, epsilon=1e-5, name="norm_out", **precision)
+        self.norm_out = GroupNormalization(self.groups, epsilon=1e-5, name="norm_out", **precision)
         self.conv_out = conv(rank, self.filters, self.kernel, name="conv_out", **precision)
         self.norm_in.build(shape)
         self.conv_in.build(shape)

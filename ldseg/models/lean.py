@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import keras
 
-from ldseg.layers import ResidualBlock, SelfAttention, TimeEmbedding, conv, conv_transpose, upsample
+from ldseg.layers import GroupNormalization, ResidualBlock, SelfAttention, TimeEmbedding, conv, conv_transpose, upsample
 
 LATENT = 4
 GROUPS = 8
@@ -80,7 +80,7 @@ def label_encoder(plan: Plan, size: tuple[int, ...], classes: int, axes: str) ->
     x = conv(rank, coarse, strides=strides(axes, 2), name="down0")(x)
     x = ResidualBlock(coarse, GROUPS, name="block1")(x)
     x = conv(rank, LATENT, dtype="float32", name="latent")(_out(x))
-    x = keras.layers.GroupNormalization(-1, center=False, scale=False, epsilon=1e-5, dtype="float32", name="range")(x)
+    x = GroupNormalization(-1, center=False, scale=False, epsilon=1e-5, dtype="float32", name="range")(x)
     return keras.Model(label, x, name="label_encoder")
 
 
@@ -162,5 +162,5 @@ def _ascend(
 
 def _out(x: keras.KerasTensor) -> keras.KerasTensor:
     """The norm and the activation before a network's last layer."""
-    x = keras.layers.GroupNormalization(GROUPS, epsilon=1e-5, name="norm")(x)
+    x = GroupNormalization(GROUPS, epsilon=1e-5, name="norm")(x)
     return keras.layers.Activation("swish", name="swish")(x)

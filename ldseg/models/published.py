@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keras
 
-from ldseg.layers import ClassIndex, GroupedConv, SelfAttention, conv, conv_transpose, max_pool, upsample
+from ldseg.layers import ClassIndex, GroupedConv, GroupNormalization, SelfAttention, conv, conv_transpose, max_pool, upsample
 from ldseg.models.unet import denoising_unet
 
 BASE = 16
@@ -81,7 +81,7 @@ def _image_block(x: keras.KerasTensor, width: int, rank: int, name: str) -> kera
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     x = keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
     x = conv(rank, width, strides=2, name=f"{name}_down")(x)
-    return keras.layers.GroupNormalization(4, name=f"{name}_norm")(x)
+    return GroupNormalization(4, name=f"{name}_norm")(x)
 
 
 def _grouped_block(x: keras.KerasTensor, width: int, axes: str, name: str) -> keras.KerasTensor:
@@ -95,7 +95,7 @@ def _grouped_block(x: keras.KerasTensor, width: int, axes: str, name: str) -> ke
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     x = keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
     x = max_pool(rank, _halves(axes))(x)
-    return keras.layers.GroupNormalization(4, name=f"{name}_norm")(x)
+    return GroupNormalization(4, name=f"{name}_norm")(x)
 
 
 def image_encoder(size: tuple[int, ...], channels: int, axes: str) -> keras.Model:

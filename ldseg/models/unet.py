@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from ldseg.layers import ResidualBlock, SelfAttention, TimeEmbedding, conv, upsample
+from ldseg.layers import GroupNormalization, ResidualBlock, SelfAttention, TimeEmbedding, conv, upsample
 
 
 def denoising_unet(
@@ -70,7 +70,7 @@ def denoising_unet(
         if level > 0:
             x = upsample(rank, strides[level - 1])(x)
             x = conv(rank, widths[level], name=f"up{level}")(x)
-    x = keras.layers.GroupNormalization(groups, epsilon=1e-5, name="norm")(x)
+    x = GroupNormalization(groups, epsilon=1e-5, name="norm")(x)
     x = keras.layers.Activation("swish", name="swish")(x)
     # The latent is float32 whatever the precision: its rates span six orders of magnitude.
     x = conv(rank, channels, dtype="float32", name="prediction")(x)
