@@ -292,3 +292,40 @@ def test_label_of_another_size():
 def test_strength_out_of_range(name, value):
     with pytest.raises(ConfigError, match=name):
         Strength(**{name: value})
+
+
+# anatomy
+
+
+def test_anatomy_keeps_a_body_upright():
+    """A bright top stays at the top, in planes and in space; left and right may change places."""
+    for axes, shape in (("YX", (48, 48)), ("TYX", (3, 48, 48)), ("ZYX", (24, 24, 24))):
+        vertical = 0 if axes == "ZYX" else len(shape) - 2
+        ramp = np.linspace(1, 0, shape[vertical]).reshape([-1 if i == vertical else 1 for i in range(len(shape))])
+        image = np.broadcast_to(ramp, shape).astype(np.float32)[..., None]
+        label = np.zeros(shape, np.int32)
+        label[..., : shape[-1] // 2] = 1
+        sides = set()
+        for seed in range(12):
+            strength = Strength(**{**COLOURLESS, "rotation": 0.26, "mirror": "X", "scale": (0.9, 1.1)})
+            out, mask = augment(
+                image, label, kind="anatomy", patch=shape, axes=axes, rng=np.random.default_rng(seed), strength=strength
+            )
+            means = out.mean(tuple(i for i in range(len(shape) + 1) if i != vertical))
+            assert means[: len(means) // 2].mean() > means[len(means) // 2 :].mean() + 0.2
+            left, right = np.array_split(mask, 2, axis=-1)
+            sides.add(bool(left.mean() > right.mean()))
+        assert sides == {True, False}
+
+
+def test_anatomy_in_space_turns_image_and_label_alike():
+    z, y, x = np.mgrid[:20, :24, :28]
+    label = ((z - 9) ** 2 / 36 + (y - 11) ** 2 / 64 + (x - 13) ** 2 / 49 < 1).astype(np.int32)
+    image = label.astype(np.float32)[..., None]
+    for seed in range(6):
+        out, mask = augment(
+            image, label, kind="anatomy", patch=(16, 24, 28), axes="ZYX", rng=np.random.default_rng(seed),
+            strength=Strength(**{**COLOURLESS, "rotation": 0.5}),
+        )  # fmt: skip
+        assert out.shape == (16, 24, 28, 1)
+        np.testing.assert_array_equal(out[..., 0] > 0.5, mask == 1)

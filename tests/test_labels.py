@@ -77,3 +77,13 @@ def test_rules_that_do_not_exist(rule: str, num_classes: int, expected: str) -> 
 def test_any_rank() -> None:
     label = np.arange(24).reshape(2, 3, 4)
     assert to_classes(label, "auto", 2, "a").shape == (2, 3, 4)
+
+
+def test_a_map_goes_before_the_rule() -> None:
+    label = np.array([[0, 600, 600], [205, -1, 0]], np.int32)
+    found = to_classes(label, "auto", 3, "a.nii", {0: 0, 205: 1, 600: 2, -1: 0, 7: 1})
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, [[0, 2, 2], [1, 0, 0]])
+    message = r"a\.nii: label values 600 are not in the map of \[Data\] LabelMap, which has -1, 0, 205"
+    with pytest.raises(DataError, match=message):
+        to_classes(label, "auto", 3, "a.nii", {0: 0, 205: 1, -1: 0})

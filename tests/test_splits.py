@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ldseg.data.cases import Case
-from ldseg.data.splits import apply_manifest, read_manifest, split_by_group, split_manifest, write_manifest
+from ldseg.data.splits import apply_manifest, read_manifest, split_by_group, split_by_name, split_manifest, write_manifest
 from ldseg.errors import DataError
 
 
@@ -86,3 +86,16 @@ def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path: Path, text: str 
         path.write_text(text)
     with pytest.raises(DataError, match=r"split\.json"):
         read_manifest(path)
+
+
+def test_a_split_by_name() -> None:
+    training, validation = split_by_name(GLAS, ["p0_*", "p13_0"])
+    assert len(validation) == 13
+    assert [case.name for case in (*training, *validation)] == [
+        *(case.name for case in GLAS if case not in validation), *(case.name for case in validation),
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"Validation divides the cases of p0"):
+        split_by_name(GLAS, ["p0_1"])
+    for patterns in (["nothing"], ["*"]):
+        with pytest.raises(DataError, match=r"expected some for validation and some for training"):
+            split_by_name(GLAS, patterns)

@@ -137,6 +137,24 @@ def test_an_epoch_visits_every_case_and_fills_its_last_batch(cases: tuple[Case, 
     assert orders[0] != orders[1]
 
 
+def test_several_samples_of_a_case(cases: tuple[Case, ...]) -> None:
+    many = batches(cases, samples_per_case=3)
+    assert len(many) == 9
+    first = [many.batch(index)[0]["image"] for index in range(9)]
+    assert len({image.tobytes() for batch in first for image in batch}) == 18
+
+
+def test_the_cache_changes_nothing_and_keeps_to_its_bound(cases: tuple[Case, ...]) -> None:
+    size = sum(array.nbytes for array in batches(cases)._prepared(cases[0]))
+    for room in (0, 2 * size, 1_000_000_000):
+        kept = batches(cases)
+        kept._room = room
+        for _ in range(2):
+            for index in range(3):
+                np.testing.assert_array_equal(flat(kept.batch(index)), flat(batches(cases).batch(index)))
+        assert len(kept._cache) == min(room // size, 6)
+
+
 def test_batches_need_labelled_cases(cases: tuple[Case, ...]) -> None:
     with pytest.raises(DataError, match="no labelled case"):
         batches(())
