@@ -17,6 +17,7 @@ from ldseg.cli.pictures import draw_diffusion, draw_overlay
 from ldseg.cli.table import number, table
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
+from ldseg.data.files import claim_folder
 from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
@@ -75,7 +76,7 @@ def run(config: Config) -> int:
     predictor = Predictor(segmenter, sampler=sampler.sampler, steps=sampler.sampling_steps, flips=sampler.flips)
     predictor.compile()
     this = Run(config=config, predictor=predictor, description=description, folder=config.output_folder)
-    _claim(this.folder)
+    claim_folder(this.folder, "[Output] Folder")
     schedule = description.spec.schedule
     grid = step_grid(schedule.timesteps, sampler.sampling_steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
@@ -115,18 +116,6 @@ def settle(config: Config, description: Description) -> Config:
 
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _claim(folder: Path) -> None:
-    """Make the output folder, and find out before the work whether it can be written."""
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{folder}: expected a folder that can be written, see [Output] Folder: {reason}") from error
 
 
 def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:

@@ -160,6 +160,21 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def claim_folder(folder: Path, setting: str) -> None:
+    """Make a folder, and find out before the work whether it can be written.
+
+    Raises DataError naming the folder and the setting that it comes from where it cannot.
+    """
+    probe = folder / f".{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{folder}: expected a folder that can be written, see {setting}: {reason}") from error
+
+
 def encode(path: Path, pixels: np.ndarray) -> bytes:
     """The bytes of a file in the format of its extension, for pixels (H, W) or (H, W, 3), red first, that it can hold."""
     if path.suffix.lower() in (".tif", ".tiff"):

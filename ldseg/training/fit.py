@@ -19,6 +19,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.files import claim_folder
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel
@@ -183,7 +184,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
 
     Raises:
         ConfigError: if settings do not suit each other.
-        DataError: if there is too little to train on.
+        DataError: if there is too little to train on, or the folder cannot be written.
         WeightsError: if what is to be gone on with does not fit, or nothing can be written.
     """
     folder, parameters = config.weights_folder, config.parameters
@@ -206,6 +207,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             training, validation, fraction=settings.validation_fraction, seed=settings.seed
         )
     logger.info("%d cases to train on, %d to validate on", len(training), len(validation))
+    claim_folder(folder, "[Model] Weights")
 
     keras.utils.set_random_seed(settings.seed)
     averaged = Segmenter(spec)

@@ -1,0 +1,293 @@
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+
+from ldseg.cli import main, segment
+from ldseg.config import Config
+from ldseg.data.files import read_image, read_label, write_image
+from ldseg.inference import label_instances
+from ldseg.segmenter import Segmenter
+from ldseg.weights import WEIGHTS_FILE, Description, save_weights
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+ROOT = Path(__file__).parents[1]
+Spoil = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    preprocessing = tiny.preprocessing()
+    chosen = {"Data_Classes": preprocessing.classes, "Data_Channels": 3, "Data_Intensity": "dtype"}
+    training = tiny.settings(folder, folder, **chosen, Model_Prediction="x0").to_dict()
+    description = Description(spec=tiny.spec(), preprocessing=preprocessing, training=training)
+    save_weights(folder, tiny.varied(Segmenter(tiny.spec())), description)
+    return folder
+
+
+@pytest.fixture
+def place(trained: Path, tmp_path: Path) -> Path:
+    """A folder with the data set ``data/Set`` of two phantoms and the weights ``weights``."""
+    tiny.phantoms(tmp_path / "data", 2)
+    shutil.copytree(trained, tmp_path / "weights")
+    return tmp_path
+
+
+def images(place: Path) -> Path:
+    return place / "data" / "Set" / "Image"
+
+
+def out(place: Path) -> Path:
+    return place / "data" / "Set" / "Segmentation"
+
+
+def run(place: Path, *overrides: str, config: Path = ROOT / "cfg.ini") -> int:
+    settings = [f"Data.Root={place / 'data'}", "Data.Dataset=Set", f"Model.Weights={place / 'weights'}", *overrides]
+    return main(["--config", str(config), *(word for setting in settings for word in ("--set", setting))])
+
+
+QUICK = ("Sampler.Sampling_Steps=2", "Output.Diffusion=0", "Output.Overlay=False")
+
+
+def spoilt(path: Path) -> bytes:
+    return path.read_bytes()[: path.stat().st_size // 2]
+
+
+# ---- How a run ends
+
+
+def label_without_image(place: Path) -> Path:
+    path = place / "data" / "Set" / "Label" / "Lost_label.png"
+    shutil.copy(path.with_name("Phantom1_label.png"), path)
+    return path
+
+
+def constant_image(place: Path) -> Path:
+    return write_image(images(place) / "Grey.png", np.full((40, 48, 3), 7, np.uint8))
+
+
+def empty_image(place: Path) -> Path:
+    path = images(place) / "Empty.png"
+    path.touch()
+    return path
+
+
+def truncated_label(place: Path) -> Path:
+    path = place / "data" / "Set" / "Label" / "Phantom2_label.png"
+    path.write_bytes(spoilt(path))
+    return path
+
+
+def label_of_another_size(place: Path) -> Path:
+    path = place / "data" / "Set" / "Label" / "Phantom2_label.png"
+    return write_image(path, np.zeros((8, 8), np.uint8))
+
+
+def folder_in_place_of_a_mask(place: Path) -> Path:
+    path = out(place) / "Phantom2_segmentation.png"
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (label_without_image, "expected an image named Lost"),
+        (constant_image, "every value is 7"),
+        (empty_image, "zero bytes"),
+        (truncated_label, "ends early"),
+        (label_of_another_size, "expected 40×48"),
+        (folder_in_place_of_a_mask, "cannot be written"),
+    ],
+)
+def test_a_problem_is_told_and_the_rest_is_done(
+    spoil: Callable[[Path], Path], expected: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spoil(place)
+    assert run(place, *QUICK) == 1
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem: ")]
+    assert len(told) == 1
+    assert str(path) in told[0]
+    assert expected in told[0]
+    assert (out(place) / "Phantom1_segmentation.png").is_file()
+    summary = json.loads((out(place) / "metrics.json").read_text())["summary"]
+    assert summary["segmented"] == (1 if "Phantom2" in path.name else 2)
+
+
+def weights(change: Spoil) -> Spoil:
+    return lambda place: change(place / "weights" / WEIGHTS_FILE)
+
+
+def no_images(place: Path) -> None:
+    for path in images(place).iterdir():
+        path.unlink()
+
+
+def a_file(place: Path) -> None:
+    """In place of a folder: what cannot be written for root either."""
+    (place / "file").touch()
+
+
+def nothing(place: Path) -> None: ...
+
+
+TRAIN = "Parameters.Training=True"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "overrides", "expected"),
+    [
+        pytest.param(no_images, (), ("Image", "no image found", ".png"), id="empty folder"),
+        pytest.param(nothing, ("Data.Dataset=Sett",), ("Sett", "no such folder"), id="no data set"),
+        pytest.param(nothing, ("Data.Cases=Other*",), ("Other*", "Phantom1, Phantom2"), id="no case matches"),
+        pytest.param(weights(lambda path: path.write_bytes(b"")), (), (WEIGHTS_FILE, "empty"), id="weights of zero bytes"),
+        pytest.param(weights(lambda path: path.write_bytes(spoilt(path))), (), (WEIGHTS_FILE, "damaged"), id="half weights"),
+        pytest.param(weights(lambda path: path.unlink()), (), (WEIGHTS_FILE, "Training = True"), id="no weights"),
+        pytest.param(a_file, ("Output.Folder={}/file/out",), ("file/out", "[Output] Folder"), id="output"),
+        pytest.param(nothing, ("Sampler.Sampling_Stepps=3",), ("Sampler.Sampling_Steps",), id="misspelt key"),
+        pytest.param(nothing, ("Sampel.Seed=3",), ("[Sampler]",), id="misspelt section"),
+        pytest.param(nothing, ("Sampler.Sampler=DDIN",), ("Sampler.Sampler", "DDIM"), id="misspelt value"),
+        pytest.param(nothing, ("Sampler.Sampling_Steps=1001",), ("Timesteps (1000)",), id="too many steps"),
+        pytest.param(a_file, (TRAIN, "Model.Weights={}/file/w"), ("file/w", "[Model] Weights"), id="new weights"),
+        pytest.param(nothing, (TRAIN, "Data.Cases=Phantom1"), ("Phantom1",), id="one case to train on"),
+        pytest.param(
+            lambda place: shutil.rmtree(place / "data" / "Set" / "Label"), (TRAIN,), ("Set", "labels"), id="no labels"
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    spoil: Spoil, overrides: tuple[str, ...], expected: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(place)
+    assert run(place, *(override.format(place) for override in overrides)) == 2
+    printed = capsys.readouterr()
+    told = [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert printed.err.endswith(told[0] + "\n")
+    assert [part for part in expected if part not in told[0]] == []
+    assert not out(place).exists()
+
+
+def test_a_missing_file_of_settings(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, config=place / "cgf.ini") == 2
+    assert str(place / "cgf.ini") in capsys.readouterr().err
+
+
+def test_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(config: Config) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segment, "run", interrupt)
+    assert run(place) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_the_script_passes_the_status_on(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "LDSeg.py"), "--config", str(ROOT / "cfg.ini"), "--set", "Sampler.Seedd=1"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert re.fullmatch(r"error: .*Sampler\.Seedd.*Sampler\.Seed\n", found.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- What is written
+
+
+def test_the_published_file_works_unchanged(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With data as LDSeg's users have it: names with capitals and a bmp that gives a bmp."""
+    for path in (place / "data" / "Set").rglob("*.png"):
+        cv2.imwrite(str(path.with_name(path.name.replace("Phantom", "Case")).with_suffix(".bmp")), cv2.imread(str(path)))
+        path.unlink()
+    assert run(place, config=ROOT / "tests" / "data" / "published_cfg.ini") == 0
+    assert sorted(path.name for path in out(place).glob("*.bmp")) == ["Case1_segmentation.bmp", "Case2_segmentation.bmp"]
+    assert read_label(out(place) / "Case1_segmentation.bmp").shape == (40, 48)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize(("suffix", "written"), [(".jpg", ".png"), (".JPEG", ".png"), (".tif", ".tif"), (".bmp", ".bmp")])
+def test_a_mask_loses_nothing(suffix: str, written: str, place: Path) -> None:
+    picture = images(place) / "Phantom1.png"
+    write_image(picture.with_suffix(suffix), read_image(picture))
+    picture.unlink()
+    assert run(place, *QUICK) == 0
+    (mask,) = out(place).glob("Phantom1_segmentation.*")
+    assert mask.suffix == written
+    assert set(np.unique(read_label(mask))) == {0, 1}
+
+
+def test_masks_of_instances(place: Path) -> None:
+    assert run(place, *QUICK) == 0
+    name = "Phantom1_segmentation.png"
+    classes = read_label(out(place) / name)
+    assert run(place, *QUICK, "Output.Masks=instances", f"Output.Folder={place / 'other'}") == 0
+    np.testing.assert_array_equal(read_label(place / "other" / name), label_instances(classes))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_many_instances_take_16_bits(suffix: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = images(place) / "Phantom1.png"
+    if suffix != ".png":
+        write_image(picture.with_suffix(suffix), read_image(picture))
+        picture.unlink()
+    many = np.arange(40 * 48, dtype=np.int32).reshape(40, 48)
+    monkeypatch.setattr(segment, "label_instances", lambda mask: many)
+    assert run(place, *QUICK, "Output.Masks=instances", "Data.Cases=Phantom1") == 0
+    mask = out(place) / "Phantom1_segmentation.png"
+    assert cv2.imread(str(mask), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    np.testing.assert_array_equal(read_label(mask), many)
+
+
+def test_settings_that_the_weights_fix_are_named_and_not_used(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(place, *QUICK) == 0
+    name = "Phantom1_segmentation.png"
+    plain = read_label(out(place) / name)
+    assert caplog.text.count("is not used") == 0
+    changed = {
+        "NoiseScheduler.Beta_0": "0.001", "NoiseScheduler.Beta_T": "0.5", "NoiseScheduler.Scheduler": "linear",
+        "NoiseScheduler.Timesteps": "500", "Data.Size": "64, 96", "Data.Channels": "1", "Data.Classes": "background, cell",
+        "Data.Intensity": "percentile", "Model.Preset": "ldseg", "Model.Prediction": "eps",
+    }  # fmt: skip
+    overrides = [f"{key}={value}" for key, value in changed.items()]
+    assert run(place, *QUICK, *overrides, f"Output.Folder={place / 'other'}") == 0
+    for key, value in changed.items():
+        assert any(f"{key} = {value} is not used" in record.message for record in caplog.records), key
+    assert caplog.text.count("is not used") == len(changed)
+    np.testing.assert_array_equal(read_label(place / "other" / name), plain)
+    assert json.loads((place / "other" / "metrics.json").read_text())["run"]["config"]["Data"]["Size"] == [32, 32]
+
+
+# ---- Training
+
+
+def test_training_and_then_segmenting(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.phantoms(place / "data", 5)
+    broken = images(place) / "Phantom4.png"
+    broken.write_bytes(spoilt(broken))
+    new = f"Model.Weights={place / 'new'}"
+    settings = (new, "Data.Size=32, 32", "Data.Patch=", "Parameters.Epoch=2", "Training.ValidateEvery=1")
+    assert run(place, TRAIN, *settings, *QUICK, "Training.Augmentation=none") == 1
+    printed = capsys.readouterr().out
+    assert f"problem: {broken}" in printed
+    assert "best: Dice" in printed
+    assert (place / "new" / "training" / "curves.png").is_file()
+    broken.unlink()
+    assert run(place, new, *QUICK) == 1  # the label has lost its image
+    assert len(list(out(place).glob("*_segmentation.png"))) == 4
