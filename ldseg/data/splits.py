@@ -37,8 +37,8 @@ def split_by_group(
         sizes[case.group] = sizes.get(case.group, 0) + 1
     if len(sizes) < 2:
         raise DataError(
-            f"validation needs cases of two groups (patients) or more, found only {next(iter(sizes))!r}"
-            f" with {len(cases)} case(s); a validation fraction of 0 trains without"
+            f"{cases[0].image.parent}: validation needs cases of two groups (patients) or more, found only"
+            f" {next(iter(sizes))!r} with {len(cases)} case(s); add images, or see [Data] Cases"
         )
     chosen = _nearest_subset(sizes, fraction * len(cases), seed)
     training = tuple(case for case in cases if case.group not in chosen)
