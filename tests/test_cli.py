@@ -167,7 +167,7 @@ TRAIN = "Parameters.Training=True"
         pytest.param(nothing, ("Sampler.Sampler=DDIN",), ("Sampler.Sampler", "DDIM"), id="misspelt value"),
         pytest.param(nothing, ("Sampler.Sampling_Steps=1001",), ("Timesteps (1000)",), id="too many steps"),
         pytest.param(a_file, (TRAIN, "Model.Weights={}/file/w"), ("file/w", "[Model] Weights"), id="new weights"),
-        pytest.param(nothing, (TRAIN, "Data.Cases=Phantom1"), ("Set/Image", "Phantom1", "[Data] Cases"), id="one case to train on"),
+        pytest.param(nothing, (TRAIN, "Data.Cases=Phantom1"), ("Set/Image", "Phantom1", "[Data] Cases"), id="one case"),
         pytest.param(
             lambda place: shutil.rmtree(place / "data" / "Set" / "Label"), (TRAIN,), ("Set", "labels"), id="no labels"
         ),
