@@ -63,7 +63,8 @@ def data_parallel(multiple: bool) -> Iterator[int]:
     """A scope in which models are built to train on every device at once, each on its share of the batch.
 
     The devices are the GPUs, or the logical CPU devices where there is no GPU. On PyTorch, whose models Keras does not
-    distribute, and where there is a single device, the scope changes nothing.
+    distribute, and where there is a single device, the scope changes nothing. On TensorFlow, BatchNorm sees the share of a
+    device, and gradients are clipped before they are added up; apart from that the training is the same as on one device.
 
     Yields:
         the number of devices.

@@ -231,6 +231,8 @@ def test_class_indices(grid: tuple[int, ...]) -> None:
     onehot = np.eye(4, dtype="float32")[labels]
     check_layer(ClassIndex(), onehot, expected=(2, *grid, 1))
     np.testing.assert_array_equal(as_numpy(ClassIndex()(onehot))[..., 0], labels)
+    for dtype in ("float16", "bfloat16"):
+        np.testing.assert_array_equal(as_numpy(ClassIndex(dtype=dtype)(onehot))[..., 0].astype(int), labels)
 
 
 @pytest.mark.parametrize("layer", [SelfAttention(2), ResidualBlock(16), TimeEmbedding(16)])

@@ -75,7 +75,7 @@ class ClassIndex(keras.layers.Layer):
     """One-hot classes ``(B, *S, C)`` to the expected class index as one float channel ``(B, *S, 1)``."""
 
     def call(self, onehot: Any) -> Any:
-        return ops.sum(onehot * ops.arange(onehot.shape[-1], dtype=onehot.dtype), axis=-1, keepdims=True)
+        return ops.sum(onehot * ops.cast(ops.arange(onehot.shape[-1]), onehot.dtype), axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], 1)
