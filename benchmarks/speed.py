@@ -1,0 +1,228 @@
+"""Time and memory of segmenting a few images on the CPU: the naive way, the preset ldseg, the preset lean.
+
+Run it as ``python benchmarks/speed.py`` from the repository; ``benchmarks/README.md`` says what is timed. The weights are
+random: neither time nor memory depends on their values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+CONTENDERS = {
+    "naive": "preset ldseg, a predict call per step, attention unchunked, Keras's GroupNormalization",
+    "ldseg": "preset ldseg, compiled predictor",
+    "lean": "preset lean, compiled predictor",
+}
+CHANNELS, CLASSES, FEW = 3, 2, 20
+Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Images ``(N, *S, 3)`` in [0, 1] and noise ``(N, *L, c)`` to probabilities ``(N, *S, 2)``."""
+
+
+def peak_gb() -> float:
+    """Peak resident memory of this process so far, in 10^9 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def build(preset: str, size: int) -> Any:
+    """A segmenter with random weights, the same in every process."""
+    import keras
+
+    from ldseg.diffusion import Schedule
+    from ldseg.models import PRESETS
+    from ldseg.segmenter import Segmenter, SegmenterSpec
+
+    keras.utils.set_random_seed(0)
+    return Segmenter(
+        SegmenterSpec(
+            preset=preset,
+            size=(size, size),
+            axes="YX",
+            channels=CHANNELS,
+            classes=CLASSES,
+            prediction=PRESETS[preset].prediction,
+            schedule=Schedule(),
+        )
+    )
+
+
+def naive(segmenter: Any, steps: int) -> Segment:
+    """What the published system does: all images in one array, a ``predict`` for the encoder, each step and the decoder."""
+    from ldseg.diffusion import step_grid
+    from ldseg.layers import GroupNormalization, SelfAttention
+
+    # Without a call of its own, the layer is Keras's.
+    del GroupNormalization.call
+    for layer in segmenter.image_encoder.layers:
+        if isinstance(layer, SelfAttention):
+            layer.scores = None
+    schedule = segmenter.spec.schedule
+
+    def segment(images: np.ndarray, x: np.ndarray) -> np.ndarray:
+        condition = segmenter.image_encoder.predict(images, verbose=0)
+        for now, after in pairwise(step_grid(schedule.timesteps, steps)):
+            eps = segmenter.denoiser.predict([x, condition, np.full(len(x), now, np.int32)], verbose=0)
+            x0 = (x - np.float32(schedule.noise_rate[now]) * eps) / np.float32(schedule.signal_rate[now])
+            axes = tuple(range(1, x0.ndim))
+            x0 = x0 - x0.mean(axes, keepdims=True)
+            x0 = x0 / np.sqrt(np.square(x0).mean(axes, keepdims=True) + np.float32(1e-6))
+            x = np.float32(schedule.signal_rate[after]) * x0 + np.float32(schedule.noise_rate[after]) * eps
+        logits = segmenter.label_decoder.predict(x, verbose=0)
+        powers = np.exp(logits - logits.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
+
+    return segment
+
+
+def predictor(segmenter: Any, steps: int) -> Any:
+    """The predictor that ``LDSeg.py`` runs."""
+    from ldseg.inference import Predictor
+
+    made = Predictor(segmenter, steps=steps)
+    made.compile()
+    return made
+
+
+def compiled(segmenter: Any, steps: int) -> Segment:
+    """The predictor, all images in one batch."""
+    made = predictor(segmenter, steps)
+
+    def segment(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        # One copy, as nothing is mirrored, and no noise but the state to start from.
+        return np.asarray(made.predict_on_batch({"image": images, "noise": noise[:, None, None]}))
+
+    return segment
+
+
+def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Segment once to warm up, then time the repetitions. The labels go to the file ``options.masks``."""
+    segmenter = build("lean" if name == "lean" else "ldseg", options.size)
+    segment = (naive if name == "naive" else compiled)(segmenter, options.steps)
+    rng = np.random.default_rng(0)
+    images = rng.random((options.images, options.size, options.size, CHANNELS), dtype=np.float32)
+    noise = rng.standard_normal((options.images, *segmenter.latent_shape), dtype=np.float32)
+    np.save(options.masks, segment(images, noise).argmax(-1))
+    seconds, cpu = [], []
+    for _ in range(options.repetitions):
+        started, before = time.perf_counter(), time.process_time()
+        segment(images, noise)
+        seconds.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - before)
+    return {"seconds": seconds, "cpu": cpu, "peak": peak_gb()}
+
+
+def grow(options: argparse.Namespace) -> dict[str, Any]:
+    """Segment many cases from disk with the preset ldseg: the peak so far after a few of them and after all."""
+    from ldseg.data.cases import Case
+    from ldseg.data.files import write_image
+    from ldseg.data.preprocess import Preprocessing
+    from ldseg.inference import segment_cases
+
+    rng = np.random.default_rng(0)
+    size = (options.size, options.size)
+    peaks: dict[int, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def cases() -> Iterator[Case]:
+            for index in range(options.memory):
+                path = Path(folder) / f"case{index}.png"
+                write_image(path, rng.integers(0, 256, (*size, CHANNELS), dtype=np.uint8))
+                yield Case(name=path.stem, image=path, label=None, group=path.stem)
+
+        made = predictor(build("ldseg", options.size), options.steps)
+        preprocessing = Preprocessing(size=size, channels=CHANNELS)
+        batches = segment_cases(made, cases(), preprocessing, batch_size=options.batch, seed=0)
+        for count, item in enumerate(batches, start=1):
+            if item.problem:
+                raise SystemExit(item.problem)
+            item.case.image.unlink()
+            if count in (FEW, options.memory):
+                peaks[count] = peak_gb()
+    return {"peaks": peaks}
+
+
+def worker(name: str, options: argparse.Namespace, masks: str = "") -> dict[str, Any]:
+    """Run one contender in a process of its own, on the CPU."""
+    command = [sys.executable, __file__, "--worker", name, "--masks", masks]
+    for key in ("images", "size", "steps", "repetitions", "memory", "batch"):
+        command += [f"--{key}", str(getattr(options, key))]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}: the process ended with status {done.returncode}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Time the contenders in turn, round after round, and print the table."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    with tempfile.TemporaryDirectory() as folder:
+        masks = {name: str(Path(folder) / f"{name}.npy") for name in CONTENDERS}
+        for turn in range(options.rounds):
+            for name, done in runs.items():
+                done.append(worker(name, options, masks[name]))
+                spent = ", ".join(f"{value:.2f}" for value in done[-1]["seconds"])
+                print(f"round {turn + 1}, {name}: {spent} s", file=sys.stderr, flush=True)
+        agreement = np.mean(np.load(masks["naive"]) == np.load(masks["ldseg"]))
+    print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm; the fastest of")
+    print(f"{options.rounds} x {options.repetitions} repetitions, as other load can only slow one down\n")
+    print(f"{'':6} {'seconds':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
+    best = {
+        name: {key: min(value for run in done for value in run[key]) for key in ("seconds", "cpu")}
+        for name, done in runs.items()
+    }
+    for name, done in runs.items():
+        times = " ".join(f"{best[name][key]:8.2f} {best['naive'][key] / best[name][key]:8.2f}" for key in best[name])
+        print(f"{name:6} {times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
+    print(f"\nlabels of ldseg that equal those of naive: {agreement:.4%}")
+
+
+def arguments() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=5, metavar="N", help="images to segment, in one batch [5]")
+    parser.add_argument("--size", type=int, default=512, help="their height and width, a multiple of 64 [512]")
+    parser.add_argument("--steps", type=int, default=15, help="steps of DDIM [15]")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per contender, in turn [3]")
+    parser.add_argument("--repetitions", type=int, default=3, help="warm repetitions in each process [3]")
+    parser.add_argument("--memory", type=int, default=0, metavar="N", help="instead: peak memory over N cases, ldseg")
+    parser.add_argument("--batch", type=int, default=4, help="with --memory, cases in a batch [4]")
+    parser.add_argument("--worker", choices=[*CONTENDERS, "grow"], help=argparse.SUPPRESS)
+    parser.add_argument("--masks", default="", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compare the contenders, or watch the memory, or be one of the processes that do."""
+    options = arguments()
+    if options.worker:
+        print(json.dumps(grow(options) if options.worker == "grow" else contend(options.worker, options)))
+        return
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; random weights")
+    if not options.memory:
+        compare(options)
+        return
+    for count, peak in worker("grow", options)["peaks"].items():
+        print(f"preset ldseg, batch {options.batch}: peak {peak:.3f} GB after {count} cases")
+
+
+if __name__ == "__main__":
+    main()
