@@ -184,7 +184,10 @@ def test_a_case_is_loaded(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.image, stored / 255, atol=1e-6)
     assert loaded.label is not None
     np.testing.assert_array_equal(loaded.label, np.arange(48).reshape(6, 8) % 3 > 0)
-    assert load_case(case_of(case.image), STEP).label is None
+    assert loaded.instances is not None
+    np.testing.assert_array_equal(loaded.instances, np.arange(48).reshape(6, 8) % 3)
+    alone = load_case(case_of(case.image), STEP)
+    assert alone.label is alone.instances is None
 
 
 def test_channels(tmp_path: Path) -> None:

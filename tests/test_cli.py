@@ -291,3 +291,29 @@ def test_training_and_then_segmenting(place: Path, capsys: pytest.CaptureFixture
     broken.unlink()
     assert run(place, new, *QUICK) == 1  # the label has lost its image
     assert len(list(out(place).glob("*_segmentation.png"))) == 4
+
+
+# ---- Figures
+
+
+def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Objects are scored where the label numbers them; the tolerance is the setting's."""
+    labels = [place / "data" / "Set" / "Label" / f"Phantom{index}_label.png" for index in (1, 2)]
+    numbered = np.zeros((40, 48), np.uint8)
+    numbered[2:9, 2:9], numbered[20:30, 20:40] = 1, 2
+    write_image(labels[0], numbered)
+    write_image(labels[1], np.minimum(numbered, 1))
+    assert run(place, *QUICK, "Evaluation.Tolerance=100") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^case +Dice +IoU +HD95 +F1 +seconds$", printed, re.MULTILINE)
+    assert "HD95 in pixels" in printed
+    document = json.loads((out(place) / "metrics.json").read_text())
+    one, two = document["cases"]
+    assert set(one["objects"]) == {"object_f1", "object_dice", "object_hausdorff"} and two["objects"] is None
+    assert document["summary"]["objects"]["object_f1"]["n"] == 1
+    assert document["summary"]["surface_dice"]["foreground"]["mean"] == 1
+    assert document["run"]["config"]["Evaluation"]["Tolerance"] == 100
+    for path in labels:
+        write_image(path, np.minimum(numbered, 1))
+    assert run(place, *QUICK) == 0
+    assert not re.search(r"^case.* F1 ", capsys.readouterr().out, re.MULTILINE)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ldseg.data.labels import to_classes
+from ldseg.data.labels import to_classes, to_instances
 from ldseg.errors import DataError
 
 
@@ -87,3 +87,31 @@ def test_a_map_goes_before_the_rule() -> None:
     message = r"a\.nii: label values 600 are not in the map of \[Data\] LabelMap, which has -1, 0, 205"
     with pytest.raises(DataError, match=message):
         to_classes(label, "auto", 3, "a.nii", {0: 0, 205: 1, -1: 0})
+
+
+@pytest.mark.parametrize(
+    ("rule", "num_classes", "values", "holds"),
+    [
+        ("auto", 2, [0, 1, 2], True),
+        ("auto", 2, [3, 1, 2, 2], True),
+        ("auto", 2, [0, 1], False),  # a class, or one object
+        ("auto", 2, [0, 255], False),
+        ("auto", 2, [0, 0], False),
+        ("auto", 2, list(range(256)), True),
+        ("auto", 3, [0, 1, 2], False),
+        ("classes", 2, [0, 1], False),
+        ("binary", 2, [0, 7], False),
+        ("instances", 2, [0, 7, 9000], True),
+        ("instances", 2, [0, 1], True),
+        ("instances", 2, [0, 0], True),
+    ],
+)
+def test_ids_of_objects(rule: str, num_classes: int, values: list[int], holds: bool) -> None:
+    label = np.array([values], np.int32)
+    to_classes(label, rule, num_classes, "a.png")
+    found = to_instances(label, rule, num_classes)
+    assert (found is not None) == holds
+    if found is not None:
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, label)
+    assert to_instances(label, rule, num_classes, {0: 0, 7: 1}) is None

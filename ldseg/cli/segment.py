@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 import ldseg
 from ldseg.cli.pictures import draw_diffusion, draw_overlay
 from ldseg.cli.table import number, table
 from ldseg.config import Config
-from ldseg.data.cases import find_cases
+from ldseg.data.cases import LoadedCase, find_cases
 from ldseg.data.files import claim_folder
 from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation.metrics import CaseResult, dice, iou, summarise, write_metrics
+from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.spatial import AXES
 from ldseg.viz import save_figure, schedule_figure
@@ -47,6 +47,9 @@ FIXED = (
     "Model.Prediction",
 )
 """Settings that trained weights fix."""
+
+COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
+"""Metrics on the screen, and their digits after the point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +127,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     if item.problem or loaded is None:
         logger.error("skipped %s: %s", name, item.problem)
         return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
-    mask, classes = item.mask, this.description.spec.classes
+    mask = item.mask
     numbered = label_instances(mask) if this.config.output.masks == "instances" else mask
     try:
         path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
@@ -137,13 +140,20 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     except DataError as error:
         logger.error("skipped %s: %s", name, error)
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
-    scores: dict[str, Any] = {}
+    return CaseResult(name=name, mask=path, seconds=item.seconds, **_scores(this, loaded, mask))
+
+
+def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
+    """What `CaseResult` takes of a mask and its label."""
+    spec = this.description.spec
+    common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
+    scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
-        scores = {
-            "dice": tuple(dice(mask, loaded.label, classes)),
-            "iou": tuple(iou(mask, loaded.label, classes)),
-        }
-    return CaseResult(name=name, mask=path, seconds=item.seconds, **scores)
+        tolerance = this.config.evaluation.tolerance
+        scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+    if loaded.instances is not None:
+        scores["objects"] = object_scores(label_instances(mask), loaded.instances, **common)
+    return scores
 
 
 def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], seconds: float) -> None:
@@ -161,27 +171,25 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
+    objects = ["object_f1"] if "object_f1" in summary["objects"] else []
     rows = []
     for result in results:
-        cells = [number(_mean(result.dice)), number(_mean(result.iou))]
-        by_class = result.dice[1:] if several and result.dice else (None,) * len(several)
-        cells += [number(value) for value in by_class]
+        cells = [number(foreground(result.scores.get(metric)), digits) for metric, digits in COLUMNS.items()]
+        by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
+        cells += [number(value) for value in (*by_class, *(result.objects.get(metric) for metric in objects))]
         rows.append([result.name, *cells, number(result.seconds, 2) if result.status == "ok" else "skipped"])
     if summary["scored"]:
         for kind in ("mean", "std"):
-            cells = [number(summary[metric]["foreground"][kind]) for metric in ("dice", "iou")]
+            cells = [number(summary[metric]["foreground"][kind], digits) for metric, digits in COLUMNS.items()]
             cells += [number(summary["dice"]["classes"][name][kind]) for name in several]
+            cells += [number(summary["objects"][metric][kind]) for metric in objects]
             rows.append([kind, *cells, ""])
-    print(table(["case", "Dice", "IoU", *several, "seconds"], rows))
+    print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
+    if summary["scored"]:
+        print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
     if several and summary["scored"]:
-        print("Dice and IoU: mean of the classes; then the Dice of each.")
+        print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     skipped = sum(result.status == "skipped" for result in results)
     print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
     for line in [*problems, *(result.message for result in results if result.status == "skipped")]:
         print(f"problem: {line}")
-
-
-def _mean(values: tuple[float, ...] | None) -> float | None:
-    """Mean of the foreground classes that exist."""
-    there = [value for value in (values or ())[1:] if math.isfinite(value)]
-    return sum(there) / len(there) if there else None

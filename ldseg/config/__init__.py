@@ -8,6 +8,7 @@ kind of value it takes (`kinds`). Reading (`reader`), checking, error messages a
 from ldseg.config.reader import load_config
 from ldseg.config.sections import (
     DataConfig,
+    EvaluationConfig,
     GPUConfig,
     ModelConfig,
     NoiseSchedulerConfig,
@@ -23,6 +24,7 @@ __all__ = [
     "KEYS",
     "Config",
     "DataConfig",
+    "EvaluationConfig",
     "GPUConfig",
     "Key",
     "ModelConfig",

@@ -204,3 +204,11 @@ class OutputConfig(Section):
     masks: str = _key("Masks", "classes", Choice(("classes", "instances")))
     overlay: bool = _key("Overlay", True, Flag())
     diffusion: int = _key("Diffusion", 1, Number(0, 1_000_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig(Section):
+    """[Evaluation]: how masks are compared with labels. `tolerance` is in mm, or in pixels where mm are not known."""
+
+    NAME: ClassVar[str] = "Evaluation"
+    tolerance: float = _key("Tolerance", 2.0, Number(0.0, 1000.0))

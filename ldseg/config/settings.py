@@ -8,6 +8,7 @@ from typing import Any, Self
 from ldseg.config.kinds import Kind, nearest_name, shown
 from ldseg.config.sections import (
     DataConfig,
+    EvaluationConfig,
     GPUConfig,
     ModelConfig,
     NoiseSchedulerConfig,
@@ -36,6 +37,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     explicit: frozenset[str] = field(default=frozenset(), compare=False)
     source: Path | None = field(default=None, compare=False)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ldseg.data.geometry import Geometry
 from ldseg.data.intensity import scale_intensity, to_channels
-from ldseg.data.labels import to_classes
+from ldseg.data.labels import to_classes, to_instances
 from ldseg.data.layouts import find_pairs
 from ldseg.data.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
@@ -56,7 +56,8 @@ class Found:
 class LoadedCase:
     """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S.
 
-    S is also the size that the mask is written in; `geometry` tells where it lies, for files that know.
+    S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
+    holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None.
     """
 
     name: str
@@ -64,6 +65,7 @@ class LoadedCase:
     label: np.ndarray | None
     size: tuple[int, ...]
     geometry: Geometry | None = None
+    instances: np.ndarray | None = None
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -132,7 +134,7 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     size = scan.values.shape[:-1]
     scaled = scale_intensity(scan.values, step.intensity, str(case.image), step.window)
     image = to_channels(scaled, step.channels)
-    label = None
+    label = instances = None
     if case.label is not None:
         numbers, geometry = read_scan_label(case.label, step.axes, like=case.image)
         if numbers.shape != size:
@@ -142,8 +144,10 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
         difference = geometry.difference(scan.geometry) if geometry and scan.geometry else ""
         if difference:
             raise DataError(f"{case.label}: label of {difference} as its image {case.image}")
-        label = to_classes(numbers, step.labels, step.num_classes, str(case.label), dict(step.label_map))
-    return LoadedCase(name=case.name, image=image, label=label, size=size, geometry=scan.geometry)
+        label_map = dict(step.label_map)
+        label = to_classes(numbers, step.labels, step.num_classes, str(case.label), label_map)
+        instances = to_instances(numbers, step.labels, step.num_classes, label_map)
+    return LoadedCase(name=case.name, image=image, label=label, size=size, geometry=scan.geometry, instances=instances)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

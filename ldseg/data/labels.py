@@ -54,6 +54,22 @@ def to_classes(
     raise DataError(f"{source}: label values {_listed(values)} do not fit {_expected(rule, num_classes)}")
 
 
+def to_instances(
+    label: np.ndarray, rule: str, num_classes: int, label_map: Mapping[int, int] | None = None
+) -> np.ndarray | None:
+    """The ids of the objects as int32, 0 for background, of a `label` that `to_classes` accepts; None if it holds none.
+
+    It does where the rule is ``instances``, and where ``auto`` finds ids 1..n, n >= 2. A label of 0 and 1 says nothing about
+    objects, unless the rule does.
+    """
+    if num_classes != 2 or label_map:
+        return None
+    label = np.asarray(label)
+    if rule == "instances" or (rule == "auto" and np.count_nonzero(_distinct(label)) > 1):
+        return label.astype(np.int32)
+    return None
+
+
 def _mapped(label: np.ndarray, values: np.ndarray, label_map: Mapping[int, int], source: str) -> np.ndarray:
     unknown = [value for value in values.tolist() if value not in label_map]
     if unknown:

@@ -1,5 +1,21 @@
 """What a segmentation is worth: metrics per case, their summary and the files they are written to."""
 
-from ldseg.evaluation.metrics import CaseResult, confusion, dice, iou, summarise, write_metrics
+from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall
+from ldseg.evaluation.report import CaseResult, foreground, summarise, write_metrics
+from ldseg.evaluation.surface import SurfaceDistances, surface_distances
 
-__all__ = ["CaseResult", "confusion", "dice", "iou", "summarise", "write_metrics"]
+__all__ = [
+    "CaseResult",
+    "SurfaceDistances",
+    "class_scores",
+    "confusion",
+    "dice",
+    "foreground",
+    "iou",
+    "object_scores",
+    "precision",
+    "recall",
+    "summarise",
+    "surface_distances",
+    "write_metrics",
+]

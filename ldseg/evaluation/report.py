@@ -1,0 +1,283 @@
+"""The scores of a set of cases: their summary, and `metrics.json` / `metrics.csv`.
+
+What does not exist is NaN in memory, `null` in JSON and an empty field in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ldseg.errors import DataError
+from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
+
+FloatArray = npt.NDArray[np.float64]
+
+FORMAT_VERSION = 1
+STATUSES = ("ok", "skipped")
+STD_DDOF = 1
+"""The standard deviation over cases is that of a sample: the sum of squares is divided by n - 1."""
+LEVEL = 0.95
+RESAMPLES = 2000
+WORST = 5
+"""How many of the worst cases are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseResult:
+    """What became of one case.
+
+    Attributes:
+        name: Name of the case.
+        status: 'ok' (segmented and written) or 'skipped' (could not be read, segmented or written).
+        message: Why it was skipped; empty when it was not.
+        mask: Path of the mask that was written; None when skipped.
+        scores: By the names of CLASS_METRICS, one value per class, NaN where it does not exist; empty without a label.
+        objects: By the names of OBJECT_METRICS; empty where the label has no objects.
+        unit: 'mm' or 'pixels', the unit of the distances.
+        seconds: Wall-clock time spent on the case; None when skipped.
+    """
+
+    name: str
+    status: str = "ok"
+    message: str = ""
+    mask: Path | None = None
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    objects: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "pixels"
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status of case {self.name}: expected one of {STATUSES}, got {self.status!r}")
+        for given, known in ((self.scores, CLASS_METRICS), (self.objects, OBJECT_METRICS)):
+            if unknown := set(given) - set(known):
+                wanted = f"expected {', '.join(known)}, got {', '.join(sorted(unknown))}"
+                raise ValueError(f"scores of case {self.name}: {wanted}")
+        plain = {metric: tuple(float(value) for value in values) for metric, values in self.scores.items()}
+        object.__setattr__(self, "scores", plain)
+
+
+def foreground(values: Sequence[float] | None) -> float:
+    """The figure of a case: the mean of its classes 1..C-1 that exist; NaN when none does."""
+    there = [value for value in (values or ())[1:] if not math.isnan(value)]
+    return sum(there) / len(there) if there else math.nan
+
+
+def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """Figures of the set, per class and over the foreground.
+
+    Every case counts the same. NaN values (class absent in prediction and label) are left out, and so are skipped cases
+    and cases without a label; `n` says how many are left. The foreground value of a case is the mean of its classes
+    1..C-1, so that for two classes it is the value of class 1. Distances in mm and in pixels have no common figure: where
+    both occur, those are of no case.
+
+    The interval is the percentile bootstrap interval of the mean (Efron and Tibshirani, An introduction to the bootstrap,
+    1993, chapter 13): cases are drawn with replacement, as if none had to do with another.
+
+    Args:
+        results: One row per case.
+        class_names: Names of the classes, background first.
+        seed: Of the bootstrap.
+
+    Returns:
+        {"segmented": int, "skipped": int, "scored": int, "unit": str, "bootstrap": {"level", "resamples", "seed"},
+        <metric>: D, ..., "objects": {<metric>: S, ...}} with D = {"classes": {name: S}, "foreground": S} and
+        S = {"mean", "std", "median": float, "interval": [low, high], "n": int, "worst": {case: value}}.
+        "scored" counts segmented cases with a label; "unit" is "mm", "pixels" or both. "objects" is empty if no case has
+        any. A figure of no case is NaN; so are the std and the interval of one case. The std is that of a sample
+        (ddof = 1). "worst" names up to five cases, the worst first.
+
+    Raises:
+        DataError: A row has another number of values than there are classes.
+    """
+    _check_lengths(results, class_names)
+    ok = [r for r in results if r.status == "ok"]
+    scored = [r for r in ok if r.scores]
+    units = sorted({r.unit for r in scored})
+    summary: dict[str, Any] = {
+        "segmented": len(ok),
+        "skipped": len(results) - len(ok),
+        "scored": len(scored),
+        "unit": ", ".join(units),
+        "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": seed},
+    }
+
+    def figures(metric: str, values: Iterable[tuple[str, float]]) -> dict[str, Any]:
+        mixed = metric in DISTANCES and len(units) > 1
+        return _statistics(() if mixed else values, lower_is_better=metric in DISTANCES, seed=seed)
+
+    for metric in CLASS_METRICS:
+        rows = [(r.name, r.scores[metric]) for r in scored if metric in r.scores]
+        summary[metric] = {
+            "classes": {
+                name: figures(metric, ((case, row[k]) for case, row in rows)) for k, name in enumerate(class_names)
+            },
+            "foreground": figures(metric, ((case, foreground(row)) for case, row in rows)),
+        }
+    summary["objects"] = {
+        metric: figures(metric, ((r.name, r.objects[metric]) for r in ok if metric in r.objects))
+        for metric in OBJECT_METRICS
+        if any(metric in r.objects for r in ok)
+    }
+    return summary
+
+
+def _statistics(scores: Iterable[tuple[str, float]], *, lower_is_better: bool, seed: int) -> dict[str, Any]:
+    there = [(case, value) for case, value in scores if not math.isnan(value)]
+    values = np.array([value for _, value in there], dtype=np.float64)
+    n = int(values.size)
+    worst = sorted(there, key=lambda item: -item[1] if lower_is_better else item[1])[:WORST]
+    return {
+        "mean": float(values.mean()) if n else math.nan,
+        "std": float(values.std(ddof=STD_DDOF)) if n > STD_DDOF else math.nan,
+        "interval": bootstrap_interval(values, seed),
+        "median": float(np.median(values)) if n else math.nan,
+        "n": n,
+        "worst": dict(worst),
+    }
+
+
+def bootstrap_interval(values: npt.ArrayLike, seed: int) -> tuple[float, float]:
+    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than two."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size < 2:
+        return math.nan, math.nan
+    means = np.random.default_rng(seed).choice(sample, (RESAMPLES, sample.size)).mean(axis=1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def write_metrics(
+    folder: Path, results: Sequence[CaseResult], class_names: Sequence[str], run: Mapping[str, Any]
+) -> tuple[Path, Path]:
+    """Writes `metrics.json` and `metrics.csv` into `folder` (made if missing), each whole or not at all.
+
+    The JSON file holds {"format", "classes", "run", "summary", "cases"}. The CSV file has one line per case:
+    case, status, message, mask, seconds, unit, then <metric>_<class> for each class (of surfaces: but the background),
+    <metric>_foreground, and the scores of objects where any case has them. A mask inside `folder` is written by its name,
+    so that the folder can be moved.
+
+    Args:
+        folder: Where to write.
+        results: One row per case.
+        class_names: Names of the classes, background first.
+        run: How the figures came about (configuration, weights, versions, …): plain types, paths, NumPy
+            scalars and arrays.
+
+    Returns:
+        The two paths, JSON first.
+
+    Raises:
+        DataError: A row has another number of values than there are classes, or a file cannot be written.
+    """
+    document = {
+        "format": FORMAT_VERSION,
+        "classes": list(class_names),
+        "run": run,
+        "summary": summarise(results, class_names),
+        "cases": [_case_record(r, class_names, folder) for r in results],
+    }
+    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        _write_text(folder / "metrics.json", text),
+        _write_text(folder / "metrics.csv", _csv_text(results, class_names, folder)),
+    )
+
+
+def _case_record(result: CaseResult, class_names: Sequence[str], folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "name": result.name,
+        "status": result.status,
+        "message": result.message,
+        "mask": _mask_name(result, folder),
+        "seconds": result.seconds,
+        "unit": result.unit if result.scores else None,
+    }
+    for metric in CLASS_METRICS:
+        values = result.scores.get(metric)
+        record[metric] = None if values is None else dict(zip(class_names, values, strict=True))
+    return record | {"objects": dict(result.objects) or None}
+
+
+def _csv_text(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> str:
+    shown = {metric: range(metric in SURFACE_METRICS, len(class_names)) for metric in CLASS_METRICS}
+    objects = [metric for metric in OBJECT_METRICS if any(metric in r.objects for r in results)]
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["case", "status", "message", "mask", "seconds", "unit"]
+        + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
+        + [f"{metric}_foreground" for metric in shown]
+        + objects
+    )
+    absent = (math.nan,) * len(class_names)
+    for r in results:
+        numbers = [r.scores.get(metric, absent)[k] for metric, classes in shown.items() for k in classes]
+        numbers += [foreground(r.scores.get(metric)) for metric in shown]
+        numbers += [r.objects.get(metric, math.nan) for metric in objects]
+        writer.writerow(
+            [r.name, r.status, r.message, _mask_name(r, folder) or "", _field(r.seconds, 3), r.unit if r.scores else ""]
+            + [_field(v, 6) for v in numbers]
+        )
+    return buffer.getvalue()
+
+
+def _field(value: float | None, digits: int) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _mask_name(result: CaseResult, folder: Path) -> str | None:
+    if result.mask is None:
+        return None
+    inside = result.mask.is_relative_to(folder)
+    return result.mask.relative_to(folder).as_posix() if inside else str(result.mask)
+
+
+def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) -> None:
+    for r in results:
+        for metric, values in r.scores.items():
+            if len(values) != len(class_names):
+                raise DataError(
+                    f"{metric} of case {r.name}: expected {len(class_names)} values "
+                    f"({', '.join(class_names)}), got {len(values)}"
+                )
+
+
+def _plain(value: Any) -> Any:
+    """The same value in JSON's own types; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, set | frozenset):
+        return [_plain(v) for v in sorted(value, key=str)]
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _write_text(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: expected to be able to write it, got {error.strerror or error}") from error
+    return path
