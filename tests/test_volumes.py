@@ -12,7 +12,7 @@ import tifffile
 from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.geometry import Geometry
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import find_scans, read_scan, read_scan_label, write_scan_mask
+from ldseg.data.scans import find_scans, read_scan, read_scan_label, write_scan_map, write_scan_mask
 from ldseg.errors import DataError
 
 SIZE = (5, 7, 9)  # z, y, x
@@ -92,6 +92,42 @@ def test_a_mask_lies_where_its_image_lies(tmp_path: Path, suffix: str, seed: int
     np.testing.assert_array_equal(label, mask)
     assert geometry == scan.geometry  # bit by bit
     assert sitk.ReadImage(str(written)).GetPixelID() == sitk.sitkUInt8
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_map_lies_where_its_image_lies(tmp_path: Path, suffix: str, seed: int) -> None:
+    path = store(tmp_path / f"scan.7{suffix}", values_of(np.int16), seed)
+    geometry = read_scan(path, "ZYX").geometry
+    values = np.random.default_rng(seed).random(SIZE)
+    written = write_scan_map(tmp_path / "out", "scan.7", "entropy", values, like=path, geometry=geometry)
+    assert written.name == f"scan.7_entropy{ {'.nhdr': '.nrrd', '.mhd': '.mha'}.get(suffix, suffix) }"
+    assert [entry.name for entry in written.parent.iterdir()] == [written.name]
+    scan = read_scan(written, "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], values.astype(np.float32))
+    assert scan.geometry == geometry  # bit by bit
+    assert sitk.ReadImage(str(written)).GetPixelID() == sitk.sitkFloat32
+
+
+def test_maps_of_flat_images_and_films(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random(SIZE).astype(np.float32)
+    frames = tmp_path / "film"
+    frames.mkdir()
+    tifffile.imwrite(frames / "a.tif", values_of(size=SIZE[1:]))
+    for like in (tmp_path / "a.avi", frames):
+        written = write_scan_map(tmp_path, "film.1", "variance", values, like=like)
+        assert written.name == "film.1_variance.tif"
+        np.testing.assert_array_equal(read_scan(written, "TYX").values[..., 0], values)
+    written = write_scan_map(tmp_path, "flat", "variance", values[0], like=tmp_path / "flat.jpg")
+    assert written.name == "flat_variance.tif"
+    np.testing.assert_array_equal(read_scan(written, "YX").values[..., 0], values[0])
+    assert tifffile.imread(written).dtype == np.float32
+
+
+def test_a_map_is_finite_numbers(tmp_path: Path) -> None:
+    for values in (np.full((4, 4), np.nan), np.zeros((4, 4), int), np.zeros((0, 4))):
+        with pytest.raises(DataError, match="a map must be finite numbers"):
+            write_scan_map(tmp_path, "a", "entropy", values, like=tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 1), (1, 2), (2, 4)])

@@ -1,4 +1,4 @@
-"""Masks of volumes and films as files, where they were: what is read back has the geometry of the image, bit by bit."""
+"""Masks and maps of volumes and films as files, where they were: what is read back has the geometry of the image."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import tifffile
 
 from ldseg.data.files import encode, write_bytes
 from ldseg.data.geometry import Geometry
+from ldseg.data.stacks import TIFF_SUFFIXES
 from ldseg.data.volumes import NIFTI_SUFFIXES
 from ldseg.data.whole import NIFTI, nifti_header
 from ldseg.errors import DataError
@@ -47,7 +48,31 @@ def write_volume(path: Path, mask: np.ndarray, geometry: Geometry | None, like: 
         geometry: where it lies; None where its image does not say.
         like: its image. Where both are NIfTI, the numbers that say where the voxels lie are kept as they are.
     """
-    values = narrowed(path, mask)
+    return _write_volume(path, narrowed(path, mask), geometry, like)
+
+
+def write_map(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path) -> Path:
+    """Write numbers (*S) as float32, whole or not at all.
+
+    Args:
+        path: where to: what `write_volume` writes, or a TIFF, of one page or, with three axes, of several.
+        values: numbers.
+        geometry: where they lie; None where the image does not say.
+        like: the image, as for `write_volume`.
+
+    Raises DataError for values that are no numbers, and where the file cannot be written.
+    """
+    values = np.asarray(values)
+    if values.size == 0 or values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise DataError(f"{path}: a map must be finite numbers, got {values.dtype} {values.shape}")
+    values = values.astype(np.float32)
+    if path.suffix not in TIFF_SUFFIXES:
+        return _write_volume(path, values, geometry, like)
+    write_bytes(path, _pages(values))
+    return path
+
+
+def _write_volume(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path) -> Path:
     if geometry is not None and values.shape != geometry.array_size:
         raise DataError(f"{path}: expected a mask of size {geometry.array_size}, got {values.shape}")
     image = sitk.GetImageFromArray(values.reshape(geometry.size[::-1]) if geometry else values, isVector=False)
@@ -72,10 +97,7 @@ def write_volume(path: Path, mask: np.ndarray, geometry: Geometry | None, like: 
 
 def write_pages(path: Path, mask: np.ndarray) -> Path:
     """Write a mask (N, H, W) as a TIFF of N pages, whole or not at all."""
-    stream = io.BytesIO()
-    values = narrowed(path, mask)
-    tifffile.imwrite(stream, values, photometric="minisblack", compression="zlib", metadata=None)
-    write_bytes(path, stream.getvalue())
+    write_bytes(path, _pages(narrowed(path, mask)))
     return path
 
 
@@ -111,6 +133,12 @@ def write_frames(folder: Path, mask: np.ndarray, names: Sequence[str]) -> Path:
         elif old.exists():
             os.unlink(old)
     return folder
+
+
+def _pages(values: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, values, photometric="minisblack", compression="zlib", metadata=None)
+    return stream.getvalue()
 
 
 def _place(image: sitk.Image, geometry: Geometry, nrrd: bool) -> None:

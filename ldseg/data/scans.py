@@ -13,7 +13,7 @@ import numpy as np
 from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
 from ldseg.data.films import FILM_SUFFIXES, read_film
 from ldseg.data.geometry import Geometry
-from ldseg.data.masks import write_frames, write_pages, write_volume
+from ldseg.data.masks import write_frames, write_map, write_pages, write_volume
 from ldseg.data.names import suffix_of, visible
 from ldseg.data.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
 from ldseg.data.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
@@ -91,11 +91,30 @@ def write_scan_mask(
     if frames:
         return write_frames(path, mask, list(frames))
     if like.is_dir() or suffix in VOLUME_SUFFIXES:
-        suffix = {"": ".nii.gz", DICOM_SUFFIX: ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}.get(suffix, suffix)
-        return write_volume(_with(path, suffix), mask, geometry, like)
+        return write_volume(_with(path, _volume_suffix(suffix)), mask, geometry, like)
     if mask.ndim == 2:
         return write_mask(_with(path, like.suffix), mask)
     return write_pages(_with(path, suffix if suffix in TIFF_SUFFIXES else TIFF_SUFFIXES[0]), mask)
+
+
+def write_scan_map(
+    folder: Path, case_name: str, kind: str, values: np.ndarray, *, like: Path, geometry: Geometry | None = None
+) -> Path:
+    """Write numbers (*S) as ``<case>_<kind>`` in float32 and return the path written.
+
+    A map of a volume has the format of its mask and lies where it lies; a map of a flat image or a film is a TIFF with a
+    page for each frame. It appears whole or not at all.
+
+    Raises DataError for values that are not finite, and where the file cannot be written.
+    """
+    suffix, path = suffix_of(like), folder / f"{case_name}_{kind}"
+    volume = suffix in VOLUME_SUFFIXES or (like.is_dir() and not frames_of(like))
+    return write_map(_with(path, _volume_suffix(suffix) if volume else TIFF_SUFFIXES[0]), values, geometry, like)
+
+
+def _volume_suffix(suffix: str) -> str:
+    """The format in which a mask of such a volume is written, in one file."""
+    return {"": ".nii.gz", DICOM_SUFFIX: ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}.get(suffix, suffix)
 
 
 def _with(path: Path, suffix: str) -> Path:
