@@ -115,7 +115,7 @@ class Segmenter(keras.Model):
         """
         return standardize if self.spec.prediction in ("eps", "ldseg") else None
 
-    def reverse(self, condition: Any, noise: Any, *, steps: int, eta: float, step_noise: Any = None, **part: Any) -> Any:
+    def reverse(self, condition: Any, noise: Any, *, steps: int, eta: float = 0.0, **options: Any) -> Any:
         """Sample a clean latent ``(B, *L, c)`` under a condition, see ``ldseg.diffusion.sample``."""
         return sample(
             lambda x_t, time: self.denoise(x_t, condition, time),
@@ -124,9 +124,8 @@ class Segmenter(keras.Model):
             prediction=self.spec.prediction,
             steps=steps,
             eta=eta,
-            step_noise=step_noise,
             hold=self.hold,
-            **part,
+            **options,
         )
 
     def corrupt(self, x0: Any, noise: Any, time: Any) -> Any:

@@ -33,7 +33,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
-        ("Sampler.Sampler=DIM", ("one of DDIM, DDPM", "got 'DIM'", "the nearest valid value is DDIM")),
+        ("Sampler.Sampler=DIM", ("one of DDIM, DDPM, DPM-Solver++", "got 'DIM'", "the nearest valid value is DDIM")),
         ("NoiseScheduler.Scheduler=cosin", ("linear, quadratic, cosine", "got 'cosin'", "value is cosine")),
         ("Data.Channels=4", ("one of 1, 3", "got '4'", "value is 3")),
         ("Data.Dimensions=2", ("one of 2D, 2D+t, 3D", "got '2'", "value is 2D")),

@@ -15,7 +15,7 @@ from ldseg.segmenter import Segmenter
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-SAMPLERS = pytest.mark.parametrize("sampler", ["DDIM", "DDPM"])
+SAMPLERS = pytest.mark.parametrize("sampler", ["DDIM", "DDPM", "DPM-Solver++"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -145,6 +145,16 @@ def test_a_trajectory_ends_at_the_mask(sampler: str, segmenter: Segmenter) -> No
     np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0])
     decoded = as_numpy(keras.ops.softmax(segmenter.decode(latents[-1:])))
     np.testing.assert_allclose(decoded, predictor.predict_on_batch(inputs), atol=1e-5)
+
+
+def test_a_long_trajectory_keeps_some_states(segmenter: Segmenter) -> None:
+    predictor = a_predictor(segmenter, steps=200)
+    trajectory = Trajectory(predictor)
+    trajectory.compile()
+    latents = as_numpy(trajectory.predict_on_batch(given(predictor)))
+    assert len(latents) == len(trajectory.kept) == 64
+    assert (trajectory.kept[0], trajectory.kept[-1]) == (0, 200)
+    assert set(np.diff(trajectory.kept)) == {3, 4}
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

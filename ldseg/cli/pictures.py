@@ -80,7 +80,7 @@ def draw_diffusion(
         steps = [preprocessing.probabilities_to_case(tiled.tiling.crop(_softmax(step)), item.loaded.size) for step in logits]
         logits = np.stack(steps)
     masks = np.argmax(logits, axis=-1).astype(np.int32)
-    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)
+    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)[list(trajectory.kept)]
     path = folder / f"{item.case.name}_diffusion.png"
     common: dict[str, Any] = {"colours": colours or CLASS_COLOURS, "names": names if len(names) > 2 else None}
     save_figure(reverse_diffusion_figure(latents, masks, times, image, title=item.case.name, **common), path)

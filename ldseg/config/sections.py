@@ -65,7 +65,7 @@ class SamplerConfig(Section):
     """
 
     NAME: ClassVar[str] = "Sampler"
-    sampler: str = _key("Sampler", "DDIM", Choice(("DDIM", "DDPM")))
+    sampler: str = _key("Sampler", "DDIM", Choice(("DDIM", "DDPM", "DPM-Solver++")))
     sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)

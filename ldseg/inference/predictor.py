@@ -12,8 +12,15 @@ from keras import ops
 from ldseg.inference.noise import case_generator
 from ldseg.segmenter import Segmenter
 
-ETA = {"DDIM": 0.0, "DDPM": 1.0}
-"""Share of the posterior's noise in each step of a sampler."""
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "DDIM": {"eta": 0.0, "order": 1},
+    "DDPM": {"eta": 1.0, "order": 1},
+    "DPM-Solver++": {"eta": 0.0, "order": 2},
+}
+"""The share of the posterior's noise in each step of a sampler, and its order: see ``ldseg.diffusion.sample``."""
+
+STATES = 64
+"""States of a trajectory that are kept, at most."""
 
 
 class Predictor(keras.Model):
@@ -25,7 +32,7 @@ class Predictor(keras.Model):
 
     Args:
         segmenter: the networks with their weights.
-        sampler: "DDIM" or "DDPM".
+        sampler: one of ``SAMPLERS``.
         steps: evaluations of the denoiser.
         flips: whether to average over mirrored copies.
 
@@ -35,11 +42,12 @@ class Predictor(keras.Model):
 
     def __init__(self, segmenter: Segmenter, *, sampler: str = "DDIM", steps: int = 15, flips: bool = False) -> None:
         super().__init__(name="predictor", dtype="float32")
-        if sampler not in ETA:
-            raise ValueError(f"expected a sampler of {sorted(ETA)}, got {sampler!r}")
+        if sampler not in SAMPLERS:
+            raise ValueError(f"expected a sampler of {sorted(SAMPLERS)}, got {sampler!r}")
         self.segmenter = segmenter
         self.steps = steps
-        self.eta = ETA[sampler]
+        self.eta: float = SAMPLERS[sampler]["eta"]
+        self.order: int = SAMPLERS[sampler]["order"]
         space = [index for index, axis in enumerate(segmenter.spec.axes, start=1) if axis != "T"]
         chosen = itertools.chain.from_iterable(itertools.combinations(space, n) for n in range(len(space) + 1))
         self.mirrors = tuple(chosen) if flips else ((),)
@@ -49,7 +57,7 @@ class Predictor(keras.Model):
     def noise_shape(self) -> tuple[int, ...]:
         """``(M, 1 + N', *L, c)``: for each mirrored copy the state to start from, then the noise of N' steps.
 
-        N' is the number of steps for DDPM and 0 for DDIM.
+        N' is the number of steps for DDPM and 0 for the others.
         """
         return (len(self.mirrors), 1 + (self.steps if self.eta else 0), *self.segmenter.latent_shape)
 
@@ -69,42 +77,38 @@ class Predictor(keras.Model):
             total = total + (ops.flip(probabilities, mirror) if mirror else probabilities)
         return total / len(self.mirrors)
 
-    def reverse(self, condition: Any, noise: Any, state: Any = None, **part: Any) -> Any:
-        """Run the sampler, or the part of it from ``first`` to ``last``, on one copy's noise ``(B, 1 + N', *L, c)``."""
+    def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
+        """Run the sampler, or the part of it that ``ldseg.diffusion.sample`` is told, on one copy's noise."""
         return self.segmenter.reverse(
             condition,
-            noise[:, 0] if state is None else state,
+            noise[:, 0],
             steps=self.steps,
             eta=self.eta,
+            order=self.order,
             step_noise=noise[:, 1:] if self.eta else None,
             **part,
         )
 
 
 class Trajectory(keras.Model):
-    """The states of one case's reverse diffusion, for looking at: the same arithmetic as ``Predictor``, all steps kept.
+    """States of one case's reverse diffusion, for looking at: the same arithmetic as ``Predictor``.
 
     Args:
         predictor: whose sampler to follow, without mirrored copies.
+
+    Attributes:
+        kept: the steps after which a state is kept, from 0 (pure noise) to N (clean), all of them where there are no
+            more than ``STATES``.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__(name="trajectory", dtype="float32")
         self.predictor = predictor
+        count = min(predictor.steps + 1, STATES)
+        self.kept = tuple(int(step) for step in np.round(np.linspace(0, predictor.steps, count)))
         self.built = True
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """The inputs of ``Predictor`` for one case to its latents, ``(N + 1, *L, c)``, from pure noise to clean."""
-        noise = inputs["noise"][:, 0]
+        """The inputs of ``Predictor`` for one case to its latents after the steps ``kept``, ``(K, *L, c)``."""
         condition = self.predictor.segmenter.encode_image(inputs["image"])
-        steps, start = self.predictor.steps, noise[:, 0]
-        place = (-1, *[1] * (len(start.shape) - 1))
-
-        def step(index: Any, carried: tuple[Any, Any]) -> tuple[Any, Any]:
-            state, states = carried
-            state = self.predictor.reverse(condition, noise, state, first=index, last=index + 1)
-            # Each state is added to zeros in a place of its own: a loop, where unrolled steps take minutes to trace.
-            return state, states + ops.reshape(ops.one_hot(index + 1, steps + 1), place) * state
-
-        first = ops.reshape(ops.one_hot(0, steps + 1), place) * start
-        return ops.fori_loop(0, steps, step, (start, first))[1]
+        return self.predictor.reverse(condition, inputs["noise"][:, 0], keep=self.kept)[:, 0]
