@@ -105,8 +105,8 @@ def compiled(segmenter: Any, steps: int) -> Segment:
     made = predictor(segmenter, steps)
 
     def segment(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        # One copy, as nothing is mirrored, and no noise but the state to start from.
-        return np.asarray(made.predict_on_batch({"image": images, "noise": noise[:, None, None]}))
+        # One member and one copy, as nothing is mirrored, and no noise but the state to start from.
+        return np.asarray(made.predict_on_batch({"image": images, "noise": noise[:, None, None, None]}))[:, 0]
 
     return segment
 

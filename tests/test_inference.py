@@ -111,14 +111,14 @@ def test_what_is_segmented_and_what_is_not(segmenter: Segmenter, cases: tuple[Ca
 def test_a_compiled_predictor_computes_what_it_says(sampler: str, flips: bool, segmenter: Segmenter) -> None:
     """Eagerly and compiled as in use, the mean over mirrored copies written again from one copy at a time."""
     predictor = a_predictor(segmenter, sampler=sampler, flips=flips)
-    assert predictor.noise_shape == (4 if flips else 1, 4 if sampler == "DDPM" else 1, 4, 4, 2)
+    assert predictor.noise_shape == (1, 4 if flips else 1, 4 if sampler == "DDPM" else 1, 4, 4, 2)
     inputs = given(predictor, 2)
     plain = a_predictor(segmenter, sampler=sampler)
     copies = []
     for index, mirror in enumerate([(), (1,), (2,), (1, 2)][: len(predictor.mirrors)]):
-        noise = inputs["noise"][:, index : index + 1]
+        noise = inputs["noise"][:, :, index : index + 1]
         copy = as_numpy(plain.predict_on_batch({"image": np.flip(inputs["image"], mirror), "noise": noise}))
-        copies.append(np.flip(copy, mirror))
+        copies.append(np.flip(copy, [axis + 1 for axis in mirror]))
     expected = np.mean(copies, axis=0)
     np.testing.assert_allclose(predictor.predict_on_batch(inputs), expected, atol=1e-5)
     predictor.compile(run_eagerly=False)
@@ -142,9 +142,9 @@ def test_a_trajectory_ends_at_the_mask(sampler: str, segmenter: Segmenter) -> No
     trajectory.compile()
     latents = as_numpy(trajectory.predict_on_batch(inputs))
     assert latents.shape == (4, 4, 4, 2)
-    np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0])
+    np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0, 0])
     decoded = as_numpy(keras.ops.softmax(segmenter.decode(latents[-1:])))
-    np.testing.assert_allclose(decoded, predictor.predict_on_batch(inputs), atol=1e-5)
+    np.testing.assert_allclose(decoded, as_numpy(predictor.predict_on_batch(inputs))[:, 0], atol=1e-5)
 
 
 def test_a_long_trajectory_keeps_some_states(segmenter: Segmenter) -> None:

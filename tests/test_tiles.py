@@ -54,7 +54,7 @@ def tiled(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]
     image = np.random.default_rng(1).random((*grid, 1)).astype("float32")
     predictor = SimpleNamespace(
         segmenter=SimpleNamespace(spec=SimpleNamespace(size=size), strides=strides),
-        draw_noise=lambda seed, name, latent: np.random.default_rng(seed).random((1, 1, *latent, 4), "float32"),
+        draw_noise=lambda seed, name, latent: np.random.default_rng(seed).random((1, 1, 1, *latent, 4), "float32"),
     )
     step = Preprocessing(size=size, axes=axes, channels=1, fit="tile")
     return TiledCase(LoadedCase(name="a", image=image, label=None, size=grid), step, predictor, seed=3)  # type: ignore[arg-type]
@@ -65,16 +65,20 @@ def test_what_tiles_agree_on_comes_out(grid: tuple[int, ...], size: tuple[int, .
     case = tiled(grid, size, strides)
     for start in case.tiling.starts:
         tile = case.tile(start)
-        assert tile["noise"].shape == (1, 1, *(n // d for n, d in zip(size, strides)), 4)
-        case.add(start, np.concatenate([tile["image"], 1 - tile["image"]], axis=-1))
+        assert tile["noise"].shape == (1, 1, 1, *(n // d for n, d in zip(size, strides)), 4)
+        first = np.concatenate([tile["image"], 1 - tile["image"]], axis=-1)
+        case.add(start, np.stack([first, first / 2]))
     assert case.left == 0
-    np.testing.assert_allclose(case.probabilities()[..., :1], case.tiling.crop(case.image), atol=1e-6)
+    one, other = case.members()
+    np.testing.assert_allclose(one[..., :1], case.tiling.crop(case.image), atol=1e-6)
+    np.testing.assert_allclose(other, one / 2, atol=1e-6)
+    assert not case.totals
 
 
 def test_tiles_share_the_noise_where_they_overlap() -> None:
     case = tiled((64, 64), (32, 32), (8, 8))
     first, second = (case.tile(start)["noise"] for start in ((0, 0), (0, 16)))
-    np.testing.assert_array_equal(first[:, :, :, 2:], second[:, :, :, :2])
+    np.testing.assert_array_equal(first[..., 2:, :], second[..., :2, :])
 
 
 def test_a_seam_does_not_show() -> None:
@@ -82,8 +86,9 @@ def test_a_seam_does_not_show() -> None:
     case = tiled((32, 160), (32, 32), (8, 8))
     rng = np.random.default_rng(0)
     for start in case.tiling.starts:
-        case.add(start, np.full((32, 32, 1), rng.random(), np.float32))
-    row = case.probabilities()[16, :, 0]
+        case.add(start, np.full((1, 32, 32, 1), rng.random(), np.float32))
+    (blended,) = case.members()
+    row = blended[16, :, 0]
     levels = np.abs(np.diff(row)).max()
     # Without the blend the steps are those between the levels, about 0.3; the bump rises over half a tile.
     assert levels < 0.12

@@ -6,15 +6,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.inference.fusion import fuse_labels, labels_of
 from ldseg.inference.noise import noisy_image
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.tiles import Tiling, cover
+from ldseg.inference.uncertainty import Moments, predictive_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,10 @@ class Segmented:
     Attributes:
         case: where it comes from.
         loaded: the case as read, the noise of ``sigma`` on its image; None if it could not be read.
-        probabilities: float32 ``(*S, C)`` on the case's own grid; None if it could not be read.
+        probabilities: mean over the members, float32 ``(*S, C)`` on the case's own grid; None if it could not be read.
+        members: the mask of each of several members, ``(E, *S)`` in 8 or 16 bits; None if there is one.
+        variance: variance between them, float32 ``(*S)``; None if there is one.
+        fused: the mask that they make, where it is not the most probable class of the mean.
         problem: what was wrong with it; empty if nothing was.
         seconds: reading, segmenting (its share of each batch) and resampling.
     """
@@ -32,21 +38,35 @@ class Segmented:
     case: Case
     loaded: LoadedCase | None = None
     probabilities: np.ndarray | None = None
+    members: np.ndarray | None = None
+    variance: np.ndarray | None = None
+    fused: np.ndarray | None = None
     problem: str = ""
     seconds: float = 0.0
 
     @property
     def mask(self) -> np.ndarray:
         """Class indices int32 ``(*S)``."""
+        if self.fused is not None:
+            return self.fused
+        return np.argmax(self._found, axis=-1).astype(np.int32)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """Predictive entropy as a share of the highest there is, float32 ``(*S)``."""
+        return predictive_entropy(self._found)
+
+    @property
+    def _found(self) -> np.ndarray:
         if self.probabilities is None:
             raise ValueError(f"{self.case.name} was not segmented: {self.problem}")
-        return np.argmax(self.probabilities, axis=-1).astype(np.int32)
+        return self.probabilities
 
 
 class TiledCase:
     """A case on the grid of the network, covered with tiles, and what came back for them so far.
 
-    Tiles of one case share one field of noise, so that they agree where they overlap.
+    Tiles of one case share one field of noise for each member, so that they agree where they overlap.
     """
 
     def __init__(self, loaded: LoadedCase, preprocessing: Preprocessing, predictor: Predictor, seed: int) -> None:
@@ -59,31 +79,34 @@ class TiledCase:
         self.noise = predictor.draw_noise(seed, loaded.name, latent_grid)
         self.left = len(self.tiling.starts)
         self.blend = self.tiling.weights()
-        self.total: np.ndarray | None = None
+        self.totals: list[np.ndarray] = []
         self.weight: np.ndarray | None = None
 
     def tile(self, start: tuple[int, ...]) -> dict[str, np.ndarray]:
         """What the predictor takes for one tile, without the axis of the batch."""
-        latent = (slice(None), slice(None), *self.tiling.window(start, self.strides))
+        latent = (slice(None),) * 3 + self.tiling.window(start, self.strides)
         return {"image": self.image[self.tiling.window(start)], "noise": self.noise[latent]}
 
     def add(self, start: tuple[int, ...], probabilities: np.ndarray) -> None:
-        """Take in what the predictor gave for one tile, float32 ``(*S, C)``."""
+        """Take in what the predictor gave for one tile, float32 ``(E, *S, C)``."""
         self.left -= 1
         if len(self.tiling.starts) == 1:
-            self.total = probabilities
+            self.totals = list(probabilities)
             return
-        if self.total is None or self.weight is None:
-            self.total = np.zeros((*self.tiling.padded, probabilities.shape[-1]), np.float32)
+        if self.weight is None:
+            shape = (*self.tiling.padded, probabilities.shape[-1])
+            self.totals = [np.zeros(shape, np.float32) for _ in probabilities]
             self.weight = np.zeros((*self.tiling.padded, 1), np.float32)
         window = self.tiling.window(start)
-        self.total[window] += self.blend * probabilities
+        for total, member in zip(self.totals, probabilities, strict=True):
+            total[window] += self.blend * member
         self.weight[window] += self.blend
 
-    def probabilities(self) -> np.ndarray:
-        """The blend of all tiles, float32 (*grid, C)."""
-        assert self.total is not None
-        return self.tiling.crop(self.total if self.weight is None else self.total / self.weight)
+    def members(self) -> Iterator[np.ndarray]:
+        """The blend of all tiles of each member, float32 (*grid, C), which is then let go."""
+        while self.totals:
+            total = self.totals.pop(0)
+            yield self.tiling.crop(total if self.weight is None else total / self.weight)
 
 
 class _Entry:
@@ -106,13 +129,22 @@ class _Entry:
     def done(self) -> bool:
         return self.tiled is None or self.tiled.left == 0
 
-    def close(self, preprocessing: Preprocessing) -> Segmented:
+    def close(self, preprocessing: Preprocessing, fusion: str) -> Segmented:
         if self.loaded is None or self.tiled is None:
             return Segmented(case=self.case, problem=self.problem, seconds=self.seconds)
         started = time.perf_counter()
-        own = preprocessing.probabilities_to_case(self.tiled.probabilities(), self.loaded.size)
+        moments, labels = Moments(), []
+        for member in self.tiled.members():
+            own = preprocessing.probabilities_to_case(member, self.loaded.size)
+            moments.add(own)
+            labels.append(labels_of(own))
+        found: dict[str, Any] = {"probabilities": moments.mean}
+        if moments.count > 1:
+            found |= {"members": np.stack(labels), "variance": moments.variance}
+            if fusion != "mean":
+                found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        return Segmented(case=self.case, loaded=self.loaded, probabilities=own, seconds=seconds)
+        return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
 
 
 def segment_cases(
@@ -123,12 +155,17 @@ def segment_cases(
     batch_size: int,
     seed: int,
     sigma: float = 0.0,
+    fusion: str = "mean",
 ) -> Iterator[Segmented]:
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
+
+    The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
+    They are fused as ``ldseg.inference.fusion`` says.
 
     A case that cannot be read is yielded with its problem, and the others go on. The last batch is padded to full size,
     so that the compiled call has one shape, and a mask does not depend on how many cases there are.
     """
+    batch_size = max(1, batch_size // predictor.samples)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
     for case in cases:
@@ -140,11 +177,11 @@ def segment_cases(
                 _run(predictor, waiting, batch_size)
                 waiting = []
         while entries and entries[0].done:
-            yield entries.popleft().close(preprocessing)
+            yield entries.popleft().close(preprocessing, fusion)
     if waiting:
         _run(predictor, waiting, batch_size)
     for entry in entries:
-        yield entry.close(preprocessing)
+        yield entry.close(preprocessing, fusion)
 
 
 def _run(predictor: Predictor, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int) -> None:

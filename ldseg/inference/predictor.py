@@ -1,8 +1,9 @@
-"""The compiled predictor: an image and noise in, class probabilities out, in one call."""
+"""The compiled predictor: an image and noise in, class probabilities of each member out, in one call."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import keras
@@ -24,28 +25,46 @@ STATES = 64
 
 
 class Predictor(keras.Model):
-    """Encode the image once, run the whole reverse diffusion in one compiled loop, decode.
+    """Encode the image once, run the whole reverse diffusion of all members in one compiled loop, decode.
 
-    A case's masks depend on its image and its noise alone. With ``flips``, the case is segmented as it is and mirrored
-    along each combination of the axes of space, each copy from noise of its own, one copy after the other; their
-    probabilities, mirrored back, are averaged.
+    A case's masks depend on its image and its noise alone: the members of an ensemble have the same image and noise of
+    their own each, and few members are the first of many. With ``flips``, the case is segmented as it is and mirrored along
+    each combination of the axes of space, each copy from noise of its own, one copy after the other; their probabilities,
+    mirrored back, are averaged.
 
     Args:
         segmenter: the networks with their weights.
         sampler: one of ``SAMPLERS``.
         steps: evaluations of the denoiser.
-        flips: whether to average over mirrored copies.
+        flips: whether each member is an average over mirrored copies.
+        samples: E, the members of the ensemble.
+        at_once: members in memory at the same time, for each image; more than that go in several loops, one after the
+            other. All of them by default.
 
     Raises:
-        ValueError: for an unknown sampler.
+        ValueError: for an unknown sampler, or no member.
     """
 
-    def __init__(self, segmenter: Segmenter, *, sampler: str = "DDIM", steps: int = 15, flips: bool = False) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        *,
+        sampler: str = "DDIM",
+        steps: int = 15,
+        flips: bool = False,
+        samples: int = 1,
+        at_once: int | None = None,
+    ) -> None:
         super().__init__(name="predictor", dtype="float32")
         if sampler not in SAMPLERS:
             raise ValueError(f"expected a sampler of {sorted(SAMPLERS)}, got {sampler!r}")
+        if samples < 1 or (at_once is not None and at_once < 1):
+            raise ValueError(f"expected at least one member, got {samples} samples, {at_once} at once")
         self.segmenter = segmenter
         self.steps = steps
+        self.samples = samples
+        # Parts of equal size, so that as few places as can be are left over in the last.
+        self._part = math.ceil(samples / math.ceil(samples / (at_once or samples)))
         self.eta: float = SAMPLERS[sampler]["eta"]
         self.order: int = SAMPLERS[sampler]["order"]
         space = [index for index, axis in enumerate(segmenter.spec.axes, start=1) if axis != "T"]
@@ -55,27 +74,52 @@ class Predictor(keras.Model):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """``(M, 1 + N', *L, c)``: for each mirrored copy the state to start from, then the noise of N' steps.
+        """``(E, M, 1 + N', *L, c)``: for each member and mirrored copy the state to start from, then the noise of N' steps.
 
         N' is the number of steps for DDPM and 0 for the others.
         """
-        return (len(self.mirrors), 1 + (self.steps if self.eta else 0), *self.segmenter.latent_shape)
+        return (self.samples, len(self.mirrors), 1 + (self.steps if self.eta else 0), *self.segmenter.latent_shape)
 
     def draw_noise(self, seed: int, name: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
         """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L."""
-        shape = self.noise_shape if grid is None else (*self.noise_shape[:2], *grid, self.noise_shape[-1])
-        return case_generator(seed, name).standard_normal(shape, dtype=np.float32)
+        _, *start, channels = self.noise_shape
+        shape = (*start, channels) if grid is None else (*start[:2], *grid, channels)
+        purposes = ["latent", *(f"latent {index}" for index in range(1, self.samples))]
+        noise = np.empty((self.samples, *shape), np.float32)
+        for member, purpose in zip(noise, purposes, strict=True):
+            case_generator(seed, name, purpose).standard_normal(dtype=np.float32, out=member)
+        return noise
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, *S, C)``."""
+        """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, C)``."""
         total = 0.0
         for index, mirror in enumerate(self.mirrors):
             image = ops.flip(inputs["image"], mirror) if mirror else inputs["image"]
             condition = self.segmenter.encode_image(image)
-            latent = self.reverse(condition, inputs["noise"][:, index])
-            probabilities = ops.softmax(self.segmenter.decode(latent), axis=-1)
-            total = total + (ops.flip(probabilities, mirror) if mirror else probabilities)
+            probabilities = self._members(condition, inputs["noise"][:, :, index])
+            total = total + (ops.flip(probabilities, [axis + 1 for axis in mirror]) if mirror else probabilities)
         return total / len(self.mirrors)
+
+    def _members(self, condition: Any, noise: Any) -> Any:
+        """One copy's noise of all members ``(B, E, 1 + N', *L, c)`` to probabilities ``(B, E, *S, C)``."""
+        part, rest = self._part, noise.shape[2:]
+        if part > 1:
+            condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)
+
+        def one(noise: Any) -> Any:
+            return ops.softmax(self.segmenter.decode(self.reverse(condition, noise)), axis=-1)
+
+        if part == self.samples:
+            members = one(ops.reshape(noise, (-1, *rest)))
+            return ops.reshape(members, (-1, part, *members.shape[1:]))
+        parts = math.ceil(self.samples / part)
+        left_over = parts * part - self.samples
+        if left_over:
+            noise = ops.concatenate([noise, noise[:, :left_over]], axis=1)
+        noise = ops.moveaxis(ops.reshape(noise, (-1, parts, part, *rest)), 1, 0)
+        members = ops.map(one, ops.reshape(noise, (parts, -1, *rest)))
+        members = ops.moveaxis(ops.reshape(members, (parts, -1, part, *members.shape[2:])), 0, 1)
+        return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples]
 
     def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
         """Run the sampler, or the part of it that ``ldseg.diffusion.sample`` is told, on one copy's noise."""
@@ -94,7 +138,7 @@ class Trajectory(keras.Model):
     """States of one case's reverse diffusion, for looking at: the same arithmetic as ``Predictor``.
 
     Args:
-        predictor: whose sampler to follow, without mirrored copies.
+        predictor: whose sampler to follow, with its first member and without mirrored copies.
 
     Attributes:
         kept: the steps after which a state is kept, from 0 (pure noise) to N (clean), all of them where there are no
@@ -111,4 +155,4 @@ class Trajectory(keras.Model):
     def call(self, inputs: dict[str, Any]) -> Any:
         """The inputs of ``Predictor`` for one case to its latents after the steps ``kept``, ``(K, *L, c)``."""
         condition = self.predictor.segmenter.encode_image(inputs["image"])
-        return self.predictor.reverse(condition, inputs["noise"][:, 0], keep=self.kept)[:, 0]
+        return self.predictor.reverse(condition, inputs["noise"][:, 0, 0], keep=self.kept)[:, 0]
