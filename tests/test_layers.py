@@ -8,7 +8,18 @@ from helpers import as_numpy, check_layer, randomize
 from keras import ops
 
 from ldseg import layers
-from ldseg.layers import ClassIndex, GroupedConv, GroupNormalization, ResidualBlock, SelfAttention, TimeEmbedding
+from ldseg.layers import (
+    AttentiveFusion,
+    ClassIndex,
+    FFParser,
+    GroupedConv,
+    GroupNormalization,
+    MaskLogits,
+    MaskState,
+    ResidualBlock,
+    SelfAttention,
+    TimeEmbedding,
+)
 
 pytestmark = [
     pytest.mark.core,
@@ -233,6 +244,117 @@ def test_class_indices(grid: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(as_numpy(ClassIndex()(onehot))[..., 0], labels)
     for dtype in ("float16", "bfloat16"):
         np.testing.assert_array_equal(as_numpy(ClassIndex(dtype=dtype)(onehot))[..., 0].astype(int), labels)
+
+
+# Frequencies, odd lengths and even ones
+
+SPECTRA = pytest.mark.parametrize("grid", [(7,), (8,), (4, 6), (5, 7), (6, 5), (2, 3, 4), (3, 4, 5), (4, 1, 1)], ids=str)
+
+
+def filtered(x: np.ndarray, grid: tuple[int, ...], real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+    """With NumPy's transform of real arrays, channels last."""
+    axes = tuple(range(1, len(grid) + 1))
+    weight = np.moveaxis(real + 1j * imaginary, 0, -1)
+    return np.fft.irfftn(np.fft.rfftn(x.astype("float64"), axes=axes) * weight, s=grid, axes=axes)
+
+
+@EVERY_RANK
+def test_the_ff_parser_is_a_layer(grid: tuple[int, ...]) -> None:
+    check_layer(FFParser(), draw(2, *grid, 3), expected=(2, *grid, 3))
+
+
+@SPECTRA
+def test_the_ff_parser_begins_as_the_identity(grid: tuple[int, ...]) -> None:
+    x = draw(2, *grid, 3)
+    np.testing.assert_allclose(as_numpy(FFParser()(x)), x, atol=1e-5)
+
+
+@SPECTRA
+def test_the_ff_parser_is_a_filter_of_numpys(grid: tuple[int, ...]) -> None:
+    layer, x = FFParser(), draw(2, *grid, 3)
+    layer.build(x.shape)
+    randomize(layer)
+    real, imaginary = as_numpy(layer.real), as_numpy(layer.imaginary)
+    expected = filtered(x, grid, real, imaginary)
+    np.testing.assert_allclose(as_numpy(layer(x)), expected, atol=1e-5)
+    # A half that is mirrored is the whole spectrum: the same by the transform of complex arrays.
+    axes = tuple(range(1, len(grid) + 1))
+    response = np.fft.irfftn(np.moveaxis(real + 1j * imaginary, 0, -1)[None], s=grid, axes=axes)
+    whole = np.fft.ifftn(np.fft.fftn(response, axes=axes) * np.fft.fftn(x.astype("float64"), axes=axes), axes=axes)
+    np.testing.assert_allclose(expected, whole.real, atol=1e-10)
+    assert np.abs(whole.imag).max() < 1e-10
+
+
+@pytest.mark.parametrize(("grid", "band"), [((16,), (3,)), ((8, 12), (6, 2)), ((4, 6, 8), (1, 5, 3))], ids=str)
+def test_a_shift_of_the_map_in_one_band_changes_that_band(grid: tuple[int, ...], band: tuple[int, ...]) -> None:
+    layer, x = FFParser(), draw(2, *grid, 3)
+    layer.build(x.shape)
+    real = as_numpy(layer.real).copy()
+    real[(1, *band)] += 0.5
+    layer.set_weights([real, as_numpy(layer.imaginary)])
+    axes = tuple(range(1, len(grid) + 1))
+    before, after = (np.fft.rfftn(array, axes=axes) for array in (x, as_numpy(layer(x))))
+    expected = before.copy()
+    expected[(slice(None), *band, 1)] *= 1.5
+    np.testing.assert_allclose(after, expected, atol=1e-4)
+
+
+def test_the_ff_parser_in_half_precision() -> None:
+    layer, x = FFParser(dtype="mixed_float16"), (1000 * draw(1, 32, 32, 2)).astype("float16")
+    found = layer(x)
+    assert found.dtype == ops.cast(0, "float16").dtype
+    # The sum over all positions, which the spectrum begins with, does not fit into float16.
+    np.testing.assert_allclose(as_numpy(found).astype("float64"), x.astype("float64"), rtol=2e-3, atol=0.5)
+    with pytest.raises(ValueError, match="fixed size"):
+        FFParser().build((None, None, 4, 3))
+
+
+@EVERY_RANK
+def test_attentive_fusion_is_a_layer(grid: tuple[int, ...]) -> None:
+    check_layer(AttentiveFusion(), draw(2, *grid, 4), draw(2, *grid, 4, seed=1), expected=(2, *grid, 4))
+
+
+def test_attentive_fusion_is_its_formula() -> None:
+    layer, image, mask = AttentiveFusion(), draw(2, 3, 5, 4), 3 * draw(2, 3, 5, 4, seed=1) + 1
+    layer([image, mask])
+    randomize(layer)
+    w = weights_of(layer)
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        x = x.astype("float64") - x.mean(-1, keepdims=True)
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w[f"{name}/gamma"] + w[f"{name}/beta"]
+
+    expected = norm(image, "norm_image") * norm(mask, "norm_mask") * image
+    np.testing.assert_allclose(as_numpy(layer([image, mask])), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="two maps of one shape"):
+        AttentiveFusion().build([(None, 4, 4, 8), (None, 4, 4, 4)])
+
+
+# Masks as states
+
+
+@EVERY_RANK
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_classes_are_states_and_back(classes: int, grid: tuple[int, ...]) -> None:
+    labels = np.random.default_rng(0).integers(0, classes, (2, *grid))
+    onehot = np.eye(classes, dtype="float32")[labels]
+    channels = 1 if classes == 2 else classes
+    check_layer(MaskState(), onehot, expected=(2, *grid, channels))
+    state = as_numpy(MaskState()(onehot))
+    assert set(np.unique(state)) == {-1, 1}
+    check_layer(MaskLogits(), state, expected=(2, *grid, classes))
+    np.testing.assert_array_equal(as_numpy(MaskLogits()(state)).argmax(-1), labels)
+
+
+def test_a_state_in_between_is_a_probability() -> None:
+    share = np.array([[0.0], [0.25], [0.9], [1.0]], "float32")
+    found = as_numpy(ops.softmax(MaskLogits()(2 * share - 1)))
+    np.testing.assert_allclose(found, np.concatenate([1 - share, share], -1), atol=2e-4)
+    shares = np.array([[0.2, 0.3, 0.5], [0.5, 0.5, 0.25]], "float32")
+    found = as_numpy(ops.softmax(MaskLogits()(2 * shares - 1)))
+    np.testing.assert_allclose(found, shares / shares.sum(-1, keepdims=True), atol=1e-5)
+    # A state out of range is that at its end.
+    assert np.isfinite(as_numpy(MaskLogits()(np.array([[-7.0], [7.0]], "float32")))).all()
 
 
 @pytest.mark.parametrize("layer", [SelfAttention(2), ResidualBlock(16), TimeEmbedding(16)])
