@@ -274,7 +274,7 @@ def test_the_ff_parser_is_a_filter_of_numpys(grid: tuple[int, ...]) -> None:
     layer, x = FFParser(), draw(2, *grid, 3)
     layer.build(x.shape)
     randomize(layer)
-    real, imaginary = as_numpy(layer.real), as_numpy(layer.imaginary)
+    real, imaginary = (as_numpy(weight).astype("float64") for weight in (layer.real, layer.imaginary))
     expected = filtered(x, grid, real, imaginary)
     np.testing.assert_allclose(as_numpy(layer(x)), expected, atol=1e-5)
     # A half that is mirrored is the whole spectrum: the same by the transform of complex arrays.
