@@ -202,7 +202,7 @@ def test_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_the_script_passes_the_status_on(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "LDSeg.py"), "--config", str(ROOT / "cfg.ini"), "--set", "Sampler.Seedd=1"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60)
     assert found.returncode == 2
     assert re.fullmatch(r"error: .*Sampler\.Seedd.*Sampler\.Seed\n", found.stderr)
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.config import DataConfig, load_config
+from ldseg.config import load_config
 from ldseg.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "cfg.ini"
@@ -35,7 +35,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
     [
         ("Sampler.Sampler=DIM", ("one of DDIM, DDPM, DPM-Solver++", "got 'DIM'", "the nearest valid value is DDIM")),
         ("NoiseScheduler.Scheduler=cosin", ("linear, quadratic, cosine", "got 'cosin'", "value is cosine")),
-        ("Data.Channels=4", ("one of 1, 3", "got '4'", "value is 3")),
+        ("Data.Channels=4", ("one of auto, 1, 3", "got '4'", "value is 3")),
         ("Data.Dimensions=2", ("one of 2D, 2D+t, 3D", "got '2'", "value is 2D")),
         ("Parameters.Training=Treu", ("True or False", "got 'Treu'", "value is True")),
         ("Sampler.Sampling_Steps=0", ("a whole number from 1 to 100000", "got '0'", "value is 1")),
@@ -47,7 +47,6 @@ def refusal(path: Path | None, *overrides: str) -> str:
         ("Sampler.Sigma=0,1", ("a number from 0.0 to 1.0", "got '0,1'")),
         ("Training.EMA=1", ("a number from 0.0 to 0.99999", "got '1'", "value is 0.99999")),
         ("Data.Size=256,0", ("whole numbers from 1", "got '256,0'", "value is 256, 1")),
-        ("Data.Size=", ("whole numbers from 1", "got ''")),
         ("Data.Size=256x384", ("whole numbers from 1", "got '256x384'")),
         ("Data.Classes=background,,gland", ("names with commas", "got 'background,,gland'")),
         ("Data.Cases=", ("patterns", "got ''")),
@@ -83,13 +82,6 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
             "NoiseScheduler.Timesteps=9",
             "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (9), got 15; "
             "the nearest valid value is 9",
-        ),
-        ("Data.Size=256", "Data.Size: expected 2 lengths (Y, X) for 2D data, got 256"),
-        ("Data.Patch=64", "Data.Patch: expected 2 lengths (Y, X) for 2D data, got 64"),
-        (
-            "Data.Patch=300,384",
-            "Data.Patch: expected at most Data.Size (256, 384) or nothing, got 300, 384; "
-            "the nearest valid value is 256, 384",
         ),
         (
             "Data.Classes=gland",
@@ -190,13 +182,3 @@ def test_contradiction_names_file_and_override() -> None:
     assert refusal(SHIPPED, "NoiseScheduler.Timesteps=9").startswith(
         f"{SHIPPED} with --set: Sampler.Sampling_Steps"
     )
-
-
-def test_volumes_are_settings_by_rank_but_not_loaded_yet() -> None:
-    assert DataConfig(dimensions="3D", size=(8, 64, 64), patch=()).patch == (8, 64, 64)
-    with pytest.raises(ConfigError, match=r"Data\.Size: expected 3 lengths \(T, Y, X\) for 2D\+t"):
-        DataConfig(dimensions="2d+T", size=(64, 64), patch=())
-    for dimensions in ("2D+t", "3D"):
-        message = refusal(None, f"Data.Dimensions={dimensions}")
-        assert "no reader of volumes" in message
-        assert f"expected 2D, got {dimensions}" in message

@@ -143,7 +143,7 @@ def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
     pytest.importorskip(backend)
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     command = [sys.executable, "-c", SCRIPT, str(TESTS), str(TESTS.parent), str(tmp_path)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    run = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=240)
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout.splitlines()[-1])
     assert found["devices"] == 2

@@ -151,7 +151,7 @@ def test_settings_files_metrics_and_figures_do_without_keras() -> None:
     code = f"import sys, {', '.join(light)}; print(*sorted({{'keras', *{BACKENDS}}} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == []
 

@@ -367,7 +367,7 @@ with tiny.tiny_networks():
     train(Config.from_dict(json.loads(sys.argv[1])), watch=lambda result: os.kill(os.getpid(), 9))
 """
     command = [sys.executable, "-c", script, json.dumps(config.to_dict())]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    killed = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     checkpoint = tmp_path / "weights" / "training" / "last.npz"
     assert read_meta(checkpoint)["epoch"] == 1
