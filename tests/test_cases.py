@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.cases import Case, find_cases, load_annotations, load_case
 from ldseg.data.intensity import scale_intensity
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
@@ -145,6 +145,27 @@ def test_folders_that_cannot_be_used(tmp_path: Path, ldseg_folder: Path) -> None
 def test_two_labels_of_one_case(ldseg_folder: Path) -> None:
     ids(ldseg_folder / "Label" / "Other_label.png")
     with pytest.raises(DataError, match="second label of case Other"):
+        find_cases(ldseg_folder)
+
+
+def test_several_annotators(ldseg_folder: Path) -> None:
+    """In the order of their numbers; a label without a number goes before them."""
+    for number in (10, 2):
+        ids(ldseg_folder / "Label" / f"Case2_label_{number}.png", 2)
+        ids(ldseg_folder / "Label" / f"Case1_label_{number}.png", 2)
+    one, two, ten, _ = find_cases(ldseg_folder).cases
+    for case in (one, two):
+        assert [path.name for path in case.annotations] == [f"{case.name}_label_2.png", f"{case.name}_label_10.png"]
+    assert (one.label, two.label) == (ldseg_folder / "Label" / "Case1_label.png", two.annotations[0])
+    assert ten.annotations == ()
+    given = load_annotations(two, load_case(two, STEP), STEP)
+    assert (given.shape, given.dtype) == ((2, 6, 8), np.int32)
+    np.testing.assert_array_equal(given[1], np.arange(48).reshape(6, 8) % 2)
+    ids(two.annotations[1], 2, (8, 6))
+    with pytest.raises(DataError, match="Case2_label_10.png: label of size 8×6, expected 6×8"):
+        load_annotations(two, load_case(two, STEP), STEP)
+    ids(ldseg_folder / "Label" / "Case2_label_2.bmp", 2)
+    with pytest.raises(DataError, match=r"Case2_label_2\.\w+: two labels of one name"):
         find_cases(ldseg_folder)
 
 

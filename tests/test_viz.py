@@ -536,3 +536,84 @@ def test_neither_keras_nor_pyplot_is_imported_and_the_users_style_stays() -> Non
         "sys.exit(any(m in sys.modules for m in ('keras', 'tensorflow', 'matplotlib.pyplot')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Uncertainty
+
+
+def _unsure(size: tuple[int, ...]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.random((*size, 1)).astype(np.float32), "mask": rng.integers(0, 2, size),
+        "entropy": rng.random(size).astype(np.float32), "variance": rng.random(size).astype(np.float32) / 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "axes", "words"),
+    [((40, 56), "YX", "image and mask"), ((6, 40, 20), "ZYX", "plane 2 of 6"), ((6, 20, 40), "TYX", "frame 4 of 6")],
+)
+def test_uncertainty_of_every_rank(size: tuple[int, ...], axes: str, words: str) -> None:
+    given = _unsure(size)
+    if axes == "ZYX":
+        given["mask"][:] = 0
+        given["mask"][1] = 1
+    figure = viz.uncertainty_figure(**given, axes=axes, true=given["mask"], spacing=(2.0,) * len(size), title="case")
+    texts = [text.get_text() for text in figure.texts]
+    assert any(words in text for text in texts)
+    assert {"predictive entropy", "variance between members"} <= set(texts)
+    bars = [each for each in figure.axes if each.get_xlabel()]
+    assert [bar.get_xlabel().split(":")[0] for bar in bars] == ["0", "0"]
+    picture = figure_to_array(figure)
+    assert picture.std() > 10
+    # The entropy that is drawn is that of the plane.
+    at = {"YX": (), "ZYX": (1,), "TYX": (3,)}[axes]
+    drawn = np.asarray(figure.axes[1].images[0].get_array())
+    assert drawn.mean() == pytest.approx(given["entropy"][at].mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["mask", "entropy", "variance"])
+def test_uncertainty_of_another_size(name: str) -> None:
+    given = _unsure((8, 9))
+    given[name] = given[name][:, :5]
+    with pytest.raises(DataError, match=f"{name}: expected the image's size"):
+        viz.uncertainty_figure(**given, axes="YX")
+
+
+def test_a_certain_case_is_drawn_too() -> None:
+    given = _unsure((8, 9))
+    given["variance"][:] = 0
+    assert figure_to_array(viz.uncertainty_figure(**given, axes="YX")).size
+
+
+# Calibration
+
+
+def _calibration(right: np.ndarray) -> Any:
+    from ldseg.evaluation import Calibration
+
+    confidence = np.linspace(0.5, 1, right.size, dtype=np.float32)
+    found = Calibration()
+    probabilities = np.stack([1 - confidence, confidence], axis=-1)
+    found.add(probabilities, 1 - confidence, np.ones(right.size, int), right.astype(int))
+    return found
+
+
+def test_calibration_is_drawn_with_its_figures() -> None:
+    report = _calibration(np.random.default_rng(0).random(3000) < 0.8).report()
+    figure = viz.calibration_figure(report)
+    titles = " ".join(axes.get_title(loc="left") for axes in figure.axes)
+    assert f"ECE {report['ece']:.3g}" in titles
+    assert f"AUROC {report['auroc']:.3g}" in titles
+    assert any("3,000 pixels of 1 case" in axes.get_xlabel() for axes in figure.axes)
+    assert figure_to_array(figure).std() > 10
+
+
+def test_calibration_without_an_error_or_without_a_case() -> None:
+    perfect = viz.calibration_figure(_calibration(np.ones(50, bool)).report())
+    assert any("AUROC does not exist" in axes.get_title(loc="left") for axes in perfect.axes)
+    assert figure_to_array(perfect).size
+    from ldseg.evaluation import Calibration
+
+    with pytest.raises(DataError, match="at least one labelled case"):
+        viz.calibration_figure(Calibration().report())

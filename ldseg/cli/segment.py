@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 import ldseg
 from ldseg.cli.pictures import draw_diffusion, draw_overlay
 from ldseg.cli.table import number, table
+from ldseg.cli.trust import Trust, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase, find_cases
 from ldseg.data.files import claim_folder
@@ -62,6 +63,7 @@ class Run:
     folder: Path
 
 
+    trust: Trust = field(default_factory=Trust)
 def run(config: Config) -> int:
     """Segment the cases that the settings name and write what the settings ask for.
 
@@ -76,7 +78,14 @@ def run(config: Config) -> int:
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
     sampler = config.sampler
-    predictor = Predictor(segmenter, sampler=sampler.sampler, steps=sampler.sampling_steps, flips=sampler.flips)
+    predictor = Predictor(
+        segmenter,
+        sampler=sampler.sampler,
+        steps=sampler.sampling_steps,
+        flips=sampler.flips,
+        samples=sampler.samples,
+        at_once=config.parameters.batch_size,
+    )
     predictor.compile()
     this = Run(config=config, predictor=predictor, description=description, folder=config.output_folder)
     claim_folder(this.folder, "[Output] Folder")
@@ -93,6 +102,7 @@ def run(config: Config) -> int:
         sigma=sampler.sigma,
     )
     results: list[CaseResult] = []
+        fusion=sampler.fusion,
     drawn = 0
     for item in tqdm(segmented, total=len(found.cases), desc="segmenting", unit="case"):
         draw = item.problem == "" and drawn < config.output.diffusion
@@ -136,9 +146,13 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
             draw_overlay(this.folder / "Overlay", item, numbered, this.description.spec.axes, names, colours)
         if draw:
             seed, preprocessing = this.config.sampler.seed, this.description.preprocessing
+        if item.members is not None:
+            write_uncertainty(this.folder, item, numbered, this.description.spec.axes, colours)
             draw_diffusion(this.folder / "Diffusion", item, this.predictor, preprocessing, seed, names, colours)
     except DataError as error:
         logger.error("skipped %s: %s", name, error)
+        data = this.config.data
+        this.trust.add(item, mask, this.description.preprocessing_for(data.labels, data.label_map))
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
     return CaseResult(name=name, mask=path, seconds=item.seconds, **_scores(this, loaded, mask))
 
@@ -191,5 +205,7 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     skipped = sum(result.status == "skipped" for result in results)
     print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
+    for line in this.trust.write(this.folder, this.config.sampler):
+        print(line)
     for line in [*problems, *(result.message for result in results if result.status == "skipped")]:
         print(f"problem: {line}")

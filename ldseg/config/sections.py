@@ -61,7 +61,8 @@ class NoiseSchedulerConfig(Section):
 class SamplerConfig(Section):
     """[Sampler]: how a mask is drawn.
 
-    `sigma` is the standard deviation of Gaussian noise added to the image, whose values lie in [0, 1].
+    `sigma` is the standard deviation of Gaussian noise added to the image, whose values lie in [0, 1]. `samples` counts the
+    members of an ensemble, which `fusion` makes one mask of.
     """
 
     NAME: ClassVar[str] = "Sampler"
@@ -70,6 +71,8 @@ class SamplerConfig(Section):
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
     flips: bool = _key("Flips", False, Flag())
+    samples: int = _key("Samples", 1, Number(1, 1000))
+    fusion: str = _key("Fusion", "mean", Choice(("mean", "vote", "staple")))
 
 
 @dataclass(frozen=True, kw_only=True)

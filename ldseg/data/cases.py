@@ -2,8 +2,9 @@
 
 Three layouts are understood (`ldseg.data.layouts`):
 
-- LDSeg's: ``folder/Image/<case>.<ext>`` with ``folder/Label/<case>_label.<ext>`` (or ``Label/<case>.<ext>``),
-  and optionally ``folder/patients.csv`` with the columns ``name`` and ``patient``.
+- LDSeg's: ``folder/Image/<case>.<ext>`` with ``folder/Label/<case>_label.<ext>`` (or ``Label/<case>.<ext>``, or, of
+  several annotators, ``<case>_label_1.<ext>``, ``_2``, ...), and optionally ``folder/patients.csv`` with the columns
+  ``name`` and ``patient``.
 - the Medical Segmentation Decathlon's and nnU-Net's: ``folder/imagesTr/<case>.<ext>`` (or ``<case>_0000.<ext>``) with
   ``folder/labelsTr/<case>.<ext>``, and ``imagesTs`` with ``labelsTs``.
 - the GlaS contest's: ``folder/<case>.<ext>`` with ``folder/<case>_anno.<ext>``, and ``folder/Grade.csv``.
@@ -35,13 +36,15 @@ log = logging.getLogger(__name__)
 class Case:
     """One image, its label if any, and the group (patient) it belongs to: its own name where unknown.
 
-    Image and label are a file each or, for volumes and films, a folder of slices or frames.
+    Image and label are a file each or, for volumes and films, a folder of slices or frames. `annotations` are the labels of
+    several annotators, in the order of their numbers; unless there is another, the first of them is the label.
     """
 
     name: str
     image: Path
     label: Path | None
     group: str
+    annotations: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,13 @@ def find_cases(
     if not matching:
         raise DataError(f"{folder}: no case matches {', '.join(patterns)}; there are {some(names)}")
     cases = [
-        Case(name=name, image=pairs.images[name], label=pairs.labels.get(name), group=groups.get(name, name))
+        Case(
+            name=name,
+            image=pairs.images[name],
+            label=pairs.labels.get(name),
+            group=groups.get(name, name),
+            annotations=tuple(pairs.annotations.get(name, ())),
+        )
         for name in matching
     ]
     if training:
@@ -136,18 +145,32 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     image = to_channels(scaled, step.channels)
     label = instances = None
     if case.label is not None:
-        numbers, geometry = read_scan_label(case.label, step.axes, like=case.image)
-        if numbers.shape != size:
-            raise DataError(
-                f"{case.label}: label of size {times(numbers.shape)}, expected {times(size)} as its image {case.image}"
-            )
-        difference = geometry.difference(scan.geometry) if geometry and scan.geometry else ""
-        if difference:
-            raise DataError(f"{case.label}: label of {difference} as its image {case.image}")
+        numbers = _read_label(case.label, case, step.axes, size, scan.geometry)
         label_map = dict(step.label_map)
         label = to_classes(numbers, step.labels, step.num_classes, str(case.label), label_map)
         instances = to_instances(numbers, step.labels, step.num_classes, label_map)
     return LoadedCase(name=case.name, image=image, label=label, size=size, geometry=scan.geometry, instances=instances)
+
+
+def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessing) -> np.ndarray:
+    """The labels of all annotators of a case as classes int32 (A, *S), checked as `load_case` does; A may be 0."""
+    step, label_map = preprocessing, dict(preprocessing.label_map)
+    found = np.zeros((len(case.annotations), *loaded.size), np.int32)
+    for index, path in enumerate(case.annotations):
+        numbers = _read_label(path, case, step.axes, loaded.size, loaded.geometry)
+        found[index] = to_classes(numbers, step.labels, step.num_classes, str(path), label_map)
+    return found
+
+
+def _read_label(path: Path, case: Case, axes: str, size: tuple[int, ...], geometry: Geometry | None) -> np.ndarray:
+    """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image."""
+    numbers, found = read_scan_label(path, axes, like=case.image)
+    if numbers.shape != size:
+        raise DataError(f"{path}: label of size {times(numbers.shape)}, expected {times(size)} as its image {case.image}")
+    difference = found.difference(geometry) if found and geometry else ""
+    if difference:
+        raise DataError(f"{path}: label of {difference} as its image {case.image}")
+    return numbers
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ class Pairs:
         folder: where the images were looked for.
         images: all images.
         labels: the labels of those that have one.
+        annotations: of images that several have labelled, the labels in the order of their numbers.
         orphans: labels without an image, with the name that it should have.
         groups: the patients of cases, as far as a table lists them.
     """
@@ -26,6 +27,7 @@ class Pairs:
     folder: Path
     images: dict[str, Path]
     labels: dict[str, Path]
+    annotations: dict[str, list[Path]] = field(default_factory=dict)
     orphans: list[tuple[str, Path]] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
 
@@ -48,9 +50,15 @@ def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
 
 def _pair_ldseg(folder: Path, axes: str) -> Pairs:
     images = _by_name(find_scans(folder / "Image", axes), "images")
-    labels, orphans = _labels_of(images, find_scans(folder / "Label", axes))
+    found = find_scans(folder / "Label", axes)
+    annotations = _annotations_of(images, found)
+    several = {path for paths in annotations.values() for path in paths}
+    labels, orphans = _labels_of(images, [path for path in found if path not in several])
+    labels = {name: paths[0] for name, paths in annotations.items()} | labels
     groups = _read_groups(folder / "patients.csv")
-    return Pairs(folder=folder / "Image", images=images, labels=labels, orphans=orphans, groups=groups)
+    return Pairs(
+        folder=folder / "Image", images=images, labels=labels, annotations=annotations, orphans=orphans, groups=groups
+    )
 
 
 def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs:
@@ -82,6 +90,18 @@ def _pair_contest(folder: Path, training: bool) -> Pairs:
             raise DataError(f"{folder}: training in the contest's layout takes train_* images, found none")
     groups = _read_groups(folder / "Grade.csv")
     return Pairs(folder=folder, images=images, labels=labels, orphans=orphans, groups=groups)
+
+
+def _annotations_of(images: dict[str, Path], paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """The labels ``<case>_label_1``, ``_2``, ... of each image, unless that is the name of another one's label."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        match = re.fullmatch(r"(.+)_label_\d+", stem_of(path))
+        if match and match[1] in images and stem_of(path) not in images:
+            found.setdefault(match[1], []).append(path)
+    for several in found.values():
+        _by_name(several, "labels")
+    return found
 
 
 def _labels_of(images: dict[str, Path], paths: Sequence[Path]) -> tuple[dict[str, Path], list[tuple[str, Path]]]:

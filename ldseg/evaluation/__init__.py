@@ -1,15 +1,20 @@
 """What a segmentation is worth: metrics per case, their summary and the files they are written to."""
 
+from ldseg.evaluation.calibration import Calibration, Reliability
+from ldseg.evaluation.energy import energy_distance
 from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall
 from ldseg.evaluation.report import CaseResult, foreground, summarise, write_metrics
 from ldseg.evaluation.surface import SurfaceDistances, surface_distances
 
 __all__ = [
+    "Calibration",
     "CaseResult",
+    "Reliability",
     "SurfaceDistances",
     "class_scores",
     "confusion",
     "dice",
+    "energy_distance",
     "foreground",
     "iou",
     "object_scores",

@@ -3,17 +3,20 @@
 Figures are made with Matplotlib's object-oriented interface: no pyplot state, no window, no display needed.
 """
 
+from ldseg.viz.calibration import calibration_figure
 from ldseg.viz.curves import schedule_figure, training_curves_figure
 from ldseg.viz.diffusion import latent_to_rgb, reverse_diffusion_figure, reverse_diffusion_gif
 from ldseg.viz.legend import legend
 from ldseg.viz.overlays import overlay
 from ldseg.viz.style import CLASS_COLOURS, OKABE_ITO, TRUE_COLOUR, save_figure, save_image
+from ldseg.viz.uncertainty import uncertainty_figure
 from ldseg.viz.volumes import cine_figure, cine_gif, slices_gif, volume_figure
 
 __all__ = [
     "CLASS_COLOURS",
     "OKABE_ITO",
     "TRUE_COLOUR",
+    "calibration_figure",
     "cine_figure",
     "cine_gif",
     "latent_to_rgb",
@@ -26,5 +29,6 @@ __all__ = [
     "schedule_figure",
     "slices_gif",
     "training_curves_figure",
+    "uncertainty_figure",
     "volume_figure",
 ]
