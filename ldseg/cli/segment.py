@@ -61,9 +61,9 @@ class Run:
     predictor: Predictor
     description: Description
     folder: Path
-
-
     trust: Trust = field(default_factory=Trust)
+
+
 def run(config: Config) -> int:
     """Segment the cases that the settings name and write what the settings ask for.
 
@@ -100,9 +100,9 @@ def run(config: Config) -> int:
         batch_size=config.parameters.batch_size,
         seed=sampler.seed,
         sigma=sampler.sigma,
+        fusion=sampler.fusion,
     )
     results: list[CaseResult] = []
-        fusion=sampler.fusion,
     drawn = 0
     for item in tqdm(segmented, total=len(found.cases), desc="segmenting", unit="case"):
         draw = item.problem == "" and drawn < config.output.diffusion
@@ -144,15 +144,15 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         names, colours = this.description.preprocessing.classes, this.config.data.colours
         if this.config.output.overlay:
             draw_overlay(this.folder / "Overlay", item, numbered, this.description.spec.axes, names, colours)
-        if draw:
-            seed, preprocessing = this.config.sampler.seed, this.description.preprocessing
         if item.members is not None:
             write_uncertainty(this.folder, item, numbered, this.description.spec.axes, colours)
+        if draw:
+            seed, preprocessing = this.config.sampler.seed, this.description.preprocessing
             draw_diffusion(this.folder / "Diffusion", item, this.predictor, preprocessing, seed, names, colours)
-    except DataError as error:
-        logger.error("skipped %s: %s", name, error)
         data = this.config.data
         this.trust.add(item, mask, this.description.preprocessing_for(data.labels, data.label_map))
+    except DataError as error:
+        logger.error("skipped %s: %s", name, error)
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
     return CaseResult(name=name, mask=path, seconds=item.seconds, **_scores(this, loaded, mask))
 
@@ -203,9 +203,9 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
         print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
     if several and summary["scored"]:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
-    skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
     for line in this.trust.write(this.folder, this.config.sampler):
         print(line)
+    skipped = sum(result.status == "skipped" for result in results)
+    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
     for line in [*problems, *(result.message for result in results if result.status == "skipped")]:
         print(f"problem: {line}")
