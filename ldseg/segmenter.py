@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from ldseg.diffusion import PREDICTIONS, Schedule, convert, corrupt, decodable, sample, target
-from ldseg.diffusion.samplers import standardize
+from ldseg.diffusion.samplers import bound, standardize
 from ldseg.models import PRESETS, build_networks
 
 
@@ -27,6 +27,7 @@ class SegmenterSpec:
         classes: number of classes C.
         prediction: what the denoiser predicts.
         schedule: the noise schedule.
+        dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
     """
 
     preset: str
@@ -36,6 +37,8 @@ class SegmenterSpec:
     classes: int
     prediction: str
     schedule: Schedule
+    dynamic_conditioning: bool = True
+    ff_parser: bool = True
 
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
@@ -54,6 +57,7 @@ class Segmenter(keras.Model):
 
     Attributes:
         spec: how it was built.
+        preset: what its family and size are.
         strides: strides of the latent, one for each axis.
         grid: latent grid L.
         latent_channels: channels c of the latent.
@@ -63,15 +67,22 @@ class Segmenter(keras.Model):
         # The latent is float32 whatever the precision of the networks.
         super().__init__(name="segmenter", dtype="float32")
         networks = build_networks(
-            spec.preset, size=spec.size, channels=spec.channels, classes=spec.classes, axes=spec.axes
+            spec.preset,
+            size=spec.size,
+            channels=spec.channels,
+            classes=spec.classes,
+            axes=spec.axes,
+            dynamic_conditioning=spec.dynamic_conditioning,
+            ff_parser=spec.ff_parser,
         )
         self.spec = spec
+        self.preset = PRESETS[spec.preset]
         self.label_encoder = networks.label_encoder
         self.image_encoder = networks.image_encoder
         self.denoiser = networks.denoiser
         self.label_decoder = networks.label_decoder
-        self.strides = PRESETS[spec.preset].strides(spec.axes)
-        self.grid = PRESETS[spec.preset].latent_grid(spec.size, spec.axes)
+        self.strides = self.preset.strides(spec.axes)
+        self.grid = self.preset.latent_grid(spec.size, spec.axes)
         self.latent_channels = int(self.label_encoder.output_shape[-1])
         # Keras would otherwise take a model that is never called for one without weights.
         self.built = True
@@ -82,7 +93,7 @@ class Segmenter(keras.Model):
         return (*self.grid, self.latent_channels)
 
     def encode_image(self, image: Any, training: bool = False) -> Any:
-        """Image ``(B, *S, ci)`` in [0, 1] to the condition ``(B, *L, cc)``."""
+        """Image ``(B, *S, ci)`` in [0, 1] to the condition, a map such as ``(B, *L, cc)`` or a list of them."""
         return self.image_encoder(image, training=training)
 
     def encode_label(self, label: Any, training: bool = False) -> Any:
@@ -111,8 +122,10 @@ class Segmenter(keras.Model):
         """Keeps a clean latent in range, each case by itself.
 
         A latent implied by noise is amplified up to twenty thousand times near pure noise, so it is standardised, as
-        LDSeg does; a network that predicts the latent itself has learnt its range.
+        LDSeg does; a network that predicts the latent itself has learnt its range. One that is bounded is cut to its bounds.
         """
+        if self.preset.bounded:
+            return bound
         return standardize if self.spec.prediction in ("eps", "ldseg") else None
 
     def reverse(self, condition: Any, noise: Any, *, steps: int, eta: float = 0.0, **options: Any) -> Any:

@@ -19,6 +19,7 @@ import keras
 import ldseg
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 FORMAT_VERSION = 1
@@ -54,7 +55,7 @@ class Description:
     def to_dict(self) -> dict[str, Any]:
         return {
             "format_version": FORMAT_VERSION,
-            "architecture": "LDSeg",
+            "architecture": PRESETS[self.spec.preset].architecture,
             "spec": self.spec.to_dict(),
             "preprocessing": self.preprocessing.to_dict(),
             "figures": self.figures,

@@ -202,6 +202,33 @@ def test_data_of_every_dimension() -> None:
     assert (data.label_map, data.window) == (((0, 0), (-5, 2)), (-100, 300))
 
 
+MODEL = [
+    (["Preset=B"], r"Model\.Preset: expected one of lean, small, ldseg for Model\.Architecture = LDSeg, got B;.*is lean"),
+    (["Architecture=MedSegDiff"], r"Model\.Preset: expected one of tiny, S, B, L, \+\+ for .* got lean;.*value is tiny"),
+    (["Architecture=MedSegDif"], r"Model\.Architecture: expected one of LDSeg, MedSegDiff, got 'MedSegDif'"),
+    (["Architecture=MedSegDiff", "Preset=B+"], r"Model\.Preset: expected one of .*, got 'B\+'; .*is B"),
+    (["Architecture=MedSegDiff", "Preset=S", "Prediction=ldseg"], r"Model\.Prediction: expected auto, eps, x0 or v"),
+    (["FFParser=False"], r"Model\.FFParser: expected True for Model\.Architecture = LDSeg"),
+    (["DynamicConditioning=no"], r"Model\.DynamicConditioning: expected True for Model\.Architecture = LDSeg"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), MODEL, ids=[" ".join(overrides) for overrides, _ in MODEL])
+def test_what_a_model_refuses(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, [f"Model.{override}" for override in overrides])
+
+
+def test_medsegdiff_as_published() -> None:
+    config = load_config(ROOT / "medsegdiff.ini", ["Model.Preset=++", "Model.FFParser=no", "Model.DynamicConditioning=no"])
+    assert (config.model.architecture, config.model.preset, config.model.ffparser) == ("MedSegDiff", "++", False)
+    noise, sampler = config.noise_scheduler, config.sampler
+    assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, 100)
+    assert (config.parameters.learning_rate, config.training.diffusion_weight) == (1e-4, 1)
+    with pytest.raises(ConfigError, match=r"Training\.DiffusionWeight: expected more than 0 for Model\.Architecture"):
+        load_config(ROOT / "medsegdiff.ini", ["Training.DiffusionWeight=0"])
+
+
 def test_folders() -> None:
     config = Config()
     assert config.dataset_folder == Path("data/GlaS")

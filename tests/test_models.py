@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 from helpers import as_numpy
+from keras import ops
 
-from ldseg.models import PRESETS, Networks, build_networks, lean, published
+from ldseg.config.sections import PRESETS_OF
+from ldseg.models import PRESETS, Networks, build_networks, lean, medsegdiff, published
 from ldseg.models.unet import denoising_unet
 
 pytestmark = [
@@ -196,13 +198,177 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
     assert "down1_0_attention" not in names
 
 
+# MedSegDiff
+
+SWITCHES = pytest.mark.parametrize(("dynamic", "ff"), [(True, True), (True, False), (False, True), (False, False)])
+MINI = medsegdiff.Plan(widths=(4, 8), blocks=1, attention=(2,), heads=2, groups=2)
+
+
+def dense(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def counted(plan: medsegdiff.Plan, size: tuple[int, ...], axes: str, channels: int, dynamic: bool, ff: bool) -> list[int]:
+    """The parameters of image encoder and denoiser for two classes, added up on paper."""
+    rank, widths, deepest = len(axes), plan.widths, plan.widths[-1]
+    units = 4 * widths[0]
+
+    def conv(inputs: int, outputs: int, kernel: int = 3) -> int:
+        return inputs * outputs * kernel**rank + outputs
+
+    def attention(width: int) -> int:
+        return 2 * width + 4 * dense(width, width)
+
+    def stage(level: int, width: int | None = None, timed: bool = True) -> int:
+        inputs, outputs = width or widths[level], widths[level]
+        block = 2 * inputs + conv(inputs, outputs) + 2 * outputs + conv(outputs, outputs)
+        block += dense(units, outputs) if timed else 0
+        block += conv(inputs, outputs, 1) if inputs != outputs else 0
+        return block + (attention(outputs) if 2**level in plan.attention else 0)
+
+    def path(inputs: int, timed: bool) -> int:
+        total = conv(inputs, widths[0])
+        for level in range(len(widths)):
+            total += conv(widths[level - 1], widths[level]) if level else 0
+            total += plan.blocks * stage(level, timed=timed)
+        return total
+
+    total = dense(widths[0], units) + dense(units, units) + path(1, True) + conv(widths[0], 1) + 2 * widths[0]
+    for level, width in enumerate(widths):
+        *grid, last = (n if axis == "T" else n // 2**level for n, axis in zip(size, axes))
+        total += 2 * width * math.prod(grid) * (last // 2 + 1) if ff else 0
+        total += 4 * width if dynamic else 0
+        above = widths[min(level + 1, len(widths) - 1)]
+        # The last to come is the stem, or the map behind the down-sampling, with the width of the level.
+        skips = [width] * (plan.blocks + 1)
+        comes = above if level < len(widths) - 1 else deepest
+        total += conv(widths[level], widths[level]) if level else 0
+        for skip in skips:
+            total, comes = total + stage(level, comes + skip), width
+    at_bottom = 4 * deepest + 2 * conv(deepest, deepest) + dense(units, deepest)
+    total += 2 * at_bottom + attention(deepest)
+    image = path(channels, dynamic)
+    return [0, total + image] if dynamic else [image, total]
+
+
+@SWITCHES
+@pytest.mark.parametrize(("axes", "size"), [("YX", (32, 48)), ("TYX", (3, 16, 16)), ("ZYX", (8, 8, 16))])
+def test_the_parameters_of_medsegdiff(axes: str, size: tuple[int, ...], dynamic: bool, ff: bool) -> None:
+    networks = build_networks(
+        "tiny", size=size, channels=3, classes=2, axes=axes, dynamic_conditioning=dynamic, ff_parser=ff
+    )
+    found = [networks.image_encoder.count_params(), networks.denoiser.count_params()]
+    assert found == counted(medsegdiff.PLANS["tiny"], size, axes, 3, dynamic, ff)
+    assert networks.label_encoder.count_params() == networks.label_decoder.count_params() == 0
+
+
+PUBLISHED = {"tiny": 2_305_369, "S": 31_088_513, "B": 162_808_065, "L": 829_122_049, "++": 14_222_109_697}
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_the_parameters_of_the_presets_at_256(preset: str) -> None:
+    """L and ++ on paper alone: their weights do not fit everywhere."""
+    plan = medsegdiff.PLANS[preset]
+    assert sum(counted(plan, (256, 256), "YX", 3, True, True)) == PUBLISHED[preset]
+    assert len(plan.widths) - 1 == {"tiny": 3, "S": 4, "B": 5, "L": 6, "++": 6}[preset]
+    if preset in ("S", "B"):
+        networks = build_networks(preset, size=(256, 256), channels=3, classes=2, axes="YX")
+        assert networks.denoiser.count_params() == PUBLISHED[preset]
+        names = {layer.name for layer in networks.denoiser.layers if layer.name.endswith("attention")}
+        assert {name[:5] for name in names} == {"mask4", "image", "up4_0", "up4_1", "up4_2", "middl"}
+        # 16 x 16 positions at a stride of 16.
+        assert networks.denoiser.get_layer("mask4_0_attention").positions == 256
+
+
+def test_settings_and_networks_know_the_same_presets() -> None:
+    found: dict[str, set[str]] = {}
+    for name, preset in PRESETS.items():
+        found.setdefault(preset.architecture, set()).add(name)
+    assert found == {architecture: set(names) for architecture, names in PRESETS_OF.items()}
+
+
+def mini(axes: str, dynamic: bool, ff: bool = True, classes: int = 2) -> tuple[Networks, list[Any], np.ndarray]:
+    """Small networks, an input for their denoiser and the image it comes from."""
+    size = {"X": (8,), "YX": (8, 4), "TYX": (3, 4, 8), "ZYX": (4, 8, 4)}[axes]
+    networks = Networks(
+        label_encoder=medsegdiff.label_encoder(size, classes),
+        image_encoder=medsegdiff.image_encoder(MINI, size, 2, axes, dynamic),
+        denoiser=medsegdiff.denoiser(MINI, size, 2, classes, axes, dynamic, ff),
+        label_decoder=medsegdiff.label_decoder(size, classes),
+    )
+    image = np.random.default_rng(2).random((2, *size, 2)).astype("float32")
+    channels = medsegdiff.state_channels(classes)
+    condition = networks.image_encoder(image)
+    given = [ops.convert_to_tensor(draw(2, *size, channels)), condition, ops.convert_to_tensor([500, 20], dtype="int32")]
+    return networks, given, image
+
+
+@SWITCHES
+@pytest.mark.parametrize("axes", ["X", "YX", "TYX", "ZYX"])
+def test_medsegdiff_of_every_rank(axes: str, dynamic: bool, ff: bool) -> None:
+    networks, given, image = mini(axes, dynamic, ff, classes=3)
+    out = as_numpy(networks.denoiser(given))
+    assert out.shape == (*image.shape[:-1], 3)
+    assert np.isfinite(out).all()
+    twin = keras.Model.from_config(networks.denoiser.get_config())
+    twin.set_weights(networks.denoiser.get_weights())
+    np.testing.assert_allclose(as_numpy(twin(given)), out, atol=1e-6)
+    assert any(layer.name.startswith("ff_parser") for layer in networks.denoiser.layers) == ff
+    blocks = [layer for layer in networks.denoiser.layers if hasattr(layer, "conv_in")]
+    assert len(blocks) == (10 if dynamic else 8)
+    assert all(block.time is not None for block in blocks)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_what_the_condition_depends_on(dynamic: bool) -> None:
+    """With dynamic conditioning on the state and the time, without it on the image alone."""
+    networks, given, image = mini("YX", dynamic)
+    state, condition, time = given
+    others = [[ops.flip(state, 1), condition, time], [state, condition, ops.convert_to_tensor([700, 20], dtype="int32")]]
+    base = as_numpy(networks.denoiser(given))
+    for other in others:
+        assert np.abs(as_numpy(networks.denoiser(other)) - base)[0].max() > 1e-3
+    elsewhere = networks.image_encoder(image[:, ::-1].copy())
+    assert np.abs(as_numpy(networks.denoiser([state, elsewhere, time])) - base).max() > 1e-3
+    if not dynamic:
+        # All that the denoiser sees of the image was made without state and time.
+        assert [slot.name for slot in networks.image_encoder.inputs] == ["image"]
+        assert [feature.shape[-1] for feature in condition] == list(MINI.widths)
+        assert not any("image" in layer.name or "fusion" in layer.name for layer in networks.denoiser.layers)
+        return
+    np.testing.assert_allclose(as_numpy(condition), 2 * image - 1, atol=1e-6)
+    fused = keras.Model(networks.denoiser.inputs, [networks.denoiser.get_layer(f"fusion{k}").output for k in (0, 1)])
+    for level, there in enumerate(fused(given)):
+        for other in others:
+            assert np.abs(as_numpy(fused(other)[level]) - as_numpy(there))[0].max() > 1e-3
+
+
+@SWITCHES
+def test_gradients_reach_every_weight_of_medsegdiff(dynamic: bool, ff: bool) -> None:
+    networks, _, image = mini("YX", dynamic, ff)
+    slots = [keras.Input(shape) for shape in ((8, 4, 1), (8, 4, 2))]
+    time = keras.Input((), dtype="int32")
+    model = keras.Model([*slots, time], networks.denoiser([slots[0], networks.image_encoder(slots[1]), time]))
+    model.compile(keras.optimizers.SGD(1.0), loss="mse", jit_compile=keras.backend.backend() == "jax")
+    before = [as_numpy(weight).copy() for weight in model.trainable_weights]
+    model.train_on_batch([draw(2, 8, 4, 1), image, np.array([500, 20], "int32")], draw(2, 8, 4, 1, seed=1))
+    still = [
+        weight.path
+        for weight, old in zip(model.trainable_weights, before)
+        if np.abs(as_numpy(weight) - old).max() < 1e-6 and not weight.path.endswith("key/bias")
+    ]
+    assert still == []
+
+
 # What cannot be built
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"preset": "leen"}, r"\['ldseg', 'lean', 'small'\], got 'leen'"),
+        ({"preset": "leen"}, r"'ldseg', 'lean', 'small', 'tiny'\], got 'leen'"),
+        ({"ff_parser": False}, r"switches of preset 'lean' \(\) off, got \['ff_parser'\]"),
+        ({"preset": "L", "size": (32, 64)}, r"multiple of its stride \(64, 64\)"),
         ({"classes": 1}, "at least 2 classes and 1 channel, got 1 and 3"),
         ({"channels": 0}, "at least 2 classes and 1 channel, got 2 and 0"),
         ({"size": (48, 64)}, r"multiple of its stride \(32, 32\), got size \(48, 64\)"),

@@ -46,6 +46,8 @@ FIXED = (
     "Model.Architecture",
     "Model.Preset",
     "Model.Prediction",
+    "Model.DynamicConditioning",
+    "Model.FFParser",
 )
 """Settings that trained weights fix."""
 

@@ -187,15 +187,37 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
+PRESETS_OF = {"LDSeg": ("lean", "small", "ldseg"), "MedSegDiff": ("tiny", "S", "B", "L", "++")}
+"""The presets of each architecture."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Section):
     """[Model]: the network, and where its weights are."""
 
     NAME: ClassVar[str] = "Model"
-    architecture: str = _key("Architecture", "LDSeg", Choice(("LDSeg",)))
-    preset: str = _key("Preset", "lean", Choice(("lean", "small", "ldseg")))
+    architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
+    preset: str = _key("Preset", "lean", Choice(tuple(name for names in PRESETS_OF.values() for name in names)))
     prediction: str = _key("Prediction", "auto", Choice(("auto", "eps", "x0", "v", "ldseg")))
+    dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
+    ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named, presets = f"Model.Architecture = {self.architecture}", PRESETS_OF[self.architecture]
+        if self.preset not in presets:
+            # Names of two families say nothing of each other: the first is the one to begin with.
+            wanted = f"expected one of {shown(presets)} for {named}"
+            self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")
+        if self.architecture == "MedSegDiff":
+            if self.prediction == "ldseg":
+                wanted = f"expected auto, eps, x0 or v for {named}"
+                self._refuse("Prediction", f"{wanted}, got ldseg; the nearest valid value is eps")
+            return
+        for key, value in (("DynamicConditioning", self.dynamic_conditioning), ("FFParser", self.ffparser)):
+            if not value:
+                self._refuse(key, f"expected True for {named}, which does without it, got False")
 
 
 @dataclass(frozen=True, kw_only=True)

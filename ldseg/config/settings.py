@@ -46,6 +46,9 @@ class Config:
         if steps > timesteps:
             wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {steps}"
             raise ConfigError(f"Sampler.Sampling_Steps: {wanted}; the nearest valid value is {timesteps}")
+        if self.model.architecture == "MedSegDiff" and not self.training.diffusion_weight:
+            wanted = "expected more than 0 for Model.Architecture = MedSegDiff, which has no other loss"
+            raise ConfigError(f"Training.DiffusionWeight: {wanted}, got 0")
         classes = self.data.classes
         if self.output.masks == "instances" and len(classes) > 2:
             wanted = f"expected classes as Data.Classes has {len(classes)} names ({shown(classes)})"

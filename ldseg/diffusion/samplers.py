@@ -94,6 +94,11 @@ def standardize(x: Any) -> Any:
     return (x - mean) * ops.rsqrt(variance + 1e-6)
 
 
+def bound(x: Any) -> Any:
+    """Values from -1 to 1, where a mask lies."""
+    return ops.clip(x, -1.0, 1.0)
+
+
 def sample(
     denoise: Denoiser,
     x: Any,

@@ -1,4 +1,4 @@
-"""The four networks of a latent-diffusion segmenter, and the presets that size them."""
+"""The four networks of a diffusion segmenter, and the presets that size them."""
 
 from ldseg.models.presets import PRESETS, Networks, Preset, build_networks
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
-from ldseg.models import lean, published
+from ldseg.models import lean, medsegdiff, published
 from ldseg.spatial import AXES, strided
 
 
 @dataclass(frozen=True, kw_only=True)
 class Networks:
-    """The parts of a latent-diffusion segmenter, each a Keras model of its own.
+    """The parts of a diffusion segmenter, each a Keras model of its own.
 
     ``label_encoder``: one-hot label ``(B, *S, C)`` to the latent ``(B, *L, c)``. ``image_encoder``: image ``(B, *S, ci)``
-    in [0, 1] to the condition ``(B, *L, cc)``. ``denoiser``: ``[x_t, condition, t int32 (B,)]`` to the prediction
-    ``(B, *L, c)``. ``label_decoder``: latent to logits ``(B, *S, C)``.
+    in [0, 1] to the condition, one map or a list of them, such as ``(B, *L, cc)``. ``denoiser``:
+    ``[x_t, condition, t int32 (B,)]`` to the prediction ``(B, *L, c)``. ``label_decoder``: latent to logits ``(B, *S, C)``.
+
+    Where diffusion runs in the space of the mask itself, the latent is the mask, and the label's two parts have no weights.
     """
 
     label_encoder: keras.Model
@@ -35,14 +37,22 @@ class Preset:
         multiple: likewise, what the length of an axis of space must be a multiple of, as the networks go deeper.
         any_size: whether its weights serve images of any size.
         prediction: what its denoiser predicts unless told otherwise.
-        build: ``(size, channels, classes, axes) -> Networks``.
+        build: ``(size, channels, classes, axes) -> Networks``, and its switches by name.
+        architecture: the family it belongs to.
+        bounded: whether clean latents lie in [-1, 1].
+        weights: weights of the terms of the loss beside that of the diffusion, see ``ldseg.training.Trainer``.
+        switches: names of what can be left out of the networks, True unless told otherwise.
     """
 
     stride: Mapping[str, int]
     multiple: Mapping[str, int]
     any_size: bool
     prediction: str
-    build: Callable[[tuple[int, ...], int, int, str], Networks]
+    build: Callable[..., Networks]
+    architecture: str = "LDSeg"
+    bounded: bool = False
+    weights: Mapping[str, float] = field(default_factory=lambda: {"segmentation": 1.0, "autoencoder": 0.5})
+    switches: tuple[str, ...] = ()
 
     def strides(self, axes: str) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
@@ -91,6 +101,36 @@ def _ldseg(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Net
     )
 
 
+def _medsegdiff(plan: medsegdiff.Plan) -> Preset:
+    def build(
+        size: tuple[int, ...],
+        channels: int,
+        classes: int,
+        axes: str,
+        dynamic_conditioning: bool = True,
+        ff_parser: bool = True,
+    ) -> Networks:
+        return Networks(
+            label_encoder=medsegdiff.label_encoder(size, classes),
+            image_encoder=medsegdiff.image_encoder(plan, size, channels, axes, dynamic_conditioning),
+            denoiser=medsegdiff.denoiser(plan, size, channels, classes, axes, dynamic_conditioning, ff_parser),
+            label_decoder=medsegdiff.label_decoder(size, classes),
+        )
+
+    return Preset(
+        stride=dict.fromkeys(AXES.values(), 1),
+        multiple=dict.fromkeys(AXES.values(), plan.multiple),
+        # The map of the FF-Parser has the size of the features.
+        any_size=False,
+        prediction="eps",
+        build=build,
+        architecture="MedSegDiff",
+        bounded=True,
+        weights={"segmentation": 0.0, "autoencoder": 0.0},
+        switches=("dynamic_conditioning", "ff_parser"),
+    )
+
+
 _LEAN = {
     "YX": lean.Plan(
         stem=4, image=(32, 96, 128, 192), condition=32, denoiser=(24, 64, 96), label=(16, 48), decoder=(24, 48)
@@ -119,10 +159,13 @@ PRESETS: dict[str, Preset] = {
         prediction="ldseg",
         build=_ldseg,
     ),
+    **{name: _medsegdiff(plan) for name, plan in medsegdiff.PLANS.items()},
 }
 
 
-def build_networks(preset: str, *, size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
+def build_networks(
+    preset: str, *, size: tuple[int, ...], channels: int, classes: int, axes: str, **switches: bool
+) -> Networks:
     """Build the networks of a preset for one image grid.
 
     Args:
@@ -131,13 +174,18 @@ def build_networks(preset: str, *, size: tuple[int, ...], channels: int, classes
         channels: channels of the image.
         classes: number of classes C, the background included, at least 2.
         axes: an axes string, see ``ldseg.spatial``.
+        switches: what is to be left out (False), by its name in the preset's ``switches``.
 
     Raises:
-        ValueError: for a name, a size or a number that does not fit.
+        ValueError: for a name, a size or a number that does not fit, or a switch that the preset does not have.
     """
     if preset not in PRESETS:
         raise ValueError(f"expected a preset of {sorted(PRESETS)}, got {preset!r}")
     if classes < 2 or channels < 1:
         raise ValueError(f"expected at least 2 classes and 1 channel, got {classes} and {channels}")
     PRESETS[preset].latent_grid(size, axes)  # refuses what the networks cannot stride over
-    return PRESETS[preset].build(size, channels, classes, axes)
+    known = PRESETS[preset].switches
+    missing = [name for name, on in switches.items() if not on and name not in known]
+    if missing:
+        raise ValueError(f"expected only switches of preset {preset!r} {known} off, got {missing}")
+    return PRESETS[preset].build(size, channels, classes, axes, **{n: on for n, on in switches.items() if n in known})

@@ -94,6 +94,8 @@ def spec_of(config: Config) -> SegmenterSpec:
         schedule=Schedule(
             name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t
         ),
+        dynamic_conditioning=config.model.dynamic_conditioning,
+        ff_parser=config.model.ffparser,
     )
 
 
@@ -236,7 +238,12 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             workers=settings.workers,
         )
         updates = parameters.epoch * len(batches)
-        trainer = Trainer(segmenter, diffusion_weight=settings.diffusion_weight, ema=settings.ema)
+        trainer = Trainer(
+            segmenter,
+            diffusion_weight=settings.diffusion_weight,
+            recycling=settings.recycling > 0,
+            ema=settings.ema,
+        )
         trainer.compile(
             optimizer=adamw(
                 learning_rate=parameters.learning_rate,

@@ -32,7 +32,10 @@ class Trainer(keras.Model):
     Recycling (Fu et al., arXiv 2303.06040): where a sample says so, :math:`z_t` is made from the model's own estimate
     at t = T instead of from the true label. In sampling the model only ever sees its own estimates; trained on true
     labels alone it learns to trust them, and more steps make masks worse. Where noise is predicted, a recycled sample
-    has no target of its own, and the second term is left out for it.
+    has no target of its own, and the second term is left out for it; where that is the only term, there is no recycling.
+
+    The factors of S and mu are those of the preset: 1 and 0.5 in a latent space, both 0 where the latent is the mask itself
+    and the error of the prediction is all there is to learn from (Wu et al., arXiv 2211.00611).
 
     An exponential moving average follows all weights that inference uses, BatchNorm statistics included. It warms up:
     after n updates its decay is at most ``(1 + n) / (10 + n)``.
@@ -40,7 +43,7 @@ class Trainer(keras.Model):
     Args:
         segmenter: the networks, built for the training patch.
         diffusion_weight: lambda.
-        autoencoder_weight: mu.
+        recycling: whether batches may ask for it. Without it, an update takes one evaluation of the denoiser less.
         ema: decay of the moving average.
     """
 
@@ -49,13 +52,15 @@ class Trainer(keras.Model):
         segmenter: Segmenter,
         *,
         diffusion_weight: float = 0.5,
-        autoencoder_weight: float = 0.5,
+        recycling: bool = True,
         ema: float = 0.999,
     ) -> None:
         # float32 whatever the precision of the networks: averages and rates would be lost in half of it.
         super().__init__(name="trainer", dtype="float32")
         self.segmenter = segmenter
-        self.weight_of = {"segmentation": 1.0, "diffusion": diffusion_weight, "autoencoder": autoencoder_weight}
+        self.weight_of = {**segmenter.preset.weights, "diffusion": diffusion_weight}
+        learns = self.weight_of["segmentation"] > 0 or segmenter.spec.prediction == "x0"
+        self.recycling = recycling and learns
         self.ema = ema
         # Every replica computes the same average; the first one's is kept.
         shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
@@ -88,10 +93,12 @@ class Trainer(keras.Model):
         condition = model.encode_image(inputs["image"], training)
         clean = model.encode_label(label, training)
         known = ops.stop_gradient(clean)
-        recycle = inputs["recycle"]
-        mixing = ops.reshape(recycle, (-1, *[1] * (len(clean.shape) - 1)))
-        first = self._first_estimate(condition, inputs["first_noise"])
-        source = mixing * first + (1 - mixing) * clean
+        recycle, source = ops.zeros_like(inputs["recycle"]), clean
+        if self.recycling:
+            recycle = inputs["recycle"]
+            mixing = ops.reshape(recycle, (-1, *[1] * (len(clean.shape) - 1)))
+            first = self._first_estimate(condition, inputs["first_noise"])
+            source = mixing * first + (1 - mixing) * clean
 
         state = model.corrupt(source, inputs["noise"], time)
         predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
@@ -113,7 +120,8 @@ class Trainer(keras.Model):
         """The model's estimate of the clean latent from pure noise, as the sampler's first step makes it."""
         model = self.segmenter
         last = ops.full((ops.shape(noise)[0],), model.spec.schedule.timesteps, dtype="int32")
-        predicted = ops.cast(model.denoise(noise, ops.stop_gradient(condition), last), "float32")
+        condition = keras.tree.map_structure(ops.stop_gradient, condition)
+        predicted = ops.cast(model.denoise(noise, condition, last), "float32")
         estimate, _ = model.convert(predicted, noise, last)
         return ops.stop_gradient(estimate if model.hold is None else model.hold(estimate))
 
