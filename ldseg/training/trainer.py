@@ -102,12 +102,14 @@ class Trainer(keras.Model):
 
         state = model.corrupt(source, inputs["noise"], time)
         predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
-        logits = model.decode(model.decodable(predicted, state, time), training)
+        # One call for both: BatchNorm, where a preset has it, then normalises by the mixture that its statistics follow.
+        noisy = clean + LATENT_NOISE * inputs["latent_noise"]
+        both = ops.concatenate([model.decodable(predicted, state, time), noisy], axis=0)
+        logits, reconstruction = ops.split(model.decode(both, training), 2, axis=0)
         wanted = model.target(known, inputs["noise"], time)
         error = ops.mean(ops.square(predicted - wanted), axis=tuple(range(1, len(clean.shape))))
         if model.spec.prediction != "x0":
             error = error * (1 - recycle)
-        reconstruction = model.decode(clean + LATENT_NOISE * inputs["latent_noise"], training)
         if training:
             self._follow()
         return {
