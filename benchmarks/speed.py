@@ -28,8 +28,12 @@ sys.path.insert(0, str(ROOT))
 CONTENDERS = {
     "naive": "preset ldseg, a predict call per step, attention unchunked, Keras's GroupNormalization",
     "ldseg": "preset ldseg, compiled predictor",
-    "lean": "preset lean, compiled predictor",
+    "bfloat16": "the same with [GPU] Precision = bfloat16",
+    "lean": "preset lean, compiled predictor, on the whole 512 x 512 grid",
+    "shipped": "preset lean as weights/GlaS ships it: resized to 256 x 384, and its probabilities back",
 }
+GRID = (256, 384)
+"""The grid of weights/GlaS."""
 CHANNELS, CLASSES, FEW = 3, 2, 20
 Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Images ``(N, *S, 3)`` in [0, 1] and noise ``(N, *L, c)`` to probabilities ``(N, *S, 2)``."""
@@ -41,7 +45,7 @@ def peak_gb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def build(preset: str, size: int) -> Any:
+def build(preset: str, size: tuple[int, ...]) -> Any:
     """A segmenter with random weights, the same in every process."""
     import keras
 
@@ -53,7 +57,7 @@ def build(preset: str, size: int) -> Any:
     return Segmenter(
         SegmenterSpec(
             preset=preset,
-            size=(size, size),
+            size=size,
             axes="YX",
             channels=CHANNELS,
             classes=CLASSES,
@@ -111,10 +115,30 @@ def compiled(segmenter: Any, steps: int) -> Segment:
     return segment
 
 
+def resized(segment: Segment, size: int) -> Segment:
+    """Images resized to the grid of the network, and its probabilities back, as ``LDSeg.py`` does it."""
+    from ldseg.data.preprocess import Preprocessing
+
+    step = Preprocessing(size=GRID, channels=CHANNELS)
+
+    def whole(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        found = segment(np.stack([step.image_to_grid(image) for image in images]), noise)
+        return np.stack([step.probabilities_to_case(each, (size, size)) for each in found])
+
+    return whole
+
+
 def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Segment once to warm up, then time the repetitions. The labels go to the file ``options.masks``."""
-    segmenter = build("lean" if name == "lean" else "ldseg", options.size)
+    if name == "bfloat16":
+        from ldseg.devices import set_precision
+
+        set_precision("bfloat16")
+    preset = "lean" if name in ("lean", "shipped") else "ldseg"
+    segmenter = build(preset, GRID if name == "shipped" else (options.size, options.size))
     segment = (naive if name == "naive" else compiled)(segmenter, options.steps)
+    if name == "shipped":
+        segment = resized(segment, options.size)
     rng = np.random.default_rng(0)
     images = rng.random((options.images, options.size, options.size, CHANNELS), dtype=np.float32)
     noise = rng.standard_normal((options.images, *segmenter.latent_shape), dtype=np.float32)
@@ -146,7 +170,7 @@ def grow(options: argparse.Namespace) -> dict[str, Any]:
                 write_image(path, rng.integers(0, 256, (*size, CHANNELS), dtype=np.uint8))
                 yield Case(name=path.stem, image=path, label=None, group=path.stem)
 
-        made = predictor(build("ldseg", options.size), options.steps)
+        made = predictor(build("ldseg", size), options.steps)
         preprocessing = Preprocessing(size=size, channels=CHANNELS)
         batches = segment_cases(made, cases(), preprocessing, batch_size=options.batch, seed=0)
         for count, item in enumerate(batches, start=1):
@@ -181,18 +205,21 @@ def compare(options: argparse.Namespace) -> None:
                 done.append(worker(name, options, masks[name]))
                 spent = ", ".join(f"{value:.2f}" for value in done[-1]["seconds"])
                 print(f"round {turn + 1}, {name}: {spent} s", file=sys.stderr, flush=True)
-        agreement = np.mean(np.load(masks["naive"]) == np.load(masks["ldseg"]))
+        agreement = {
+            name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")
+        }
     print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm; the fastest of")
     print(f"{options.rounds} x {options.repetitions} repetitions, as other load can only slow one down\n")
-    print(f"{'':6} {'seconds':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
+    print(f"{'':9}{'seconds':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
     best = {
         name: {key: min(value for run in done for value in run[key]) for key in ("seconds", "cpu")}
         for name, done in runs.items()
     }
     for name, done in runs.items():
         times = " ".join(f"{best[name][key]:8.2f} {best['naive'][key] / best[name][key]:8.2f}" for key in best[name])
-        print(f"{name:6} {times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
-    print(f"\nlabels of ldseg that equal those of naive: {agreement:.4%}")
+        print(f"{name:9}{times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
+    for name, share in agreement.items():
+        print(f"labels of {name} that equal those of naive: {share:.4%}")
 
 
 def arguments() -> argparse.Namespace:
