@@ -10,6 +10,7 @@ from helpers import as_numpy
 from keras import ops
 
 from ldseg.data.cases import Case, find_cases
+from ldseg.diffusion.random import normal
 from ldseg.inference import Predictor, Segmented, case_generator, segment_cases
 from ldseg.inference.fusion import FUSIONS, fuse_labels
 from ldseg.inference.uncertainty import member_variance, predictive_entropy
@@ -60,14 +61,16 @@ def members(predictor: Predictor, count: int = 2) -> np.ndarray:
 
 @SAMPLERS
 def test_one_member_is_the_plain_segmentation_bit_for_bit(sampler: str, segmenter: Segmenter) -> None:
-    """Written again from the networks, the noise of a case drawn at once."""
+    """Written again from the networks: the state to start from, then the keys of the noise of each step."""
     eta = 1.0 if sampler == "DDPM" else 0.0
-    shape = (1, 1 + (3 if eta else 0), *segmenter.latent_shape)
-    drawn = [case_generator(0, f"case{index}").standard_normal(shape, dtype=np.float32) for index in range(2)]
-    noise = np.stack(drawn)[:, 0]
+    starts, keys = [], []
+    for index in range(2):
+        rng = case_generator(0, f"case{index}")
+        starts.append(rng.standard_normal(segmenter.latent_shape, dtype=np.float32))
+        keys.append(rng.integers(0, 2**24, (2, *segmenter.latent_shape)))
+    step_noise = ops.stack([normal(np.stack(keys, axis=1), step) for step in range(3)], axis=1) if eta else None
     condition = segmenter.encode_image(images(2))
-    step_noise = noise[:, 1:] if eta else None
-    latent = segmenter.reverse(condition, noise[:, 0], steps=3, eta=eta, step_noise=step_noise)
+    latent = segmenter.reverse(condition, np.stack(starts), steps=3, eta=eta, step_noise=step_noise)
     expected = as_numpy(ops.softmax(segmenter.decode(latent), axis=-1))
     found = members(a_predictor(segmenter, sampler=sampler))
     assert found.shape == (2, 1, *tiny.SIZE, 2)

@@ -111,7 +111,7 @@ def test_what_is_segmented_and_what_is_not(segmenter: Segmenter, cases: tuple[Ca
 def test_a_compiled_predictor_computes_what_it_says(sampler: str, flips: bool, segmenter: Segmenter) -> None:
     """Eagerly and compiled as in use, the mean over mirrored copies written again from one copy at a time."""
     predictor = a_predictor(segmenter, sampler=sampler, flips=flips)
-    assert predictor.noise_shape == (1, 4 if flips else 1, 4 if sampler == "DDPM" else 1, 4, 4, 2)
+    assert predictor.noise_shape == (1, 4 if flips else 1, 3 if sampler == "DDPM" else 1, 4, 4, 2)
     inputs = given(predictor, 2)
     plain = a_predictor(segmenter, sampler=sampler)
     copies = []
@@ -145,6 +145,20 @@ def test_a_trajectory_ends_at_the_mask(sampler: str, segmenter: Segmenter) -> No
     np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0, 0])
     decoded = as_numpy(keras.ops.softmax(segmenter.decode(latents[-1:])))
     np.testing.assert_allclose(decoded, as_numpy(predictor.predict_on_batch(inputs))[:, 0], atol=1e-5)
+
+
+def test_noise_does_not_grow_with_the_steps(segmenter: Segmenter) -> None:
+    """Nor does it depend on them, or on the sampler: all start from one state."""
+    ddim, ddpm, long = (
+        a_predictor(segmenter, flips=True, **options)
+        for options in ({}, {"sampler": "DDPM"}, {"sampler": "DDPM", "steps": 1000})
+    )
+    noise = long.draw_noise(1, "a")
+    assert noise.shape == (1, 4, 3, 4, 4, 2)
+    np.testing.assert_array_equal(ddpm.draw_noise(1, "a"), noise)
+    np.testing.assert_array_equal(ddim.draw_noise(1, "a"), noise[:, :, :1])
+    keys = noise[:, :, 1:]
+    assert ((keys >= 0) & (keys < 2**24) & (keys == np.round(keys))).all()
 
 
 def test_a_long_trajectory_keeps_some_states(segmenter: Segmenter) -> None:

@@ -123,9 +123,9 @@ def sample(
         steps: N, the number of evaluations from pure noise to the clean latent.
         eta: 0 is DDIM, 1 is DDPM.
         order: 1, or 2 for DPM-Solver++ (2M), with ``eta`` 0. Both evaluate the denoiser N times.
-        step_noise: standard normal ``(B, N, *L, c)``, or a function of a step's index to its noise ``(B, *L, c)``, which
-            takes no memory for each step; needed when ``eta > 0``. A case's noise is its own, so that what is sampled does
-            not depend on the other cases of the batch.
+        step_noise: standard normal ``(B, N, *L, c)``, or a function of a step's index to its noise ``(B, *L, c)``, such as
+            ``ldseg.diffusion.random.normal`` of a key, which takes no memory for each step; needed when ``eta > 0``. A
+            case's noise is its own, so that what is sampled does not depend on the other cases of the batch.
         hold: keeps the estimate of the clean latent in range, each case by itself. The noise is left as predicted.
         last: run only the first so many of the N steps.
         keep: return these states, 0 the noise and N the clean latent, in place of the last alone.

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ldseg.diffusion.random import KEYS, WORDS, normal
 from ldseg.inference.noise import case_generator
 from ldseg.segmenter import Segmenter
 
@@ -74,20 +75,25 @@ class Predictor(keras.Model):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """``(E, M, 1 + N', *L, c)``: for each member and mirrored copy the state to start from, then the noise of N' steps.
+        """``(E, M, 1 + K, *L, c)``: for each member and mirrored copy the state to start from, then the K words of a key.
 
-        N' is the number of steps for DDPM and 0 for the others.
+        K is 2 for DDPM, whose noise each step works out from the key of each position, and 0 for the others.
         """
-        return (self.samples, len(self.mirrors), 1 + (self.steps if self.eta else 0), *self.segmenter.latent_shape)
+        return (self.samples, len(self.mirrors), 1 + (KEYS if self.eta else 0), *self.segmenter.latent_shape)
 
     def draw_noise(self, seed: int, name: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
-        """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L."""
-        _, *start, channels = self.noise_shape
-        shape = (*start, channels) if grid is None else (*start[:2], *grid, channels)
+        """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L.
+
+        Every sampler starts from the same state.
+        """
+        _, copies, fields, *latent = self.noise_shape
+        latent = latent if grid is None else [*grid, latent[-1]]
         purposes = ["latent", *(f"latent {index}" for index in range(1, self.samples))]
-        noise = np.empty((self.samples, *shape), np.float32)
+        noise = np.empty((self.samples, copies, fields, *latent), np.float32)
         for member, purpose in zip(noise, purposes, strict=True):
-            case_generator(seed, name, purpose).standard_normal(dtype=np.float32, out=member)
+            rng = case_generator(seed, name, purpose)
+            member[:, 0] = rng.standard_normal((copies, *latent), dtype=np.float32)
+            member[:, 1:] = rng.integers(0, WORDS, (copies, fields - 1, *latent))
         return noise
 
     def call(self, inputs: dict[str, Any]) -> Any:
@@ -101,7 +107,7 @@ class Predictor(keras.Model):
         return total / len(self.mirrors)
 
     def _members(self, condition: Any, noise: Any) -> Any:
-        """One copy's noise of all members ``(B, E, 1 + N', *L, c)`` to probabilities ``(B, E, *S, C)``."""
+        """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, C)``."""
         part, rest = self._part, noise.shape[2:]
         if part > 1:
             condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)
@@ -129,7 +135,7 @@ class Predictor(keras.Model):
             steps=self.steps,
             eta=self.eta,
             order=self.order,
-            step_noise=noise[:, 1:] if self.eta else None,
+            step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
             **part,
         )
 
