@@ -1,14 +1,22 @@
 """The bundled volumes and films with the bundled weights, through the command line."""
 
+import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ldseg.cli import main
+from ldseg.data.cases import find_cases
 from ldseg.data.scans import read_scan, read_scan_label
+from ldseg.evaluation.metrics import dice
+from ldseg.inference import Predictor, segment_cases
+from ldseg.inference.tiles import cover
+from ldseg.segmenter import Segmenter
+from ldseg.weights import load_weights, read_description
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,3 +72,28 @@ def test_a_film_of_another_length_and_a_mask_of_its_own(tmp_path: Path) -> None:
         assert mask.shape == (count, 96, 96)
         assert (mask == 1).any(axis=(1, 2)).all()
     assert not list(out.glob("broken*"))
+
+
+def test_no_seam_shows_between_tiles() -> None:
+    """A phantom covered with eight tiles: as good as whole, and no step where tiles begin and end."""
+    description = read_description(ROOT / "weights" / "Volume")
+    found = {}
+    for fit, size in (("resize", description.spec.size), ("tile", (32, 48, 48))):
+        segmenter = Segmenter(replace(description.spec, size=size))
+        load_weights(ROOT / "weights" / "Volume", segmenter)
+        step = replace(description.preprocessing, fit=fit, size=size)
+        predictor = Predictor(segmenter, steps=2)
+        predictor.compile()
+        case = find_cases(ROOT / "data" / "Volume", ["Knee1"], axes="ZYX").cases
+        (found[fit],) = segment_cases(predictor, case, step, batch_size=4, seed=0)
+    label = found["tile"].loaded.label
+    whole, tiled = (np.nanmean(dice(found[fit].mask, label, 3)[1:]) for fit in ("resize", "tile"))
+    assert tiled > whole - 0.05
+    assert cover((48, 64, 64), (32, 48, 48), (4, 4, 4)).starts == tuple(itertools.product((0, 16), repeat=3))
+    for axis, seams in enumerate(((16, 32), (16, 48), (16, 48))):
+        others = tuple(index for index in range(4) if index != axis)
+        # Between the planes k and k + 1.
+        change = np.abs(np.diff(found["tile"].probabilities, axis=axis)).mean(axis=others)
+        for seam in seams:
+            beside = np.r_[change[seam - 5 : seam - 1], change[seam : seam + 4]]
+            assert change[seam - 1] < 1.3 * beside.max()
