@@ -29,7 +29,7 @@ def segment(out: Path, dataset: str, dimensions: str, *overrides: str) -> int:
     return main(["--config", str(ROOT / "cfg.ini"), *(part for setting in settings for part in ("--set", setting))])
 
 
-RUNS = [("Volume", "3D", "ZYX", ".nii.gz", 0.8), ("Cine", "2D+t", "TYX", ".tif", 0.7)]
+RUNS = [("Volume", "3D", "ZYX", ".nii.gz", 0.8), ("Cine", "2D+t", "TYX", ".tif", 0.8)]
 
 
 @pytest.mark.parametrize(("dataset", "dimensions", "axes", "suffix", "least"), RUNS)
