@@ -9,7 +9,7 @@ import tiny
 from helpers import as_numpy
 
 from ldseg.data.cases import Case, find_cases
-from ldseg.inference import Predictor, Segmented, Trajectory, case_generator, label_instances, noisy_image, segment_cases
+from ldseg.inference import Predictor, Segmented, Trajectory, case_generator, corrupt_image, label_instances, segment_cases
 from ldseg.segmenter import Segmenter
 
 # Keras's variables, not ours.
@@ -204,27 +204,11 @@ def test_the_noise_of_a_case_is_its_own() -> None:
     assert drawn[0] == drawn[4] == pytest.approx(0.7985273175972115, abs=1e-15)
 
 
-def test_noise_on_an_image() -> None:
-    image = np.linspace(0, 1, 64 * 64 * 3, dtype=np.float32).reshape(64, 64, 3)
-    assert noisy_image(image, 0.0, 1, "a") is image
-    weak, strong = noisy_image(image, 0.05, 1, "a"), noisy_image(image, 0.2, 1, "a")
-    for noisy in (weak, strong):
-        assert noisy.dtype == np.float32
-        assert noisy.min() == 0
-        assert noisy.max() == 1
-    inner = (strong > 0) & (strong < 1) & (weak > 0) & (weak < 1)
-    np.testing.assert_allclose((strong - image)[inner], 4 * (weak - image)[inner], atol=1e-5)
-    middle = np.full((64, 64, 3), 0.5, np.float32)
-    assert (noisy_image(middle, 0.1, 1, "a") - middle).std() == pytest.approx(0.1, rel=0.02)
-    for other in (noisy_image(image, 0.2, 2, "a"), noisy_image(image, 0.2, 1, "b")):
-        assert np.abs(other - strong).mean() > 0.05
-
-
 def test_noise_reaches_the_image_that_is_segmented(segmenter: Segmenter, cases: tuple[Case, ...]) -> None:
     clean, noisy = (segment(a_predictor(segmenter), cases[:1], sigma=sigma)["Phantom1"].loaded for sigma in (0, 0.2))
     assert clean is not None
     assert noisy is not None
-    np.testing.assert_array_equal(noisy.image, noisy_image(clean.image, 0.2, 5, "Phantom1"))
+    np.testing.assert_array_equal(noisy.image, corrupt_image(clean.image, "gaussian", 0.2, 5, "Phantom1"))
 
 
 # ---- Objects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.inference.fusion import fuse_labels, labels_of
-from ldseg.inference.noise import noisy_image
+from ldseg.inference.noise import corrupt_image
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy
@@ -112,14 +112,15 @@ class TiledCase:
 class _Entry:
     """A case on its way, in the order of the cases."""
 
-    def __init__(self, case: Case, predictor: Predictor, preprocessing: Preprocessing, seed: int, sigma: float) -> None:
+    def __init__(
+        self, case: Case, read: Callable[[], LoadedCase], predictor: Predictor, preprocessing: Preprocessing, seed: int
+    ) -> None:
         started = time.perf_counter()
         self.case, self.problem = case, ""
         self.loaded: LoadedCase | None = None
         self.tiled: TiledCase | None = None
         try:
-            loaded = load_case(case, preprocessing)
-            self.loaded = replace(loaded, image=noisy_image(loaded.image, sigma, seed, case.name))
+            self.loaded = read()
             self.tiled = TiledCase(self.loaded, preprocessing, predictor, seed)
         except DataError as error:
             self.problem = str(error)
@@ -159,17 +160,45 @@ def segment_cases(
 ) -> Iterator[Segmented]:
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
 
+    A case that cannot be read is yielded with its problem, and the others go on. On each image lies Gaussian noise of
+    ``sigma``, see ``corrupt_image``. For the rest see ``segment_each``.
+    """
+
+    def reader(case: Case) -> Callable[[], LoadedCase]:
+        return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+
+    given = ((case, reader(case)) for case in cases)
+    return segment_each(predictor, given, preprocessing, batch_size=batch_size, seed=seed, fusion=fusion)
+
+
+def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
+    """A case with a corrupted image, see ``corrupt_image``."""
+    image = corrupt_image(loaded.image, kind, sigma, seed, loaded.name, axes=preprocessing.axes)
+    return replace(loaded, image=image)
+
+
+def segment_each(
+    predictor: Predictor,
+    given: Iterable[tuple[Case, Callable[[], LoadedCase]]],
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int,
+    seed: int,
+    fusion: str = "mean",
+) -> Iterator[Segmented]:
+    """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
+
     The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
     They are fused as ``ldseg.inference.fusion`` says.
 
-    A case that cannot be read is yielded with its problem, and the others go on. The last batch is padded to full size,
-    so that the compiled call has one shape, and a mask does not depend on how many cases there are.
+    The last batch is padded to full size, so that the compiled call has one shape, and a mask does not depend on how many
+    cases there are.
     """
     batch_size = max(1, batch_size // predictor.samples)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
-    for case in cases:
-        entry = _Entry(case, predictor, preprocessing, seed, sigma)
+    for case, read in given:
+        entry = _Entry(case, read, predictor, preprocessing, seed)
         entries.append(entry)
         for start in entry.tiled.tiling.starts if entry.tiled is not None else ():
             waiting.append((entry, start))

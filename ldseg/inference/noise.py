@@ -5,6 +5,17 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from scipy import ndimage, special
+
+NOISES = ("gaussian", "speckle", "poisson", "blur", "contrast")
+
+BLUR = 20.0
+"""Pixels of a blur's width for each unit of sigma."""
+
+CONTRAST = 4.0
+"""Share of the contrast that goes for each unit of sigma: a quarter takes it all."""
+
+_MANY = 20.0  # counts from which on the quantile of a Poisson distribution is taken from a series
 
 
 def case_generator(seed: int, name: str, purpose: str = "latent") -> np.random.Generator:
@@ -19,12 +30,67 @@ def case_generator(seed: int, name: str, purpose: str = "latent") -> np.random.G
     return np.random.default_rng([seed, *np.frombuffer(digest, "<u4").tolist()])
 
 
-def noisy_image(image: np.ndarray, sigma: float, seed: int, name: str) -> np.ndarray:
-    """Add Gaussian noise of standard deviation ``sigma`` to an image in [0, 1] and clip: float32 ``(*S, c)``.
+def corrupt_image(
+    image: np.ndarray, kind: str, sigma: float, seed: int, name: str, *, axes: str | None = None
+) -> np.ndarray:
+    r"""Corrupt an image x in [0, 1] and clip it to [0, 1]; at ``sigma`` 0 it is the image itself.
 
-    The same realisation is scaled for every sigma.
+    With n standard normal at each pixel and channel, drawn from the seed and the name alone, so that every sigma and kind
+    scales the same realisation:
+
+    - ``gaussian``: :math:`x + \sigma n`.
+    - ``speckle``: :math:`x (1 + \sigma n)`.
+    - ``poisson``: :math:`\sigma^2 k`, k the quantile :math:`\Phi(n)` of the Poisson distribution of mean
+      :math:`x / \sigma^2`: photons are counted. Standard deviation :math:`\sigma \sqrt x`, so :math:`\sigma` at white. As
+      counts are whole numbers, single pixels do not change evenly with sigma.
+    - ``blur``: a Gaussian of standard deviation ``BLUR`` :math:`\sigma` pixels along each axis but time; nothing random.
+    - ``contrast``: :math:`m + \max(0, 1 - 4 \sigma) (x - m)`, m the mean of a channel: an image whose values have a
+      standard deviation of 1/4 changes by a root mean square of :math:`\sigma`; from 1/4 on it is constant. Nothing random.
+
+    Args:
+        image: float32 ``(*S, c)``.
+        kind: one of ``NOISES``.
+        sigma: strength, at least 0.
+        seed: the run's seed.
+        name: the case's name.
+        axes: letters of S, which tell where time is; without them there is none.
+
+    Returns:
+        float32 ``(*S, c)``.
+
+    Raises:
+        ValueError: for an unknown kind, or a sigma below 0.
     """
+    if kind not in NOISES or sigma < 0:
+        raise ValueError(f"expected one of {NOISES} and a sigma of at least 0, got {kind!r} and {sigma}")
     if sigma == 0:
         return image
+    strength = np.float32(sigma)
+    if kind == "blur":
+        widths = [0.0 if axis == "T" else BLUR * sigma for axis in axes or "-" * (image.ndim - 1)]
+        return np.clip(ndimage.gaussian_filter(image, (*widths, 0.0), mode="nearest"), 0, 1)
+    if kind == "contrast":
+        mean = image.mean(axis=tuple(range(image.ndim - 1)), dtype=np.float64).astype(np.float32)
+        return np.clip(mean + np.float32(max(0.0, 1 - CONTRAST * sigma)) * (image - mean), 0, 1)
     noise = case_generator(seed, name, "image").standard_normal(image.shape, dtype=np.float32)
-    return np.clip(image + np.float32(sigma) * noise, 0, 1)
+    if kind == "poisson":
+        return np.clip(strength**2 * _poisson(image / strength**2, noise), 0, 1)
+    return np.clip(image + strength * (noise if kind == "gaussian" else image * noise), 0, 1)
+
+
+def _poisson(mean: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    r"""Quantiles :math:`\Phi(n)` of the Poisson distributions of these means, float32.
+
+    Exact for small means. For others the series of Cornish and Fisher (Extrait de la Revue de l'Institut International de
+    Statistique 5, 1938), rounded: many times faster, and hardly ever off by a count.
+    """
+    root = np.sqrt(np.maximum(mean, _MANY))
+    series = root**2 + root * normal + (normal**2 - 1) / 6 + (normal - normal**3) / (72 * root)
+    counts = np.maximum(np.rint(series), 0)
+    few = mean < _MANY
+    if few.any():
+        share, rate = special.ndtr(normal[few].astype(np.float64)), mean[few].astype(np.float64)
+        above = np.ceil(special.pdtrik(share, rate))
+        below = np.maximum(above - 1, 0)  # where rounding lifted a whole number to the next
+        counts[few] = np.where(special.pdtr(below, rate) >= share, below, above)
+    return counts
