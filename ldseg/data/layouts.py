@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class Pairs:
         labels: the labels of those that have one.
         annotations: of images that several have labelled, the labels in the order of their numbers.
         orphans: labels without an image, with the name that it should have.
-        groups: the patients of cases, as far as a table lists them.
+        groups: the patients of cases, as far as a table or their names tell.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ def _pair_ldseg(folder: Path, axes: str) -> Pairs:
     several = {path for paths in annotations.values() for path in paths}
     labels, orphans = _labels_of(images, [path for path in found if path not in several])
     labels = {name: paths[0] for name, paths in annotations.items()} | labels
-    groups = _read_groups(folder / "patients.csv")
+    groups = _read_groups(folder / "patients.csv") or _groups_in(images)
     return Pairs(
         folder=folder / "Image", images=images, labels=labels, annotations=annotations, orphans=orphans, groups=groups
     )
@@ -128,6 +128,17 @@ def _by_name(paths: Sequence[Path], kind: str) -> dict[str, Path]:
             raise DataError(f"{path}: two {kind} of one name, the other is {named[name].name}; expected one")
         named[name] = path
     return named
+
+
+def _groups_in(names: Iterable[str]) -> dict[str, str]:
+    """Patient of each case in the names of DDTI, ``<patient>_<image>(<nodule>)``; empty for names of another kind.
+
+    All must be of this kind, the nodule is in some only; without any, they are taken for other names: 1_2 may be anything.
+    """
+    found = {name: re.fullmatch(r"(\d+)_\d+(\(\d+\))?", name) for name in names}
+    if not all(found.values()) or not any(match and match[2] for match in found.values()):
+        return {}
+    return {name: match[1] for name, match in found.items() if match}
 
 
 def _read_groups(path: Path) -> dict[str, str]:
