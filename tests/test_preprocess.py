@@ -100,7 +100,7 @@ def test_it_goes_through_json() -> None:
     [
         {"size": (16,)},
         {"size": (16, 0)},
-        {"channels": 2},
+        {"channels": 5},
         {"intensity": "max"},
         {"classes": ("one",)},
         {"classes": ("a", "a")},

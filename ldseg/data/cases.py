@@ -1,13 +1,6 @@
 """Finding and checking cases.
 
-Three layouts are understood (`ldseg.data.layouts`):
-
-- LDSeg's: ``folder/Image/<case>.<ext>`` with ``folder/Label/<case>_label.<ext>`` (or ``Label/<case>.<ext>``, or, of
-  several annotators, ``<case>_label_1.<ext>``, ``_2``, ...), and optionally ``folder/patients.csv`` with the columns
-  ``name`` and ``patient``.
-- the Medical Segmentation Decathlon's and nnU-Net's: ``folder/imagesTr/<case>.<ext>`` (or ``<case>_0000.<ext>``) with
-  ``folder/labelsTr/<case>.<ext>``, and ``imagesTs`` with ``labelsTs``.
-- the GlaS contest's: ``folder/<case>.<ext>`` with ``folder/<case>_anno.<ext>``, and ``folder/Grade.csv``.
+`ldseg.data.layouts` and `ldseg.data.downloads` hold the layouts that are understood; data/README.md shows them.
 
 An image and its label belong together by name, never by position.
 """
@@ -36,14 +29,16 @@ log = logging.getLogger(__name__)
 class Case:
     """One image, its label if any, and the group (patient) it belongs to: its own name where unknown.
 
-    Image and label are a file each or, for volumes and films, a folder of slices or frames. `annotations` are the labels of
-    several annotators, in the order of their numbers; unless there is another, the first of them is the label.
+    Image and label are a file each or, for volumes and films, a folder of slices or frames. Where each channel of an image
+    has a file, `channels` are those after the first. `annotations` are the labels of several annotators, in the order of
+    their numbers; unless there is another, the first of them is the label.
     """
 
     name: str
     image: Path
     label: Path | None
     group: str
+    channels: tuple[Path, ...] = ()
     annotations: tuple[Path, ...] = ()
 
 
@@ -89,7 +84,7 @@ def find_cases(
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder, expected one with Image/ (and Label/), imagesTr/ (and labelsTr/),"
-            " or a GlaS contest folder"
+            " or of another layout of data/README.md"
         )
     pairs = find_pairs(folder, axes, training)
     names, groups = list(pairs.images), pairs.groups
@@ -98,6 +93,7 @@ def find_cases(
         for name, path in pairs.orphans
         if _matches(name, patterns)
     ]
+    problems += pairs.problems
     problems += [
         f"{folder}: no case matches the pattern {pattern!r}"
         for pattern in patterns
@@ -112,6 +108,7 @@ def find_cases(
             image=pairs.images[name],
             label=pairs.labels.get(name),
             group=groups.get(name, name),
+            channels=tuple(pairs.channels.get(name, ())),
             annotations=tuple(pairs.annotations.get(name, ())),
         )
         for name in matching
@@ -134,15 +131,15 @@ def find_cases(
 def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
 
-    A gray image is repeated to 3 channels, an RGB image is reduced to its luma for 1. Raises DataError that
+    Channels as `to_channels` has them. Raises DataError that
     names the file: unreadable, constant, not finite, of other axes, a label of another size or geometry or with
     values that the rule does not allow.
     """
     step = preprocessing
-    scan = read_scan(case.image, step.axes)
+    scan, source = read_scan(case.image, step.axes, *case.channels), str(case.image)
     size = scan.values.shape[:-1]
-    scaled = scale_intensity(scan.values, step.intensity, str(case.image), step.window)
-    image = to_channels(scaled, step.channels)
+    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities)
+    image = to_channels(scaled, step.channels, source, scan.modalities)
     label = instances = None
     if case.label is not None:
         numbers = _read_label(case.label, case, step.axes, size, scan.geometry)

@@ -14,7 +14,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Size, spacing, origin and direction of a file, x first, as SimpleITK gives them.
+    """Size, spacing, origin and direction of a file, x first, as SimpleITK gives them; an axis of channels is left out.
 
     Attributes:
         size: voxels along each axis of the file.
@@ -22,6 +22,7 @@ class Geometry:
         origin: the world coordinates of the first voxel.
         direction: the matrix of direction cosines, row by row.
         axes: which axis of the file each axis of the array is; the others have length 1.
+        channels: length of the axis of channels, 1 without one.
     """
 
     size: tuple[int, ...]
@@ -29,6 +30,7 @@ class Geometry:
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     axes: tuple[int, ...]
+    channels: int = 1
 
     @property
     def array_spacing(self) -> tuple[float, ...]:

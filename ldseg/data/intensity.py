@@ -7,13 +7,18 @@ import numpy as np
 from ldseg.errors import DataError
 
 INTENSITIES = ("dtype", "percentile", "zscore", "window")
+MOST_CHANNELS = 4
+"""Channels that an image may have: as many as OpenCV handles at once."""
+
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def scale_intensity(image: np.ndarray, intensity: str, source: str, window: Sequence[float] = ()) -> np.ndarray:
+def scale_intensity(
+    image: np.ndarray, intensity: str, source: str, window: Sequence[float] = (), modalities: bool = False
+) -> np.ndarray:
     """An image (*S, c) as float32 in [0, 1].
 
     - ``dtype`` (photographs, endoscopy, histology): uint8 is divided by 255, uint16 by 65535, floats must lie in
@@ -23,11 +28,17 @@ def scale_intensity(image: np.ndarray, intensity: str, source: str, window: Sequ
     - ``zscore`` (MR): (I - mean) / std, from -4 to 4 brought to 0 to 1, clipped.
     - ``window`` (CT): from the lower to the upper end of `window`, in the file's units (HU), clipped.
 
+    With `modalities` the channels are images of their own, and the rule is applied to each by itself.
     `source` names the file in messages. Raises DataError for a constant image, values that are not finite, and
     floats outside [0, 1] under ``dtype``.
     """
     if intensity not in INTENSITIES:
         raise DataError(f"{source}: unknown intensity rule {intensity!r}, expected one of {', '.join(INTENSITIES)}")
+    if modalities:
+        parts = [image[..., index : index + 1] for index in range(image.shape[-1])]
+        named = [f"{source} (channel {index + 1} of {len(parts)})" for index in range(len(parts))]
+        scaled = [scale_intensity(part, intensity, name, window) for part, name in zip(parts, named, strict=True)]
+        return np.concatenate(scaled, axis=-1)
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         bad = int(image.size - np.isfinite(image).sum())
         raise DataError(f"{source}: expected finite intensities, found {bad} that are NaN or infinite")
@@ -59,12 +70,16 @@ def _by_type(image: np.ndarray, low: float, high: float, source: str) -> np.ndar
     return image.astype(np.float32)
 
 
-def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """(*S, 1 or 3) to (*S, channels): gray is repeated, colour is reduced to its luma."""
-    if channels not in (1, 3):
-        raise DataError(f"images have 1 or 3 channels, got {channels}")
-    if image.shape[-1] == channels:
+def to_channels(image: np.ndarray, channels: int, source: str, modalities: bool = False) -> np.ndarray:
+    """(*S, c) to (*S, channels): gray is repeated to 3, colour is reduced to its luma for 1, all else is as it has to be.
+
+    `source` names the file in messages. Raises DataError for another number of channels, which cannot be made up.
+    """
+    given = image.shape[-1]
+    if given == channels:
         return image
-    if channels == 3:
+    if not modalities and (given, channels) == (1, 3):
         return np.repeat(image, 3, axis=-1)
-    return (image @ _LUMA)[..., np.newaxis]
+    if not modalities and (given, channels) == (3, 1):
+        return (image @ _LUMA)[..., np.newaxis]
+    raise DataError(f"{source}: expected an image of {channels} channels, found {given}, see [Data] Channels")

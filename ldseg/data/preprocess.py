@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ldseg.data.intensity import INTENSITIES
+from ldseg.data.intensity import INTENSITIES, MOST_CHANNELS
 from ldseg.data.labels import LABEL_RULES
 from ldseg.errors import ConfigError
 from ldseg.spatial import AXES
@@ -23,7 +23,7 @@ class Preprocessing:
     Attributes:
         size: the grid of the network, one length per axis.
         axes: "YX", "TYX" or "ZYX".
-        channels: 1 or 3.
+        channels: 1 (gray), 3 (RGB), or the number of modalities, up to 4.
         intensity: a rule of `ldseg.data.intensity`.
         window: lower and upper end for the rule ``window``, else empty.
         classes: their names, background first.
@@ -54,8 +54,8 @@ class Preprocessing:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "label_map", tuple((int(value), int(index)) for value, index in self.label_map))
         for name, known in (
-            ("axes", tuple(AXES.values())), ("channels", (1, 3)), ("intensity", INTENSITIES), ("labels", LABEL_RULES),
-            ("fit", FITS),
+            ("axes", tuple(AXES.values())), ("channels", tuple(range(1, MOST_CHANNELS + 1))), ("intensity", INTENSITIES),
+            ("labels", LABEL_RULES), ("fit", FITS),
         ):  # fmt: skip
             value = getattr(self, name)
             if value not in known:

@@ -14,7 +14,7 @@ from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_lab
 from ldseg.data.films import FILM_SUFFIXES, read_film
 from ldseg.data.geometry import Geometry
 from ldseg.data.masks import write_frames, write_map, write_pages, write_volume
-from ldseg.data.names import suffix_of, visible
+from ldseg.data.names import suffix_of, times, visible
 from ldseg.data.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
 from ldseg.data.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
 from ldseg.errors import DataError
@@ -29,10 +29,14 @@ SUFFIXES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """Values (*S, c) as stored, c = 1 (gray) or 3 (RGB), uint8, uint16 or float32, and where they lie, if known."""
+    """Values (*S, c) as stored, uint8, uint16 or float32, and where they lie, if known.
+
+    c is 1 (gray), 3 (RGB), or with `modalities` the number of images of one thing, such as sequences of MR.
+    """
 
     values: np.ndarray
     geometry: Geometry | None = None
+    modalities: bool = False
 
 
 def find_scans(folder: Path, axes: str) -> list[Path]:
@@ -49,17 +53,37 @@ def find_scans(folder: Path, axes: str) -> list[Path]:
     ]
 
 
-def read_scan(path: Path, axes: str) -> Scan:
+def read_scan(path: Path, axes: str, *channels: Path) -> Scan:
     """Read a scan. Integers other than 8- and 16-bit unsigned become float32 with their values kept.
 
-    Raises DataError for a scan that is missing, damaged, cut short, or does not have the axes.
+    `channels` are the files of its channels after the first. Raises DataError for a scan that is missing, damaged, cut
+    short, or does not have the axes, and for a channel that is not gray, or not of the first one's size and place.
     """
     values, geometry = _read(path, axes)
     if values.dtype == bool:
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype not in (np.uint8, np.uint16):
         values = values.astype(np.float32)
-    return Scan(values=np.ascontiguousarray(values), geometry=geometry)
+    modalities = geometry is not None and geometry.channels > 1
+    first = Scan(values=np.ascontiguousarray(values), geometry=geometry, modalities=modalities)
+    return _joined([path, *channels], [first, *(read_scan(channel, axes) for channel in channels)])
+
+
+def _joined(paths: list[Path], scans: list[Scan]) -> Scan:
+    """Scans of one channel each as the channels of one."""
+    first = scans[0]
+    if len(scans) == 1:
+        return first
+    for path, scan in zip(paths, scans, strict=True):
+        size, channels = scan.values.shape[:-1], scan.values.shape[-1]
+        if channels != 1 or size != first.values.shape[:-1]:
+            wanted = f"expected one channel of size {times(first.values.shape[:-1])} as in {paths[0].name}"
+            raise DataError(f"{path}: {wanted}, found {channels} of size {times(size)}")
+        difference = scan.geometry.difference(first.geometry) if scan.geometry and first.geometry else ""
+        if difference:
+            raise DataError(f"{path}: channel of {difference} as in {paths[0].name}")
+    values = np.concatenate([scan.values for scan in scans], axis=-1)
+    return Scan(values=values, geometry=first.geometry, modalities=True)
 
 
 def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ldseg.data.geometry import TOLERANCE, Geometry
+from ldseg.data.intensity import MOST_CHANNELS
 from ldseg.data.names import suffix_of, times, visible
 from ldseg.data.whole import check_meta, check_nifti
 from ldseg.errors import DataError
@@ -27,7 +28,8 @@ _POSITION, _ORIENTATION, _SERIES = "0020|0032", "0020|0037", "0020|000e"
 def read_volume(path: Path, axes: str) -> tuple[np.ndarray, Geometry]:
     """Read a file as (*S, c), values and type as stored, with one length in S for each letter of `axes`.
 
-    Axes of the file that `axes` does not have must be of length 1. Raises DataError for a file that is missing,
+    Axes of the file that `axes` does not have must be of length 1, but that a volume of four axes has its channels in the
+    last, as the Decathlon's do. Raises DataError for a file that is missing,
     damaged, cut short, or has another number of axes.
     """
     try:
@@ -40,7 +42,7 @@ def read_volume(path: Path, axes: str) -> tuple[np.ndarray, Geometry]:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        chosen = _axes_of(reader.GetSize(), axes, path)
+        _axes_of(reader.GetSize(), axes, path)  # before the voxels are read
         image = reader.Execute()
     except DataError:
         raise  # it is a ValueError too
@@ -48,7 +50,7 @@ def read_volume(path: Path, axes: str) -> tuple[np.ndarray, Geometry]:
         raise DataError(f"{path}: not a readable {_kind(path)} file (damaged or cut short): {_reason(error)}") from error
     if bad:
         raise DataError(f"{path}: expected finite intensities, found {bad} that are NaN or infinite")
-    return _arrays(image, chosen, path)
+    return _arrays(image, axes, path)
 
 
 def read_dicom_folder(folder: Path, axes: str) -> tuple[np.ndarray, Geometry]:
@@ -79,7 +81,7 @@ def read_dicom_folder(folder: Path, axes: str) -> tuple[np.ndarray, Geometry]:
         raise  # it is a ValueError too
     except _ERRORS as error:
         raise DataError(f"{folder}: not a readable DICOM series (damaged or cut short): {_reason(error)}") from error
-    return _arrays(image, _axes_of(image.GetSize(), axes, folder), folder)
+    return _arrays(image, axes, folder)
 
 
 def is_dicom(path: Path) -> bool:
@@ -129,24 +131,34 @@ def _axes_of(size: tuple[int, ...], axes: str, path: Path) -> tuple[int, ...]:
     if axes == "TYX" and len(size) == 4 and size[3] > 1:
         chosen = (0, 1, 3)  # time is the last axis that is longer than 1
     left = [length for axis, length in enumerate(size) if axis not in chosen]
-    if len(size) < rank or any(length != 1 for length in left):
+    if len(size) < rank or (any(length != 1 for length in left) and not _has_channels(size, axes)):
         wanted = {"YX": "one plane", "ZYX": "a volume (x, y, z)", "TYX": "a film of one plane: (x, y, t) or (x, y, 1, t)"}
         raise DataError(f"{path}: expected {wanted[axes]}, found {len(size)} axes (x first) of size {times(size)}")
     return chosen[::-1]
 
 
-def _arrays(image: sitk.Image, axes: tuple[int, ...], path: Path) -> tuple[np.ndarray, Geometry]:
+def _has_channels(size: tuple[int, ...], axes: str) -> bool:
+    return axes == "ZYX" and len(size) == 4 and 1 < size[3] <= MOST_CHANNELS
+
+
+def _arrays(image: sitk.Image, letters: str, path: Path) -> tuple[np.ndarray, Geometry]:
+    values, planes = sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()
+    channels = image.GetSize()[3] if _has_channels(image.GetSize(), letters) else 1
+    axes = _axes_of(image.GetSize(), letters, path)
+    if channels > 1:
+        image = image[..., 0]
     geometry = Geometry(
         size=image.GetSize(),
         spacing=image.GetSpacing(),
         origin=image.GetOrigin(),
         direction=image.GetDirection(),
         axes=axes,
+        channels=channels,
     )
-    values = sitk.GetArrayFromImage(image)
-    planes = image.GetNumberOfComponentsPerPixel()
     if values.dtype.kind not in "uif" or planes not in (1, 3, 4):
         raise DataError(f"{path}: expected gray or RGB voxels, found {planes} of {image.GetPixelIDTypeAsString()}")
+    if channels > 1 and planes == 1:
+        return np.moveaxis(values, 0, -1), geometry
     return values.reshape(*geometry.array_size, planes)[..., : min(planes, 3)], geometry  # without alpha
 
 

@@ -29,7 +29,7 @@ POSITIONS = {"YX": 256 * 384, "TYX": 192 * 192, "ZYX": 64**3}
 def choose(config: Config, cases: Sequence[Case]) -> Config:
     """The settings with a value for everything that says ``auto`` or nothing and matters to a training.
 
-    - ``Channels``: 3 if an image has colours. ``Classes``: background, object.
+    - ``Channels``: 3 if an image has colours, or as many as its modalities. ``Classes``: background, object.
     - ``Intensity``: dtype for images of 8 bits, percentile for others.
     - ``Augmentation``: histology for coloured 2D images, anatomy for others.
     - ``Size``: the median size of the cases, rounded up to what the networks stride over, scaled down where it has too
@@ -42,7 +42,7 @@ def choose(config: Config, cases: Sequence[Case]) -> Config:
     scans = []
     for case in cases[:: math.ceil(len(cases) / LOOKED_AT)]:
         try:
-            scans.append(read_scan(case.image, axes))
+            scans.append(read_scan(case.image, axes, *case.channels))
         except DataError as error:
             problem = error
     if not scans:
