@@ -27,6 +27,7 @@ class SegmenterSpec:
         classes: number of classes C.
         prediction: what the denoiser predicts.
         schedule: the noise schedule.
+        control: whether state and time are hidden from the denoiser, which leaves a plain function of the image.
         dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
     """
 
@@ -37,12 +38,15 @@ class SegmenterSpec:
     classes: int
     prediction: str
     schedule: Schedule
+    control: bool = False
     dynamic_conditioning: bool = True
     ff_parser: bool = True
 
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
+        if self.control and self.prediction != "x0":
+            raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size), "schedule": self.schedule.to_dict()}
@@ -72,6 +76,7 @@ class Segmenter(keras.Model):
             channels=spec.channels,
             classes=spec.classes,
             axes=spec.axes,
+            control=spec.control,
             dynamic_conditioning=spec.dynamic_conditioning,
             ff_parser=spec.ff_parser,
         )

@@ -55,7 +55,7 @@ class Description:
     def to_dict(self) -> dict[str, Any]:
         return {
             "format_version": FORMAT_VERSION,
-            "architecture": PRESETS[self.spec.preset].architecture,
+            "architecture": "Control" if self.spec.control else PRESETS[self.spec.preset].architecture,
             "spec": self.spec.to_dict(),
             "preprocessing": self.preprocessing.to_dict(),
             "figures": self.figures,

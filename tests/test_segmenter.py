@@ -46,7 +46,7 @@ def test_a_spec_is_rebuilt_from_plain_values() -> None:
     spec = replace(SPEC, prediction="v", schedule=Schedule(name="quadratic", timesteps=50))
     values = json.loads(json.dumps(spec.to_dict()))
     assert SegmenterSpec.from_dict(values) == spec
-    switches = {"dynamic_conditioning", "ff_parser"}
+    switches = {"control", "dynamic_conditioning", "ff_parser"}
     assert set(values) == {"preset", "size", "axes", "channels", "classes", "prediction", "schedule"} | switches
 
 

@@ -187,7 +187,8 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
-PRESETS_OF = {"LDSeg": ("lean", "small", "ldseg"), "MedSegDiff": ("tiny", "S", "B", "L", "++")}
+_LDSEG = ("lean", "small", "ldseg")
+PRESETS_OF = {"LDSeg": _LDSEG, "MedSegDiff": ("tiny", "S", "B", "L", "++"), "Control": _LDSEG}
 """The presets of each architecture."""
 
 
@@ -197,7 +198,7 @@ class ModelConfig(Section):
 
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
-    preset: str = _key("Preset", "lean", Choice(tuple(name for names in PRESETS_OF.values() for name in names)))
+    preset: str = _key("Preset", "lean", Choice((*_LDSEG, *PRESETS_OF["MedSegDiff"])))
     prediction: str = _key("Prediction", "auto", Choice(("auto", "eps", "x0", "v", "ldseg")))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
@@ -210,6 +211,9 @@ class ModelConfig(Section):
             # Names of two families say nothing of each other: the first is the one to begin with.
             wanted = f"expected one of {shown(presets)} for {named}"
             self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")
+        if self.architecture == "Control" and self.prediction not in ("auto", "x0"):
+            wanted = f"expected auto or x0 for {named}"
+            self._refuse("Prediction", f"{wanted}, got {self.prediction}; the nearest valid value is x0")
         if self.architecture == "MedSegDiff":
             if self.prediction == "ldseg":
                 wanted = f"expected auto, eps, x0 or v for {named}"

@@ -1,5 +1,6 @@
 """Segmenting cases with trained networks."""
 
+from ldseg.inference.audit import StateAudit, audit_states
 from ldseg.inference.cases import Segmented, TiledCase, corrupted, segment_cases, segment_each
 from ldseg.inference.fusion import FUSIONS, fuse
 from ldseg.inference.instances import label_instances
@@ -12,8 +13,10 @@ __all__ = [
     "NOISES",
     "Predictor",
     "Segmented",
+    "StateAudit",
     "TiledCase",
     "Trajectory",
+    "audit_states",
     "case_generator",
     "corrupt_image",
     "corrupted",

@@ -62,7 +62,7 @@ class Predictor(keras.Model):
         if samples < 1 or (at_once is not None and at_once < 1):
             raise ValueError(f"expected at least one member, got {samples} samples, {at_once} at once")
         self.segmenter = segmenter
-        self.steps = steps
+        self.steps = 1 if segmenter.spec.control else steps  # whose every step is the same
         self.samples = samples
         # Parts of equal size, so that as few places as can be are left over in the last.
         self._part = math.ceil(samples / math.ceil(samples / (at_once or samples)))

@@ -5,27 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import keras
-
 from ldseg.models import lean, medsegdiff, published
+from ldseg.models.control import image_only
+from ldseg.models.networks import Networks
 from ldseg.spatial import AXES, strided
-
-
-@dataclass(frozen=True, kw_only=True)
-class Networks:
-    """The parts of a diffusion segmenter, each a Keras model of its own.
-
-    ``label_encoder``: one-hot label ``(B, *S, C)`` to the latent ``(B, *L, c)``. ``image_encoder``: image ``(B, *S, ci)``
-    in [0, 1] to the condition, one map or a list of them, such as ``(B, *L, cc)``. ``denoiser``:
-    ``[x_t, condition, t int32 (B,)]`` to the prediction ``(B, *L, c)``. ``label_decoder``: latent to logits ``(B, *S, C)``.
-
-    Where diffusion runs in the space of the mask itself, the latent is the mask, and the label's two parts have no weights.
-    """
-
-    label_encoder: keras.Model
-    image_encoder: keras.Model
-    denoiser: keras.Model
-    label_decoder: keras.Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +141,14 @@ PRESETS: dict[str, Preset] = {
         any_size=False,
         prediction="ldseg",
         build=_ldseg,
+        weights={"segmentation": 1.0, "autoencoder": 0.0},  # as published
     ),
     **{name: _medsegdiff(plan) for name, plan in medsegdiff.PLANS.items()},
 }
 
 
 def build_networks(
-    preset: str, *, size: tuple[int, ...], channels: int, classes: int, axes: str, **switches: bool
+    preset: str, *, size: tuple[int, ...], channels: int, classes: int, axes: str, control: bool = False, **switches: bool
 ) -> Networks:
     """Build the networks of a preset for one image grid.
 
@@ -174,6 +158,7 @@ def build_networks(
         channels: channels of the image.
         classes: number of classes C, the background included, at least 2.
         axes: an axes string, see ``ldseg.spatial``.
+        control: build its control instead, see ``image_only``.
         switches: what is to be left out (False), by its name in the preset's ``switches``.
 
     Raises:
@@ -188,4 +173,5 @@ def build_networks(
     missing = [name for name, on in switches.items() if not on and name not in known]
     if missing:
         raise ValueError(f"expected only switches of preset {preset!r} {known} off, got {missing}")
-    return PRESETS[preset].build(size, channels, classes, axes, **{n: on for n, on in switches.items() if n in known})
+    built = PRESETS[preset].build(size, channels, classes, axes, **{n: on for n, on in switches.items() if n in known})
+    return image_only(built) if control else built

@@ -83,17 +83,19 @@ def spec_of(config: Config) -> SegmenterSpec:
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
             f"{config.model.preset!r} are made for one size, got {config.data.patch}"
         )
-    noise = config.noise_scheduler
+    noise, control = config.noise_scheduler, config.model.architecture == "Control"
+    prediction = "x0" if control else preset.prediction
     return SegmenterSpec(
         preset=config.model.preset,
         size=config.data.size,
         axes=axes,
         channels=int(config.data.channels),
         classes=len(config.data.classes),
-        prediction=preset.prediction if config.model.prediction == "auto" else config.model.prediction,
+        prediction=prediction if config.model.prediction == "auto" else config.model.prediction,
         schedule=Schedule(
             name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t
         ),
+        control=control,
         dynamic_conditioning=config.model.dynamic_conditioning,
         ff_parser=config.model.ffparser,
     )

@@ -35,7 +35,8 @@ class Trainer(keras.Model):
     has no target of its own, and the second term is left out for it; where that is the only term, there is no recycling.
 
     The factors of S and mu are those of the preset: 1 and 0.5 in a latent space, both 0 where the latent is the mask itself
-    and the error of the prediction is all there is to learn from (Wu et al., arXiv 2211.00611).
+    and the error of the prediction is all there is to learn from (Wu et al., arXiv 2211.00611). A control has the first term
+    alone.
 
     An exponential moving average follows all weights that inference uses, BatchNorm statistics included. It warms up:
     after n updates its decay is at most ``(1 + n) / (10 + n)``.
@@ -59,8 +60,10 @@ class Trainer(keras.Model):
         super().__init__(name="trainer", dtype="float32")
         self.segmenter = segmenter
         self.weight_of = {**segmenter.preset.weights, "diffusion": diffusion_weight}
+        if segmenter.spec.control:
+            self.weight_of |= {"autoencoder": 0.0, "diffusion": 0.0}
         learns = self.weight_of["segmentation"] > 0 or segmenter.spec.prediction == "x0"
-        self.recycling = recycling and learns
+        self.recycling = recycling and learns and not segmenter.spec.control
         self.ema = ema
         # Every replica computes the same average; the first one's is kept.
         shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
@@ -102,10 +105,12 @@ class Trainer(keras.Model):
 
         state = model.corrupt(source, inputs["noise"], time)
         predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
+        latents = [model.decodable(predicted, state, time)]
+        if self.weight_of["autoencoder"]:
+            latents.append(clean + LATENT_NOISE * inputs["latent_noise"])
         # One call for both: BatchNorm, where a preset has it, then normalises by the mixture that its statistics follow.
-        noisy = clean + LATENT_NOISE * inputs["latent_noise"]
-        both = ops.concatenate([model.decodable(predicted, state, time), noisy], axis=0)
-        logits, reconstruction = ops.split(model.decode(both, training), 2, axis=0)
+        logits = ops.split(model.decode(ops.concatenate(latents, axis=0), training), len(latents), axis=0)
+        segmentation, *autoencoder = (segmentation_loss(label, given) for given in logits)
         wanted = model.target(known, inputs["noise"], time)
         error = ops.mean(ops.square(predicted - wanted), axis=tuple(range(1, len(clean.shape))))
         if model.spec.prediction != "x0":
@@ -113,9 +118,9 @@ class Trainer(keras.Model):
         if training:
             self._follow()
         return {
-            "segmentation": segmentation_loss(label, logits),
+            "segmentation": segmentation,
             "diffusion": error,
-            "autoencoder": segmentation_loss(label, reconstruction),
+            "autoencoder": autoencoder[0] if autoencoder else ops.zeros_like(error),
         }
 
     def _first_estimate(self, condition: Any, noise: Any) -> Any:
