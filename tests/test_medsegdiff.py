@@ -201,3 +201,22 @@ def test_a_training_from_phantoms_to_masks(dimensions: str, changes: dict[str, A
         assert item.loaded is not None
         assert item.mask.shape == item.loaded.size
         assert (item.mask != other.mask).mean() < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prediction", "rate", "epochs", "expected"),
+    [("eps", 1e-8, 1, "noise"), ("x0", 1e-2, 6, "no")],
+    ids=["collapsed", "sound"],
+)
+def test_a_training_says_whether_it_has_collapsed(
+    prediction: str, rate: float, epochs: int, expected: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tiny.settings(
+        tiny.phantoms(tmp_path), tmp_path / "weights", Model_Architecture="MedSegDiff", Model_Preset="tiny",
+        Model_Prediction=prediction, NoiseScheduler_Scheduler="linear", Parameters_LearningRate=rate,
+        Parameters_Epoch=epochs, Training_ValidateEvery=epochs, Training_EMA=0.9, Training_Workers=0,
+    )  # fmt: skip
+    assert train(config).history[-1]["collapse"] == expected
+    assert ("the training ends collapsed (noise at epoch 1)" in caplog.text) == (expected == "noise")
+    assert ("validation: the masks are no better ordered than noise" in caplog.text) == (expected == "noise")

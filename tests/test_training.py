@@ -21,6 +21,7 @@ from ldseg.config import Config
 from ldseg.data.batches import TERMS, Batch, TrainingBatches
 from ldseg.data.cases import Case, find_cases
 from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.evaluation.collapse import Collapse
 from ldseg.segmenter import Segmenter
 from ldseg.training import TrainingResult, train
 from ldseg.training import checkpoint as checkpoints
@@ -446,13 +447,20 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+def judged(column: int) -> Collapse:
+    """The verdict on a mask whose objects begin at a column, beside a label whose objects begin at the fourth."""
+    collapse = Collapse(("background", "gland"))
+    collapse.add(*(np.tile((np.arange(8) >= first).astype(int), (8, 1)) for first in (column, 4)))
+    return collapse
+
+
 def test_a_validation_that_is_not_better_keeps_the_best(tmp_path: Path) -> None:
     scores, kept, seen = iter([0.5, 0.7, 0.6, 0.7]), [], []
     history: list[dict[str, Any]] = []
     epochs = Epochs(
-        validate=lambda: {"val_dice": next(scores), "val_iou": 0.1}, keep_best=lambda row: kept.append(row["epoch"]),
-        watch=lambda: seen.append(len(history)), validate_every=2, epochs=7, checkpoint=tmp_path / "last.npz",
-        log=tmp_path / "log.csv", history=history, meta={},
+        validate=lambda: ({"val_dice": next(scores), "val_iou": 0.1}, judged(0)),
+        keep_best=lambda row: kept.append(row["epoch"]), watch=lambda: seen.append(len(history)), validate_every=2, epochs=7,
+        checkpoint=tmp_path / "last.npz", log=tmp_path / "log.csv", history=history, meta={},
     )  # fmt: skip
     epochs.set_model(a_trainer())
     for epoch in range(7):
@@ -461,6 +469,28 @@ def test_a_validation_that_is_not_better_keeps_the_best(tmp_path: Path) -> None:
     assert kept == [2, 4]
     assert seen == [2, 4, 6, 7]  # the last epoch is always validated
     assert epochs.best == 0.7
+
+
+def test_a_collapse_is_said_at_each_validation_and_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    verdicts = iter([judged(column) for column in (8, 3, 0, 8)])
+    epochs = Epochs(
+        validate=lambda: ({"val_dice": 0.5, "val_iou": 0.1}, next(verdicts)), keep_best=lambda _: None, watch=lambda: None,
+        validate_every=1, epochs=4, checkpoint=tmp_path / "last.npz", log=tmp_path / "log.csv", history=[], meta={},
+    )  # fmt: skip
+    epochs.set_model(a_trainer())
+    for epoch in range(4):
+        epochs.on_epoch_begin(epoch)
+        epochs.on_epoch_end(epoch, logs := {"loss": 1.0})
+    epochs.on_train_end()
+    assert [record.getMessage() for record in caplog.records] == [
+        "epoch 1, validation: all masks are background alone; usual at first, a collapse if it lasts",
+        "epoch 3, validation: all masks are gland alone; they were sound at epoch 2",
+        "epoch 4, validation: all masks are background alone; they were sound at epoch 2",
+        f"the training ends collapsed (background at epoch 4): see collapse in {tmp_path / 'log.csv'}",
+    ]
+    with (tmp_path / "log.csv").open(newline="") as stream:
+        assert [row["collapse"] for row in csv.DictReader(stream)] == ["background", "no", "gland", "background"]
+    assert "collapse" not in logs  # which other callbacks take for numbers
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,15 @@ import keras
 from tqdm import tqdm
 
 from ldseg.data.files import write_bytes
+from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("epoch", "updates", "loss", "segmentation", "diffusion", "autoencoder", "val_dice", "val_iou", "seconds")
+COLUMNS = (
+    "epoch", "updates", "loss", "segmentation", "diffusion", "autoencoder", "val_dice", "val_iou", "collapse", "seconds",
+)  # fmt: skip
+"""What every log has; ``collapse`` is the kind of ``ldseg.evaluation.collapse.Collapse``."""
 
 
 class Epochs(keras.callbacks.Callback):
@@ -30,7 +34,7 @@ class Epochs(keras.callbacks.Callback):
 
     Args:
         validate: segments the validation cases with the moving average of the weights and gives the mean scores
-            ``{"val_dice", "val_iou"}`` and whatever else belongs into the log.
+            ``{"val_dice", "val_iou"}`` and whatever else belongs into the log, and whether the masks have collapsed.
         keep_best: saves the weights just validated, with their figures.
         watch: called after each validation, once its row is in the history.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -44,7 +48,7 @@ class Epochs(keras.callbacks.Callback):
     def __init__(
         self,
         *,
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[], tuple[dict[str, float], Collapse]],
         keep_best: Callable[[dict[str, Any]], None],
         watch: Callable[[], None],
         validate_every: int,
@@ -85,9 +89,10 @@ class Epochs(keras.callbacks.Callback):
             self.model.stop_training = True
             return
         if (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs:
-            scores = self.validate()
+            scores, collapse = self.validate()
             better = scores["val_dice"] > self.best
-            row |= scores
+            row |= {**scores, "collapse": collapse.kind}
+            self._warn(epoch + 1, collapse)
             if logs is not None:
                 logs.update(scores)
             if better:
@@ -98,6 +103,21 @@ class Epochs(keras.callbacks.Callback):
         if "val_dice" in row:
             self.watch()
         save_checkpoint(self.checkpoint, self.model, {**self.meta, "epoch": epoch + 1, "history": self.history})
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        validated = [row for row in self.history if row.get("collapse")]
+        if validated and (row := validated[-1])["collapse"] != SOUND:
+            logger.warning(
+                "the training ends collapsed (%s at epoch %d): see collapse in %s", row["collapse"], row["epoch"], self.log
+            )
+
+    def _warn(self, epoch: int, collapse: Collapse) -> None:
+        """Say that masks have collapsed, and whether that may be the beginning of a training."""
+        if collapse.kind == SOUND:
+            return
+        sound = [row["epoch"] for row in self.history if row.get("collapse") == SOUND]
+        what = f"they were sound at epoch {sound[-1]}" if sound else "usual at first, a collapse if it lasts"
+        logger.warning("epoch %d, validation: %s; %s", epoch, collapse.said, what)
 
     def _write_log(self) -> None:
         text = io.StringIO()

@@ -25,6 +25,7 @@ from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, spl
 from ldseg.devices import data_parallel
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS
@@ -120,30 +121,34 @@ def preprocessing_of(config: Config) -> Preprocessing:
 
 def validation_scores(
     segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Collapse]:
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
     ``val_dice`` and ``val_iou`` are over all cases and classes, ``val_dice_<class>`` over all cases. A class absent from
-    a case and from its mask does not count.
+    a case and from its mask does not count. Beside them, whether the masks have collapsed.
     """
-    scores = []
+    scores, collapse = [], Collapse(preprocessing.classes)
     for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0):
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
         pair = result.mask, result.loaded.label, segmenter.spec.classes
         with np.errstate(invalid="ignore"):
             scores.append((dice(*pair)[1:], iou(*pair)[1:]))
+        grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
+        latent = [max(1, length // stride) for length, stride in zip(grid, segmenter.strides, strict=True)]
+        collapse.add(result.mask, result.loaded.label, latent)
     values = np.asarray(scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no case has no mean
         mean_dice, mean_iou = np.nanmean(values, axis=(0, 2))
         by_class = np.nanmean(values[:, 0], axis=0)
     named = zip(preprocessing.classes[1:], by_class, strict=True)
-    return {
+    found = {
         "val_dice": float(mean_dice),
         "val_iou": float(mean_iou),
         **{f"val_dice_{name}": float(value) for name, value in named},
     }
+    return found, collapse
 
 
 def set_aside(folder: Path) -> None:
@@ -261,7 +266,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             history, batches.epoch = meta["history"], meta["epoch"]
         result = TrainingResult(folder=folder, history=history, problems=problems)
 
-        def validate() -> dict[str, float]:
+        def validate() -> tuple[dict[str, float], Collapse]:
             trainer.copy_average(averaged)
             return validation_scores(averaged, validation, preprocessing, predictor, parameters.batch_size)
 

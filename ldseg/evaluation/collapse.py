@@ -1,0 +1,106 @@
+"""Whether masks have collapsed to background, to one class, or to noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+LEAST = 0.01
+"""Masks hold a class alone where there is less than this share of what else their labels hold."""
+
+ENOUGH = 1000
+"""Pairs of neighbours below which there is no telling noise."""
+
+SOUND = "no"
+NOISE = "noise"
+
+
+class Collapse:
+    r"""Watches masks as they come; memory does not grow with them.
+
+    Order is measured by join counts (Moran, "The interpretation of statistical maps", 1948): the share of neighbours along
+    every axis that are of different classes, over the share among any two positions of a mask,
+    :math:`1 - \sum_c n_c (n_c - 1) / (n (n - 1))`. This roughness R is 1 for independent noise, however rare a class is, and
+    near 0 for large regions. Masks are noise where :math:`R > \max(1/2, \sqrt{R_l})`: more than half as rough as noise, and
+    nearer to it than to the roughness :math:`R_l` of the labels, as ratios go.
+
+    Noise is independent from place to place on the grid where it was drawn; decoded, it comes in blobs of the latent's
+    stride. So masks and labels are looked at on that grid.
+
+    Args:
+        classes: their names, background first.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self._masks, self._labels = (_Counts(len(classes)) for _ in range(2))
+
+    def add(self, mask: np.ndarray, label: np.ndarray | None = None, grid: Sequence[int] | None = None) -> None:
+        """Take in a mask ``(*S)`` and its label, integers in 0..C-1, thinned out to a `grid` where that has fewer positions.
+
+        Either every mask has a label or none.
+        """
+        self._masks.add(_thinned(mask, grid or mask.shape))
+        if label is not None:
+            self._labels.add(_thinned(label, grid or label.shape))
+
+    @property
+    def roughness(self) -> tuple[float, float]:
+        """Of masks and labels; NaN where there are none, or only one class."""
+        return self._masks.roughness, self._labels.roughness
+
+    @property
+    def kind(self) -> str:
+        """``no``, ``noise``, or the class that is all there is in masks whose labels hold others; ``no`` before any mask."""
+        masks, labels = self._masks.classes, self._labels.classes
+        others = masks.sum() - masks
+        alone = others < LEAST * (labels.sum() - labels) if labels.any() else others == 0
+        if masks.any() and alone.any():
+            return self.classes[int(np.argmax(alone))]
+        found, usual = self.roughness
+        noisy = self._masks.neighbours >= ENOUGH and found > max(0.5, math.sqrt(np.nan_to_num(usual)))
+        return NOISE if noisy else SOUND
+
+    @property
+    def said(self) -> str:
+        """In words; empty for ``no``."""
+        if self.kind == SOUND:
+            return ""
+        if self.kind != NOISE:
+            return f"all masks are {self.kind} alone"
+        found, usual = self.roughness
+        beside = "" if np.isnan(usual) else f", {usual:.2f} for the labels"
+        return f"the masks are no better ordered than noise (roughness {found:.2f}{beside}, 1 for noise)"
+
+
+class _Counts:
+    """Positions of each class; unlike neighbours, and how many there would be without order."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = np.zeros(classes, np.int64)
+        self.neighbours = 0
+        self.unlike = self.expected = 0.0
+
+    def add(self, mask: np.ndarray) -> None:
+        counts = np.bincount(mask.ravel(), minlength=len(self.classes))
+        self.classes += counts
+        neighbours = [(np.delete(mask, 0, axis), np.delete(mask, -1, axis)) for axis in range(mask.ndim)]
+        self.unlike += sum(np.count_nonzero(one != other) for one, other in neighbours)
+        pairs = float(mask.size) * max(mask.size - 1, 1)
+        count = sum(one.size for one, _ in neighbours)
+        self.neighbours += count
+        self.expected += count * (1 - float((counts * (counts - 1.0)).sum()) / pairs)
+
+    @property
+    def roughness(self) -> float:
+        return self.unlike / self.expected if self.expected > 1e-9 else float("nan")
+
+
+def _thinned(mask: np.ndarray, grid: Sequence[int]) -> np.ndarray:
+    """The positions of a mask that lie in the middle of the cells of a grid with as many or fewer."""
+    for axis, (length, count) in enumerate(zip(mask.shape, grid, strict=True)):
+        if count < length:
+            mask = np.take(mask, ((np.arange(count) + 0.5) * length / count).astype(int), axis)
+    return mask
