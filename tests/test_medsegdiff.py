@@ -1,5 +1,8 @@
 """The pixel family through everything that the latent one goes through: segmenter, trainer, predictor, weights, tiles."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -220,3 +223,40 @@ def test_a_training_says_whether_it_has_collapsed(
     assert train(config).history[-1]["collapse"] == expected
     assert ("the training ends collapsed (noise at epoch 1)" in caplog.text) == (expected == "noise")
     assert ("validation: the masks are no better ordered than noise" in caplog.text) == (expected == "noise")
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from ldseg.data.cases import find_cases
+from ldseg.data.preprocess import Preprocessing
+from ldseg.devices import peak_memory
+from ldseg.diffusion import Schedule
+from ldseg.inference import Predictor, segment_cases
+from ldseg.segmenter import Segmenter, SegmenterSpec
+
+spec = SegmenterSpec(
+    preset="tiny", size=(32, 32), axes="YX", channels=3, classes=2, prediction="eps", schedule=Schedule(name="linear")
+)
+predictor = Predictor(Segmenter(spec), sampler="DDPM", steps=4, samples=2)
+predictor.compile()
+cases = find_cases(Path(sys.argv[1])).cases
+for rounds in (6, 6, 30):
+    for item in segment_cases(predictor, cases * rounds, Preprocessing(size=(32, 32)), batch_size=4, seed=0):
+        assert item.mask.shape == (400, 600)
+    print(peak_memory()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory is that of the processor")
+def test_memory_does_not_grow_from_sample_to_sample(tmp_path: Path) -> None:
+    """As many cases to warm up, as many again, and five times as many: each would leave 6 MB or more behind."""
+    tiny.phantoms(tmp_path, 2, (400, 600))
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "Set")], capture_output=True, encoding="utf-8", timeout=240,
+        cwd=Path(__file__).parents[1], env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    _, before, after = (int(line) / 1e6 for line in run.stdout.splitlines()[-3:])
+    assert after - before < 40
