@@ -84,6 +84,11 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
             "the nearest valid value is 9",
         ),
         (
+            "Evaluation.StepSweep=1, 1001, 5",
+            "Evaluation.StepSweep: expected at most NoiseScheduler.Timesteps (1000), got 1001; "
+            "the nearest valid value is 1000",
+        ),
+        (
             "Data.Classes=gland",
             "Data.Classes: expected at least two names with commas between them, "
             "the background first, got gland",
@@ -96,6 +101,36 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
 )
 def test_contradiction(setting: str, message: str) -> None:
     assert refusal(None, setting) == f"--set: {message}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        (("Evaluation.Robustness=True", "Evaluation.StepSweep=1,2"), "Evaluation.Robustness and Evaluation.StepSweep"),
+        (("Evaluation.StateAudit=True", "Evaluation.StepSweep=1,2"), "Evaluation.StepSweep and Evaluation.StateAudit"),
+        (("Evaluation.Robustness=True", "Parameters.Training=True"), "Parameters.Training and Evaluation.Robustness"),
+        (("Evaluation.Robustness=True", "Sampler.Sigma=0.1"), "Sampler.Sigma: expected 0 for Evaluation.Robustness"),
+        (("Evaluation.StepSweep=1,2", "Model.Architecture=Control"), "expected nothing for Model.Architecture = Control"),
+    ],
+)
+def test_one_thing_at_a_time(settings: tuple[str, ...], part: str) -> None:
+    message = refusal(None, *settings)
+    assert part in message
+    assert message.splitlines() == [message]
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("Evaluation.Sigmas=", "numbers from 0.0 to 1.0 with commas between them, got ''"),
+        ("Evaluation.Sigmas=0, 1.5", "nearest valid value is 0.0, 1.0"),
+        ("Evaluation.Noise=gausian", "nearest valid value is gaussian"),
+        ("Evaluation.StepSweep=0, 5", "nearest valid value is 1, 5"),
+        ("Evaluation.StepSweep=1.5", "Evaluation.StepSweep: expected whole numbers"),
+    ],
+)
+def test_tests_of_the_evaluation(setting: str, part: str) -> None:
+    assert part in refusal(None, setting)
 
 
 def test_classes_bound_what_labels_and_masks_may_be() -> None:

@@ -17,6 +17,8 @@ _NAMES = "names with commas between them"
 _LENGTHS = "whole numbers from 1 to 65536, one per axis, with commas between them"
 _LENGTH = Number(1, 65536)
 _MM = "numbers above 0 (mm), one per axis, with commas between them, or nothing"
+_SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
+_STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
 _MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
 
 
@@ -226,7 +228,7 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputConfig(Section):
-    """[Output]: what is written, and where. `diffusion` counts the cases whose reverse diffusion is drawn."""
+    """[Output]: what is written, and where. `diffusion` counts the cases whose reverse diffusion, or noise, is drawn."""
 
     NAME: ClassVar[str] = "Output"
     folder: str = _key("Folder", "", Text("a folder, or nothing", optional=True))
@@ -237,7 +239,17 @@ class OutputConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Section):
-    """[Evaluation]: how masks are compared with labels. `tolerance` is in mm, or in pixels where mm are not known."""
+    """[Evaluation]: how masks are compared with labels, and what is tried out on them.
+
+    `tolerance` is in mm, or in pixels where mm are not known; `sigmas` are strengths of the `noise` on images in [0, 1].
+    """
 
     NAME: ClassVar[str] = "Evaluation"
     tolerance: float = _key("Tolerance", 2.0, Number(0.0, 1000.0))
+    robustness: bool = _key("Robustness", False, Flag())
+    sigmas: tuple[float, ...] = _key(
+        "Sigmas", (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2), Several(Number(0.0, 1.0), _SIGMAS)
+    )
+    noise: str = _key("Noise", "gaussian", Choice(("gaussian", "speckle", "poisson", "blur", "contrast")))
+    step_sweep: tuple[int, ...] = _key("StepSweep", (), Several(Number(1, 100_000), _STEPS, True))
+    state_audit: bool = _key("StateAudit", False, Flag())

@@ -20,6 +20,9 @@ from ldseg.config.sections import (
 )
 from ldseg.errors import ConfigError
 
+MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep", "Evaluation.StateAudit")
+"""Settings that ask for something in place of the ordinary run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -42,10 +45,14 @@ class Config:
     source: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        steps, timesteps = self.sampler.sampling_steps, self.noise_scheduler.timesteps
-        if steps > timesteps:
-            wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {steps}"
-            raise ConfigError(f"Sampler.Sampling_Steps: {wanted}; the nearest valid value is {timesteps}")
+        timesteps = self.noise_scheduler.timesteps
+        most = {"Sampler.Sampling_Steps": self.sampler.sampling_steps}
+        most["Evaluation.StepSweep"] = max(self.evaluation.step_sweep, default=0)
+        for name, steps in most.items():
+            if steps > timesteps:
+                wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {steps}"
+                raise ConfigError(f"{name}: {wanted}; the nearest valid value is {timesteps}")
+        self._check_mode()
         if self.model.architecture == "MedSegDiff" and not self.training.diffusion_weight:
             wanted = "expected more than 0 for Model.Architecture = MedSegDiff, which has no other loss"
             raise ConfigError(f"Training.DiffusionWeight: {wanted}, got 0")
@@ -53,6 +60,17 @@ class Config:
         if self.output.masks == "instances" and len(classes) > 2:
             wanted = f"expected classes as Data.Classes has {len(classes)} names ({shown(classes)})"
             raise ConfigError(f"Output.Masks: {wanted}, got instances; the nearest valid value is classes")
+
+    def _check_mode(self) -> None:
+        chosen = [name for name in MODES if self.value(name)]
+        if len(chosen) > 1:
+            raise ConfigError(f"{chosen[1]}: expected at most one of {', '.join(MODES)} in a run, got {' and '.join(chosen)}")
+        if self.evaluation.robustness and self.sampler.sigma:
+            wanted = "expected 0 for Evaluation.Robustness, whose strengths are Evaluation.Sigmas"
+            raise ConfigError(f"Sampler.Sigma: {wanted}, got {self.sampler.sigma}")
+        if self.evaluation.step_sweep and self.model.architecture == "Control":
+            wanted = "expected nothing for Model.Architecture = Control, whose every step is the same"
+            raise ConfigError(f"Evaluation.StepSweep: {wanted}, got {shown(self.evaluation.step_sweep)}")
 
     @property
     def dataset_folder(self) -> Path:
