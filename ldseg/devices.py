@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -56,6 +58,42 @@ def set_precision(precision: str) -> None:
     import keras
 
     keras.config.set_dtype_policy(PRECISIONS[precision])
+
+
+def peak_memory() -> tuple[int, str]:
+    """The most memory that this process has had so far, in bytes, and which: that of its first GPU, or, where there is none
+    or its backend does not count, the resident memory of the process, libraries and all.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_logical_devices("GPU"):
+            return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), "GPU"
+    elif backend == "jax":
+        import jax
+
+        counted = jax.local_devices()[0].memory_stats()  # none on the CPU
+        if counted:
+            return int(counted["peak_bytes_in_use"]), "GPU"
+    elif backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return int(torch.cuda.max_memory_allocated()), "GPU"
+    return _peak_resident(), "process"
+
+
+def _peak_resident() -> int:
+    # The kernel's account of this program alone: that of `resource` begins with what started it.
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @contextlib.contextmanager

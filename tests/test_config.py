@@ -205,7 +205,7 @@ def test_data_of_every_dimension() -> None:
 MODEL = [
     (["Preset=B"], r"Model\.Preset: expected one of lean, small, ldseg for Model\.Architecture = LDSeg, got B;.*is lean"),
     (["Architecture=MedSegDiff"], r"Model\.Preset: expected one of tiny, S, B, L, \+\+ for .* got lean;.*value is tiny"),
-    (["Architecture=MedSegDif"], r"Model\.Architecture: expected one of LDSeg, MedSegDiff, got 'MedSegDif'"),
+    (["Architecture=MedSegDif"], r"Model\.Architecture: expected one of LDSeg, MedSegDiff, Control, got 'MedSegDif'"),
     (["Architecture=MedSegDiff", "Preset=B+"], r"Model\.Preset: expected one of .*, got 'B\+'; .*is B"),
     (["Architecture=MedSegDiff", "Preset=S", "Prediction=ldseg"], r"Model\.Prediction: expected auto, eps, x0 or v"),
     (["FFParser=False"], r"Model\.FFParser: expected True for Model\.Architecture = LDSeg"),
@@ -224,6 +224,7 @@ def test_medsegdiff_as_published() -> None:
     assert (config.model.architecture, config.model.preset, config.model.ffparser) == ("MedSegDiff", "++", False)
     noise, sampler = config.noise_scheduler, config.sampler
     assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, 100)
+    assert (noise.beta_0, noise.beta_t, sampler.samples, sampler.fusion) == (1e-4, 0.02, 5, "staple")
     assert (config.parameters.learning_rate, config.training.diffusion_weight) == (1e-4, 1)
     with pytest.raises(ConfigError, match=r"Training\.DiffusionWeight: expected more than 0 for Model\.Architecture"):
         load_config(ROOT / "medsegdiff.ini", ["Training.DiffusionWeight=0"])

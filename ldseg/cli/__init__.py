@@ -47,10 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         logging.getLogger(__name__).info(devices.choose(config.gpu.multiple))
         # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        from ldseg.cli import segment, training
+        from ldseg.cli import audit, segment, training
 
         devices.set_precision(config.gpu.precision)
-        problems = training.run(config) if config.parameters.training else segment.run(config)
+        if config.parameters.training:
+            problems = training.run(config)
+        elif config.evaluation.state_audit:
+            problems = audit.run(config)
+        else:
+            problems = segment.run(config)
     except LDSegError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED

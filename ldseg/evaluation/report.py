@@ -188,7 +188,7 @@ def write_metrics(
         "summary": summarise(results, class_names),
         "cases": [_case_record(r, class_names, folder) for r in results],
     }
-    text = json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return (
         _write_text(folder / "metrics.json", text),
         _write_text(folder / "metrics.csv", _csv_text(results, class_names, folder)),
@@ -254,16 +254,16 @@ def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) ->
                 )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same value in JSON's own types; numbers that are not finite become None."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, set | frozenset):
-        return [_plain(v) for v in sorted(value, key=str)]
+        return [plain(v) for v in sorted(value, key=str)]
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

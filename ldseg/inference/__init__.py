@@ -1,6 +1,6 @@
 """Segmenting cases with trained networks."""
 
-from ldseg.inference.audit import StateAudit, audit_states
+from ldseg.inference.audit import Audited, StateAudit, audit_states
 from ldseg.inference.cases import Segmented, TiledCase, corrupted, segment_cases, segment_each
 from ldseg.inference.fusion import FUSIONS, fuse
 from ldseg.inference.instances import label_instances
@@ -11,6 +11,7 @@ from ldseg.inference.uncertainty import member_variance, predictive_entropy
 __all__ = [
     "FUSIONS",
     "NOISES",
+    "Audited",
     "Predictor",
     "Segmented",
     "StateAudit",

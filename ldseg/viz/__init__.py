@@ -3,6 +3,7 @@
 Figures are made with Matplotlib's object-oriented interface: no pyplot state, no window, no display needed.
 """
 
+from ldseg.viz.audit import audit_figure
 from ldseg.viz.calibration import calibration_figure
 from ldseg.viz.curves import schedule_figure, training_curves_figure
 from ldseg.viz.diffusion import latent_to_rgb, reverse_diffusion_figure, reverse_diffusion_gif
@@ -16,6 +17,7 @@ __all__ = [
     "CLASS_COLOURS",
     "OKABE_ITO",
     "TRUE_COLOUR",
+    "audit_figure",
     "calibration_figure",
     "cine_figure",
     "cine_gif",

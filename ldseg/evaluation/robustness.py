@@ -1,0 +1,87 @@
+"""Dice of the same cases under several conditions: strengths of noise, numbers of steps."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ldseg.evaluation.report import FORMAT_VERSION, LEVEL, RESAMPLES, bootstrap_interval, foreground, plain
+
+
+def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """Figures of a set under one condition, per class and over the foreground, as `summarise` has them.
+
+    Every case that has the figure counts the same. The resamples of the bootstrap depend on the seed and the number of cases
+    alone, so that intervals of one set under several conditions can be compared.
+
+    Args:
+        cases: Dice of each class, by case; None or NaN where it does not exist.
+        class_names: Names of the classes, background first.
+        seed: Of the bootstrap.
+
+    Returns:
+        {"classes": {name: F}, "foreground": F, "cases": {case: [dice, ...]}} with F = {"mean", "interval": [low, high],
+        "n"}, in JSON's own types: what does not exist is None.
+    """
+    rows = {case: [math.nan if value is None else float(value) for value in row] for case, row in cases.items()}
+
+    def figures(values: Sequence[float]) -> dict[str, Any]:
+        there = np.array([value for value in values if not math.isnan(value)])
+        mean = there.mean() if there.size else math.nan
+        return {"mean": mean, "interval": bootstrap_interval(there, seed), "n": int(there.size)}
+
+    found: dict[str, Any] = plain(
+        {
+            "classes": {name: figures([row[k] for row in rows.values()]) for k, name in enumerate(class_names)},
+            "foreground": figures([foreground(row) for row in rows.values()]),
+            "cases": rows,
+        }
+    )
+    return found
+
+
+def document(conditions: Sequence[Mapping[str, Any]], class_names: Sequence[str], **facts: Any) -> dict[str, Any]:
+    """What the JSON file holds: the conditions, each with its figures, and how they came about."""
+    found: dict[str, Any] = plain(
+        {
+            "format": FORMAT_VERSION,
+            "classes": class_names,
+            **facts,
+            "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": 0},
+            "conditions": conditions,
+        }
+    )
+    return found
+
+
+def document_text(found: Mapping[str, Any]) -> str:
+    """A document as the content of a JSON file."""
+    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(found: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """A document as a table: for each condition a line for each class and one for the foreground.
+
+    Args:
+        found: as `document` gives it.
+        columns: what the conditions have beside their figures.
+    """
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*columns, "class", "n", "dice", "low", "high"])
+    for condition in found["conditions"]:
+        own = [_field(condition[name]) for name in columns]
+        for name, figures in [*condition["classes"].items(), ("foreground", condition["foreground"])]:
+            numbers = (figures["mean"], *figures["interval"])
+            writer.writerow([*own, name, figures["n"], *map(_field, numbers)])
+    return buffer.getvalue()
+
+
+def _field(value: Any) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,57 @@
+"""``StateAudit = True`` on tiny weights, from the command line to the files."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from ldseg.cli import main
+from ldseg.segmenter import Segmenter
+from ldseg.weights import Description, save_weights
+
+
+def folders(root: Path, **changes: object) -> list[str]:
+    """A data set of three cases, weights, and the settings that name them."""
+    data = tiny.phantoms(root, count=3)
+    segmenter = tiny.varied(Segmenter(tiny.spec(**changes)))
+    description = Description(
+        spec=segmenter.spec, preprocessing=tiny.preprocessing(), training=tiny.settings(data, root).to_dict()
+    )
+    save_weights(root / "w", segmenter, description)
+    named = {
+        "Data.Root": data, "Data.Dataset": "Set", "Model.Weights": root / "w", "Output.Folder": root / "out",
+        "Evaluation.StateAudit": True, "Sampler.Sampling_Steps": 2,
+    }  # fmt: skip
+    return [word for name, value in named.items() for word in ("--set", f"{name}={value}")]
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with tiny.tiny_networks(stateful=False):
+        assert main(folders(tmp_path, control=control)) == 0
+    folder = tmp_path / "out" / "StateAudit"
+    report = json.loads((folder / "state_audit.json").read_text())
+    assert report["architecture"] == ("Control" if control else "LDSeg")
+    rows = report["conditions"]
+    assert [(row["t"], row["state"]) for row in rows[:5]] == [
+        (1000, "own"), (1000, "true"), (1000, "other"), (1000, "noise"), *([] if control else [(500, "own")])
+    ]  # fmt: skip
+    assert len(rows) == (4 if control else 8)
+    same = [row["agreement"]["mean"] for row in rows]
+    assert all(value == 1 for value in same) == control
+    assert [row["agreement"]["mean"] for row in rows if row["state"] == "own"] == [1.0] * (len(rows) // 4)
+    for row in rows:
+        assert row["foreground"]["n"] == 3
+        assert row["foreground"]["interval"][0] <= row["foreground"]["mean"] <= row["foreground"]["interval"][1]
+    assert (folder / "state_audit.png").stat().st_size > 10_000
+    assert len((folder / "state_audit.csv").read_text().splitlines()) == 1 + 3 * len(rows)  # two classes and the foreground
+    assert "3 audited, 0 problems" in capsys.readouterr().out
+
+
+def test_a_broken_case_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tiny.tiny_networks(stateful=False):
+        settings = folders(tmp_path)
+        next((tmp_path / "Set" / "Image").glob("*1.*")).write_bytes(b"no image")
+        assert main(settings) == 1
+    assert "2 audited, 1 problems" in capsys.readouterr().out
