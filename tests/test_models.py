@@ -338,6 +338,8 @@ def test_what_the_condition_depends_on(dynamic: bool) -> None:
         assert not any("image" in layer.name or "fusion" in layer.name for layer in networks.denoiser.layers)
         return
     np.testing.assert_allclose(as_numpy(condition), 2 * image - 1, atol=1e-6)
+    # What goes on down is what has been fused.
+    assert networks.denoiser.get_layer("image1_down").input is networks.denoiser.get_layer("fusion0").output
     fused = keras.Model(networks.denoiser.inputs, [networks.denoiser.get_layer(f"fusion{k}").output for k in (0, 1)])
     for level, there in enumerate(fused(given)):
         for other in others:

@@ -22,6 +22,7 @@ from ldseg.data.batches import TERMS, Batch, TrainingBatches
 from ldseg.data.cases import Case, find_cases
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.collapse import Collapse
+from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
 from ldseg.training import TrainingResult, train
 from ldseg.training import checkpoint as checkpoints
@@ -265,6 +266,18 @@ def test_the_step_size_rises_falls_and_ends_at_a_hundredth() -> None:
 
 
 # ---- Checkpoints
+
+
+def test_only_kernels_decay() -> None:
+    optimizer = adamw(learning_rate=0.1, updates=10, warm_up=0, weight_decay=0.1)
+    layers: tuple[Any, ...] = FFParser(), ResidualBlock(8, groups=4), AttentiveFusion()
+    layers[0].build((None, 4, 4, 8))
+    layers[1].build([(None, 4, 4, 4), (None, 6)])
+    layers[2].build([(None, 4, 4, 8)] * 2)
+    weights = [weight for layer in layers for weight in layer.trainable_weights]
+    optimizer.build(weights)
+    assert {weight.name for weight in weights if optimizer._use_weight_decay(weight)} == {"kernel"}
+    assert len({weight.name for weight in weights}) == 6
 
 
 def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:

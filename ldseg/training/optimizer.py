@@ -13,7 +13,7 @@ def adamw(*, learning_rate: float, updates: int, warm_up: int, weight_decay: flo
             last of all ``updates``.
         updates: length of the training.
         warm_up: linear from zero; at most a tenth of the training.
-        weight_decay: on kernels only, not on offsets and norms.
+        weight_decay: on kernels only, not on offsets, norms, and the filter of ``ldseg.layers.FFParser``, which begins at 1.
     """
     warm_up = min(warm_up, updates // 10)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -24,5 +24,5 @@ def adamw(*, learning_rate: float, updates: int, warm_up: int, weight_decay: flo
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "^real$", "^imaginary$"])
     return optimizer
