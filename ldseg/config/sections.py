@@ -135,7 +135,7 @@ class DataConfig(Section):
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     fit: str = _key("Fit", "resize", Choice(("resize", "tile")))
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
-    channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 3)))
+    channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 2, 3, 4)))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     labels: str = _key("Labels", "auto", Choice(("auto", "classes", "binary", "instances")))
