@@ -64,7 +64,8 @@ class Config:
     def _check_mode(self) -> None:
         chosen = [name for name in MODES if self.value(name)]
         if len(chosen) > 1:
-            raise ConfigError(f"{chosen[1]}: expected at most one of {', '.join(MODES)} in a run, got {' and '.join(chosen)}")
+            wanted = f"expected at most one of {', '.join(MODES)} in a run"
+            raise ConfigError(f"{chosen[1]}: {wanted}, got {' and '.join(chosen)}")
         if self.evaluation.robustness and self.sampler.sigma:
             wanted = "expected 0 for Evaluation.Robustness, whose strengths are Evaluation.Sigmas"
             raise ConfigError(f"Sampler.Sigma: {wanted}, got {self.sampler.sigma}")

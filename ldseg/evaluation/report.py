@@ -190,8 +190,8 @@ def write_metrics(
     }
     text = json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return (
-        _write_text(folder / "metrics.json", text),
-        _write_text(folder / "metrics.csv", _csv_text(results, class_names, folder)),
+        write_text(folder / "metrics.json", text),
+        write_text(folder / "metrics.csv", _csv_text(results, class_names, folder)),
     )
 
 
@@ -269,7 +269,8 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def _write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Writes a file whole or not at all; DataError where it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
