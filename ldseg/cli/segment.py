@@ -24,6 +24,7 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.weights import Description, load_segmenter, read_description
@@ -80,15 +81,7 @@ def run(config: Config) -> int:
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
     sampler = config.sampler
-    predictor = Predictor(
-        segmenter,
-        sampler=sampler.sampler,
-        steps=sampler.sampling_steps,
-        flips=sampler.flips,
-        samples=sampler.samples,
-        at_once=config.parameters.batch_size,
-    )
-    predictor.compile()
+    predictor = predictor_of(config, segmenter)
     this = Run(config=config, predictor=predictor, description=description, folder=config.output_folder)
     claim_folder(this.folder, "[Output] Folder")
     schedule = description.spec.schedule
@@ -112,6 +105,21 @@ def run(config: Config) -> int:
         results.append(_finish(this, item, draw))
     _report(this, results, found.problems, time.perf_counter() - started)
     return sum(result.status == "skipped" for result in results) + len(found.problems)
+
+
+def predictor_of(config: Config, segmenter: Segmenter) -> Predictor:
+    """The compiled predictor that the settings ask for."""
+    sampler = config.sampler
+    predictor = Predictor(
+        segmenter,
+        sampler=sampler.sampler,
+        steps=sampler.sampling_steps,
+        flips=sampler.flips,
+        samples=sampler.samples,
+        at_once=config.parameters.batch_size,
+    )
+    predictor.compile()
+    return predictor
 
 
 def settle(config: Config, description: Description) -> Config:
