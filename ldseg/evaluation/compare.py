@@ -1,0 +1,84 @@
+"""Runs over the same cases, side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldseg.errors import DataError
+from ldseg.evaluation.report import FORMAT_VERSION, bootstrap_interval, foreground
+
+
+def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str, Any]:
+    """What `write_metrics` wrote into the folder of a run.
+
+    Args:
+        folder: of the run.
+        class_names: the classes that it has to have; None for any.
+
+    Raises:
+        DataError: its `metrics.json` is missing, of another format, or of other classes.
+    """
+    path = folder / "metrics.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: expected the figures of a run, which cannot be read: {reason}") from error
+    keys = {"format", "classes", "run", "summary", "cases"}
+    if not isinstance(found, dict) or not keys <= found.keys() or found["format"] != FORMAT_VERSION:
+        raise DataError(f"{path}: expected the figures of a run in format {FORMAT_VERSION}, found {str(found)[:80]}")
+    if class_names is not None and found["classes"] != list(class_names):
+        raise DataError(f"{path}: expected the classes {', '.join(class_names)}, found {', '.join(found['classes'])}")
+    return found
+
+
+def foreground_of(case: Mapping[str, Any], metric: str) -> float:
+    """The foreground figure of a case of `metrics.json`; NaN where there is none."""
+    return foreground([math.nan if value is None else value for value in (case[metric] or {}).values()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much higher the foreground Dice of one run is than that of another, over the cases that both have.
+
+    Attributes:
+        mean: of the differences; NaN without a common case.
+        interval: percentile bootstrap interval (95 %) of that mean, whole cases drawn; NaN below two cases.
+        n: number of common cases.
+        higher, lower: in how many of them it is higher or lower.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    n: int
+    higher: int
+    lower: int
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "no labelled case in common"
+        low, high = self.interval
+        sign = "higher" if low > 0 else "lower" if high < 0 else "no clear difference"
+        span = "" if math.isnan(low) else f" (95 % interval {low:+.4f} to {high:+.4f})"
+        return f"{sign}: {self.mean:+.4f}{span} in {self.n} common cases, {self.higher} higher, {self.lower} lower"
+
+
+def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], seed: int = 0) -> Difference:
+    """The paired difference of the foreground Dice of two runs, as `read_run` gives them; `seed` is of the bootstrap."""
+    scores = [{case["name"]: foreground_of(case, "dice") for case in run["cases"]} for run in (ours, theirs)]
+    pairs = [(score, scores[1].get(name, math.nan)) for name, score in scores[0].items()]
+    gains = np.array([a - b for a, b in pairs if not math.isnan(a - b)])
+    return Difference(
+        mean=float(gains.mean()) if gains.size else math.nan,
+        interval=bootstrap_interval(gains, seed),
+        n=int(gains.size),
+        higher=int((gains > 0).sum()),
+        lower=int((gains < 0).sum()),
+    )

@@ -1,0 +1,71 @@
+"""Pictures inside a page: scaled down, as data URIs, and no more of them than a page can carry."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ldseg.data.files import read_image
+from ldseg.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture of a page: its data URI, its size in pixels, and the file that it was made from."""
+
+    uri: str
+    width: int
+    height: int
+    path: Path
+
+
+class Pictures:
+    """Makes pictures until their bytes are used up.
+
+    Attributes:
+        left_out: files for which there were no bytes left.
+
+    Args:
+        max_bytes: what all of them may take in the page.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._left = max_bytes
+        self.left_out: list[Path] = []
+
+    def take(self, path: Path, width: int) -> Picture | None:
+        """The picture, at most that many pixels wide; None where there is no such file, a damaged one, or no room for it."""
+        if not path.is_file():
+            return None
+        try:
+            pixels = read_image(path)
+        except DataError as error:
+            logger.warning("not in the report: %s", error)
+            return None
+        image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
+        image.thumbnail((width, 3 * width))
+        uri = _uri(image)
+        if len(uri) > self._left:
+            self.left_out.append(path)
+            return None
+        self._left -= len(uri)
+        return Picture(uri=uri, width=image.width, height=image.height, path=path)
+
+
+def _uri(image: Image.Image) -> str:
+    """As PNG, which keeps lines and words sharp, unless JPEG takes less than half of it."""
+    encoded = {}
+    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": 82, "optimize": True})):
+        stream = BytesIO()
+        image.save(stream, kind, **options)
+        encoded[kind] = stream.getvalue()
+    kind = "jpeg" if 2 * len(encoded["jpeg"]) < len(encoded["png"]) else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(encoded[kind]).decode()}"

@@ -1,0 +1,113 @@
+"""The report of a run: one page of HTML that holds all it shows, from the figures and pictures in the folder of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ldseg.data.files import write_bytes
+from ldseg.evaluation.compare import difference, read_run
+from ldseg.viz.embed import Picture, Pictures
+from ldseg.viz.records import Record, columns, flat, number, settings, statistics, strips, words, worst_first
+
+MAX_BYTES = 12_000_000
+"""Of all pictures of a page: the worst cases first, then the figures of the set, then the pictures of the table."""
+
+WORST = 4
+"""How many of the worst cases are shown large."""
+
+THUMBNAIL, LARGE = 240, 800
+"""Widths in pixels."""
+
+OTHERS = {
+    "Robustness/*.png": "Dice as the image gets worse",
+    "Sweep/*.png": "Dice, time and memory by sampler and number of steps",
+    "StateAudit/*.png": "What the network takes from its state",
+}
+"""Figures that tests leave in the folder of a run, and what they show."""
+
+PER_KIND = 4
+"""Most figures of each kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """The pictures of a case: its overlay, and its uncertainty where there are several masks."""
+
+    overlay: Picture | None
+    uncertainty: Picture | None
+
+
+def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run, from its ``metrics.json`` and its pictures.
+
+    The page needs no other file and no network. Pictures that are not there are not missed.
+
+    Args:
+        folder: of the run.
+        compared: other runs as `read_run` gives them, by the name under which they are shown.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        DataError: the figures cannot be read, or the page cannot be written.
+    """
+    run, pictures = read_run(folder), Pictures(MAX_BYTES)
+    runs = {"This run": run, **(compared or {})}
+    cases = worst_first(run["cases"])
+    large = {case["name"]: _views(folder, run, case, pictures, LARGE) for case in cases[:WORST]}
+    figures = list(_figures(folder, run, pictures))
+    environment = Environment(
+        loader=PackageLoader("ldseg.viz"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, flat=flat, words=words)
+    page = environment.get_template("report.html").render(
+        folder=folder,
+        run=run,
+        facts=run["run"],
+        config=run["run"]["config"],
+        summary=run["summary"],
+        runs={name: (each, statistics(each)) for name, each in runs.items()},
+        statistics=statistics(run),
+        strips=strips(runs),
+        settings=settings(runs),
+        differences={name: difference(run, other) for name, other in (compared or {}).items()},
+        cases=cases,
+        columns=columns(run, compared or {}),
+        large={name: views for name, views in large.items() if views.overlay or views.uncertainty},
+        small={case["name"]: _views(folder, run, case, pictures, THUMBNAIL) for case in cases},
+        figures=figures,
+        left_out=pictures.left_out,
+    )
+    path = folder / "report.html"
+    write_bytes(path, page.encode())
+    return path
+
+
+def _views(folder: Path, run: Record, case: Record, pictures: Pictures, width: int) -> Views:
+    """Those that this run has made: an earlier one may have left others."""
+    config, name, ok = run["run"]["config"], case["name"], case["status"] == "ok"
+    overlay, uncertainty = folder / "Overlay" / f"{name}_overlay.png", folder / "Uncertainty" / f"{name}_uncertainty.png"
+    return Views(
+        overlay=pictures.take(overlay, width) if ok and config["Output"]["Overlay"] else None,
+        uncertainty=pictures.take(uncertainty, width) if ok and config["Sampler"]["Samples"] > 1 else None,
+    )
+
+
+def _figures(folder: Path, run: Record, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
+    """The pictures of the set and what they show: of this run, of tests into the same folder, of the training."""
+    facts = run["run"]
+    ok = [case["name"] for case in run["cases"] if case["status"] == "ok"]
+    drawn = ok[: min(facts["config"]["Output"]["Diffusion"], PER_KIND)]
+    wanted = [(folder / "calibration.png", "How far the probabilities can be believed")] if run["summary"]["scored"] else []
+    wanted += [(folder / "schedule.png", "The noise schedule, and the steps that are taken")]
+    wanted += [(folder / "Diffusion" / f"{name}_diffusion.png", f"The way from noise to mask: {name}") for name in drawn]
+    wanted += [(path, shows) for kind, shows in OTHERS.items() for path in sorted(folder.glob(kind))[:PER_KIND]]
+    wanted += [(Path(facts["weights"]) / "training" / "curves.png", "The training of the weights")]
+    for path, shows in wanted:
+        if picture := pictures.take(path, LARGE):
+            yield picture, shows

@@ -1,0 +1,220 @@
+"""What `metrics.json` says, in the rows and columns that a report shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ldseg.config import Config
+from ldseg.evaluation.compare import foreground_of
+from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES
+
+Record = Mapping[str, Any]
+
+TITLES = {
+    "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",
+    "assd": "ASSD", "surface_dice": "Surface Dice", "object_dice": "Object Dice", "object_hausdorff": "Object Hausdorff",
+}  # fmt: skip
+"""Of the metrics, in the order in which they are shown."""
+
+HEADLINES = ("dice", "iou", "hd95", "object_f1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic:
+    """A figure of a set of cases.
+
+    Attributes:
+        metric: its name.
+        of: the class; empty for the foreground and for objects.
+        unit: of a distance, else empty.
+        values: what `summarise` says: "mean", "std", "median", "interval", "n".
+    """
+
+    metric: str
+    of: str
+    unit: str
+    values: Record
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.metric] + (self.of and f" of {self.of}") + (self.unit and f" ({self.unit})")
+
+    @property
+    def headline(self) -> bool:
+        return self.metric in HEADLINES
+
+    @property
+    def mean(self) -> str:
+        spread = number(self.values["std"], self._digits)
+        return number(self.values["mean"], self._digits) + ("" if spread == "–" else f" ± {spread}")
+
+    @property
+    def interval(self) -> str:
+        low, high = (number(end, self._digits) for end in self.values["interval"])
+        return "–" if low == "–" else f"{low} to {high}"
+
+    @property
+    def median(self) -> str:
+        return number(self.values["median"], self._digits)
+
+    @property
+    def _digits(self) -> int:
+        return 2 if self.metric in DISTANCES else 4
+
+
+def statistics(run: Record) -> list[Statistic]:
+    """Those that a run has, without its background; those of single classes where there are several."""
+    summary, several = run["summary"], len(run["classes"]) > 2
+    found = []
+    for metric in TITLES:
+        unit = summary["unit"] if metric in DISTANCES else ""
+        if metric in CLASS_METRICS:
+            of = {"": summary[metric]["foreground"]}
+            of |= {name: summary[metric]["classes"][name] for name in run["classes"][1:] if several}
+        else:
+            of = {"": summary["objects"][metric]} if metric in summary["objects"] else {}
+        found += [Statistic(metric=metric, of=name, unit=unit, values=values) for name, values in of.items() if values["n"]]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of figures in the table of cases.
+
+    Attributes:
+        title: its head.
+        of: the figure of a case, NaN where there is none.
+        digits: after the point.
+        falls: whether one wants to see the highest first.
+    """
+
+    title: str
+    of: Callable[[Record], float]
+    digits: int = 4
+    falls: bool = False
+
+    def shown(self, case: Record) -> str:
+        return number(self.of(case), self.digits)
+
+
+def columns(run: Record, compared: Mapping[str, Record]) -> list[Column]:
+    """The figures of a case that some case of the run has; the Dice comes first, then that in the other runs, by name."""
+    several = run["classes"][1:] if len(run["classes"]) > 2 else ()
+    unit = run["summary"]["unit"]
+    dice = partial(foreground_of, metric="dice")
+    found = [Column(title="Dice", of=dice)]
+    for name, other in compared.items():
+        scores = {case["name"]: dice(case) for case in other["cases"]}
+        found.append(Column(title=f"Dice in {name}", of=partial(_of_run, scores)))
+    found += [Column(title=f"Dice of {name}", of=partial(_of_class, name)) for name in several]
+    found += [
+        Column(title="IoU", of=partial(foreground_of, metric="iou")),
+        Column(title=f"HD95 ({unit})", of=partial(foreground_of, metric="hd95"), digits=2, falls=True),
+        Column(title="Object F1", of=lambda case: _float((case["objects"] or {}).get("object_f1"))),
+        Column(title="Entropy", of=lambda case: _float(case.get("entropy")), falls=True),
+        Column(title="Seconds", of=lambda case: _float(case["seconds"]), digits=2, falls=True),
+    ]
+    return [column for column in found if any(not math.isnan(column.of(case)) for case in run["cases"])]
+
+
+def worst_first(cases: Sequence[Record]) -> list[Record]:
+    """The cases with the lowest Dice first, then those without, the least certain first, then those that were skipped."""
+
+    def rank(case: Record) -> tuple[bool, bool, float, float]:
+        dice = foreground_of(case, "dice")
+        missing = math.isnan(dice)
+        return case["status"] != "ok", missing, 0.0 if missing else dice, -(case.get("entropy") or 0.0)
+
+    return sorted(cases, key=rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """The Dice of each case of a set by its name, and the mean over them."""
+
+    title: str
+    mean: Statistic
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strips:
+    """Strips along a common axis, which begins and ends at tenths."""
+
+    rows: list[Strip]
+    ends: tuple[float, float] = field(init=False, default=(0.0, 1.0))
+
+    def __post_init__(self) -> None:
+        scores = [score for row in self.rows for score in row.scores.values()] or [0.0, 1.0]
+        low = min(math.floor(10 * min(scores)), 9)
+        object.__setattr__(self, "ends", (low / 10, max(math.ceil(10 * max(scores)), low + 1) / 10))
+
+    @property
+    def ticks(self) -> list[float]:
+        """Six values, evenly from one end of the axis to the other."""
+        low, high = self.ends
+        return [low + (high - low) * step / 5 for step in range(6)]
+
+    def at(self, value: float) -> float:
+        """Where a value lies, in percent of the axis."""
+        low, high = self.ends
+        return round(100 * (value - low) / (high - low), 2)
+
+
+def strips(runs: Mapping[str, Record]) -> Strips:
+    """Of each run over the foreground, then of each class of the first, where there are several."""
+    rows = []
+    for name, run in runs.items():
+        for mean in statistics(run):
+            if mean.metric == "dice" and (not mean.of or run is next(iter(runs.values()))):
+                of = partial(_of_class, mean.of) if mean.of else partial(foreground_of, metric="dice")
+                scores = {case["name"]: of(case) for case in run["cases"]}
+                there = {case: score for case, score in scores.items() if not math.isnan(score)}
+                rows.append(Strip(title=mean.of or name, mean=mean, scores=there))
+    return Strips(rows=sorted(rows, key=lambda row: bool(row.mean.of)))
+
+
+def settings(runs: Mapping[str, Record]) -> list[tuple[str, bool, list[Any]]]:
+    """(``Section.Key``, whether a run differs from the default, [the default, of each run]) of every key, in their order."""
+    found = []
+    for section, keys in Config().to_dict().items():
+        for key, default in keys.items():
+            values = [run["run"]["config"].get(section, {}).get(key, default) for run in runs.values()]
+            found.append((f"{section}.{key}", any(value != default for value in values), [default, *values]))
+    return found
+
+
+def flat(values: Record, above: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with colons between the keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{above}{key}: ") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
+def words(value: Any) -> str:
+    """A setting or a fact."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(words, value)) or "–"
+    return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure; a dash for None and NaN."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _of_run(scores: Mapping[str, float], case: Record) -> float:
+    return scores.get(case["name"], math.nan)
+
+
+def _of_class(name: str, case: Record) -> float:
+    return _float((case["dice"] or {}).get(name))
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
