@@ -3,18 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from ldseg.cli import main
 from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.files import write_mask
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import read_scan, write_scan_mask
+from ldseg.data.scans import read_scan, read_scan_label, write_scan_mask
 from ldseg.data.splits import split_by_group
 from ldseg.errors import DataError
+from ldseg.weights import read_description
 
+ROOT = Path(__file__).parents[1]
 PLANE = Preprocessing(size=(16, 16))
 SPACE = Preprocessing(
     size=(8, 8, 8), axes="ZYX", channels=4, intensity="zscore", classes=("background", "tumour"),
@@ -289,3 +293,38 @@ def test_numbers_that_are_no_channels(tmp_path: Path) -> None:
     volume(tmp_path / "imagesTr" / "scan_0003.nii.gz", sequences()[3])
     volume(tmp_path / "labelsTr" / "scan_0003.nii.gz", tumour())
     assert names(find_cases(tmp_path, axes="ZYX").cases) == ["scan_0000", "scan_0001", "scan_0002"]
+
+
+@pytest.mark.slow
+def test_four_channels_from_training_to_masks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the command line, with what is left open chosen from the data; eagerly, as there are a few updates only."""
+    compiled = keras.Model.compile
+    monkeypatch.setattr(keras.Model, "compile", lambda *args, **options: compiled(*args, **{"run_eagerly": True, **options}))
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        name = f"BraTS20_Training_00{number + 1}"
+        label = np.zeros((16, 20, 18), np.uint8)
+        corner = rng.integers(2, 8, 3)
+        label[tuple(slice(start, start + 6) for start in corner)] = 2
+        label[tuple(slice(start + 2, start + 4) for start in corner)] = 4
+        for kind, gain in zip(OLD, (300, 5, 50, 100), strict=True):
+            values = rng.integers(0, 100, label.shape) + gain * (label > 0)
+            volume(tmp_path / "Set" / name / f"{name}_{kind}.nii.gz", values.astype(np.int16))
+        volume(tmp_path / "Set" / name / f"{name}_seg.nii.gz", label)
+    settings = [
+        f"Data.Root={tmp_path}", "Data.Dataset=Set", "Data.Dimensions=3D", "Data.Size=16,16,16", "Data.Intensity=zscore",
+        "Data.Classes=background,tumour", "Data.LabelMap=0:0,1:1,2:1,4:1", "Model.Preset=small", "Parameters.Epoch=1",
+        f"Model.Weights={tmp_path / 'weights'}", "Training.Workers=0", "Sampler.Sampling_Steps=2",
+    ]  # fmt: skip
+    arguments = ["--config", str(ROOT / "cfg.ini"), *(part for setting in settings for part in ("--set", setting))]
+    assert main([*arguments, "--set", "Parameters.Training=True"]) == 0
+    assert read_description(tmp_path / "weights").preprocessing.channels == 4
+    assert main(arguments) == 0
+    for case in find_cases(tmp_path / "Set", axes="ZYX").cases:
+        written, geometry = read_scan_label(tmp_path / "Set" / "Segmentation" / f"{case.name}_segmentation.nii.gz", "ZYX")
+        assert (written.shape, geometry) == ((16, 20, 18), read_scan(case.image, "ZYX").geometry)
+        assert set(np.unique(written)) <= {0, 1}
+        assert (tmp_path / "Set" / "Segmentation" / "Overlay" / f"{case.name}_overlay.png").is_file()
+    assert "BraTS20_Training_004" in capsys.readouterr().out
