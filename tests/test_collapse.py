@@ -26,10 +26,10 @@ def noise(size: tuple[int, ...], shares: tuple[float, ...] = (0.6, 0.25, 0.15), 
     return np.random.default_rng(seed).choice(len(shares), size, p=shares)
 
 
-def judged(masks: list[np.ndarray], labels: list[np.ndarray] | None = None, grid: tuple[int, ...] | None = None) -> Collapse:
-    found = Collapse(CLASSES)
+def judged(masks: list[np.ndarray], labels: list[np.ndarray] | None = None, stride: int = 1) -> Collapse:
+    found = Collapse(CLASSES, (stride,) * masks[0].ndim)
     for index, mask in enumerate(masks):
-        found.add(mask, labels[index] if labels else None, grid)
+        found.add(mask, labels[index] if labels else None, mask.shape)
     return found
 
 
@@ -74,7 +74,18 @@ def test_a_few_stray_positions_do_not_make_a_mask() -> None:
 def test_labels_of_one_class_are_no_collapse() -> None:
     empty = [np.zeros((8, 8), int)]
     assert judged(empty, empty).kind == "no"
-    assert Collapse(CLASSES).kind == "no"
+    assert Collapse(CLASSES, (1, 1)).kind == "no"
+
+
+def test_labels_count_where_every_mask_has_one() -> None:
+    """Beside labels, a few positions of an object are none; without, there is no saying how many there should be."""
+    label, mask = regions((100, 100)), np.zeros((100, 100), int)
+    mask[0, 0] = 1
+    found = judged([mask], [label])
+    assert found.kind == "background"
+    found.add(mask, None, mask.shape)
+    assert found.kind == "no"
+    assert np.isnan(found.roughness[1])
 
 
 def test_fine_structures_are_not_noise() -> None:
@@ -92,10 +103,12 @@ def test_decoded_noise_is_looked_at_where_it_was_drawn() -> None:
     drawn, label = noise((32, 24), seed=3), regions((256, 192), smooth=24)
     blobs = drawn.repeat(8, 0).repeat(8, 1)
     assert judged([blobs], [label]).roughness[0] < 0.2
-    assert judged([blobs], [label], (32, 24)).kind == "noise"
-    assert judged([blobs[:64, :64]], grid=(8, 8)).kind == "no"  # too few to tell
+    assert judged([blobs], [label], 8).kind == "noise"
+    assert judged([blobs[:64, :64]], stride=8).kind == "no"  # too few to tell
     larger = ndimage.zoom(blobs, (1.7, 2.3), order=0)
-    assert judged([larger], grid=(32, 24)).roughness[0] == pytest.approx(judged([drawn]).roughness[0], abs=0.1)
+    found = Collapse(CLASSES, (8, 8))
+    found.add(larger, None, blobs.shape)
+    assert found.roughness[0] == pytest.approx(judged([drawn]).roughness[0], abs=0.1)
 
 
 @pytest.mark.parametrize("dataset", ["GlaS", "Cine", "Volume"])
@@ -105,13 +118,12 @@ def test_noise_through_the_bundled_decoders(dataset: str) -> None:
     step = description.preprocessing
     latent = np.random.default_rng(0).normal(size=(8, *segmenter.latent_shape)).astype("float32")
     masks = list(as_numpy(segmenter.decode(latent)).argmax(-1))
-    found, usual = Collapse(step.classes), Collapse(step.classes)
+    found, usual = (Collapse(step.classes, segmenter.strides) for _ in range(2))
     loaded = [load_case(case, step) for case in find_cases(ROOT / "data" / dataset, axes=step.axes).cases if case.label]
     for mask, case in zip(masks, loaded * 8, strict=False):
         assert case.label is not None
-        grid = tuple(n // d for n, d in zip(step.grid_of(case.size, case.spacing), segmenter.strides, strict=True))
-        found.add(mask, grid=segmenter.grid)
-        usual.add(case.label, case.label, grid)
+        found.add(mask, None, step.size)
+        usual.add(case.label, case.label, step.grid_of(case.size, case.spacing))
     assert usual.kind == "no"
     assert found.kind == "noise"
     assert found.roughness[0] > max(0.5, usual.roughness[1] ** 0.5)

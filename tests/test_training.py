@@ -462,8 +462,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path
 
 def judged(column: int) -> Collapse:
     """The verdict on a mask whose objects begin at a column, beside a label whose objects begin at the fourth."""
-    collapse = Collapse(("background", "gland"))
-    collapse.add(*(np.tile((np.arange(8) >= first).astype(int), (8, 1)) for first in (column, 4)))
+    collapse = Collapse(("background", "gland"), (1, 1))
+    collapse.add(*(np.tile((np.arange(8) >= first).astype(int), (8, 1)) for first in (column, 4)), (8, 8))
     return collapse
 
 

@@ -10,8 +10,8 @@ import numpy as np
 LEAST = 0.01
 """Masks hold a class alone where there is less than this share of what else their labels hold."""
 
-ENOUGH = 1000
-"""Pairs of neighbours below which there is no telling noise."""
+ENOUGH = 500
+"""Unlike neighbours that noise would have, below which there is no telling."""
 
 SOUND = "no"
 NOISE = "noise"
@@ -31,36 +31,42 @@ class Collapse:
 
     Args:
         classes: their names, background first.
+        strides: of the latent, one for each axis.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], strides: Sequence[int]) -> None:
         self.classes = tuple(classes)
+        self.strides = tuple(strides)
         self._masks, self._labels = (_Counts(len(classes)) for _ in range(2))
+        self._all_labelled = True
 
-    def add(self, mask: np.ndarray, label: np.ndarray | None = None, grid: Sequence[int] | None = None) -> None:
-        """Take in a mask ``(*S)`` and its label, integers in 0..C-1, thinned out to a `grid` where that has fewer positions.
+    def add(self, mask: np.ndarray, label: np.ndarray | None, grid: Sequence[int]) -> None:
+        """Take in a mask ``(*S)`` and its label, integers in 0..C-1, of a case that the network sees on a `grid`.
 
-        Either every mask has a label or none.
+        Labels count only if every mask has one.
         """
-        self._masks.add(_thinned(mask, grid or mask.shape))
-        if label is not None:
-            self._labels.add(_thinned(label, grid or label.shape))
+        latent = [max(1, length // stride) for length, stride in zip(grid, self.strides, strict=True)]
+        self._masks.add(_thinned(mask, latent))
+        if label is None:
+            self._all_labelled = False
+        else:
+            self._labels.add(_thinned(label, latent))
 
     @property
     def roughness(self) -> tuple[float, float]:
         """Of masks and labels; NaN where there are none, or only one class."""
-        return self._masks.roughness, self._labels.roughness
+        return self._masks.roughness, self._labels.roughness if self._all_labelled else math.nan
 
     @property
     def kind(self) -> str:
         """``no``, ``noise``, or the class that is all there is in masks whose labels hold others; ``no`` before any mask."""
         masks, labels = self._masks.classes, self._labels.classes
         others = masks.sum() - masks
-        alone = others < LEAST * (labels.sum() - labels) if labels.any() else others == 0
+        alone = others < LEAST * (labels.sum() - labels) if self._all_labelled else others == 0
         if masks.any() and alone.any():
             return self.classes[int(np.argmax(alone))]
         found, usual = self.roughness
-        noisy = self._masks.neighbours >= ENOUGH and found > max(0.5, math.sqrt(np.nan_to_num(usual)))
+        noisy = self._masks.expected >= ENOUGH and found > max(0.5, math.sqrt(np.nan_to_num(usual)))
         return NOISE if noisy else SOUND
 
     @property
@@ -80,7 +86,6 @@ class _Counts:
 
     def __init__(self, classes: int) -> None:
         self.classes = np.zeros(classes, np.int64)
-        self.neighbours = 0
         self.unlike = self.expected = 0.0
 
     def add(self, mask: np.ndarray) -> None:
@@ -89,17 +94,15 @@ class _Counts:
         neighbours = [(np.delete(mask, 0, axis), np.delete(mask, -1, axis)) for axis in range(mask.ndim)]
         self.unlike += sum(np.count_nonzero(one != other) for one, other in neighbours)
         pairs = float(mask.size) * max(mask.size - 1, 1)
-        count = sum(one.size for one, _ in neighbours)
-        self.neighbours += count
-        self.expected += count * (1 - float((counts * (counts - 1.0)).sum()) / pairs)
+        self.expected += sum(one.size for one, _ in neighbours) * (1 - float((counts * (counts - 1.0)).sum()) / pairs)
 
     @property
     def roughness(self) -> float:
-        return self.unlike / self.expected if self.expected > 1e-9 else float("nan")
+        return self.unlike / self.expected if self.expected > 1e-9 else math.nan
 
 
 def _thinned(mask: np.ndarray, grid: Sequence[int]) -> np.ndarray:
-    """The positions of a mask that lie in the middle of the cells of a grid with as many or fewer."""
+    """The positions of a mask in the middle of the cells of a grid, where that has fewer along an axis."""
     for axis, (length, count) in enumerate(zip(mask.shape, grid, strict=True)):
         if count < length:
             mask = np.take(mask, ((np.arange(count) + 0.5) * length / count).astype(int), axis)

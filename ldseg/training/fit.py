@@ -127,7 +127,7 @@ def validation_scores(
     ``val_dice`` and ``val_iou`` are over all cases and classes, ``val_dice_<class>`` over all cases. A class absent from
     a case and from its mask does not count. Beside them, whether the masks have collapsed.
     """
-    scores, collapse = [], Collapse(preprocessing.classes)
+    scores, collapse = [], Collapse(preprocessing.classes, segmenter.strides)
     for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0):
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
@@ -135,8 +135,7 @@ def validation_scores(
         with np.errstate(invalid="ignore"):
             scores.append((dice(*pair)[1:], iou(*pair)[1:]))
         grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
-        latent = [max(1, length // stride) for length, stride in zip(grid, segmenter.strides, strict=True)]
-        collapse.add(result.mask, result.loaded.label, latent)
+        collapse.add(result.mask, result.loaded.label, grid)
     values = np.asarray(scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no case has no mean
