@@ -17,7 +17,7 @@ from ldseg.config import Config
 from ldseg.data.files import read_image, read_label, write_image
 from ldseg.inference import label_instances
 from ldseg.segmenter import Segmenter
-from ldseg.weights import WEIGHTS_FILE, Description, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, save_weights
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -317,6 +317,20 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
         write_image(path, np.minimum(numbered, 1))
     assert run(place, *QUICK) == 0
     assert not re.search(r"^case.* F1 ", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_masks_of_background_alone_are_said(labelled: bool, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not labelled:
+        shutil.rmtree(place / "data" / "Set" / "Label")
+    assert run(place, *QUICK) == 0
+    assert "Look at the masks" not in capsys.readouterr().out
+    segmenter, description = load_segmenter(place / "weights")
+    kernel, bias = segmenter.label_decoder.get_weights()
+    segmenter.label_decoder.set_weights([0 * kernel, np.array([1, 0])])
+    save_weights(place / "weights", segmenter, description)
+    assert run(place, *QUICK) == 0
+    assert "Look at the masks: all masks are background alone." in capsys.readouterr().out
 
 
 # ---- Ensembles

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
+from ldseg.evaluation.collapse import Collapse
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
@@ -65,6 +67,11 @@ class Run:
     description: Description
     folder: Path
     trust: Trust = field(default_factory=Trust)
+
+    @cached_property
+    def collapse(self) -> Collapse:
+        """What its masks have in common that they should not."""
+        return Collapse(self.description.preprocessing.classes, self.predictor.segmenter.strides)
 
 
 def run(config: Config) -> int:
@@ -161,6 +168,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
             draw_diffusion(this.folder / "Diffusion", item, this.predictor, preprocessing, seed, names, colours)
         data = this.config.data
         this.trust.add(item, mask, this.description.preprocessing_for(data.labels, data.label_map))
+        this.collapse.add(mask, loaded.label, this.description.preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
         logger.error("skipped %s: %s", name, error)
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
@@ -213,6 +221,8 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
         print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
     if several and summary["scored"]:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
+    if this.collapse.said:
+        print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.folder, this.config.sampler):
         print(line)
     skipped = sum(result.status == "skipped" for result in results)
