@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def free_memory() -> dict[str, int]:
-    """Free memory of each NVIDIA GPU that this process may use, in MiB, by its index; empty where there is none."""
-    query = ["nvidia-smi", "--query-gpu=index,memory.free,uuid", "--format=csv,noheader,nounits"]
+def gpus(what: str) -> dict[str, str]:
+    """What nvidia-smi says of each NVIDIA GPU that this process may use, by its index; empty where there is none."""
+    query = ["nvidia-smi", f"--query-gpu=index,{what},uuid", "--format=csv,noheader,nounits"]
     try:
         listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -29,7 +31,21 @@ def free_memory() -> dict[str, int]:
         # By index, or by the beginning of the name.
         allowed = [entry.strip() for entry in visible.split(",") if entry.strip()]
         rows = [row for row in rows if row[0] in allowed or any(row[2].startswith(entry) for entry in allowed)]
-    return {index: int(free) for index, free, _ in rows if free.isdigit()}
+    return {index: value for index, value, _ in rows}
+
+
+def free_memory() -> dict[str, int]:
+    """Free memory of each GPU in MiB by its index."""
+    return {index: int(free) for index, free in gpus("memory.free").items() if free.isdigit()}
+
+
+def machine() -> dict[str, Any]:
+    """The machine in plain words: its system, processor, cores that this process may use, and GPUs."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as listed:
+        processor = next((line.partition(":")[2].strip() for line in listed if line.startswith("model name")), processor)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"system": platform.platform(), "processor": processor, "cores": cores, "gpus": list(gpus("name").values())}
 
 
 def choose(multiple: bool) -> str:
@@ -61,8 +77,8 @@ def set_precision(precision: str) -> None:
 
 
 def peak_memory() -> tuple[int, str]:
-    """The most memory that this process has had so far, in bytes, and which: that of its first GPU, or, where there is none
-    or its backend does not count, the resident memory of the process, libraries and all.
+    """The most memory that this process has had since ``forget_peak``, in bytes, and which: that of its first GPU, or, where
+    there is none or its backend does not count, the resident memory of the process, libraries and all.
     """
     import keras
 
@@ -84,6 +100,24 @@ def peak_memory() -> tuple[int, str]:
         if torch.cuda.is_available():
             return int(torch.cuda.max_memory_allocated()), "GPU"
     return _peak_resident(), "process"
+
+
+def forget_peak() -> None:
+    """Let ``peak_memory`` begin anew, where the backend (not JAX) and the system (not macOS) can."""
+    import keras
+
+    backend, on_gpu = keras.backend.backend(), peak_memory()[1] == "GPU"
+    if on_gpu and backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    elif on_gpu and backend == "torch":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    elif not on_gpu:
+        with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")  # sets VmHWM to what is resident now: proc(5)
 
 
 def _peak_resident() -> int:

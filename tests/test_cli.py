@@ -319,6 +319,28 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert not re.search(r"^case.* F1 ", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_the_report_of_a_run_and_of_another_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = place / "first", place / "second"
+    assert run(place, *QUICK, f"Output.Folder={first}", "Output.Report=False") == 0
+    assert not (first / "report.html").exists()
+    capsys.readouterr()
+    assert run(place, *QUICK, "Sampler.Seed=3", f"Output.Folder={second}", f"Output.Compare={first}") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^this run +0\.\d+ ± ", printed, re.MULTILINE)
+    assert re.search(rf"^Dice against {first}: .* in 2 common cases", printed, re.MULTILINE)
+    page = (second / "report.html").read_text("utf-8")
+    facts = json.loads((second / "metrics.json").read_text())["run"]
+    assert facts["machine"]["cores"] >= 1
+    for told in (str(first), facts["date"], facts["python"], facts["weights_sha256"], "Sampler.Seed", "common cases"):
+        assert told in page.replace("&#43;", "+"), told
+
+
+def test_a_run_to_compare_with_is_looked_for_before_the_work(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, *QUICK, f"Output.Compare={place / 'nowhere'}") == 2
+    assert "nowhere/metrics.json: expected the figures of a run" in capsys.readouterr().err
+    assert not out(place).exists()
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_masks_of_background_alone_are_said(labelled: bool, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not labelled:

@@ -57,6 +57,13 @@ def test_free_memory(
     assert devices.free_memory() == expected
 
 
+def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(monkeypatch, "0, NVIDIA H100, GPU-aa\n")
+    machine = devices.machine()
+    assert machine["gpus"] == ["NVIDIA H100"]
+    assert machine["system"] and machine["processor"] and machine["cores"] >= 1
+
+
 @pytest.mark.parametrize(
     ("answer", "multiple", "told", "visible"),
     [

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
-import ldseg
+from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import draw_diffusion, draw_overlay
-from ldseg.cli.table import number, table
+from ldseg.cli.table import number, side_by_side, table
 from ldseg.cli.trust import Trust, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase, find_cases
@@ -25,10 +25,12 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
+from ldseg.evaluation.compare import read_run
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
 from ldseg.viz import save_figure, schedule_figure
+from ldseg.viz.page import write_report
 from ldseg.weights import Description, load_segmenter, read_description
 
 logger = logging.getLogger(__name__)
@@ -60,12 +62,13 @@ COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run over a data set: the settings, the weights and where things go."""
+    """One run over a data set: the settings, the weights, where things go, and the runs that it is compared with."""
 
     config: Config
     predictor: Predictor
     description: Description
     folder: Path
+    compared: Mapping[str, dict[str, Any]]
     trust: Trust = field(default_factory=Trust)
 
     @cached_property
@@ -87,9 +90,10 @@ def run(config: Config) -> int:
     config = settle(config, read_description(config.weights_folder))
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
-    sampler = config.sampler
+    names, sampler = description.preprocessing.classes, config.sampler
+    compared = {other: read_run(Path(other).expanduser(), names) for other in config.output.compare}
     predictor = predictor_of(config, segmenter)
-    this = Run(config=config, predictor=predictor, description=description, folder=config.output_folder)
+    this = Run(config=config, predictor=predictor, description=description, folder=config.output_folder, compared=compared)
     claim_folder(this.folder, "[Output] Folder")
     schedule = description.spec.schedule
     grid = step_grid(schedule.timesteps, sampler.sampling_steps)
@@ -172,7 +176,8 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     except DataError as error:
         logger.error("skipped %s: %s", name, error)
         return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
-    return CaseResult(name=name, mask=path, seconds=item.seconds, **_scores(this, loaded, mask))
+    entropy = float(item.entropy.mean())
+    return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
 
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
@@ -190,16 +195,7 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
 
 def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], seconds: float) -> None:
     names = this.description.preprocessing.classes
-    facts = {
-        "ldseg": ldseg.__version__,
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        "config": this.config.to_dict(),
-        "weights": str(this.config.weights_folder),
-        "weights_figures": this.description.figures,
-        "problems": list(problems),
-        "seconds": round(seconds, 2),
-    }
+    facts = {**facts_of(this.config, this.description), "problems": list(problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
@@ -223,8 +219,10 @@ def _report(this: Run, results: list[CaseResult], problems: tuple[str, ...], sec
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in this.trust.write(this.folder, this.config.sampler):
+    for line in [*this.trust.write(this.folder, this.config.sampler), *side_by_side(read_run(this.folder), this.compared)]:
         print(line)
+    if this.config.output.report:
+        write_report(this.folder, this.compared)
     skipped = sum(result.status == "skipped" for result in results)
     print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
     for line in [*problems, *(result.message for result in results if result.status == "skipped")]:

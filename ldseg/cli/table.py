@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ldseg.evaluation.compare import difference
+from ldseg.viz.records import HEADLINES, TITLES, statistics
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,3 +23,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """A number for a table cell; a dash for None and NaN."""
     return "-" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def side_by_side(run: Mapping[str, Any], compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The figures of a run and of others, as `read_run` gives them, and their differences; nothing where there are none."""
+    rows = []
+    for name, each in {"this run": run, **compared}.items():
+        means = {found.metric: found.mean for found in statistics(each) if not found.of}
+        rows.append([name, *(means.get(metric, "-") for metric in HEADLINES)])
+    told = [f"Dice against {name}: {difference(run, other)}" for name, other in compared.items()]
+    return ["", table(["run", *(TITLES[metric] for metric in HEADLINES)], rows), *told] if compared else []

@@ -12,6 +12,7 @@ from ldseg.spatial import AXES
 
 _SEED = Number(0, 2**31 - 1)
 _FOLDER_NAME = "the name of a folder in Data.Root, not a path"
+_FOLDERS = "folders with commas between them"
 _PATTERNS = "patterns such as testA_* with commas between them"
 _NAMES = "names with commas between them"
 _LENGTHS = "whole numbers from 1 to 65536, one per axis, with commas between them"
@@ -235,6 +236,8 @@ class OutputConfig(Section):
     masks: str = _key("Masks", "classes", Choice(("classes", "instances")))
     overlay: bool = _key("Overlay", True, Flag())
     diffusion: int = _key("Diffusion", 1, Number(0, 1_000_000))
+    report: bool = _key("Report", True, Flag())
+    compare: tuple[str, ...] = _key("Compare", (), Several(Text(_FOLDERS), f"{_FOLDERS}, or nothing", True))
 
 
 @dataclass(frozen=True, kw_only=True)

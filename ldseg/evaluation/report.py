@@ -45,6 +45,7 @@ class CaseResult:
         scores: By the names of CLASS_METRICS, one value per class, NaN where it does not exist; empty without a label.
         objects: By the names of OBJECT_METRICS; empty where the label has no objects.
         unit: 'mm' or 'pixels', the unit of the distances.
+        entropy: Mean predictive entropy of its pixels in [0, 1]; None when skipped.
         seconds: Wall-clock time spent on the case; None when skipped.
     """
 
@@ -55,6 +56,7 @@ class CaseResult:
     scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objects: Mapping[str, float] = field(default_factory=dict)
     unit: str = "pixels"
+    entropy: float | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -164,9 +166,9 @@ def write_metrics(
     """Writes `metrics.json` and `metrics.csv` into `folder` (made if missing), each whole or not at all.
 
     The JSON file holds {"format", "classes", "run", "summary", "cases"}. The CSV file has one line per case:
-    case, status, message, mask, seconds, unit, then <metric>_<class> for each class (of surfaces: but the background),
-    <metric>_foreground, and the scores of objects where any case has them. A mask inside `folder` is written by its name,
-    so that the folder can be moved.
+    case, status, message, mask, seconds, unit, entropy, then <metric>_<class> for each class (of surfaces: but the
+    background), <metric>_foreground, and the scores of objects where any case has them. A mask inside `folder` is written
+    by its name, so that the folder can be moved.
 
     Args:
         folder: Where to write.
@@ -203,6 +205,7 @@ def _case_record(result: CaseResult, class_names: Sequence[str], folder: Path) -
         "mask": _mask_name(result, folder),
         "seconds": result.seconds,
         "unit": result.unit if result.scores else None,
+        "entropy": result.entropy,
     }
     for metric in CLASS_METRICS:
         values = result.scores.get(metric)
@@ -216,7 +219,7 @@ def _csv_text(results: Sequence[CaseResult], class_names: Sequence[str], folder:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["case", "status", "message", "mask", "seconds", "unit"]
+        ["case", "status", "message", "mask", "seconds", "unit", "entropy"]
         + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
         + [f"{metric}_foreground" for metric in shown]
         + objects
@@ -228,7 +231,7 @@ def _csv_text(results: Sequence[CaseResult], class_names: Sequence[str], folder:
         numbers += [r.objects.get(metric, math.nan) for metric in objects]
         writer.writerow(
             [r.name, r.status, r.message, _mask_name(r, folder) or "", _field(r.seconds, 3), r.unit if r.scores else ""]
-            + [_field(v, 6) for v in numbers]
+            + [_field(v, 6) for v in (r.entropy, *numbers)]
         )
     return buffer.getvalue()
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Segmented:
             return self.fused
         return np.argmax(self._found, axis=-1).astype(np.int32)
 
-    @property
+    @cached_property
     def entropy(self) -> np.ndarray:
         """Predictive entropy as a share of the highest there is, float32 ``(*S)``."""
         return predictive_entropy(self._found)

@@ -1,0 +1,36 @@
+"""What a run was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+
+import ldseg
+from ldseg.config import Config
+from ldseg.devices import machine
+from ldseg.weights import WEIGHTS_FILE, Description
+
+
+def facts_of(config: Config, description: Description) -> dict[str, Any]:
+    """Time, versions, machine, settings and weights, by name, in plain types."""
+    with (config.weights_folder / WEIGHTS_FILE).open("rb") as file:
+        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ldseg": ldseg.__version__,
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": machine(),
+        "config": config.to_dict(),
+        "weights": str(config.weights_folder),
+        "weights_figures": description.figures,
+        "weights_made": description.made,
+        "weights_sha256": fingerprint,
+    }
