@@ -29,7 +29,7 @@ def side_by_side(run: Mapping[str, Any], compared: Mapping[str, Mapping[str, Any
     """The figures of a run and of others, as `read_run` gives them, and their differences; nothing where there are none."""
     rows = []
     for name, each in {"this run": run, **compared}.items():
-        means = {found.metric: found.mean for found in statistics(each) if not found.of}
+        means = {found.metric: found.with_std for found in statistics(each) if not found.of}
         rows.append([name, *(means.get(metric, "-") for metric in HEADLINES)])
     told = [f"Dice against {name}: {difference(run, other)}" for name, other in compared.items()]
     return ["", table(["run", *(TITLES[metric] for metric in HEADLINES)], rows), *told] if compared else []

@@ -49,8 +49,12 @@ class Statistic:
 
     @property
     def mean(self) -> str:
+        return number(self.values["mean"], self._digits)
+
+    @property
+    def with_std(self) -> str:
         spread = number(self.values["std"], self._digits)
-        return number(self.values["mean"], self._digits) + ("" if spread == "–" else f" ± {spread}")
+        return self.mean if spread == "–" else f"{self.mean} ± {spread}"
 
     @property
     def interval(self) -> str:
