@@ -14,7 +14,7 @@ from ldseg.config import Config
 from ldseg.data.cases import find_cases
 from ldseg.data.files import claim_folder, write_bytes
 from ldseg.evaluation import dice
-from ldseg.evaluation.robustness import csv_text, dice_figures, document, document_text
+from ldseg.evaluation.conditions import csv_text, dice_figures, document, document_text
 from ldseg.inference import Audited, Predictor, StateAudit, audit_states
 from ldseg.inference.audit import STATES
 from ldseg.spatial import AXES

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from ldseg.errors import DataError
-from ldseg.viz.gif import check_suffix, evenly, save_gif
-from ldseg.viz.legend import Entry, entries_for, handles, put, room, strip
+from ldseg.viz.gif import Shown, check_suffix, evenly, pages, save_gif
+from ldseg.viz.legend import Entry, entries_for, handles, put, room
 from ldseg.viz.overlays import colour_of, fit, fit_labels, largest_plane, outline, to_shown, to_uint8
-from ldseg.viz.style import CLASS_COLOURS, MUTED, class_rgb, figure_to_array, style
+from ldseg.viz.style import CLASS_COLOURS, MUTED, class_rgb, style
 
 FloatImage = npt.NDArray[np.float32]
 
@@ -164,7 +163,8 @@ def reverse_diffusion_gif(
     keys = trace.entries(colours, names)
     pause = int(np.clip(1000 * seconds / max(len(chosen) - 1, 1), 40, 400))
     durations = [pause] * (len(chosen) - 1) + [int(1000 * hold)]
-    return save_gif(path, lambda wide: _frames(trace, chosen, wide, keys), durations, width, max_bytes)
+    aspect = trace.image.shape[0] / trace.image.shape[1]
+    return save_gif(path, lambda wide: pages(chosen, wide, aspect, keys, trace.shown), durations, width, max_bytes)
 
 
 class _Trace:
@@ -230,6 +230,14 @@ class _Trace:
         outline(plane, _classes(resized), self.palette, max(1.5, min(width, height) / 130))
         return plane
 
+    def shown(self, step: int, width: int, height: int) -> Shown:
+        """Image, latent and mask in the size given, with their headings."""
+        return (
+            (self.name, to_uint8(fit(self.image, width, height, smooth=True))),
+            (f"latent at t = {self.times[step]:g}", fit(self.latent(step), width, height, smooth=False)),
+            ("decoded mask", to_uint8(self.over_image(step, width, height))),
+        )
+
     def _weight(self, mask: npt.NDArray) -> tuple[FloatImage, FloatImage]:
         if mask.dtype.kind == "f":
             return np.clip(np.nan_to_num(mask), 0, 1).astype(np.float32)[..., None], self.palette[1]
@@ -247,39 +255,3 @@ def _show(axes: Axes, picture: npt.NDArray, title: str) -> None:
     axes.set_title(title, loc="center", fontsize=9, fontweight="normal")
     for spine in axes.spines.values():
         spine.set(visible=True, linewidth=0.6, color=MUTED)
-
-
-def _frames(trace: _Trace, chosen: Sequence[int], width: int, keys: Sequence[Entry]) -> list[npt.NDArray[np.uint8]]:
-    """One frame per chosen step, each uint8 (H, W, 3) of the given width, or wider where a name needs it."""
-    below = strip(keys, width) if keys else np.zeros((0, width, 3), np.uint8)
-    width = below.shape[1]
-    dpi, gap, margin, head = 100, 10, 10, 30
-    cell = (width - 2 * margin - 2 * gap) // 3
-    tall = max(1, round(cell * trace.image.shape[0] / trace.image.shape[1]))
-    height = tall + head + margin
-    with style():
-        figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
-        size = 11 * min(1.0, width / 900)
-
-        def heading(column: int, text: str) -> Text:
-            x = margin + column * (cell + gap)
-            return figure.text(x / width, 1 - (head - 8) / height, text, fontsize=size, va="bottom")
-
-        heading(0, trace.name)
-        clock = heading(1, "")
-        heading(2, "decoded mask")
-        first = to_uint8(np.clip(fit(trace.image, cell, tall, smooth=True), 0.0, 1.0))
-        pages = []
-        for step in chosen:
-            clock.set_text(f"latent at t = {trace.times[step]:g}")
-            page = figure_to_array(figure)
-            panels = (
-                first,
-                fit(trace.latent(step), cell, tall, smooth=False),
-                to_uint8(trace.over_image(step, cell, tall)),
-            )
-            for k, panel in enumerate(panels):
-                x = margin + k * (cell + gap)
-                page[head : head + tall, x : x + cell] = panel
-            pages.append(np.concatenate([page, below]))
-    return pages

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ldseg.errors import DataError
-from ldseg.viz.style import write_atomically
+from ldseg.viz.legend import Entry, strip
+from ldseg.viz.style import figure_to_array, style, write_atomically
 
 Frames = Sequence[npt.NDArray[np.uint8]]
+Shown = Sequence[tuple[str, npt.NDArray[np.uint8]]]
+"""Pictures of one size side by side, each with its heading."""
+Step = TypeVar("Step")
 
 
 def check_suffix(path: Path) -> None:
@@ -42,6 +48,44 @@ def save_gif(path: Path, draw: Callable[[int], Frames], durations: Sequence[int]
 def evenly(count: int, most: int) -> list[int]:
     """At most `most` indices of 0..count-1, evenly spread, the first and the last among them."""
     return sorted({int(round(i)) for i in np.linspace(0, count - 1, min(count, max(most, 2)))})
+
+
+def pages(
+    steps: Iterable[Step], width: int, aspect: float, keys: Sequence[Entry], draw: Callable[[Step, int, int], Shown]
+) -> list[npt.NDArray[np.uint8]]:
+    """Frames of three pictures side by side, over a legend.
+
+    Args:
+        steps: What each frame is drawn from.
+        width: Width of a frame in pixels; it is wider where the legend needs it.
+        aspect: Height of a picture by its width.
+        keys: Entries of the legend.
+        draw: From a step, and width and height of a picture in pixels, to three pictures with their headings.
+
+    Returns:
+        One uint8 (H, W, 3) for each step.
+    """
+    below = strip(keys, width) if keys else np.zeros((0, width, 3), np.uint8)
+    width = below.shape[1]
+    dpi, gap, margin, head = 100, 10, 10, 30
+    cell = (width - 2 * margin - 2 * gap) // 3
+    tall = max(1, round(cell * aspect))
+    height = tall + head + margin
+    places = [margin + column * (cell + gap) for column in range(3)]
+    found = []
+    with style():
+        figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+        size, up = 11 * min(1.0, width / 900), 1 - (head - 8) / height
+        headings = [figure.text(x / width, up, "", fontsize=size, va="bottom") for x in places]
+        for step in steps:
+            shown = draw(step, cell, tall)
+            for heading, (text, _) in zip(headings, shown, strict=True):
+                heading.set_text(text)
+            page = figure_to_array(figure)
+            for x, (_, picture) in zip(places, shown, strict=True):
+                page[head : head + tall, x : x + cell] = picture
+            found.append(np.concatenate([page, below]))
+    return found
 
 
 def _encode(frames: Frames, durations: Sequence[int]) -> bytes:

@@ -18,7 +18,7 @@ def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Seque
     """Figures of a set under one condition, per class and over the foreground, as `summarise` has them.
 
     Every case that has the figure counts the same. The resamples of the bootstrap depend on the seed and the number of cases
-    alone, so that intervals of one set under several conditions can be compared.
+    alone, so that the intervals of one set under several conditions rest on the same draws.
 
     Args:
         cases: Dice of each class, by case; None or NaN where it does not exist.

@@ -1,0 +1,149 @@
+"""Dice of the same cases under several conditions: strengths of noise, samplers and numbers of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from ldseg.errors import DataError
+from ldseg.evaluation import foreground
+from ldseg.viz.style import MUTED, OKABE_ITO, new_figure, style
+
+_COLUMNS = 3
+_SAMPLERS = {
+    "DDIM": {"color": OKABE_ITO["blue"], "marker": "o", "linestyle": "-", "markersize": 5},
+    "DDPM": {"color": OKABE_ITO["vermillion"], "marker": "s", "linestyle": "--", "markersize": 5},
+    "DPM-Solver++": {"color": OKABE_ITO["bluish green"], "marker": "^", "linestyle": ":", "markersize": 5},
+}
+
+
+_NOISES = {
+    "gaussian": "Gaussian noise",
+    "speckle": "speckle",
+    "poisson": "photon noise",
+    "blur": "blur",
+    "contrast": "loss of contrast",
+}
+
+
+def robustness_figure(report: Mapping[str, Any]) -> Figure:
+    """Draws the Dice by strength of noise for each class: mean, interval, and every case faint behind them.
+
+    Args:
+        report: as ``Robustness/<noise>.json`` holds it: ``noise``, ``classes`` and ``conditions``, each with ``sigma``,
+            ``classes``, ``foreground`` and ``cases``.
+
+    Raises:
+        DataError: there is no condition in it.
+    """
+    rows, names = _conditions(report), list(report["classes"])
+    sigmas = np.array([row["sigma"] for row in rows])
+    panels = [(name, [row["classes"][name] for row in rows], index) for index, name in enumerate(names) if index]
+    if len(panels) > 1:
+        panels.append(("mean of the classes", [row["foreground"] for row in rows], 0))
+    columns = min(len(panels), _COLUMNS)
+    lines = math.ceil(len(panels) / columns)
+    with style():
+        figure = new_figure(max(6.5, 3.6 * columns), 0.9 + 3.2 * lines)
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        cases = dict.fromkeys(case for row in rows for case in row["cases"])
+        lowest = min((score for row in rows for scores in row["cases"].values() for score in scores[1:] if score), default=0)
+        what = f"Dice as {_NOISES[report['noise']]} grows"
+        for place, axes in enumerate(grid.flat):
+            if place >= len(panels):
+                axes.set_visible(False)
+                continue
+            name, figures, index = panels[place]
+            for case in cases:
+                scores = [_score(row["cases"].get(case), index) for row in rows]
+                axes.plot(sigmas, scores, color=MUTED, alpha=0.35, linewidth=0.8, zorder=1.5)
+            draw_interval(axes, sigmas, figures, color=OKABE_ITO["blue"], marker="o", markersize=4)
+            last = place + columns >= len(panels)
+            axes.set(title=name, xlabel="σ" if last else "", ylabel="" if place % columns else "Dice")
+            axes.set_ylim(math.floor(10 * lowest - 0.5) / 10 - 0.01, 1.01)
+            axes.set_xticks(sigmas[:: math.ceil(sigmas.size / 12)])
+            axes.tick_params(axis="x", labelrotation=45 if sigmas.size > 6 else 0, labelbottom=last)
+        most = max(row["foreground"]["n"] for row in rows)
+        axes = grid[0, 0]
+        if len(panels) > 1:
+            figure.suptitle(what, x=0.01, ha="left", fontweight="bold")
+        else:
+            axes.set_title(f"{panels[0][0]}: {what}")
+        axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="each case")
+        axes.fill_between([], [], [], color=OKABE_ITO["blue"], alpha=0.2, linewidth=0, label="95 % interval of the mean")
+        axes.plot([], [], color=OKABE_ITO["blue"], marker="o", markersize=4, label=f"mean of {most} cases")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def sweep_figure(report: Mapping[str, Any]) -> Figure:
+    """Draws Dice, seconds and memory by the number of steps, a line for each sampler.
+
+    Args:
+        report: as ``Sweep/sweep.json`` holds it: ``memory_of`` and ``conditions``, each with ``sampler``, ``steps``,
+            ``foreground``, ``seconds`` and ``memory``.
+
+    Raises:
+        DataError: there is no condition in it.
+    """
+    rows = _conditions(report)
+    steps = sorted({row["steps"] for row in rows})
+    with style():
+        figure = new_figure(11.0, 4.0)
+        quality, time, memory = figure.subplots(1, 3)
+        for aside, (sampler, look) in zip((-1, 0, 1), _SAMPLERS.items(), strict=True):
+            own = [row for row in rows if row["sampler"] == sampler]
+            if not own:
+                continue
+            count = np.array([row["steps"] for row in own])
+            mean, low, high = _interval([row["foreground"] for row in own])
+            # Side by side, so that the intervals do not hide each other.
+            quality.errorbar(count * 1.05**aside, mean, (mean - low, high - mean), label=sampler, capsize=2.5, **look)
+            time.plot(count, _floats(row["seconds"] for row in own), **look)
+            memory.plot(count, _floats(row["memory"] for row in own) / 2**20, **look)
+        quality.set(title="Dice, with 95 % interval")
+        time.set(title="Seconds for a case", ylim=(0, None))
+        memory.set(title=f"Memory of the {report['memory_of']} (MB)", ylim=(0, None))
+        for axes in (quality, time, memory):
+            axes.set_xscale("log")
+            axes.set_xlabel("sampling steps")
+            axes.xaxis.set_major_locator(FixedLocator(steps))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xticks(steps, [f"{count:g}" for count in steps])
+        figure.legend(*quality.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def draw_interval(axes: Axes, x: npt.NDArray, figures: Sequence[Mapping[str, Any]], *, color: str, **look: Any) -> None:
+    """Draws means and intervals, as ``ldseg.evaluation.conditions.dice_figures`` gives them; gaps where there are none."""
+    mean, low, high = _interval(figures)
+    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.plot(x, mean, color=color, **look)
+
+
+def _interval(figures: Sequence[Mapping[str, Any]]) -> Sequence[npt.NDArray[np.float64]]:
+    """Means and the lower and upper ends of their intervals, NaN where there are none."""
+    return [_floats(column) for column in zip(*((f["mean"], *f["interval"]) for f in figures), strict=True)]
+
+
+def _floats(values: Any) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _score(row: Sequence[float | None] | None, index: int) -> float:
+    """A case's Dice of a class; of the foreground at index 0, which is the background's."""
+    scores = _floats(row or []).tolist()
+    return foreground(scores) if not index or not scores else scores[index]
+
+
+def _conditions(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not report["conditions"]:
+        raise DataError("conditions: expected at least one, got none")
+    return list(report["conditions"])

@@ -1,0 +1,100 @@
+"""A case as the noise on its image grows: noisy image, mask, and both together with the true label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ldseg.viz.gif import Shown, check_suffix, pages, save_gif
+from ldseg.viz.legend import entries_for
+from ldseg.viz.overlays import colour_of, fit, fit_labels, largest_plane, panel, to_rgb_image, to_uint8
+from ldseg.viz.style import CLASS_COLOURS, class_rgb
+
+_PAPER = np.float32(0.93)  # brightness of the background class
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyFrame:
+    """A plane of a case under one strength of noise.
+
+    Attributes:
+        image: float32 ``(H, W, c)`` in [0, 1], c of 1 or 3.
+        mask, true: integer classes ``(H, W)``, found and true.
+        sigma: the strength.
+        dice: of the whole case.
+        where: which plane of how many; empty for a picture.
+    """
+
+    image: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.integer]
+    true: npt.NDArray[np.integer]
+    sigma: float
+    dice: float
+    where: str = ""
+
+    @classmethod
+    def of(cls, image: npt.NDArray, mask: npt.NDArray, true: npt.NDArray, sigma: float, dice: float) -> Self:
+        """A case ``(*S, c)``, or that plane along the first of three axes in which its label is largest; one of its channels
+        unless they are three."""
+        image = image if image.shape[-1] == 3 else image[..., :1]
+        where = ""
+        if true.ndim == 3:
+            plane = largest_plane(true, 0)
+            where = f", plane {plane + 1} of {len(true)}"
+            image, mask, true = image[plane].copy(), mask[plane].copy(), true[plane]
+        return cls(image=image, mask=mask, true=true, sigma=sigma, dice=dice, where=where)
+
+
+def robustness_gif(
+    path: Path,
+    frames: Sequence[NoisyFrame],
+    *,
+    noise: str,
+    colours: Sequence[str] = CLASS_COLOURS,
+    names: Sequence[str] | None = None,
+    width: int = 1000,
+    max_bytes: int = 4_000_000,
+    seconds: float = 0.7,
+    hold: float = 2.0,
+) -> Path:
+    """Writes an endless GIF, a frame for each strength: noisy image, mask, overlay with the outline of the true label.
+
+    Planes of gray volumes and films are all shown in the range of the first, from its 0.5th to its 99.5th percentile.
+
+    Args:
+        path: Where to write; the suffix must be .gif.
+        frames: At least one, in their order.
+        noise: Kind of noise, for the heading.
+        colours, names: Of each class, background first.
+        width: Width in pixels. A file that would be larger than `max_bytes` is made narrower.
+        max_bytes: Size that the file must not pass, as far as narrowing can help.
+        seconds: Time that a frame stays.
+        hold: Time that the last frame stays.
+
+    Raises:
+        DataError: The path has another suffix or cannot be written.
+    """
+    check_suffix(path)
+    first, palette = frames[0], class_rgb(colours)
+    low, high = np.percentile(first.image, (0.5, 99.5)) if first.where and first.image.shape[-1] == 1 else (0.0, 1.0)
+    scale = np.float32(high - low if high > low else 1.0)
+    keys = entries_for([first.mask, first.true], names, colours)
+
+    def draw(frame: NoisyFrame, wide: int, high: int) -> Shown:
+        image = to_rgb_image((frame.image - np.float32(low)) / scale)
+        labels = fit_labels(frame.mask, wide, high)
+        flat = np.where(labels[..., None] > 0, colour_of(labels, palette), _PAPER)
+        return (
+            (f"{noise}, σ = {frame.sigma:.2f}{frame.where}", to_uint8(fit(image, wide, high, smooth=True))),
+            ("mask", to_uint8(flat)),
+            (f"Dice = {frame.dice:.3f}", panel(image, frame.mask, frame.true, (high, wide), colours)),
+        )
+
+    aspect = first.image.shape[0] / first.image.shape[1]
+    durations = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * hold)]
+    return save_gif(path, lambda wide: pages(frames, wide, aspect, keys, draw), durations, width, max_bytes)
