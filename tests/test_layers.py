@@ -1,4 +1,8 @@
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -27,6 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
+ROOT = Path(__file__).parents[1]
 GRIDS = [(6,), (4, 6), (2, 3, 4)]
 EVERY_RANK = pytest.mark.parametrize("grid", GRIDS, ids=["1d", "2d", "3d"])
 
@@ -148,6 +153,50 @@ def test_chunks_with_a_batch_that_is_not_known() -> None:
     model = keras.Model(slot, layer(slot))
     x = draw(3, 4, 6, 8)
     np.testing.assert_allclose(model.predict(x, verbose=0), as_numpy(layer(x)), atol=1e-5)
+
+
+def test_chunks_leave_the_gradients_as_they_are() -> None:
+    x, target, found = draw(3, 4, 6, 8), draw(3, 4, 6, 8, seed=1), []
+    layers = SelfAttention(2, 2, scores=None), SelfAttention(2, 2, scores=400)
+    for layer in layers:
+        slot = keras.Input((4, 6, 8))
+        model = keras.Model(slot, layer(slot))
+        model.compile(keras.optimizers.SGD(1.0), loss="mse", jit_compile=keras.backend.backend() == "jax")
+        if not found:
+            randomize(layer)
+            given = layer.get_weights()
+        layer.set_weights(given)
+        model.train_on_batch(x, target)
+        found.append(layer.get_weights())
+    for before, whole, chunked in zip(given, *found):
+        np.testing.assert_allclose(chunked - before, whole - before, atol=1e-5)
+    assert max(np.abs(whole - before).max() for before, whole in zip(given, found[0])) > 0.01
+
+
+TRAINED = """
+import keras
+import numpy as np
+from ldseg.devices import peak_memory
+from ldseg.layers import SelfAttention
+
+slot = keras.Input((64, 64, 8))
+model = keras.Model(slot, SelfAttention(4, 2, scores=2**20)(slot))
+model.compile("sgd", "mse", jit_compile=False)
+x = np.random.default_rng(0).normal(size=(1, 64, 64, 8)).astype("float32")
+before = peak_memory()[0]
+model.train_on_batch(x, x)
+print(peak_memory()[0] - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory is that of the processor")
+def test_attention_is_trained_in_bounded_memory() -> None:
+    """The whole score matrix has 268 MB; a chunk of it has 4 MB."""
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run([sys.executable, "-c", TRAINED], capture_output=True, text=True, timeout=240, cwd=ROOT, env=env)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout.split()[-1]) < 150e6
 
 
 def test_attention_that_cannot_be() -> None:

@@ -17,7 +17,7 @@ class SelfAttention(keras.layers.Layer):
 
     ``(B, *S, c)`` to the same; :math:`softmax(q k^T / \sqrt{d}) v` with :math:`d = c / heads` (Vaswani et al. 2017). The
     queries are taken in chunks: the score matrix that is held has ``B * heads * chunk * N`` entries for N positions, never
-    N squared. What comes out does not depend on the chunk.
+    N squared, in training too. What comes out does not depend on the chunk.
 
     Args:
         heads: number of heads; as many as there are channels if there are fewer channels.
@@ -69,15 +69,17 @@ class SelfAttention(keras.layers.Layer):
         query = query * (channels // self.used_heads) ** -0.5
         key = ops.transpose(key, (0, 1, 3, 2))
 
-        def attend(part: Any) -> Any:
+        def attend(part: Any, key: Any, value: Any) -> Any:
             return ops.matmul(ops.softmax(ops.matmul(part, key), axis=-1), value)
 
         if chunks == 1:
-            mixed = attend(query)
+            mixed = attend(query, key, value)
         else:
+            # Scores kept for the gradients of all chunks would be the whole matrix again: they are worked out anew.
+            anew = keras.remat(attend)
             depth = channels // self.used_heads
             parts = ops.reshape(query, (-1, self.used_heads, chunks, self.positions // chunks, depth))
-            mixed = ops.map(attend, ops.transpose(parts, (2, 0, 1, 3, 4)))
+            mixed = ops.map(lambda part: anew(part, key, value), ops.transpose(parts, (2, 0, 1, 3, 4)))
             mixed = ops.reshape(ops.transpose(mixed, (1, 2, 0, 3, 4)), (-1, self.used_heads, self.positions, depth))
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.positions, channels))
         return x + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
