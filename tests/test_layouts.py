@@ -115,10 +115,16 @@ def test_a_table_that_is_wrong(tmp_path: Path) -> None:
     table.write_text("image,mask\nISIC_0000000.jpg,none.png\nISIC_0000001.jpg,ISIC_0000001_Segmentation.png\n")
     found = find_cases(tmp_path, training=True)
     assert names(found.cases) == ["ISIC_0000001"]
-    assert found.problems == (f"{table}: row 2: expected the file none.png, found none",)
-    table.write_text("image\nISIC_0000000.jpg\n")
-    with pytest.raises(DataError, match=r"Training\.csv: row 2: expected the files of an image and its mask, found ISIC"):
+    assert found.problems == (f"{table}: row 2: expected one file none.png, found none",)
+    photo(tmp_path / "elsewhere" / "ISIC_0000000.jpg")
+    assert f"{table}: row 2: expected one file ISIC_0000000.jpg, found 2" in find_cases(tmp_path, training=True).problems
+    (tmp_path / "elsewhere" / "ISIC_0000000.jpg").unlink()
+    table.write_text("image,mask\nISIC_0000001.jpg,ISIC_0000001_Segmentation.png\nISIC_0000000.jpg,lost\n")
+    with pytest.raises(DataError, match=r"Training\.csv: row 3: expected the files of an image and its mask, found ISIC"):
         find_cases(tmp_path)
+    table.write_text("image,age\nISIC_0000000.jpg,50\n")
+    (tmp_path / "._Training.csv").write_bytes(b"\xff\xfe\x00")
+    assert list(pairs(tmp_path, training=True)) == ["ISIC_0000000", "ISIC_0000001"]
 
 
 # ---- Fundus images

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ldseg.data.names import natural, stem_of, suffix_of
+from ldseg.data.names import natural, stem_of, suffix_of, visible
 from ldseg.data.pairs import Pairs, by_name, groups_of, labels_of, rows_of
 from ldseg.data.scans import SUFFIXES
 from ldseg.errors import DataError
@@ -56,15 +56,17 @@ def pair_tables(folder: Path, axes: str, training: bool) -> Pairs | None:
 
     Other columns may stand around them. A file is named from `folder` on, or by its name alone.
     """
-    rows = {
-        (path, row): [cell.replace("\\", "/") for cell in cells if suffix_of(Path(cell)) in SUFFIXES[axes]]
-        for path in sorted(folder.glob("*.csv"))
-        for row, cells in enumerate(rows_of(path), start=1)
-    }
-    rows = {place: cells for place, cells in rows.items() if cells}
+    rows: dict[tuple[Path, int], list[str]] = {}
+    for table in visible(folder):
+        if table.suffix.lower() == ".csv":
+            named = [[cell for cell in cells if suffix_of(Path(cell)) in SUFFIXES[axes]] for cells in rows_of(table)]
+            if any(len(cells) == 2 for cells in named):  # otherwise it is about something else
+                rows |= {(table, row): cells for row, cells in enumerate(named, start=1) if cells}
     if not rows:
         return None
-    files = {path.name: path for path in _files(folder, axes)}
+    files: dict[str, list[Path]] = {}
+    for path in _files(folder, axes):
+        files.setdefault(path.name, []).append(path)
     part_of = {table: _part(table.name) for table, _ in rows}
     parts = _chosen(folder, set(part_of.values()), training)
     images: list[Path] = []
@@ -75,16 +77,19 @@ def pair_tables(folder: Path, axes: str, training: bool) -> Pairs | None:
             continue
         if len(cells) != 2:
             raise DataError(f"{table}: row {row}: expected the files of an image and its mask, found {', '.join(cells)}")
-        pair = [path if path.is_file() else files.get(path.name) for path in (folder / cell for cell in cells)]
-        missing = [cell for cell, path in zip(cells, pair, strict=True) if path is None]
-        problems += [f"{table}: row {row}: expected the file {cell}, found none" for cell in missing]
-        image, label = pair
-        if image is not None and label is not None:
-            images.append(image)
-            labels[stem_of(image)] = label
-    named = by_name(images, "images")
-    groups = groups_of(folder / "patients.csv", named)
-    return Pairs(folder=folder, images=named, labels=labels, groups=groups, problems=problems)
+        paths = [folder / cell.replace("\\", "/") for cell in cells]
+        found = [[path] if path.is_file() else files.get(path.name, []) for path in paths]
+        problems += [
+            f"{table}: row {row}: expected one file {cell}, found {len(those) or 'none'}"
+            for cell, those in zip(cells, found, strict=True)
+            if len(those) != 1
+        ]
+        if all(len(those) == 1 for those in found):
+            images.append(found[0][0])
+            labels[stem_of(found[0][0])] = found[1][0]
+    chosen = by_name(images, "images")
+    groups = groups_of(folder / "patients.csv", chosen)
+    return Pairs(folder=folder, images=chosen, labels=labels, groups=groups, problems=problems)
 
 
 def pair_folders(folder: Path, axes: str, training: bool) -> Pairs | None:
