@@ -7,6 +7,8 @@ of Keras; ``data_parallel`` and ``set_precision`` come after.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import platform
 import resource
@@ -78,7 +80,7 @@ def set_precision(precision: str) -> None:
 
 def peak_memory() -> tuple[int, str]:
     """The most memory that this process has had since ``forget_peak``, in bytes, and which: that of its first GPU, or, where
-    there is none or its backend does not count, the resident memory of the process, libraries and all.
+    there is none or its backend does not count, the resident memory of the process.
     """
     import keras
 
@@ -102,8 +104,13 @@ def peak_memory() -> tuple[int, str]:
     return _peak_resident(), "process"
 
 
-def forget_peak() -> None:
-    """Let ``peak_memory`` begin anew, where the backend (not JAX) and the system (not macOS) can."""
+def forget_peak() -> int:
+    """Let ``peak_memory`` begin anew, where the backend (not JAX) and the system (not macOS) can.
+
+    Returns:
+        what is held now and is not to be counted, in bytes: the libraries, weights and programs of a process that are
+        resident; nothing of a GPU.
+    """
     import keras
 
     backend, on_gpu = keras.backend.backend(), peak_memory()[1] == "GPU"
@@ -116,8 +123,14 @@ def forget_peak() -> None:
 
         torch.cuda.reset_peak_memory_stats()
     elif not on_gpu:
+        gc.collect()
+        with contextlib.suppress(AttributeError, OSError):  # glibc keeps what was freed, and the peak would not show
+            ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")  # sets VmHWM to what is resident now: proc(5)
+            file.flush()
+            return _peak_resident()
+    return 0
 
 
 def _peak_resident() -> int:

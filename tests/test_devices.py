@@ -57,6 +57,21 @@ def test_free_memory(
     assert devices.free_memory() == expected
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux lets the peak begin anew")
+def test_peak_memory_begins_anew() -> None:
+    if devices.peak_memory()[1] == "GPU":
+        pytest.skip("that of a GPU is counted")
+    mb = 2**20
+    held = devices.forget_peak()
+    assert 0 <= devices.peak_memory()[0] - held < 20 * mb
+    array = np.ones(100 * mb, np.uint8)
+    assert 95 * mb < devices.peak_memory()[0] - held < 125 * mb
+    del array
+    assert 95 * mb < devices.peak_memory()[0] - held
+    held = devices.forget_peak()
+    assert devices.peak_memory()[0] - held < 20 * mb
+
+
 def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia_smi(monkeypatch, "0, NVIDIA H100, GPU-aa\n")
     machine = devices.machine()

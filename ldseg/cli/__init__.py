@@ -47,11 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         logging.getLogger(__name__).info(devices.choose(config.gpu.multiple))
         # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        from ldseg.cli import audit, segment, training
+        from ldseg.cli import audit, robustness, segment, sweep, training
 
         devices.set_precision(config.gpu.precision)
         if config.parameters.training:
             problems = training.run(config)
+        elif config.evaluation.robustness:
+            problems = robustness.run(config)
+        elif config.evaluation.step_sweep:
+            problems = sweep.run(config)
         elif config.evaluation.state_audit:
             problems = audit.run(config)
         else:

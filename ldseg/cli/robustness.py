@@ -1,0 +1,51 @@
+"""``Robustness = True``: how masks hold out as noise on the image grows."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ldseg.cli.segment import predictor_of
+from ldseg.cli.trials import prepare
+from ldseg.config import Config
+from ldseg.errors import DataError
+from ldseg.evaluation import dice, foreground
+from ldseg.viz import CLASS_COLOURS, NoisyFrame, robustness_figure, robustness_gif
+
+FOLDER = "Robustness"
+
+
+def run(config: Config) -> int:
+    """Segment the labelled cases under every strength of noise and write ``Robustness/<noise>.*`` in the output folder.
+
+    Of the first [Output] Diffusion cases an animation is drawn, ``Robustness/<case>_<noise>.gif``.
+
+    Returns:
+        the number of problems.
+
+    Raises:
+        LDSegError: if nothing can be done.
+    """
+    kind, sigmas = config.evaluation.noise, sorted(set(config.evaluation.sigmas))
+    trial = prepare(config, f"{FOLDER}/{kind}", [{"sigma": sigma} for sigma in sigmas], noise=kind)
+    classes, colours = trial.preprocessing.classes, trial.config.data.colours or CLASS_COLOURS
+    gifs = {case.name: trial.folder / f"{case.name}_{kind}.gif" for case in trial.cases[: config.output.diffusion]}
+    unfinished = {case.name for case, _ in trial.left(trial.conditions)}
+    drawn = [name for name, path in gifs.items() if name in unfinished or not path.exists()]
+    frames: dict[str, list[NoisyFrame]] = {name: [] for name in drawn}
+    for name in frames:
+        with contextlib.suppress(OSError):  # what cannot be replaced either is told of then
+            gifs[name].unlink()
+    work = trial.left(trial.conditions, again=frames)
+    with trial.bar(len(work)) as bar:
+        for condition, item in trial.segment(predictor_of(trial.config, trial.segmenter), work, bar):
+            name, loaded = item.case.name, item.loaded
+            if name not in frames or loaded is None or loaded.label is None:
+                continue
+            score = foreground(list(dice(item.mask, loaded.label, len(classes))))
+            frames[name].append(NoisyFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score))
+            if len(frames[name]) == len(sigmas):
+                try:
+                    robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)
+                except DataError as error:
+                    trial.skip(name, str(error))
+    return trial.write({"sigma": "{:g}".format}, robustness_figure)

@@ -1,0 +1,44 @@
+"""``StepSweep = 1, 2, …``: what masks gain by more steps and by the sampler, and what it costs."""
+
+from __future__ import annotations
+
+from ldseg.cli.segment import predictor_of
+from ldseg.cli.table import number
+from ldseg.cli.trials import prepare
+from ldseg.config import Config
+from ldseg.inference.predictor import SAMPLERS
+from ldseg.viz import sweep_figure
+
+STEM = "Sweep/sweep"
+
+
+def run(config: Config) -> int:
+    """Segment the labelled cases with every sampler and number of steps and write ``Sweep/sweep.*`` in the output folder.
+
+    Returns:
+        the number of problems.
+
+    Raises:
+        LDSegError: if nothing can be done.
+    """
+    steps = sorted(set(config.evaluation.step_sweep))
+    conditions = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
+    trial = prepare(config, STEM, conditions, depends=("Parameters.BatchSize",))
+    with trial.bar(len(trial.left(conditions))) as bar:
+        for condition in conditions:
+            work = trial.left([condition])
+            if not work:
+                continue
+            chosen = {"Sampler.Sampler": condition["sampler"], "Sampler.Sampling_Steps": condition["steps"]}
+            bar.set_postfix_str(f"{condition['sampler']}, {condition['steps']} steps")
+            for _ in trial.segment(predictor_of(trial.config.with_values(chosen), trial.segmenter), work, bar):
+                pass
+    return trial.write(
+        {
+            "sampler": str,
+            "steps": str,
+            "seconds": lambda seconds: number(seconds, 3),
+            "memory": lambda size: "-" if size is None else f"{size / 2**20:.0f} MB",
+        },
+        sweep_figure,
+    )

@@ -1,0 +1,216 @@
+"""Tests of a segmenter under several conditions: the labelled cases, what is kept of them as they come, and the files."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from ldseg import devices
+from ldseg.cli.facts import facts_of
+from ldseg.cli.segment import settle
+from ldseg.cli.table import number, table
+from ldseg.config import KEYS, Config
+from ldseg.data.cases import Case, LoadedCase, find_cases, load_case
+from ldseg.data.files import claim_folder, write_bytes
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.evaluation import dice
+from ldseg.evaluation.conditions import csv_text, dice_figures, document, document_text
+from ldseg.evaluation.journal import Journal
+from ldseg.inference import Predictor, Segmented, corrupted, segment_each
+from ldseg.segmenter import Segmenter
+from ldseg.spatial import AXES
+from ldseg.viz import save_figure
+from ldseg.weights import load_segmenter, read_description
+
+logger = logging.getLogger(__name__)
+
+Condition = Mapping[str, Any]
+"""What a case is segmented under, by name: ``sigma``, or ``sampler`` and ``steps``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One test.
+
+    Attributes:
+        config: the settings, with what the weights fix.
+        segmenter: the networks with their weights.
+        preprocessing: of the cases.
+        cases: those with a label.
+        noise: the kind of noise on their images, see ``ldseg.inference.NOISES``.
+        conditions: what each case is segmented under, in the order of the report.
+        journal: Dice, seconds and memory of each case under each condition, as they come.
+        facts: what else the report says of how it came about.
+        problems: one line each, by case.
+    """
+
+    config: Config
+    segmenter: Segmenter
+    preprocessing: Preprocessing
+    cases: tuple[Case, ...]
+    noise: str
+    conditions: tuple[Condition, ...]
+    journal: Journal
+    facts: Mapping[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of the test lie."""
+        return self.journal.path.parent
+
+    def left(self, conditions: Iterable[Condition], again: Iterable[str] = ()) -> list[tuple[Case, Condition]]:
+        """What is still to be segmented, case by case, or is to be segmented again."""
+        done, repeated = {_key(record["case"], record) for record in self.journal.records}, frozenset(again)
+        pairs = ((case, condition) for case in self.cases for condition in conditions)
+        return [(case, c) for case, c in pairs if case.name in repeated or _key(case.name, c) not in done]
+
+    def segment(
+        self, predictor: Predictor, work: Sequence[tuple[Case, Condition]], bar: tqdm
+    ) -> Iterator[tuple[Condition, Segmented]]:
+        """Segment the work and enter it in the journal, warmed up first; a case that fails is named and left out.
+
+        Noise has the strength ``sigma`` of the condition, or of [Sampler] Sigma where it has none.
+        """
+        work = [(case, condition) for case, condition in work if case.name not in self.problems]
+        if not work:
+            return
+        sampler, batch_size = self.config.sampler, self.config.parameters.batch_size
+        _warm_up(predictor, max(1, batch_size // predictor.samples))
+        held = devices.forget_peak()
+        load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.preprocessing))
+
+        def read(case: Case, condition: Condition) -> LoadedCase:
+            sigma = condition.get("sigma", sampler.sigma)
+            return corrupted(load(case), self.noise, sigma, sampler.seed, self.preprocessing)
+
+        given = ((case, functools.partial(read, case, condition)) for case, condition in work)
+        found = segment_each(
+            predictor, given, self.preprocessing, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion
+        )
+        for (case, condition), item in zip(work, found, strict=True):
+            bar.update()
+            if item.loaded is None or item.loaded.label is None:
+                self.skip(case.name, item.problem)
+                continue
+            scores = dice(item.mask, item.loaded.label, self.preprocessing.num_classes)
+            memory = devices.peak_memory()[0] - held
+            self.journal.append({"case": case.name, **condition, "dice": scores, "seconds": item.seconds, "memory": memory})
+            yield condition, item
+
+    def skip(self, name: str, problem: str) -> None:
+        """Tell of a case that is left out, once."""
+        if name not in self.problems:
+            logger.error("skipped %s: %s", name, problem)
+            self.problems[name] = problem
+
+    def bar(self, left: int) -> tqdm:
+        """Say how much there is to do, of which so much is left, and give a bar that shows how far it is."""
+        cases, conditions = len(self.cases), len(self.conditions)
+        total = cases * conditions
+        logger.info("%d cases x %d conditions: %d segmentations, %d of them to do", cases, conditions, total, left)
+        return tqdm(total=left, desc="segmenting", unit="mask")
+
+    def report(self, columns: Collection[str]) -> dict[str, Any]:
+        """The document of the test: ``conditions``, each with the figures of ``dice_figures`` and, where a column asks for
+        them, ``seconds`` (median over the cases) and ``memory`` (peak in bytes)."""
+        rows = []
+        for condition in self.conditions:
+            key, own = _key("", condition), {case.name for case in self.cases}
+            found = {r["case"]: r for r in self.journal.records if _key("", r) == key and r["case"] in own}
+            scores = {case.name: found[case.name]["dice"] for case in self.cases if case.name in found}
+            figures = dice_figures(scores, self.preprocessing.classes)
+            for name, fold in (("seconds", np.median), ("memory", np.max)):
+                if name in columns:
+                    figures[name] = fold([record[name] for record in found.values()]) if found else None
+            rows.append({**condition, **figures})
+        return document(rows, self.preprocessing.classes, **self.facts, problems=list(self.problems.values()))
+
+    def write(self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure]) -> int:
+        """Write report, table and figure beside the journal and print the table.
+
+        Args:
+            columns: what the tables show of a condition beside its Dice, each with its text on the screen.
+            figure: from the report to its figure.
+
+        Returns:
+            the number of problems.
+        """
+        report, path = self.report(columns), self.journal.path
+        write_bytes(path.with_suffix(".json"), document_text(report).encode())
+        write_bytes(path.with_suffix(".csv"), csv_text(report, tuple(columns)).encode())
+        save_figure(figure(report), path.with_suffix(".png"))
+        names = self.preprocessing.classes[1:] if self.preprocessing.num_classes > 2 else ()
+        rows = []
+        for condition in report["conditions"]:
+            whole, classes = condition["foreground"], condition["classes"]
+            low, high = map(number, whole["interval"])
+            scores = [number(whole["mean"]), f"{low} - {high}", *(number(classes[name]["mean"]) for name in names)]
+            rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, str(whole["n"])])
+        print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
+        print(f"\n{len(self.problems)} problems. Written to {path.with_suffix('.json')} and beside it")
+        for line in self.problems.values():
+            print(f"problem: {line}")
+        return len(self.problems)
+
+
+def prepare(
+    config: Config, stem: str, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
+) -> Trial:
+    """Find cases and weights, and what an earlier run of the same settings has done.
+
+    Args:
+        config: the settings.
+        stem: of the test's files in the output folder, ``<folder>/<name>``.
+        conditions: what each case is segmented under.
+        noise: the kind of noise on the images.
+        depends: keys that the results depend on beside those of [Sampler], [Data] and [GPU], weights and versions.
+
+    Raises:
+        LDSegError: if nothing can be done.
+    """
+    config = settle(config, read_description(config.weights_folder))
+    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
+    segmenter, description = load_segmenter(config.weights_folder)
+    problems = {line: line for line in found.problems}
+    problems |= {case.name: f"{case.image}: expected a label, found none" for case in found.cases if case.label is None}
+    cases = tuple(case for case in found.cases if case.label is not None)
+    if not cases:
+        raise DataError(f"{config.dataset_folder}: expected cases with a label, found {len(found.cases)} without")
+    path = config.output_folder / f"{stem}.jsonl"
+    claim_folder(path.parent, "[Output] Folder")
+    facts = {**facts_of(config, description), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
+    settings = {name: config.value(name) for name in (*names, *depends)}
+    settings |= {name: facts[name] for name in ("weights_sha256", "ldseg", "keras", "backend", "noise")}
+    return Trial(
+        config=config,
+        segmenter=segmenter,
+        preprocessing=description.preprocessing_for(config.data.labels, config.data.label_map),
+        cases=cases,
+        noise=noise,
+        conditions=tuple(conditions),
+        journal=Journal(path, settings),
+        facts=facts,
+        problems=problems,
+    )
+
+
+def _key(case: str, condition: Condition) -> tuple[Any, ...]:
+    return case, *(condition.get(name) for name in ("sigma", "sampler", "steps"))
+
+
+def _warm_up(predictor: Predictor, batch_size: int) -> None:
+    """One call on nothing, so that no case pays for what is compiled."""
+    spec = predictor.segmenter.spec
+    shapes = {"image": (*spec.size, spec.channels), "noise": predictor.noise_shape}
+    predictor.predict_on_batch({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})
