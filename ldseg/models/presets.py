@@ -141,7 +141,6 @@ PRESETS: dict[str, Preset] = {
         any_size=False,
         prediction="ldseg",
         build=_ldseg,
-        weights={"segmentation": 1.0, "autoencoder": 0.0},  # as published
     ),
     **{name: _medsegdiff(plan) for name, plan in medsegdiff.PLANS.items()},
 }

@@ -99,10 +99,15 @@ def _grouped_block(x: keras.KerasTensor, width: int, axes: str, name: str) -> ke
 
 
 def image_encoder(size: tuple[int, ...], channels: int, axes: str) -> keras.Model:
-    """Image ``(B, *S, channels)`` in [0, 1] to the condition ``(B, *S/16, 1)``."""
+    """Image ``(B, *S, channels)`` in [0, 1] to the condition ``(B, *S/16, 1)``.
+
+    Each channel of an image enters with zero mean and unit variance. As it comes, the zeros around it stand out more than
+    anything in it, and the one channel of the condition shows little but the border.
+    """
     rank = len(axes)
     image = keras.Input((*size, channels), name="image")
-    x = conv(rank, BASE, name="stem")(image)
+    x = GroupNormalization(-1, center=False, scale=False, epsilon=1e-5, name="centre")(image)
+    x = conv(rank, BASE, name="stem")(x)
     if rank == 2:
         for index, multiple in enumerate((2, 4, 4)):
             x = _image_block(x, multiple * BASE, rank, f"block{index}")
