@@ -81,7 +81,8 @@ class Trial:
 
         Noise has the strength ``sigma`` of the condition, or of [Sampler] Sigma where it has none.
         """
-        work = [(case, condition) for case, condition in work if case.name not in self.problems]
+        total, work = len(work), [(case, condition) for case, condition in work if case.name not in self.problems]
+        bar.update(total - len(work))
         if not work:
             return
         sampler, batch_size = self.config.sampler, self.config.parameters.batch_size

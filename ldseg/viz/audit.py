@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ldseg.errors import DataError
+from ldseg.viz.conditions import draw_interval
 from ldseg.viz.style import OKABE_ITO, new_figure, style
 
 _LOOKS = {
@@ -50,10 +51,6 @@ def _draw(axes: Axes, report: dict[str, Any], what: str, states: list[str]) -> N
         label, colour, marker, line = _LOOKS[state]
         rows = [row for row in report["conditions"] if row["state"] == state]
         time = np.array([row["t"] for row in rows])
-        mean, low, high = (
-            np.array([np.nan if value is None else value for value in values])
-            for values in zip(*((row[what]["mean"], *row[what]["interval"]) for row in rows), strict=True)
-        )
-        axes.fill_between(time, low, high, color=OKABE_ITO[colour], alpha=0.12, linewidth=0)
-        axes.plot(time, mean, color=OKABE_ITO[colour], marker=marker, linestyle=line, label=label)
+        figures = [row[what] for row in rows]
+        draw_interval(axes, time, figures, color=OKABE_ITO[colour], marker=marker, linestyle=line, label=label)
     axes.set_ylim(top=1.02)

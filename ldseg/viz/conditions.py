@@ -24,6 +24,7 @@ _SAMPLERS = {
 }
 
 
+_MEMORY = {"GPU": "Peak memory of the GPU", "process": "Memory on top of the network"}
 _NOISES = {
     "gaussian": "Gaussian noise",
     "speckle": "speckle",
@@ -105,12 +106,16 @@ def sweep_figure(report: Mapping[str, Any]) -> Figure:
             count = np.array([row["steps"] for row in own])
             mean, low, high = _interval([row["foreground"] for row in own])
             # Side by side, so that the intervals do not hide each other.
-            quality.errorbar(count * 1.05**aside, mean, (mean - low, high - mean), label=sampler, capsize=2.5, **look)
+            quality.errorbar(
+                count * 1.05**aside, mean, (mean - low, high - mean), label=sampler, capsize=2.5, elinewidth=1, **look
+            )
             time.plot(count, _floats(row["seconds"] for row in own), **look)
             memory.plot(count, _floats(row["memory"] for row in own) / 2**20, **look)
         quality.set(title="Dice, with 95 % interval")
-        time.set(title="Seconds for a case", ylim=(0, None))
-        memory.set(title=f"Memory of the {report['memory_of']} (MB)", ylim=(0, None))
+        time.set_title("Seconds for a case")
+        memory.set_title(f"{_MEMORY[report['memory_of']]} (MB)")
+        for axes in (time, memory):
+            axes.set_ylim(0, 1.1 * axes.dataLim.ymax if axes.dataLim.ymax > 0 else 1)
         for axes in (quality, time, memory):
             axes.set_xscale("log")
             axes.set_xlabel("sampling steps")

@@ -92,7 +92,7 @@ def robustness_gif(
         return (
             (f"{noise}, σ = {frame.sigma:.2f}{frame.where}", to_uint8(fit(image, wide, high, smooth=True))),
             ("mask", to_uint8(flat)),
-            (f"Dice = {frame.dice:.3f}", panel(image, frame.mask, frame.true, (high, wide), colours)),
+            (f"overlay, Dice = {frame.dice:.3f}", panel(image, frame.mask, frame.true, (high, wide), colours)),
         )
 
     aspect = first.image.shape[0] / first.image.shape[1]
