@@ -7,9 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-import ldseg
+from ldseg.cli.facts import facts_of
 from ldseg.cli.segment import settle
 from ldseg.cli.table import number, table
+from ldseg.cli.trials import labelled
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
 from ldseg.data.files import claim_folder, write_bytes
@@ -43,14 +44,12 @@ def run(config: Config) -> int:
     folder = config.output_folder / FOLDER
     claim_folder(folder, "[Output] Folder")
     preprocessing = description.preprocessing_for(config.data.labels, config.data.label_map)
-    labelled = [case for case in found.cases if case.label is not None]
-    logger.info(
-        "state audit: %d labelled cases, %d steps of %d, %d states each",
-        len(labelled), len(audit.steps), audit.predictor.steps, len(STATES),
-    )  # fmt: skip
+    cases = labelled(config, found.cases)
+    steps, states = len(audit.steps), len(STATES)
+    logger.info("%d cases x %d steps x %d states: %d masks", len(cases), steps, states, len(cases) * steps * states)
     items, problems = [], list(found.problems)
-    audited = audit_states(audit, labelled, preprocessing, seed=config.sampler.seed)
-    for item in tqdm(audited, total=len(labelled), desc="auditing", unit="case"):
+    audited = audit_states(audit, cases, preprocessing, seed=config.sampler.seed)
+    for item in tqdm(audited, total=len(cases), desc="auditing", unit="case"):
         if item.problem:
             logger.error("skipped %s: %s", item.name, item.problem)
             problems.append(item.problem)
@@ -59,10 +58,8 @@ def run(config: Config) -> int:
     report = document(
         conditions_of(audit, items, preprocessing.classes),
         preprocessing.classes,
-        ldseg=ldseg.__version__,
-        weights=str(config.weights_folder),
+        **facts_of(config, description),
         architecture=description.to_dict()["architecture"],
-        config=config.to_dict(),
         problems=problems,
     )
     write_bytes(folder / "state_audit.json", document_text(report).encode())

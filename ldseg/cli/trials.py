@@ -183,10 +183,7 @@ def prepare(
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
     problems = {line: line for line in found.problems}
-    problems |= {case.name: f"{case.image}: expected a label, found none" for case in found.cases if case.label is None}
-    cases = tuple(case for case in found.cases if case.label is not None)
-    if not cases:
-        raise DataError(f"{config.dataset_folder}: expected cases with a label, found {len(found.cases)} without")
+    cases = labelled(config, found.cases)
     path = config.output_folder / f"{stem}.jsonl"
     claim_folder(path.parent, "[Output] Folder")
     facts = {**facts_of(config, description), "noise": noise, "memory_of": devices.peak_memory()[1]}
@@ -204,6 +201,20 @@ def prepare(
         facts=facts,
         problems=problems,
     )
+
+
+def labelled(config: Config, cases: Sequence[Case]) -> tuple[Case, ...]:
+    """The cases with a label; how many have none is said.
+
+    Raises:
+        DataError: if there is none with a label.
+    """
+    found = tuple(case for case in cases if case.label is not None)
+    if not found:
+        raise DataError(f"{config.dataset_folder}: expected cases with a label, found {len(cases)} without")
+    if len(found) < len(cases):
+        logger.info("%d cases without a label are left out", len(cases) - len(found))
+    return found
 
 
 def _key(case: str, condition: Condition) -> tuple[Any, ...]:
