@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ldseg.errors import DataError
-from ldseg.evaluation.calibration import Calibration, best_retained, calibration_text
+from ldseg.evaluation.calibration import Calibration, best_retained
+from ldseg.evaluation.text import json_text
 
 
 def two_classes(p: np.ndarray) -> np.ndarray:
@@ -103,14 +104,14 @@ def test_cases_one_by_one_are_all_cases_at_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_report_is_json() -> None:
     found = taken(np.repeat([0.9, 0.6], 10), np.array([1] * 7 + [0] * 3 + [1] * 5 + [0] * 5))
-    report = json.loads(calibration_text(found.report()))
+    report = json.loads(json_text(found.report()))
     assert report["ece"] == pytest.approx(0.15)
     assert report["accuracy"] == pytest.approx(0.6)
     assert report["confidence"] == pytest.approx(0.75)
     assert sum(row["pixels"] for row in report["reliability"]) == report["pixels"] == 20
     assert report["retained"]["error"][-1] == pytest.approx(0.4)
     assert report["aurc_best"] <= report["aurc"] <= 0.4 + 1e-12
-    empty = json.loads(calibration_text(Calibration().report()))
+    empty = json.loads(json_text(Calibration().report()))
     assert (empty["pixels"], empty["ece"], empty["auroc"], empty["aurc"]) == (0, None, None, None)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ldseg.errors import DataError
-from ldseg.evaluation.conditions import csv_text, dice_figures, document, document_text
+from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.report import bootstrap_interval
 from ldseg.viz import NoisyFrame, robustness_figure, robustness_gif, save_figure, sweep_figure
 
@@ -27,13 +27,14 @@ def test_figures_of_a_condition() -> None:
     assert nothing["foreground"] == {"mean": None, "interval": [None, None], "n": 0}
 
 
-def test_documents_are_plain_and_tables_whole() -> None:
+def test_documents_are_plain_and_tables_whole(tmp_path: Path) -> None:
     found = document([{"sigma": 0.5, **dice_figures(CASES, CLASSES)}], CLASSES, noise="blur", folder=Path("x"))
-    assert json.loads(document_text(found)) == found
+    write_document(tmp_path / "noise", found, ("sigma",))
+    assert json.loads((tmp_path / "noise.json").read_text()) == found
     assert (found["classes"], found["noise"], found["folder"]) == (list(CLASSES), "blur", "x")
-    rows = list(csv.DictReader(csv_text(found, ("sigma",)).splitlines()))
+    rows = list(csv.DictReader((tmp_path / "noise.csv").read_text().splitlines()))
     assert [row["class"] for row in rows] == [*CLASSES, "foreground"]
-    assert (rows[1]["sigma"], rows[1]["n"], rows[1]["dice"]) == ("0.5", "2", "0.4")
+    assert (rows[1]["sigma"], rows[1]["n"], rows[1]["dice"]) == ("0.5", "2", "0.400000")
 
 
 def report(**columns: list[Any]) -> dict[str, Any]:

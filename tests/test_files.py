@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldseg.data.files import read_image, read_label, write_bytes, write_image, write_mask
+from ldseg.data.files import read_image, read_label, write_image, write_mask
 from ldseg.errors import DataError
+from ldseg.writing import write_bytes
 
 SIZE = (19, 26)
 

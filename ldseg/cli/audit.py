@@ -13,14 +13,14 @@ from ldseg.cli.table import number, table
 from ldseg.cli.trials import labelled
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
-from ldseg.data.files import claim_folder, write_bytes
 from ldseg.evaluation import dice
-from ldseg.evaluation.conditions import csv_text, dice_figures, document, document_text
+from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.inference import Audited, Predictor, StateAudit, audit_states
 from ldseg.inference.audit import STATES
 from ldseg.spatial import AXES
 from ldseg.viz import audit_figure, save_figure
 from ldseg.weights import load_segmenter, read_description
+from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,7 @@ def run(config: Config) -> int:
         architecture=description.to_dict()["architecture"],
         problems=problems,
     )
-    write_bytes(folder / "state_audit.json", document_text(report).encode())
-    write_bytes(folder / "state_audit.csv", csv_text(report, ("t", "state")).encode())
+    write_document(folder / "state_audit", report, ("t", "state", "agreement"))
     save_figure(audit_figure(report), folder / "state_audit.png")
     print(_table(report))
     print(f"\n{len(items)} audited, {len(problems)} problems. Written to {folder}")

@@ -19,7 +19,6 @@ from ldseg.cli.table import number, side_by_side, table
 from ldseg.cli.trust import Trust, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase, find_cases
-from ldseg.data.files import claim_folder
 from ldseg.data.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
@@ -32,6 +31,7 @@ from ldseg.spatial import AXES
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.page import write_report
 from ldseg.weights import Description, load_segmenter, read_description
+from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
 

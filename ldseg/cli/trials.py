@@ -19,17 +19,17 @@ from ldseg.cli.segment import settle
 from ldseg.cli.table import number, table
 from ldseg.config import KEYS, Config
 from ldseg.data.cases import Case, LoadedCase, find_cases, load_case
-from ldseg.data.files import claim_folder, write_bytes
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation import dice
-from ldseg.evaluation.conditions import csv_text, dice_figures, document, document_text
+from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
 from ldseg.inference import Predictor, Segmented, corrupted, segment_each
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
 from ldseg.viz import save_figure
 from ldseg.weights import load_segmenter, read_description
+from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +147,7 @@ class Trial:
             the number of problems.
         """
         report, path = self.report(columns), self.journal.path
-        write_bytes(path.with_suffix(".json"), document_text(report).encode())
-        write_bytes(path.with_suffix(".csv"), csv_text(report, tuple(columns)).encode())
+        write_document(path, report, tuple(columns))
         save_figure(figure(report), path.with_suffix(".png"))
         names = self.preprocessing.classes[1:] if self.preprocessing.num_classes > 2 else ()
         rows = []

@@ -11,13 +11,13 @@ import numpy as np
 from ldseg.cli.table import number
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import load_annotations
-from ldseg.data.files import write_bytes
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.scans import write_scan_map
 from ldseg.evaluation import Calibration, energy_distance
-from ldseg.evaluation.calibration import calibration_text
+from ldseg.evaluation.text import json_text
 from ldseg.inference import Segmented
 from ldseg.viz import CLASS_COLOURS, calibration_figure, save_figure, uncertainty_figure
+from ldseg.writing import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Trust:
             mean = float(np.mean(list(self.distances.values())))
             report["energy_distance"] = {"mean": mean, "cases": self.distances}
             lines.append(f"Generalised energy distance from the annotators: {number(mean)}")
-        write_bytes(folder / "calibration.json", calibration_text(report).encode())
+        write_text(folder / "calibration.json", json_text(report))
         save_figure(calibration_figure(report), folder / "calibration.png")
         return lines
 

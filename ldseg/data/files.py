@@ -6,11 +6,8 @@ of each format is checked as well. The orientation tag of JPEG files is ignored:
 of its image.
 """
 
-import contextlib
 import io
 import logging
-import os
-import secrets
 import struct
 import zlib
 from pathlib import Path
@@ -22,6 +19,7 @@ import tifffile
 from PIL import Image
 
 from ldseg.errors import DataError
+from ldseg.writing import write_bytes
 
 IMAGE_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 LOSSLESS_SUFFIXES = (".bmp", ".png", ".tif", ".tiff")
@@ -134,45 +132,6 @@ def write_image(path: Path, image: np.ndarray) -> Path:
         )
     write_bytes(path, encode(path, image[..., 0] if image.shape[-1] == 1 else image))
     return path
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and make its folder if needed.
-
-    It is written under a temporary name in the same folder, then put in place.
-
-    Raises DataError naming the path where it cannot be written (no permission, no space, a folder in its
-    place).
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Opened by name, not by `tempfile`, so that the file gets the permissions the user's umask asks for.
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may not even exist
-            temporary.unlink(missing_ok=True)
-
-
-def claim_folder(folder: Path, setting: str) -> None:
-    """Make a folder, and find out before the work whether it can be written.
-
-    Raises DataError naming the folder and the setting that it comes from where it cannot.
-    """
-    probe = folder / f".{secrets.token_hex(4)}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{folder}: expected a folder that can be written, see {setting}: {reason}") from error
 
 
 def encode(path: Path, pixels: np.ndarray) -> bytes:

@@ -17,12 +17,13 @@ import numpy as np
 import SimpleITK as sitk
 import tifffile
 
-from ldseg.data.files import encode, write_bytes
+from ldseg.data.files import encode
 from ldseg.data.geometry import Geometry
 from ldseg.data.stacks import TIFF_SUFFIXES
 from ldseg.data.volumes import NIFTI_SUFFIXES
 from ldseg.data.whole import NIFTI, nifti_header
 from ldseg.errors import DataError
+from ldseg.writing import write_bytes
 
 # What says where the voxels lie.
 _NIFTI_PLACE = ("pixdim", "xyzt_units", "toffset", "codes", "forms")

@@ -15,13 +15,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ldseg.data.files import write_bytes, write_image, write_mask
+from ldseg.data.files import write_image, write_mask
 from ldseg.data.masks import write_pages
 from ldseg.data.phantom_cine import CINE_CLASSES, cine_phantom
 from ldseg.data.phantom_paint import ByteArray, develop, paint_epithelium, paint_stroma
 from ldseg.data.phantom_tissue import IntArray, Look, make_tissue
 from ldseg.data.phantom_volume import VOLUME_CLASSES, volume_phantom
 from ldseg.errors import ConfigError
+from ldseg.writing import write_bytes
 
 __all__ = [
     "BUNDLED_COUNT",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ldseg.data.cases import Case
-from ldseg.data.files import write_bytes
 from ldseg.errors import DataError
+from ldseg.writing import write_text
 
 MANIFEST_VERSION = 1
 
@@ -112,7 +112,7 @@ def apply_manifest(
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     """Write a manifest as JSON, whole or not at all. Raises DataError where it cannot be written."""
-    write_bytes(Path(path), (json.dumps(manifest, indent=2) + "\n").encode())
+    write_text(Path(path), json.dumps(manifest, indent=2) + "\n")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ counts the same, so that large cases weigh more, and so does background where th
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.evaluation.text import plain
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -173,21 +173,23 @@ class Calibration:
         columns = (diagram.edges[:-1], diagram.edges[1:], diagram.counts, diagram.confidence, diagram.accuracy)
         names = ("above", "up_to", "pixels", "confidence", "accuracy")
         mean_confidence = float(self._confidence.sum() / self.pixels) if self.pixels else math.nan
-        return {
-            "cases": self.cases,
-            "pixels": self.pixels,
-            "accuracy": _plain(1 - self.error_rate),
-            "confidence": _plain(mean_confidence),
-            "ece": _plain(diagram.error),
-            "auroc": _plain(self.auroc),
-            "aurc": _plain(errors.mean()),
-            "aurc_best": _plain(best_retained(self.error_rate, fractions).mean()),
-            "reliability": [
-                dict(zip(names, map(_plain, row), strict=True)) | {"pixels": int(row[2])}
-                for row in zip(*columns, strict=True)
-            ],
-            "retained": {"fraction": fractions.tolist(), "error": [_plain(value) for value in errors]},
-        }
+        found: dict[str, Any] = plain(
+            {
+                "cases": self.cases,
+                "pixels": self.pixels,
+                "accuracy": 1 - self.error_rate,
+                "confidence": mean_confidence,
+                "ece": diagram.error,
+                "auroc": self.auroc,
+                "aurc": errors.mean(),
+                "aurc_best": best_retained(self.error_rate, fractions).mean(),
+                "reliability": [
+                    dict(zip(names, row, strict=True)) | {"pixels": int(row[2])} for row in zip(*columns, strict=True)
+                ],
+                "retained": {"fraction": fractions, "error": errors},
+            }
+        )
+        return found
 
 
 def best_retained(error_rate: float, fractions: npt.ArrayLike) -> FloatArray:
@@ -196,16 +198,7 @@ def best_retained(error_rate: float, fractions: npt.ArrayLike) -> FloatArray:
     return np.maximum(kept - (1 - error_rate), 0.0) / kept
 
 
-def calibration_text(report: dict[str, Any]) -> str:
-    """A report as the content of a JSON file."""
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def _rank(uncertainty: npt.NDArray) -> npt.NDArray[np.int64]:
     """The bin of each: most pixels are all but certain, and what tells them apart is the order of magnitude."""
     decades = np.log10(np.clip(uncertainty.astype(np.float64), _LOWEST, 1.0))
     return np.clip(((1 - decades / math.log10(_LOWEST)) * RANKS).astype(np.int64), 0, RANKS - 1)
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ldseg.evaluation.report import FORMAT_VERSION, LEVEL, RESAMPLES, bootstrap_interval, foreground, plain
+from ldseg.evaluation.report import FORMAT_VERSION, LEVEL, RESAMPLES, bootstrap_interval, foreground
+from ldseg.evaluation.text import csv_text, fixed, json_text, plain
+from ldseg.writing import write_text
 
 
 def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Seque
         {"classes": {name: F}, "foreground": F, "cases": {case: [dice, ...]}} with F = {"mean", "interval": [low, high],
         "n"}, in JSON's own types: what does not exist is None.
     """
-    rows = {case: [math.nan if value is None else float(value) for value in row] for case, row in cases.items()}
+    scores = {case: [math.nan if value is None else float(value) for value in row] for case, row in cases.items()}
 
     def figures(values: Sequence[float]) -> dict[str, Any]:
         there = np.array([value for value in values if not math.isnan(value)])
@@ -38,9 +38,9 @@ def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Seque
 
     found: dict[str, Any] = plain(
         {
-            "classes": {name: figures([row[k] for row in rows.values()]) for k, name in enumerate(class_names)},
-            "foreground": figures([foreground(row) for row in rows.values()]),
-            "cases": rows,
+            "classes": {name: figures([row[k] for row in scores.values()]) for k, name in enumerate(class_names)},
+            "foreground": figures([foreground(row) for row in scores.values()]),
+            "cases": scores,
         }
     )
     return found
@@ -60,28 +60,32 @@ def document(conditions: Sequence[Mapping[str, Any]], class_names: Sequence[str]
     return found
 
 
-def document_text(found: Mapping[str, Any]) -> str:
-    """A document as the content of a JSON file."""
-    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def csv_text(found: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """A document as a table: for each condition a line for each class and one for the foreground.
+def rows(found: Mapping[str, Any], columns: Sequence[str]) -> Iterator[list[str]]:
+    """A document as a table: the names of its columns, then for each condition a line for each class and the foreground.
 
     Args:
         found: as `document` gives it.
-        columns: what the conditions have beside their figures.
+        columns: what the conditions have beside their figures; of other figures the mean.
     """
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*columns, "class", "n", "dice", "low", "high"])
+    yield [*columns, "class", "n", "dice", "low", "high"]
     for condition in found["conditions"]:
         own = [_field(condition[name]) for name in columns]
         for name, figures in [*condition["classes"].items(), ("foreground", condition["foreground"])]:
             numbers = (figures["mean"], *figures["interval"])
-            writer.writerow([*own, name, figures["n"], *map(_field, numbers)])
-    return buffer.getvalue()
+            yield [*own, name, str(figures["n"]), *map(fixed, numbers)]
+
+
+def write_document(path: Path, found: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Write a document as ``<path>.json``, and its table, see `rows`, as ``<path>.csv``.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    write_text(path.with_suffix(".json"), json_text(found))
+    write_text(path.with_suffix(".csv"), csv_text(rows(found, columns)))
 
 
 def _field(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return fixed(value["mean"])
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

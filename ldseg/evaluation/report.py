@@ -5,12 +5,8 @@ What does not exist is NaN in memory, `null` in JSON and an empty field in CSV.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,8 @@ import numpy.typing as npt
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
+from ldseg.evaluation.text import csv_text, fixed, json_text
+from ldseg.writing import write_text
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -190,10 +188,9 @@ def write_metrics(
         "summary": summarise(results, class_names),
         "cases": [_case_record(r, class_names, folder) for r in results],
     }
-    text = json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return (
-        write_text(folder / "metrics.json", text),
-        write_text(folder / "metrics.csv", _csv_text(results, class_names, folder)),
+        write_text(folder / "metrics.json", json_text(document)),
+        write_text(folder / "metrics.csv", csv_text(_rows(results, class_names, folder))),
     )
 
 
@@ -213,12 +210,10 @@ def _case_record(result: CaseResult, class_names: Sequence[str], folder: Path) -
     return record | {"objects": dict(result.objects) or None}
 
 
-def _csv_text(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> str:
+def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> Iterator[list[str]]:
     shown = {metric: range(metric in SURFACE_METRICS, len(class_names)) for metric in CLASS_METRICS}
     objects = [metric for metric in OBJECT_METRICS if any(metric in r.objects for r in results)]
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
+    yield (
         ["case", "status", "message", "mask", "seconds", "unit", "entropy"]
         + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
         + [f"{metric}_foreground" for metric in shown]
@@ -229,15 +224,8 @@ def _csv_text(results: Sequence[CaseResult], class_names: Sequence[str], folder:
         numbers = [r.scores.get(metric, absent)[k] for metric, classes in shown.items() for k in classes]
         numbers += [foreground(r.scores.get(metric)) for metric in shown]
         numbers += [r.objects.get(metric, math.nan) for metric in objects]
-        writer.writerow(
-            [r.name, r.status, r.message, _mask_name(r, folder) or "", _field(r.seconds, 3), r.unit if r.scores else ""]
-            + [_field(v, 6) for v in (r.entropy, *numbers)]
-        )
-    return buffer.getvalue()
-
-
-def _field(value: float | None, digits: int) -> str:
-    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+        told = [r.name, r.status, r.message, _mask_name(r, folder) or "", fixed(r.seconds, 3), r.unit if r.scores else ""]
+        yield [*told, *map(fixed, (r.entropy, *numbers))]
 
 
 def _mask_name(result: CaseResult, folder: Path) -> str | None:
@@ -255,33 +243,3 @@ def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) ->
                     f"{metric} of case {r.name}: expected {len(class_names)} values "
                     f"({', '.join(class_names)}), got {len(values)}"
                 )
-
-
-def plain(value: Any) -> Any:
-    """The same value in JSON's own types; numbers that are not finite become None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, set | frozenset):
-        return [plain(v) for v in sorted(value, key=str)]
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Writes a file whole or not at all; DataError where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: expected to be able to write it, got {error.strerror or error}") from error
-    return path

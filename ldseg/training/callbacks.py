@@ -14,9 +14,9 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from ldseg.data.files import write_bytes
 from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
+from ldseg.writing import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Epochs(keras.callbacks.Callback):
         writer = csv.DictWriter(text, [*COLUMNS, *others])
         writer.writeheader()
         writer.writerows(self.history)
-        write_bytes(self.log, text.getvalue().encode())
+        write_text(self.log, text.getvalue())
 
 
 class Progress(keras.callbacks.Callback):

@@ -19,7 +19,6 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.data.files import claim_folder
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel
@@ -37,6 +36,7 @@ from ldseg.training.choices import choose
 from ldseg.training.optimizer import adamw
 from ldseg.training.trainer import Trainer
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, Description, load_weights, save_weights
+from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from ldseg.errors import DataError
 from ldseg.viz.legend import Entry, strip
-from ldseg.viz.style import figure_to_array, style, write_atomically
+from ldseg.viz.style import figure_to_array, style
+from ldseg.writing import write_bytes
 
 Frames = Sequence[npt.NDArray[np.uint8]]
 Shown = Sequence[tuple[str, npt.NDArray[np.uint8]]]
@@ -42,7 +43,7 @@ def save_gif(path: Path, draw: Callable[[int], Frames], durations: Sequence[int]
         data = _encode(draw(int(share * width)), durations)
         if len(data) <= max_bytes:
             break
-    return write_atomically(path, lambda file: file.write(data))
+    return write_bytes(path, data)
 
 
 def evenly(count: int, most: int) -> list[int]:

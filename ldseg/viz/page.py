@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ldseg.data.files import write_bytes
 from ldseg.evaluation.compare import difference, read_run
 from ldseg.viz.embed import Picture, Pictures
 from ldseg.viz.records import Record, columns, flat, number, settings, statistics, strips, words, worst_first
+from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
 """Of all pictures of a page: the worst cases first, then the figures of the set, then the pictures of the table."""
@@ -83,9 +83,7 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
         figures=figures,
         left_out=pictures.left_out,
     )
-    path = folder / "report.html"
-    write_bytes(path, page.encode())
-    return path
+    return write_text(folder / "report.html", page)
 
 
 def _views(folder: Path, run: Record, case: Record, pictures: Pictures, width: int) -> Views:

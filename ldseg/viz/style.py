@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ldseg.errors import DataError
+from ldseg.writing import write_bytes
 
 OKABE_ITO: dict[str, str] = {
     "black": "#000000",
@@ -105,8 +106,10 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:
         raise DataError(f"{path}: expected a suffix of {', '.join(sorted(known))}, got {path.suffix!r}")
+    stream = BytesIO()
     with style():
-        return write_atomically(path, lambda file: figure.savefig(file, format=suffix, dpi=dpi))
+        figure.savefig(stream, format=suffix, dpi=dpi)
+    return write_bytes(path, stream.getvalue())
 
 
 def save_image(array: npt.NDArray[np.uint8], path: Path) -> Path:
@@ -119,7 +122,9 @@ def save_image(array: npt.NDArray[np.uint8], path: Path) -> Path:
         raise DataError(f"{path}: expected uint8 (H, W, 3) or (H, W), got {array.dtype} {array.shape}")
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: expected the suffix .png, got {path.suffix!r}")
-    return write_atomically(path, lambda file: Image.fromarray(array).save(file, format="PNG"))
+    stream = BytesIO()
+    Image.fromarray(array).save(stream, format="PNG")
+    return write_bytes(path, stream.getvalue())
 
 
 def figure_to_array(figure: Figure, *, dpi: float | None = None) -> npt.NDArray[np.uint8]:
@@ -130,23 +135,3 @@ def figure_to_array(figure: Figure, *, dpi: float | None = None) -> npt.NDArray[
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> Path:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place; makes missing folders.
-
-    Raises:
-        DataError: The path cannot be written (no permission, no space, a file where a folder should be).
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                write(file)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: expected to be able to write it, got {error.strerror or error}") from error
-    return path

@@ -1,0 +1,44 @@
+"""Figures as the text of JSON and CSV files: what does not exist is NaN in memory, null and an empty field there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON's own types; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, set | frozenset):
+        return [plain(v) for v in sorted(value, key=str)]
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def json_text(value: Any) -> str:
+    """A value, made `plain`, as the content of a JSON file."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows, the names of the columns first, as the content of a CSV file."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def fixed(value: float | None, digits: int = 6) -> str:
+    """A number as a field of a CSV file, empty for what does not exist."""
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
