@@ -61,6 +61,17 @@ def test_the_own_state_is_that_of_the_run(networks: None, data: Path) -> None:
         np.testing.assert_array_equal(item.masks[-1, OWN], run.argmax(axis=-1))
 
 
+def test_the_scores_of_a_case() -> None:
+    label, masks = np.array([0, 0, 1, 1]), np.zeros((1, 4, 4), int)
+    masks[0, OWN, 2], masks[0, TRUE] = 1, label
+    found = Audited(name="a", masks=masks, label=label).scores(2)
+    assert found.shape == (1, 4, 2, 2)
+    assert found[0, OWN].tolist() == [[pytest.approx(0.8), pytest.approx(2 / 3)], [1, 1]]
+    assert found[0, TRUE].tolist() == [[1, 1], [pytest.approx(0.8), pytest.approx(2 / 3)]]
+    with pytest.raises(ValueError, match="broken was not audited: no image"):
+        Audited(name="broken", problem="no image").scores(2)
+
+
 def test_of_a_control_no_state_changes_the_mask(networks: None, data: Path) -> None:
     _, found = audited(data, control=True)
     for item in found:

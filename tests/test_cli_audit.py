@@ -45,7 +45,10 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
         assert row["foreground"]["n"] == 3
         assert row["foreground"]["interval"][0] <= row["foreground"]["mean"] <= row["foreground"]["interval"][1]
     assert (folder / "state_audit.png").stat().st_size > 10_000
-    assert len((folder / "state_audit.csv").read_text().splitlines()) == 1 + 3 * len(rows)  # two classes and the foreground
+    table = (folder / "state_audit.csv").read_text().splitlines()
+    assert table[0] == "t,state,agreement,class,n,dice,low,high"
+    assert table[1].startswith("1000,own,1.000000,background,3,")
+    assert len(table) == 1 + 3 * len(rows)  # two classes and the foreground
     assert "3 audited, 0 problems" in capsys.readouterr().out
 
 
@@ -55,3 +58,24 @@ def test_a_broken_case_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
         next((tmp_path / "Set" / "Image").glob("*1.*")).write_bytes(b"no image")
         assert main(settings) == 1
     assert "2 audited, 1 problems" in capsys.readouterr().out
+
+
+def test_noise_on_the_images_counts_and_mirrored_copies_do_not(tmp_path: Path) -> None:
+    found = []
+    with tiny.tiny_networks(stateful=False):
+        settings = folders(tmp_path)
+        for more in ((), ("Sampler.Sigma=0.3",), ("Sampler.Flips=True", "Sampler.Samples=3")):
+            assert main([*settings, *(word for name in more for word in ("--set", name))]) == 0
+            found.append(json.loads((tmp_path / "out" / "StateAudit" / "state_audit.json").read_text())["conditions"])
+    assert found[0] != found[1]
+    assert found[0] == found[2]
+
+
+def test_without_labels_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tiny.tiny_networks(stateful=False):
+        settings = folders(tmp_path)
+        for label in (tmp_path / "Set" / "Label").iterdir():
+            label.unlink()
+        assert main(settings) == 2
+    assert "expected cases with a label, found 3 without" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

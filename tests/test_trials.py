@@ -12,6 +12,7 @@ import pytest
 import tiny
 from PIL import Image
 
+from ldseg import devices
 from ldseg.cli import main, robustness
 from ldseg.data.files import read_image, write_image
 from ldseg.evaluation.journal import Journal
@@ -280,6 +281,22 @@ def test_a_sweep_goes_on_where_it_was(
     assert "27 segmentations, 20 of them to do" in caplog.text
     assert lines(place, "Sweep/sweep")[:8] == kept
     assert len(lines(place, "Sweep/sweep")) == 28
+
+
+def test_a_sweep_is_not_gone_on_with_on_another_machine(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its seconds and memory would not go together; masks under noise do."""
+    for settings in (SWEEP, ROBUSTNESS):
+        assert run(place, *settings) == 0
+    here = devices.machine()
+    monkeypatch.setattr("ldseg.cli.facts.machine", lambda: {**here, "system": "newer", "gpus": ["A GPU"]})
+    with caplog.at_level(logging.INFO):
+        assert run(place, *SWEEP) == 0
+        assert run(place, *ROBUSTNESS) == 0
+    assert "of other settings (gpus)" in caplog.text
+    assert "18 of them to do" in caplog.text
+    assert "9 segmentations, 0 of them to do" in caplog.text
 
 
 def test_more_steps_than_the_weights_have(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

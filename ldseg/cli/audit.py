@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.segment import settle
 from ldseg.cli.table import number, table
-from ldseg.cli.trials import labelled
+from ldseg.cli.task import begin
 from ldseg.config import Config
-from ldseg.data.cases import find_cases
-from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.inference import Audited, Predictor, StateAudit, audit_states
+from ldseg.inference import StateAudit, audit_states
 from ldseg.inference.audit import STATES
-from ldseg.spatial import AXES
 from ldseg.viz import audit_figure, save_figure
-from ldseg.weights import load_segmenter, read_description
 from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
@@ -36,55 +33,53 @@ def run(config: Config) -> int:
     Raises:
         LDSegError: if nothing can be done.
     """
-    config = settle(config, read_description(config.weights_folder))
-    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
-    segmenter, description = load_segmenter(config.weights_folder)
-    audit = StateAudit(Predictor(segmenter, sampler=config.sampler.sampler, steps=config.sampler.sampling_steps))
+    task = begin(config)
+    classes, sampler, folder = task.preprocessing.classes, task.config.sampler, task.config.output_folder / FOLDER
+    audit = StateAudit(task.predictor(flips=False, samples=1))
     audit.compile()
-    folder = config.output_folder / FOLDER
+    cases = task.labelled()
     claim_folder(folder, "[Output] Folder")
-    preprocessing = description.preprocessing_for(config.data.labels, config.data.label_map)
-    cases = labelled(config, found.cases)
     steps, states = len(audit.steps), len(STATES)
     logger.info("%d cases x %d steps x %d states: %d masks", len(cases), steps, states, len(cases) * steps * states)
-    items, problems = [], list(found.problems)
-    audited = audit_states(audit, cases, preprocessing, seed=config.sampler.seed)
+    scores: dict[str, np.ndarray] = {}
+    problems = list(task.problems)
+    audited = audit_states(audit, cases, task.preprocessing, seed=sampler.seed, sigma=sampler.sigma)
     for item in tqdm(audited, total=len(cases), desc="auditing", unit="case"):
         if item.problem:
             logger.error("skipped %s: %s", item.name, item.problem)
             problems.append(item.problem)
         else:
-            items.append(item)
+            scores[item.name] = item.scores(len(classes))
     report = document(
-        conditions_of(audit, items, preprocessing.classes),
-        preprocessing.classes,
-        **facts_of(config, description),
-        architecture=description.to_dict()["architecture"],
+        conditions_of(audit.times, scores, classes),
+        classes,
+        **facts_of(task.config, task.description),
+        architecture=task.description.architecture,
         problems=problems,
     )
     write_document(folder / "state_audit", report, ("t", "state", "agreement"))
     save_figure(audit_figure(report), folder / "state_audit.png")
     print(_table(report))
-    print(f"\n{len(items)} audited, {len(problems)} problems. Written to {folder}")
+    print(f"\n{len(scores)} audited, {len(problems)} problems. Written to {folder}")
     for line in problems:
         print(f"problem: {line}")
     return len(problems)
 
 
-def conditions_of(audit: StateAudit, items: list[Audited], classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Dice of the cases by time and state; ``agreement`` is the Dice between the mask and that from the run's own state."""
+def conditions_of(times: Sequence[int], scores: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Dice of the cases by time and state; ``agreement`` is the Dice between the mask and that from the run's own state.
+
+    Args:
+        times: K times.
+        scores: by case, what ``Audited.scores`` gives.
+        classes: their names, background first.
+    """
     conditions = []
-    for step, time in enumerate(audit.times):
+    for step, time in enumerate(times):
         for index, state in enumerate(STATES):
-            scores, same = {}, {}
-            for item in items:
-                assert item.masks is not None
-                assert item.label is not None
-                mask = item.masks[step, index]
-                scores[item.name] = list(dice(mask, item.label, len(classes)))
-                same[item.name] = list(dice(mask, item.masks[step, 0], len(classes)))
+            found, same = ({name: score[step, index, which] for name, score in scores.items()} for which in (0, 1))
             agreement = dice_figures(same, classes)["foreground"]
-            conditions.append({"t": time, "state": state, **dice_figures(scores, classes), "agreement": agreement})
+            conditions.append({"t": time, "state": state, **dice_figures(found, classes), "agreement": agreement})
     return conditions
 
 

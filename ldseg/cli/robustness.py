@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from ldseg.cli.segment import predictor_of
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
 from ldseg.errors import DataError
@@ -27,7 +26,7 @@ def run(config: Config) -> int:
     """
     kind, sigmas = config.evaluation.noise, sorted(set(config.evaluation.sigmas))
     trial = prepare(config, f"{FOLDER}/{kind}", [{"sigma": sigma} for sigma in sigmas], noise=kind)
-    classes, colours = trial.preprocessing.classes, trial.config.data.colours or CLASS_COLOURS
+    classes, colours = trial.task.preprocessing.classes, trial.task.config.data.colours or CLASS_COLOURS
     gifs = {case.name: trial.folder / f"{case.name}_{kind}.gif" for case in trial.cases[: config.output.diffusion]}
     unfinished = {case.name for case, _ in trial.left(trial.conditions)}
     drawn = [name for name, path in gifs.items() if name in unfinished or not path.exists()]
@@ -37,7 +36,7 @@ def run(config: Config) -> int:
             gifs[name].unlink()
     work = trial.left(trial.conditions, again=frames)
     with trial.bar(len(work)) as bar:
-        for condition, item in trial.segment(predictor_of(trial.config, trial.segmenter), work, bar):
+        for condition, item in trial.segment(trial.task.predictor(), work, bar):
             name, loaded = item.case.name, item.loaded
             if name not in frames or loaded is None or loaded.label is None:
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ldseg.cli.segment import predictor_of
 from ldseg.cli.table import number
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
@@ -23,15 +22,15 @@ def run(config: Config) -> int:
     """
     steps = sorted(set(config.evaluation.step_sweep))
     conditions = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
-    trial = prepare(config, STEM, conditions, depends=("Parameters.BatchSize",))
+    # Seconds and memory of two machines say nothing of each other.
+    trial = prepare(config, STEM, conditions, depends=("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of"))
     with trial.bar(len(trial.left(conditions))) as bar:
         for condition in conditions:
             work = trial.left([condition])
             if not work:
                 continue
-            chosen = {"Sampler.Sampler": condition["sampler"], "Sampler.Sampling_Steps": condition["steps"]}
             bar.set_postfix_str(f"{condition['sampler']}, {condition['steps']} steps")
-            for _ in trial.segment(predictor_of(trial.config.with_values(chosen), trial.segmenter), work, bar):
+            for _ in trial.segment(trial.task.predictor(**condition), work, bar):
                 pass
     return trial.write(
         {

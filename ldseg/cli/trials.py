@@ -15,20 +15,15 @@ from tqdm import tqdm
 
 from ldseg import devices
 from ldseg.cli.facts import facts_of
-from ldseg.cli.segment import settle
 from ldseg.cli.table import number, table
+from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
-from ldseg.data.cases import Case, LoadedCase, find_cases, load_case
-from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
 from ldseg.inference import Predictor, Segmented, corrupted, segment_each
-from ldseg.segmenter import Segmenter
-from ldseg.spatial import AXES
 from ldseg.viz import save_figure
-from ldseg.weights import load_segmenter, read_description
 from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
@@ -42,9 +37,7 @@ class Trial:
     """One test.
 
     Attributes:
-        config: the settings, with what the weights fix.
-        segmenter: the networks with their weights.
-        preprocessing: of the cases.
+        task: the data set and the weights.
         cases: those with a label.
         noise: the kind of noise on their images, see ``ldseg.inference.NOISES``.
         conditions: what each case is segmented under, in the order of the report.
@@ -53,9 +46,7 @@ class Trial:
         problems: one line each, by case.
     """
 
-    config: Config
-    segmenter: Segmenter
-    preprocessing: Preprocessing
+    task: Task
     cases: tuple[Case, ...]
     noise: str
     conditions: tuple[Condition, ...]
@@ -85,25 +76,25 @@ class Trial:
         bar.update(total - len(work))
         if not work:
             return
-        sampler, batch_size = self.config.sampler, self.config.parameters.batch_size
+        sampler, batch_size = self.task.config.sampler, self.task.config.parameters.batch_size
         _warm_up(predictor, max(1, batch_size // predictor.samples))
         held = devices.forget_peak()
-        load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.preprocessing))
+        load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
 
         def read(case: Case, condition: Condition) -> LoadedCase:
             sigma = condition.get("sigma", sampler.sigma)
-            return corrupted(load(case), self.noise, sigma, sampler.seed, self.preprocessing)
+            return corrupted(load(case), self.noise, sigma, sampler.seed, self.task.preprocessing)
 
         given = ((case, functools.partial(read, case, condition)) for case, condition in work)
         found = segment_each(
-            predictor, given, self.preprocessing, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion
+            predictor, given, self.task.preprocessing, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion
         )
         for (case, condition), item in zip(work, found, strict=True):
             bar.update()
             if item.loaded is None or item.loaded.label is None:
                 self.skip(case.name, item.problem)
                 continue
-            scores = dice(item.mask, item.loaded.label, self.preprocessing.num_classes)
+            scores = dice(item.mask, item.loaded.label, self.task.preprocessing.num_classes)
             memory = devices.peak_memory()[0] - held
             self.journal.append({"case": case.name, **condition, "dice": scores, "seconds": item.seconds, "memory": memory})
             yield condition, item
@@ -129,12 +120,12 @@ class Trial:
             key, own = _key("", condition), {case.name for case in self.cases}
             found = {r["case"]: r for r in self.journal.records if _key("", r) == key and r["case"] in own}
             scores = {case.name: found[case.name]["dice"] for case in self.cases if case.name in found}
-            figures = dice_figures(scores, self.preprocessing.classes)
+            figures = dice_figures(scores, self.task.preprocessing.classes)
             for name, fold in (("seconds", np.median), ("memory", np.max)):
                 if name in columns:
                     figures[name] = fold([record[name] for record in found.values()]) if found else None
             rows.append({**condition, **figures})
-        return document(rows, self.preprocessing.classes, **self.facts, problems=list(self.problems.values()))
+        return document(rows, self.task.preprocessing.classes, **self.facts, problems=list(self.problems.values()))
 
     def write(self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure]) -> int:
         """Write report, table and figure beside the journal and print the table.
@@ -149,7 +140,7 @@ class Trial:
         report, path = self.report(columns), self.journal.path
         write_document(path, report, tuple(columns))
         save_figure(figure(report), path.with_suffix(".png"))
-        names = self.preprocessing.classes[1:] if self.preprocessing.num_classes > 2 else ()
+        names = self.task.preprocessing.classes[1:] if self.task.preprocessing.num_classes > 2 else ()
         rows = []
         for condition in report["conditions"]:
             whole, classes = condition["foreground"], condition["classes"]
@@ -173,47 +164,28 @@ def prepare(
         stem: of the test's files in the output folder, ``<folder>/<name>``.
         conditions: what each case is segmented under.
         noise: the kind of noise on the images.
-        depends: keys that the results depend on beside those of [Sampler], [Data] and [GPU], weights and versions.
+        depends: keys and facts that the results depend on beside those of [Sampler], [Data] and [GPU], weights and versions.
 
     Raises:
         LDSegError: if nothing can be done.
     """
-    config = settle(config, read_description(config.weights_folder))
-    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
-    segmenter, description = load_segmenter(config.weights_folder)
-    problems = {line: line for line in found.problems}
-    cases = labelled(config, found.cases)
-    path = config.output_folder / f"{stem}.jsonl"
+    task = begin(config)
+    cases = task.labelled()
+    path = task.config.output_folder / f"{stem}.jsonl"
     claim_folder(path.parent, "[Output] Folder")
-    facts = {**facts_of(config, description), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    facts = {**facts_of(task.config, task.description), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
-    settings = {name: config.value(name) for name in (*names, *depends)}
-    settings |= {name: facts[name] for name in ("weights_sha256", "ldseg", "keras", "backend", "noise")}
+    names += ["weights_sha256", "ldseg", "keras", "backend", "noise", *depends]
     return Trial(
-        config=config,
-        segmenter=segmenter,
-        preprocessing=description.preprocessing_for(config.data.labels, config.data.label_map),
+        task=task,
         cases=cases,
         noise=noise,
         conditions=tuple(conditions),
-        journal=Journal(path, settings),
+        journal=Journal(path, {name: known[name] for name in names}),
         facts=facts,
-        problems=problems,
+        problems={line: line for line in task.problems},
     )
-
-
-def labelled(config: Config, cases: Sequence[Case]) -> tuple[Case, ...]:
-    """The cases with a label; how many have none is said.
-
-    Raises:
-        DataError: if there is none with a label.
-    """
-    found = tuple(case for case in cases if case.label is not None)
-    if not found:
-        raise DataError(f"{config.dataset_folder}: expected cases with a label, found {len(cases)} without")
-    if len(found) < len(cases):
-        logger.info("%d cases without a label are left out", len(cases) - len(found))
-    return found
 
 
 def _key(case: str, condition: Condition) -> tuple[Any, ...]:

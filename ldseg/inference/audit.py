@@ -14,7 +14,8 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.inference.cases import TiledCase
+from ldseg.evaluation import dice
+from ldseg.inference.cases import TiledCase, corrupted
 from ldseg.inference.noise import case_generator
 from ldseg.inference.predictor import Predictor
 
@@ -94,11 +95,29 @@ class Audited:
     label: np.ndarray | None = None
     problem: str = ""
 
+    def scores(self, classes: int) -> np.ndarray:
+        """Dice of each mask with the label, then with the mask from the own state; NaN as in ``dice``.
 
-def audit_states(audit: StateAudit, cases: Iterable[Case], preprocessing: Preprocessing, *, seed: int) -> Iterator[Audited]:
+        Returns:
+            float64 ``(K, 4, 2, C)``.
+
+        Raises:
+            ValueError: if the case could not be audited.
+        """
+        if self.masks is None or self.label is None:
+            raise ValueError(f"{self.name} was not audited: {self.problem}")
+        own = STATES.index("own")
+        pairs = [[[(mask, self.label), (mask, step[own])] for mask in step] for step in self.masks]
+        return np.array([[[dice(*pair, classes) for pair in mask] for mask in step] for step in pairs])
+
+
+def audit_states(
+    audit: StateAudit, cases: Iterable[Case], preprocessing: Preprocessing, *, seed: int, sigma: float = 0.0
+) -> Iterator[Audited]:
     """Audit cases with labels in their order, each beside the next one, the last beside the first.
 
-    A case that is tiled is looked at through one window of the network's grid, in its middle.
+    A case that is tiled is looked at through one window of the network's grid, in its middle. On each image lies Gaussian
+    noise of ``sigma``, see ``corrupt_image``.
 
     Raises:
         DataError: if fewer than two of them can be used.
@@ -106,7 +125,8 @@ def audit_states(audit: StateAudit, cases: Iterable[Case], preprocessing: Prepro
     first = last = None
     for case in cases:
         try:
-            window = _Window(load_case(case, preprocessing), preprocessing, audit.predictor, seed)
+            loaded = corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+            window = _Window(loaded, preprocessing, audit.predictor, seed)
         except DataError as error:
             yield Audited(name=case.name, problem=str(error))
             continue

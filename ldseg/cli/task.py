@@ -1,0 +1,122 @@
+"""What every run with trained weights begins with: settings settled by the weights, cases, networks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ldseg.config import Config
+from ldseg.data.cases import Case, find_cases
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.inference import Predictor
+from ldseg.segmenter import Segmenter
+from ldseg.spatial import AXES
+from ldseg.weights import Description, load_segmenter, read_description
+
+logger = logging.getLogger(__name__)
+
+FIXED = (
+    "NoiseScheduler.Beta_0",
+    "NoiseScheduler.Beta_T",
+    "NoiseScheduler.Scheduler",
+    "NoiseScheduler.Timesteps",
+    "Data.Dimensions",
+    "Data.Size",
+    "Data.Fit",
+    "Data.Spacing",
+    "Data.Channels",
+    "Data.Classes",
+    "Data.Intensity",
+    "Data.Window",
+    "Model.Architecture",
+    "Model.Preset",
+    "Model.Prediction",
+    "Model.DynamicConditioning",
+    "Model.FFParser",
+)
+"""Settings that trained weights fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A data set, and the weights to segment it with.
+
+    Attributes:
+        config: the settings, with what the weights fix.
+        cases: those that the settings name.
+        problems: what else is wrong with the data set, one line each.
+        segmenter: the networks with their weights.
+        description: of the weights.
+    """
+
+    config: Config
+    cases: tuple[Case, ...]
+    problems: tuple[str, ...]
+    segmenter: Segmenter
+    description: Description
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """Of the cases, with the rule for their labels."""
+        return self.description.preprocessing_for(self.config.data.labels, self.config.data.label_map)
+
+    def labelled(self) -> tuple[Case, ...]:
+        """The cases with a label; how many have none is said.
+
+        Raises:
+            DataError: if there is none with a label.
+        """
+        found = tuple(case for case in self.cases if case.label is not None)
+        if not found:
+            raise DataError(f"{self.config.dataset_folder}: expected cases with a label, found {len(self.cases)} without")
+        if len(found) < len(self.cases):
+            logger.info("%d cases without a label are left out", len(self.cases) - len(found))
+        return found
+
+    def predictor(self, **changes: Any) -> Predictor:
+        """The compiled predictor that the settings ask for, or with another ``sampler`` or number of ``steps``."""
+        sampler = self.config.sampler
+        settings: dict[str, Any] = {
+            "sampler": sampler.sampler,
+            "steps": sampler.sampling_steps,
+            "flips": sampler.flips,
+            "samples": sampler.samples,
+            "at_once": self.config.parameters.batch_size,
+        }
+        predictor = Predictor(self.segmenter, **settings | changes)
+        predictor.compile()
+        return predictor
+
+
+def begin(config: Config) -> Task:
+    """Find the cases and load the weights.
+
+    Raises:
+        LDSegError: the weights or the data set cannot be used.
+    """
+    config = settle(config, read_description(config.weights_folder))
+    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
+    segmenter, description = load_segmenter(config.weights_folder)
+    return Task(config=config, cases=found.cases, problems=found.problems, segmenter=segmenter, description=description)
+
+
+def settle(config: Config, description: Description) -> Config:
+    """The settings with what the weights fix; a value that was set differently is named in a warning.
+
+    What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights.
+    """
+    trained, defaults = Config.from_dict(description.training), Config()
+    changes = {name: trained.value(name) for name in FIXED}
+    for name, value in changes.items():
+        chosen = config.value(name)
+        if name in config.explicit and chosen not in (value, defaults.value(name)):
+            logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
+    colours = config.data.colours or trained.data.colours
+    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
