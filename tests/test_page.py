@@ -164,15 +164,20 @@ def test_the_axis_of_the_strips(folder: Path) -> None:
 
 
 def test_the_difference_is_that_of_the_common_cases(tmp_path: Path) -> None:
-    ours = a_run(tmp_path / "a", (scored("x", 0.8), scored("y", 0.6), scored("z", 0.1)))
-    theirs = a_run(tmp_path / "b", (scored("y", 0.5), scored("x", 0.6), CaseResult(name="z")))
+    both = [(0.8, 0.6), (0.6, 0.5)] * 3
+    ours = a_run(tmp_path / "a", (*(scored(f"x{k}", one) for k, (one, _) in enumerate(both)), scored("z", 0.1)))
+    others = [scored(f"x{k}", other) for k, (_, other) in enumerate(both)]
+    theirs = a_run(tmp_path / "b", (*reversed(others), CaseResult(name="z")))
     found = difference(ours, theirs)
-    assert (found.n, found.higher, found.lower) == (2, 2, 0)
+    assert (found.n, found.higher, found.lower) == (6, 6, 0)
     assert found.mean == pytest.approx(0.15)
-    assert found.interval == pytest.approx((0.1, 0.2))
+    assert 0.1 <= found.interval[0] < 0.13 and 0.17 < found.interval[1] <= 0.2
     assert str(found).startswith("higher: +0.1500")
     assert str(difference(theirs, ours)).startswith("lower: -0.1500")
     assert str(difference(ours, ours)).startswith("no clear difference")
+    few = difference(ours, a_run(tmp_path / "few", tuple(others[1:])))
+    assert few.n == few.higher == 5
+    assert str(few).startswith("no clear difference: +0.1400")
     assert str(difference(ours, a_run(tmp_path / "c", (scored("w", 1.0),)))) == "no labelled case in common"
     html = text(tmp_path / "a", control=theirs)
     assert "<strong>control</strong>: higher: +0.1500" in html

@@ -14,6 +14,9 @@ import numpy as np
 from ldseg.errors import DataError
 from ldseg.evaluation.report import FORMAT_VERSION, bootstrap_interval, foreground
 
+FEWEST = 6
+"""Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
+
 
 def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str, Any]:
     """What `write_metrics` wrote into the folder of a run.
@@ -65,7 +68,8 @@ class Difference:
         if not self.n:
             return "no labelled case in common"
         low, high = self.interval
-        sign = "higher" if low > 0 else "lower" if high < 0 else "no clear difference"
+        clear = self.n >= FEWEST
+        sign = "higher" if clear and low > 0 else "lower" if clear and high < 0 else "no clear difference"
         span = "" if math.isnan(low) else f" (95 % interval {low:+.4f} to {high:+.4f})"
         return f"{sign}: {self.mean:+.4f}{span} in {self.n} common cases, {self.higher} higher, {self.lower} lower"
 
