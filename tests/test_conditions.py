@@ -58,6 +58,13 @@ def test_curves_of_every_class(tmp_path: Path) -> None:
     assert save_figure(figure, tmp_path / "x.png").stat().st_size > 10_000
 
 
+def test_a_case_without_a_hit_is_in_view() -> None:
+    found = report(sigma=[0.0, 0.1])
+    assert robustness_figure(found).axes[0].get_ylim()[0] > 0.2
+    found["conditions"][1]["cases"]["c0"] = [0.9, 0.0, 0.5]
+    assert -0.05 < robustness_figure(found).axes[0].get_ylim()[0] < 0
+
+
 def test_steps_time_and_memory(tmp_path: Path) -> None:
     found = report(
         sampler=["DDIM", "DDIM", "DDPM", "DDPM"], steps=[1, 50, 1, 50], seconds=[0.1, 1.0, 0.1, None], memory=[2**30] * 4

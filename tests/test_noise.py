@@ -23,6 +23,8 @@ def image() -> np.ndarray:
 @pytest.mark.parametrize("kind", NOISES)
 def test_without_strength_the_image_is_itself(kind: str, image: np.ndarray) -> None:
     assert corrupt_image(image, kind, 0.0, 1, "a") is image
+    for sigma in (1e-25, 1e-7, 1e-5):  # no division by what is as good as nothing
+        np.testing.assert_allclose(corrupt_image(image, kind, sigma, 1, "a"), image, atol=6 * sigma + 1e-6)
 
 
 @pytest.mark.parametrize("size", [(48, 40, 1), (48, 40, 3), (6, 24, 20, 1)])

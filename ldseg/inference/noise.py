@@ -15,6 +15,7 @@ BLUR = 20.0
 CONTRAST = 4.0
 """Share of the contrast that goes for each unit of sigma: a quarter takes it all."""
 
+_LEAST = 1e-7
 _MANY = 20.0  # counts from which on the quantile of a Poisson distribution is taken from a series
 
 
@@ -50,7 +51,7 @@ def corrupt_image(
     Args:
         image: float32 ``(*S, c)``.
         kind: one of ``NOISES``.
-        sigma: strength, at least 0.
+        sigma: strength, at least 0; below 1e-7, finer than 32 bits tell apart, it is as 0.
         seed: the run's seed.
         name: the case's name.
         axes: letters of S, which tell where time is; without them there is none.
@@ -63,7 +64,7 @@ def corrupt_image(
     """
     if kind not in NOISES or sigma < 0:
         raise ValueError(f"expected one of {NOISES} and a sigma of at least 0, got {kind!r} and {sigma}")
-    if sigma == 0:
+    if sigma < _LEAST:
         return image
     strength = np.float32(sigma)
     if kind == "blur":

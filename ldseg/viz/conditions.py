@@ -22,8 +22,6 @@ _SAMPLERS = {
     "DDPM": {"color": OKABE_ITO["vermillion"], "marker": "s", "linestyle": "--", "markersize": 5},
     "DPM-Solver++": {"color": OKABE_ITO["bluish green"], "marker": "^", "linestyle": ":", "markersize": 5},
 }
-
-
 _MEMORY = {"GPU": "Peak memory of the GPU", "process": "Memory on top of the network"}
 _NOISES = {
     "gaussian": "Gaussian noise",
@@ -55,7 +53,8 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
         figure = new_figure(max(6.5, 3.6 * columns), 0.9 + 3.2 * lines)
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         cases = dict.fromkeys(case for row in rows for case in row["cases"])
-        lowest = min((score for row in rows for scores in row["cases"].values() for score in scores[1:] if score), default=0)
+        every = (score for row in rows for scores in row["cases"].values() for score in scores[1:])
+        lowest = min((score for score in every if score is not None), default=0.0)
         what = f"Dice as {_NOISES[report['noise']]} grows"
         for place, axes in enumerate(grid.flat):
             if place >= len(panels):
@@ -68,7 +67,7 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
             draw_interval(axes, sigmas, figures, color=OKABE_ITO["blue"], marker="o", markersize=4)
             last = place + columns >= len(panels)
             axes.set(title=name, xlabel="σ" if last else "", ylabel="" if place % columns else "Dice")
-            axes.set_ylim(math.floor(10 * lowest - 0.5) / 10 - 0.01, 1.01)
+            axes.set_ylim(max(math.floor(10 * lowest - 0.5), 0) / 10 - 0.01, 1.01)
             axes.set_xticks(sigmas[:: math.ceil(sigmas.size / 12)])
             axes.tick_params(axis="x", labelrotation=45 if sigmas.size > 6 else 0, labelbottom=last)
         most = max(row["foreground"]["n"] for row in rows)

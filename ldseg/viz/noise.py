@@ -90,7 +90,7 @@ def robustness_gif(
         labels = fit_labels(frame.mask, wide, high)
         flat = np.where(labels[..., None] > 0, colour_of(labels, palette), _PAPER)
         return (
-            (f"{noise}, σ = {frame.sigma:.2f}{frame.where}", to_uint8(fit(image, wide, high, smooth=True))),
+            (f"{noise}, σ = {frame.sigma:g}{frame.where}", to_uint8(fit(image, wide, high, smooth=True))),
             ("mask", to_uint8(flat)),
             (f"overlay, Dice = {frame.dice:.3f}", panel(image, frame.mask, frame.true, (high, wide), colours)),
         )
