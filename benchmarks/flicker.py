@@ -33,10 +33,11 @@ def main() -> None:
 
     import tifffile
 
-    from ldseg.cli.table import number, table
+    from ldseg.cli.table import table
     from ldseg.data.cases import Case, find_cases, load_case
     from ldseg.evaluation.flicker import flicker
     from ldseg.evaluation.metrics import dice, iou
+    from ldseg.evaluation.text import number
     from ldseg.inference import Predictor, segment_cases
     from ldseg.weights import load_segmenter
 

@@ -10,10 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.table import number, table
+from ldseg.cli.table import table
 from ldseg.cli.task import begin
 from ldseg.config import Config
 from ldseg.evaluation.conditions import dice_figures, document, write_document
+from ldseg.evaluation.text import number
 from ldseg.inference import StateAudit, audit_states
 from ldseg.inference.audit import STATES
 from ldseg.viz import audit_figure, save_figure

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import draw_diffusion, draw_overlay
-from ldseg.cli.table import number, side_by_side, table
+from ldseg.cli.table import side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, write_uncertainty
 from ldseg.config import Config
@@ -26,6 +26,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
+from ldseg.evaluation.text import number
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.page import write_report

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ldseg.cli.table import number
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
+from ldseg.evaluation.text import number
 from ldseg.inference.predictor import SAMPLERS
 from ldseg.viz import sweep_figure
 
@@ -37,7 +37,7 @@ def run(config: Config) -> int:
             "sampler": str,
             "steps": str,
             "seconds": lambda seconds: number(seconds, 3),
-            "memory": lambda size: "-" if size is None else f"{size / 2**20:.0f} MB",
+            "memory": lambda size: f"{number(size and size / 2**20, 0)} MB",
         },
         sweep_figure,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ldseg.evaluation.compare import difference
+from ldseg.evaluation.text import number
 from ldseg.viz.records import HEADLINES, TITLES, statistics
 
 
@@ -20,16 +21,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number for a table cell; a dash for None and NaN."""
-    return "-" if value is None or value != value else f"{value:.{digits}f}"
-
-
 def side_by_side(run: Mapping[str, Any], compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The figures of a run and of others, as `read_run` gives them, and their differences; nothing where there are none."""
     rows = []
     for name, each in {"this run": run, **compared}.items():
         means = {found.metric: found.with_std for found in statistics(each) if not found.of}
-        rows.append([name, *(means.get(metric, "-") for metric in HEADLINES)])
+        rows.append([name, *(means.get(metric, number(None)) for metric in HEADLINES)])
     told = [f"Dice against {name}: {difference(run, other)}" for name, other in compared.items()]
     return ["", table(["run", *(TITLES[metric] for metric in HEADLINES)], rows), *told] if compared else []

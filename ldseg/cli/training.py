@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ldseg.cli.table import number, table
+from ldseg.cli.table import table
 from ldseg.config import Config
+from ldseg.evaluation.text import number
 from ldseg.training import TrainingResult, train
 from ldseg.viz import save_figure, training_curves_figure
 

@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from ldseg import devices
 from ldseg.cli.facts import facts_of
-from ldseg.cli.table import number, table
+from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
+from ldseg.evaluation.text import number
 from ldseg.inference import Predictor, Segmented, corrupted, segment_each
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
@@ -145,7 +146,7 @@ class Trial:
         for condition in report["conditions"]:
             whole, classes = condition["foreground"], condition["classes"]
             low, high = map(number, whole["interval"])
-            scores = [number(whole["mean"]), f"{low} - {high}", *(number(classes[name]["mean"]) for name in names)]
+            scores = [number(whole["mean"]), f"{low} to {high}", *(number(classes[name]["mean"]) for name in names)]
             rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, str(whole["n"])])
         print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
         print(f"\n{len(self.problems)} problems. Written to {path.with_suffix('.json')} and beside it")

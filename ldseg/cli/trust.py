@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.cli.table import number
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import load_annotations
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.scans import write_scan_map
 from ldseg.evaluation import Calibration, energy_distance
-from ldseg.evaluation.text import json_text
+from ldseg.evaluation.text import json_text, number
 from ldseg.inference import Segmented
 from ldseg.viz import CLASS_COLOURS, calibration_figure, save_figure, uncertainty_figure
 from ldseg.writing import write_text

@@ -1,4 +1,4 @@
-"""Figures as the text of JSON and CSV files: what does not exist is NaN in memory, null and an empty field there."""
+"""Figures as text. What does not exist is NaN in memory, null in JSON, an empty field in CSV, and a dash to read."""
 
 from __future__ import annotations
 
@@ -42,3 +42,8 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 def fixed(value: float | None, digits: int = 6) -> str:
     """A number as a field of a CSV file, empty for what does not exist."""
     return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure to read; a dash for what does not exist."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"

@@ -11,6 +11,7 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.evaluation.compare import foreground_of
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES
+from ldseg.evaluation.text import number
 
 Record = Mapping[str, Any]
 
@@ -205,11 +206,6 @@ def words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(words, value)) or "–"
     return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure; a dash for None and NaN."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _of_run(scores: Mapping[str, float], case: Record) -> float:
