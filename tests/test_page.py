@@ -44,6 +44,7 @@ CASES = (
 def a_run(folder: Path, cases: tuple[CaseResult, ...] = CASES, **settings: Any) -> dict[str, Any]:
     config = Config().with_values(settings)
     facts = {"ldseg": "1.2.3", "config": config.to_dict(), "weights": "weights/GlaS", "weights_figures": {"val_dice": 0.5}}
+    facts["weights_sha256"] = "0" * 64
     write_metrics(folder, cases, NAMES, {**facts, "problems": ["a & b"], "seconds": 3.0})
     return read_run(folder)
 
@@ -121,9 +122,14 @@ def test_pictures_of_an_earlier_run_stay_out(folder: Path) -> None:
 
 def test_figures_of_tests_and_of_the_training_are_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    for name in ("Robustness/gaussian.png", "Sweep/sweep.png", "StateAudit/audit.png", "weights/GlaS/training/curves.png"):
+    tests = ("Robustness/gaussian.png", "Sweep/sweep.png", "StateAudit/state_audit.png")
+    for name in (*tests, "Robustness/blur.png", "weights/GlaS/training/curves.png"):
         paint(folder / name)
+    for name in tests:
+        (folder / name).with_suffix(".json").write_text(json.dumps({"weights_sha256": "0" * 64}))
     assert text(folder).count("<img") == 9
+    (folder / "Sweep" / "sweep.json").write_text(json.dumps({"weights_sha256": "1" * 64}))  # of other weights
+    assert text(folder).count("<img") == 8
 
 
 def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +137,10 @@ def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     picture = Pictures(10**7).take(wide, 800)
     assert picture is not None
     assert (picture.width, picture.height) == (800, 50)
+    pictures = Pictures(1000)
+    small = paint(folder / "small.png", (2, 2))
+    assert [pictures.take(path, 800) is None for path in (small, wide, small)] == [False, True, True]
+    assert pictures.left_out == [wide, small]
     monkeypatch.setattr(page, "MAX_BYTES", 1000)
     html = text(folder)
     assert "5 pictures are left out" in html
@@ -144,7 +154,7 @@ def test_what_differs_from_the_defaults(folder: Path) -> None:
 
 def test_classes_are_shown_where_there_are_several(tmp_path: Path) -> None:
     results = [CaseResult(name="a", scores={"dice": (1.0, 0.5, np.nan)}, seconds=1.0)]
-    facts = {"config": Config().to_dict(), "weights": "w", "problems": [], "seconds": 1.0}
+    facts = {"config": Config().to_dict(), "weights": "w", "weights_sha256": "", "problems": [], "seconds": 1.0}
     write_metrics(tmp_path, results, ("none", "bone", "gap"), facts)
     run = read_run(tmp_path)
     assert [each.title for each in statistics(run)] == ["Dice", "Dice of bone"]

@@ -28,7 +28,7 @@ class Picture:
 
 
 class Pictures:
-    """Makes pictures until their bytes are used up.
+    """Makes pictures until their bytes are used up; from the first for which there is no room, none is looked at.
 
     Attributes:
         left_out: files for which there were no bytes left.
@@ -44,6 +44,9 @@ class Pictures:
     def take(self, path: Path, width: int) -> Picture | None:
         """The picture, at most that many pixels wide; None where there is no such file, a damaged one, or no room for it."""
         if not path.is_file():
+            return None
+        if self.left_out:
+            self.left_out.append(path)
             return None
         try:
             pixels = read_image(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ OTHERS = {
     "Sweep/*.png": "Dice, time and memory by sampler and number of steps",
     "StateAudit/*.png": "What the network takes from its state",
 }
-"""Figures that tests leave in the folder of a run, and what they show."""
+"""Figures that tests of the same weights leave in the folder of a run, and what they show."""
 
 PER_KIND = 4
 """Most figures of each kind."""
@@ -98,15 +99,27 @@ def _views(folder: Path, run: Record, case: Record, pictures: Pictures, width: i
 
 
 def _figures(folder: Path, run: Record, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
-    """The pictures of the set and what they show: of this run, of tests into the same folder, of the training."""
+    """The pictures of the set and what they show: of this run, of tests of its weights in its folder, of the training."""
     facts = run["run"]
     ok = [case["name"] for case in run["cases"] if case["status"] == "ok"]
     drawn = ok[: min(facts["config"]["Output"]["Diffusion"], PER_KIND)]
     wanted = [(folder / "calibration.png", "How far the probabilities can be believed")] if run["summary"]["scored"] else []
     wanted += [(folder / "schedule.png", "The noise schedule, and the steps that are taken")]
     wanted += [(folder / "Diffusion" / f"{name}_diffusion.png", f"The way from noise to mask: {name}") for name in drawn]
-    wanted += [(path, shows) for kind, shows in OTHERS.items() for path in sorted(folder.glob(kind))[:PER_KIND]]
+    weights = facts["weights_sha256"]
+    for kind, shows in OTHERS.items():
+        own = [path for path in sorted(folder.glob(kind)) if _weights_of(path.with_suffix(".json")) == weights]
+        wanted += [(path, shows) for path in own[:PER_KIND]]
     wanted += [(Path(facts["weights"]) / "training" / "curves.png", "The training of the weights")]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):
             yield picture, shows
+
+
+def _weights_of(path: Path) -> str | None:
+    """The hash of the weights that a test was made with; None where it cannot be told."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.get("weights_sha256") if isinstance(found, dict) else None
