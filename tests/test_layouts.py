@@ -122,7 +122,10 @@ def test_a_table_that_is_wrong(tmp_path: Path) -> None:
     table.write_text("image,mask\nISIC_0000001.jpg,ISIC_0000001_Segmentation.png\nISIC_0000000.jpg,lost\n")
     with pytest.raises(DataError, match=r"Training\.csv: row 3: expected the files of an image and its mask, found ISIC"):
         find_cases(tmp_path)
-    table.write_text("image,age\nISIC_0000000.jpg,50\n")
+    table.write_text("image,mask\nlost.jpg,lost.png\n")
+    with pytest.raises(DataError, match=r"Training\.csv: row 2: expected one file lost\.jpg, found none"):
+        find_cases(tmp_path)
+    table.write_bytes("image,größe\nISIC_0000000.jpg,50\n".encode("latin-1"))
     (tmp_path / "._Training.csv").write_bytes(b"\xff\xfe\x00")
     assert list(pairs(tmp_path, training=True)) == ["ISIC_0000000", "ISIC_0000001"]
 
@@ -154,6 +157,7 @@ def test_paired_folders_of_no_part(tmp_path: Path) -> None:
     for name in ("a", "b"):
         photo(tmp_path / "images" / f"{name}.png")
         photo(tmp_path / "Segmentation" / f"{name}.png")
+        photo(tmp_path / "another" / "Robustness" / f"{name}.png")
         photo(tmp_path / "elsewhere" / "Overlay" / f"{name}.png")
     (tmp_path / "elsewhere" / "metrics.json").write_text("{}")
     mask(tmp_path / "masks" / "b_mask.png")

@@ -18,6 +18,9 @@ _PARTS = {"training": "train", "validation": r"valid|(?<![a-z])val(?![a-z])", "t
 _NO_IMAGES = re.compile(r"_superpixels$")
 """What stands among the images of ISIC 2017."""
 
+_WRITTEN = ("Segmentation", "Robustness", "Sweep", "StateAudit")
+"""Folders that runs of LDSeg write."""
+
 
 def pair_brats(folder: Path, axes: str, training: bool) -> Pairs | None:
     """A folder for each case, at any depth, with a NIfTI file for each modality and ``seg``; see `MODALITIES`."""
@@ -59,7 +62,8 @@ def pair_tables(folder: Path, axes: str, training: bool) -> Pairs | None:
     rows: dict[tuple[Path, int], list[str]] = {}
     for table in visible(folder):
         if table.suffix.lower() == ".csv":
-            named = [[cell for cell in cells if suffix_of(Path(cell)) in SUFFIXES[axes]] for cells in rows_of(table)]
+            listed = rows_of(table, errors="replace")  # one about something else may be in any encoding
+            named = [[cell for cell in cells if suffix_of(Path(cell)) in SUFFIXES[axes]] for cells in listed]
             if any(len(cells) == 2 for cells in named):  # otherwise it is about something else
                 rows |= {(table, row): cells for row, cells in enumerate(named, start=1) if cells}
     if not rows:
@@ -143,6 +147,6 @@ def _files(folder: Path, axes: str) -> list[Path]:
         if "metrics.json" in names:
             folders.clear()
             continue
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name != "Segmentation"]
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name not in _WRITTEN]
         found += [Path(place) / name for name in names if not name.startswith(".")]
     return sorted((path for path in found if suffix_of(path) in SUFFIXES[axes]), key=lambda path: natural(str(path)))

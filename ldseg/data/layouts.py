@@ -12,7 +12,7 @@ from ldseg.errors import DataError
 
 
 def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
-    """Pair what a folder holds, by the first layout that it has. Raises DataError where it has none, or holds no image."""
+    """Pair what a folder holds, by the first layout that it has. Raises DataError where it has none, or no image."""
     for pair in LAYOUTS:
         pairs = pair(folder, axes, training)
         if pairs is not None:
@@ -22,6 +22,8 @@ def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
             f"{folder}: expected a folder with Image/ and Label/, with imagesTr/ and labelsTr/,"
             " or of another layout of data/README.md"
         )
+    if not pairs.images and pairs.problems:
+        raise DataError(pairs.problems[0])
     if not pairs.images:
         kinds = f"files of type {' '.join(SUFFIXES[axes])}" + (" or folders" if len(axes) > 2 else "")
         raise DataError(f"{pairs.folder}: no image found, expected {kinds}")

@@ -97,10 +97,13 @@ def groups_of(table: Path, names: Iterable[str]) -> dict[str, str]:
     return {}
 
 
-def rows_of(path: Path) -> list[list[str]]:
-    """The rows of a CSV file that are not empty. Old-Mac, Unix and Windows line ends. Raises DataError."""
+def rows_of(path: Path, errors: str = "strict") -> list[list[str]]:
+    """The rows of a CSV file that are not empty. Old-Mac, Unix and Windows line ends; `errors` of the text as in `open`.
+
+    Raises DataError for a file that cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # universal newlines: a lone carriage return ends a line too
+        text = path.read_text(encoding="utf-8-sig", errors=errors)  # universal newlines: a lone carriage return ends a line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
