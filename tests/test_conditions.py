@@ -58,6 +58,15 @@ def test_curves_of_every_class(tmp_path: Path) -> None:
     assert save_figure(figure, tmp_path / "x.png").stat().st_size > 10_000
 
 
+def test_strengths_close_together_share_a_label() -> None:
+    def labels(*sigmas: float) -> list[str]:
+        return [text.get_text() for text in robustness_figure(report(sigma=list(sigmas))).axes[0].get_xticklabels()]
+
+    assert labels(0.0, 0.005, 0.1) == ["0", "0.1"]
+    assert labels(*np.linspace(0, 0.2, 11).round(2).tolist())[:3] == ["0", "0.02", "0.04"]
+    assert labels(0.3) == ["0.3"]
+
+
 def test_a_case_without_a_hit_is_in_view() -> None:
     found = report(sigma=[0.0, 0.1])
     assert robustness_figure(found).axes[0].get_ylim()[0] > 0.2

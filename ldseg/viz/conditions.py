@@ -55,6 +55,7 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
         cases = dict.fromkeys(case for row in rows for case in row["cases"])
         every = (score for row in rows for scores in row["cases"].values() for score in scores[1:])
         lowest = min((score for score in every if score is not None), default=0.0)
+        ticks = _apart(sigmas.tolist())
         what = f"Dice as {_NOISES[report['noise']]} grows"
         for place, axes in enumerate(grid.flat):
             if place >= len(panels):
@@ -68,8 +69,8 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
             last = place + columns >= len(panels)
             axes.set(title=name, xlabel="σ" if last else "", ylabel="" if place % columns else "Dice")
             axes.set_ylim(max(math.floor(10 * lowest - 0.5), 0) / 10 - 0.01, 1.01)
-            axes.set_xticks(sigmas[:: math.ceil(sigmas.size / 12)])
-            axes.tick_params(axis="x", labelrotation=45 if sigmas.size > 6 else 0, labelbottom=last)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.tick_params(axis="x", labelrotation=45 if len(ticks) > 6 else 0, labelbottom=last)
         most = max(row["foreground"]["n"] for row in rows)
         axes = grid[0, 0]
         if len(panels) > 1:
@@ -130,6 +131,15 @@ def draw_interval(axes: Axes, x: npt.NDArray, figures: Sequence[Mapping[str, Any
     mean, low, high = _interval(figures)
     axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.plot(x, mean, color=color, **look)
+
+
+def _apart(values: Sequence[float], most: int = 12) -> list[float]:
+    """Those of ascending values that stand far enough apart for a label at each."""
+    found: list[float] = []
+    for value in values:
+        if not found or value - found[-1] > 0.99 * (values[-1] - values[0]) / most:
+            found.append(value)
+    return found
 
 
 def _interval(figures: Sequence[Mapping[str, Any]]) -> Sequence[npt.NDArray[np.float64]]:
