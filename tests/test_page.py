@@ -152,6 +152,12 @@ def test_what_differs_from_the_defaults(folder: Path) -> None:
     assert [(key, values) for key, differs, values in settings({"This run": run}) if differs] == [("Sampler.Seed", [0, 7])]
 
 
+def test_of_a_control_no_steps_are_told(folder: Path) -> None:
+    assert "DDIM in 15 steps" in text(folder)
+    a_run(folder, **{"Model.Architecture": "Control"})
+    assert "no diffusion, seed 0" in text(folder)
+
+
 def test_classes_are_shown_where_there_are_several(tmp_path: Path) -> None:
     results = [CaseResult(name="a", scores={"dice": (1.0, 0.5, np.nan)}, seconds=1.0)]
     facts = {"config": Config().to_dict(), "weights": "w", "weights_sha256": "", "problems": [], "seconds": 1.0}

@@ -74,7 +74,7 @@ def run(config: Config) -> int:
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     claim_folder(this.folder, "[Output] Folder")
     schedule = task.segmenter.spec.schedule
-    grid = step_grid(schedule.timesteps, sampler.sampling_steps)
+    grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
 
     segmented = segment_cases(
