@@ -130,7 +130,7 @@ def test_a_compiled_predictor_computes_what_it_says(sampler: str, flips: bool, s
     [("TYX", {(), (2,), (3,), (2, 3)}), ("ZYX", {(), (1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)})],
 )
 def test_time_is_not_mirrored(axes: str, mirrors: set[tuple[int, ...]]) -> None:
-    segmenter: Any = SimpleNamespace(spec=SimpleNamespace(axes=axes))
+    segmenter: Any = SimpleNamespace(spec=SimpleNamespace(axes=axes, control=False))
     assert set(Predictor(segmenter, flips=True).mirrors) == mirrors
 
 
