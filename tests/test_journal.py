@@ -48,6 +48,19 @@ def test_other_settings_are_not_mixed(tmp_path: Path, name: str, caplog: pytest.
     assert Journal(path, {**SETTINGS, name: 1}).records == []
 
 
+def test_back_and_forth_between_two_settings_nothing_is_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, other = tmp_path / "x.jsonl", {**SETTINGS, "weights": "cd"}
+    Journal(path, SETTINGS).append({"case": "a"})
+    Journal(path, other).append({"case": "b"})
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert Journal(path, SETTINGS).records == [{"case": "a"}]
+    assert "begun anew" not in caplog.text
+    assert "gone on with x.old.jsonl" in caplog.text
+    assert Journal(path, other).records == [{"case": "b"}]
+    assert Journal(path, {**SETTINGS, "weights": "ef"}).records == []
+
+
 def test_a_file_that_is_no_journal_makes_way(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("notes of mine")

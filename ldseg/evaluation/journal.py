@@ -22,7 +22,8 @@ class Journal:
     """Records in a file, one a line, under a line with the settings that they depend on.
 
     A line is on disk before `append` returns; one that was cut short is as if it were not there. A file of other settings
-    is not gone on with: it is kept as ``<name>.old.jsonl``.
+    is not gone on with: it is kept as ``<name>.old.jsonl``, in place of what was kept there, which is gone on with where
+    it is of these settings.
 
     Attributes:
         path: the file.
@@ -39,19 +40,19 @@ class Journal:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         head = {"format": FORMAT_VERSION, "settings": plain(settings)}
-        self.records: list[dict[str, Any]] = []
+        old = path.with_suffix(".old.jsonl")
         try:
-            found = list(_lines(path))
-            if found and found[0] == head:
-                self.records = found[1:]
-            elif path.exists():
-                theirs = found[0].get("settings", {}) if found else {}
+            given, kept = list(_lines(path)), list(_lines(old))
+            own = next((lines for lines in (given, kept) if lines and lines[0] == head), [])
+            if own is not given and path.exists():
+                theirs = given[0].get("settings", {}) if given else {}
                 changed = [name for name, value in head["settings"].items() if theirs.get(name) != value]
-                old = path.with_suffix(".old.jsonl")
-                logger.warning("%s: of other settings (%s): begun anew, kept as %s", path, ", ".join(changed), old.name)
+                how = f"gone on with {old.name}" if own else "begun anew"
+                logger.warning("%s: of other settings (%s): kept as %s, %s", path, ", ".join(changed), old.name, how)
                 os.replace(path, old)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        self.records: list[dict[str, Any]] = own[1:]
         write_text(path, "".join(map(_line, [head, *self.records])))
 
     def append(self, record: Mapping[str, Any]) -> None:
