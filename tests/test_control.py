@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from helpers import as_numpy
 
 from ldseg.cli import main
 from ldseg.config import Config
@@ -34,11 +35,11 @@ def test_state_and_time_change_nothing(networks, axes: str) -> None:
     rng = np.random.default_rng(0)
     denoiser = networks[axes].denoiser
     state, condition = (rng.normal(size=(2, *shape[1:])).astype("float32") for shape in denoiser.input_shape[:2])
-    found = np.asarray(denoiser([state, condition, np.array([1, 900])]))
-    other = np.asarray(denoiser([rng.normal(size=state.shape).astype("float32"), condition, np.array([500, 3])]))
+    found = as_numpy(denoiser([state, condition, np.array([1, 900])]))
+    other = as_numpy(denoiser([rng.normal(size=state.shape).astype("float32"), condition, np.array([500, 3])]))
     np.testing.assert_array_equal(found, other)
     assert found.std() > 0
-    assert np.abs(np.asarray(denoiser([state, condition[::-1], np.array([1, 900])])) - found).max() > 1e-3
+    assert np.abs(as_numpy(denoiser([state, condition[::-1], np.array([1, 900])])) - found).max() > 1e-3
 
 
 @pytest.mark.core
@@ -51,7 +52,7 @@ def test_as_many_parameters_as_the_diffusion_model_has_in_use(networks, axes: st
     blank = networks[axes].label_encoder
     assert blank.count_params() == 0
     assert blank.output_shape == diffusion.label_encoder.output_shape
-    assert not np.asarray(blank(np.ones((1, *SIZES[axes], 3), "float32"))).any()
+    assert not as_numpy(blank(np.ones((1, *SIZES[axes], 3), "float32"))).any()
 
 
 def test_the_label_alone_is_learned_from() -> None:

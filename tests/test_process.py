@@ -86,8 +86,9 @@ def test_tensors_of_the_backend(prediction: str) -> None:
     signal, noisy = (
         ops.convert_to_tensor(rate.astype("float32").reshape(3, 1, 1, 1)) for rate in rates(schedule, [1, 400, 900])
     )
-    x_t = corrupt(ops.convert_to_tensor(x0), noise, signal, noisy)
-    found = convert(prediction, target(prediction, x0, noise, signal, noisy), x_t, signal, noisy)
+    clean, drawn = ops.convert_to_tensor(x0), ops.convert_to_tensor(noise)
+    x_t = corrupt(clean, drawn, signal, noisy)
+    found = convert(prediction, target(prediction, clean, drawn, signal, noisy), x_t, signal, noisy)
     np.testing.assert_allclose(as_numpy(found[0]), x0, atol=1e-4)
     np.testing.assert_allclose(as_numpy(found[1]), noise, atol=1e-4)
 

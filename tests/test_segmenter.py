@@ -86,10 +86,11 @@ def test_each_case_has_its_own_time(
 ) -> None:
     predict_as(segmenter, prediction, monkeypatch)
     x0, noise = draw(4, 4, 8, 4), draw(4, 4, 8, 4, seed=1)
-    x_t = segmenter.corrupt(x0, noise, TIMES)
+    given = ops.convert_to_tensor(x0), ops.convert_to_tensor(noise)
+    x_t = segmenter.corrupt(*given, TIMES)
     rates = [rate[TIMES].reshape(4, 1, 1, 1) for rate in (SPEC.schedule.signal_rate, SPEC.schedule.noise_rate)]
     np.testing.assert_allclose(as_numpy(x_t), rates[0] * x0 + rates[1] * noise, atol=1e-5)
-    found = segmenter.target(x0, noise, TIMES)
+    found = segmenter.target(*given, TIMES)
     expected = {"x0": x0, "v": rates[0] * noise - rates[1] * x0}.get(prediction, noise)
     np.testing.assert_allclose(as_numpy(found + 0 * x_t), expected, atol=1e-5)
     clean, eps = segmenter.convert(found, x_t, TIMES)

@@ -40,7 +40,7 @@ class TimeEmbedding(keras.layers.Layer):
         half = self.dim // 2
         frequencies = np.exp(-np.log(1e4) * np.arange(half) / (half - 1)).astype("float32")
         # Times run to 1000 and more: in half precision their phases would be lost.
-        angle = ops.cast(time, "float32")[:, None] * frequencies
+        angle = ops.cast(time, "float32")[:, None] * ops.convert_to_tensor(frequencies)
         code = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
         return self.out(self.hidden(ops.cast(code, self.compute_dtype)))
 
