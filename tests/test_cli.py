@@ -132,6 +132,21 @@ def test_a_problem_is_told_and_the_rest_is_done(
     assert summary["segmented"] == (1 if "Phantom2" in path.name else 2)
 
 
+def test_where_no_case_can_be_segmented_an_earlier_run_stays(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, *QUICK) == 0
+    earlier = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir()}
+    paths = sorted(images(place).iterdir())
+    for path in paths:
+        path.write_bytes(spoilt(path))
+    capsys.readouterr()
+    assert run(place, *QUICK) == 2
+    printed = capsys.readouterr()
+    assert [str(path) in printed.out for path in paths] == [True, True]
+    (told,) = (line for line in printed.err.splitlines() if line.startswith("error: "))
+    assert f"none of 2 cases could be segmented, the first: {paths[0]}" in told
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir()} == earlier
+
+
 def weights(change: Spoil) -> Spoil:
     return lambda place: change(place / "weights" / WEIGHTS_FILE)
 
@@ -156,7 +171,7 @@ TRAIN = "Parameters.Training=True"
     ("spoil", "overrides", "expected"),
     [
         pytest.param(no_images, (), ("Image", "no image found", ".png"), id="empty folder"),
-        pytest.param(nothing, ("Data.Dataset=Sett",), ("Sett", "no such folder"), id="no data set"),
+        pytest.param(nothing, ("Data.Dataset=Sett",), ("Sett", "no such folder (the nearest is Set)"), id="no data set"),
         pytest.param(nothing, ("Data.Cases=Other*",), ("Other*", "Phantom1, Phantom2"), id="no case matches"),
         pytest.param(weights(lambda path: path.write_bytes(b"")), (), (WEIGHTS_FILE, "empty"), id="weights of zero bytes"),
         pytest.param(weights(lambda path: path.write_bytes(spoilt(path))), (), (WEIGHTS_FILE, "damaged"), id="half weights"),

@@ -8,6 +8,7 @@ import tiny
 from helpers import as_numpy
 
 from ldseg.cli import main
+from ldseg.cli.task import settle
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError
@@ -112,3 +113,12 @@ def test_weights_say_that_they_are_a_control(tmp_path: Path) -> None:
         preprocessing: Preprocessing = tiny.preprocessing()
         save_weights(tmp_path, segmenter, Description(spec=segmenter.spec, preprocessing=preprocessing))
     assert read_description(tmp_path).spec == segmenter.spec
+
+
+def test_one_mask_of_a_control_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = tiny.spec(control=True)
+    trained = tiny.settings(tmp_path, tmp_path, Model_Architecture="Control").to_dict()
+    description = Description(spec=spec, preprocessing=tiny.preprocessing(), training=trained)
+    config = settle(Config().with_values({"Sampler.Samples": 4}), description)
+    assert config.sampler.samples == 1
+    assert "Sampler.Samples = 4 is not used" in caplog.text

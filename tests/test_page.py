@@ -193,7 +193,7 @@ def test_the_difference_is_that_of_the_common_cases(tmp_path: Path) -> None:
     assert str(difference(ours, ours)).startswith("no clear difference")
     few = difference(ours, a_run(tmp_path / "few", tuple(others[1:])))
     assert few.n == few.higher == 5
-    assert str(few).startswith("no clear difference: +0.1400")
+    assert str(few).startswith("too few cases to tell, of at least 6: +0.1400")
     assert str(difference(ours, a_run(tmp_path / "c", (scored("w", 1.0),)))) == "no labelled case in common"
     html = text(tmp_path / "a", control=theirs)
     assert "<strong>control</strong>: higher: +0.1500" in html

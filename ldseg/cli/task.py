@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
@@ -97,6 +99,8 @@ def begin(config: Config) -> Task:
     Raises:
         LDSegError: the weights or the data set cannot be used.
     """
+    if not config.dataset_folder.is_dir():  # said before that there are no weights for it
+        raise DataError(f"{config.dataset_folder}: no such folder{_near(config.dataset_folder)}, expected a data set there")
     config = settle(config, read_description(config.weights_folder))
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
@@ -109,6 +113,9 @@ def settle(config: Config, description: Description) -> Config:
     What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights.
     """
     trained, defaults = Config.from_dict(description.training), Config()
+    if description.spec.control and config.sampler.samples > 1:
+        logger.warning("Sampler.Samples = %d is not used: all masks of a control are the same", config.sampler.samples)
+        config = config.with_values({"Sampler.Samples": 1})
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
@@ -116,6 +123,13 @@ def settle(config: Config, description: Description) -> Config:
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
+
+
+def _near(folder: Path) -> str:
+    """A folder beside it of much the same name, in words."""
+    there = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    found = difflib.get_close_matches(folder.name, there, n=1)
+    return f" (the nearest is {found[0]})" if found else ""
 
 
 def _shown(value: Any) -> str:

@@ -33,7 +33,8 @@ def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path}: expected the figures of a run, which cannot be read: {reason}") from error
+        wanted = "expected the figures of a run, as its Output.Folder holds them, which cannot be read"
+        raise DataError(f"{path}: {wanted}: {reason}") from error
     keys = {"format", "classes", "run", "summary", "cases"}
     if not isinstance(found, dict) or not keys <= found.keys() or found["format"] != FORMAT_VERSION:
         raise DataError(f"{path}: expected the figures of a run in format {FORMAT_VERSION}, found {str(found)[:80]}")
@@ -68,8 +69,10 @@ class Difference:
         if not self.n:
             return "no labelled case in common"
         low, high = self.interval
-        clear = self.n >= FEWEST
-        sign = "higher" if clear and low > 0 else "lower" if clear and high < 0 else "no clear difference"
+        if self.n < FEWEST:
+            sign = f"too few cases to tell, of at least {FEWEST}"
+        else:
+            sign = "higher" if low > 0 else "lower" if high < 0 else "no clear difference"
         span = "" if math.isnan(low) else f" (95 % interval {low:+.4f} to {high:+.4f})"
         return f"{sign}: {self.mean:+.4f}{span} in {self.n} common cases, {self.higher} higher, {self.lower} lower"
 
