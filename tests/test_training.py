@@ -27,7 +27,7 @@ from ldseg.segmenter import Segmenter
 from ldseg.training import TrainingResult, train
 from ldseg.training import checkpoint as checkpoints
 from ldseg.training.callbacks import COLUMNS, Epochs
-from ldseg.training.checkpoint import load_checkpoint, read_meta, save_checkpoint
+from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.fit import spec_of
 from ldseg.training.losses import segmentation_loss
 from ldseg.training.optimizer import adamw
@@ -334,7 +334,10 @@ def test_a_checkpoint_of_another_architecture(tmp_path: Path) -> None:
     other.compile(optimizer=adamw(learning_rate=0.01, updates=50, warm_up=0, weight_decay=0.01))
     other.optimizer.build(other.trainable_variables)
     before = values(other.variables)
-    with pytest.raises(WeightsError, match=r"last\.npz: expected a checkpoint of this architecture"):
+    with pytest.raises(WeightsError, match=r"last\.npz: expected .* LDSeg \(preset 'lean'\) .* found one of others"):
+        load_checkpoint(path, other)
+    save_checkpoint(path, trainer, {"networks": networks_of(trainer.segmenter.spec)})
+    with pytest.raises(WeightsError, match=r" 3 classes .*found .* 2 classes .*\[Model\] Weights.* Checkpoint = False"):
         load_checkpoint(path, other)
     for left, right in zip(before, values(other.variables)):
         np.testing.assert_array_equal(left, right)

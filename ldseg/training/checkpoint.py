@@ -14,12 +14,22 @@ from typing import Any
 import keras
 import numpy as np
 
+from ldseg.data.names import times
 from ldseg.errors import WeightsError
+from ldseg.models import PRESETS
+from ldseg.segmenter import SegmenterSpec
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
 _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 """What Keras adds to names that a process has used before: it differs from one run to the next."""
+
+
+def networks_of(spec: SegmenterSpec) -> str:
+    """In words, of which networks a checkpoint is; its ``meta`` keeps it, to be told where others were expected."""
+    family = "Control" if spec.control else PRESETS[spec.preset].architecture
+    grid = f"{spec.channels} channels, {spec.classes} classes and size {times(spec.size)}"
+    return f"{family} (preset {spec.preset!r}) for {grid}"
 
 
 def _variables(trainer: keras.Model) -> dict[str, Any]:
@@ -69,15 +79,20 @@ def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
     """Set a compiled, built trainer to the state in a file and return its ``meta``.
 
     Raises:
-        WeightsError: if the file is no checkpoint, or one of another architecture; the trainer is then as it was.
+        WeightsError: if the file is no checkpoint, or one of other networks; the trainer is then as it was.
     """
     meta = read_meta(path)
     variables = _variables(trainer)
     with np.load(path) as stored:
         found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
-    for name in [*variables, *found]:
-        if name not in found or name not in variables or found[name].shape != tuple(variables[name].shape):
-            raise WeightsError(f"{path}: expected a checkpoint of this architecture, it differs in {name}")
+    if {name: array.shape for name, array in found.items()} != {name: tuple(own.shape) for name, own in variables.items()}:
+        expected, held = networks_of(trainer.segmenter.spec), meta.get("networks", "others")
+        held = "others" if held == expected else held
+        raise WeightsError(
+            f"{path}: expected a checkpoint of {expected}, found one of {held}; "
+            "name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew and keeps "
+            "the earlier training in a folder before-<date>"
+        )
     for name, variable in variables.items():
         variable.assign(found[name])
     return meta

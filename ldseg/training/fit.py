@@ -31,7 +31,7 @@ from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
 from ldseg.training.callbacks import Epochs, Progress
-from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, read_meta
+from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, networks_of, read_meta
 from ldseg.training.choices import choose
 from ldseg.training.optimizer import adamw
 from ldseg.training.trainer import Trainer
@@ -291,7 +291,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             checkpoint=checkpoint,
             log=result.logs / "log.csv",
             history=history,
-            meta={"split": manifest},
+            meta={"split": manifest, "networks": networks_of(segmenter.spec)},
         )
         callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, batches.epoch * len(batches), history)]
         # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
