@@ -65,7 +65,7 @@ def run(config: Config) -> int:
         the number of problems: cases skipped, labels without an image.
 
     Raises:
-        LDSegError: if nothing can be done.
+        LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
     task = begin(config)
@@ -73,10 +73,6 @@ def run(config: Config) -> int:
     compared = {other: read_run(Path(other).expanduser(), task.preprocessing.classes) for other in config.output.compare}
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     claim_folder(this.folder, "[Output] Folder")
-    schedule = task.segmenter.spec.schedule
-    grid = step_grid(schedule.timesteps, this.predictor.steps)
-    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
-
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -92,8 +88,15 @@ def run(config: Config) -> int:
         draw = item.problem == "" and drawn < config.output.diffusion
         drawn += draw
         results.append(_finish(this, item, draw))
-    _report(this, results, time.perf_counter() - started)
-    return sum(result.status == "skipped" for result in results) + len(task.problems)
+    skipped = [result.message for result in results if result.status == "skipped"]
+    problems = [*task.problems, *skipped]
+    if len(skipped) < len(results):
+        _report(this, results, time.perf_counter() - started)
+    for line in problems:
+        print(f"problem: {line}")
+    if len(skipped) == len(results):
+        raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
+    return len(problems)
 
 
 def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
@@ -137,8 +140,10 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, problems, names = this.task, this.task.problems, this.task.preprocessing.classes
-    facts = {**facts_of(task.config, task.description), "problems": list(problems), "seconds": round(seconds, 2)}
+    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.segmenter.spec.schedule
+    grid = step_grid(schedule.timesteps, this.predictor.steps)
+    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
+    facts = {**facts_of(task.config, task.description), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
@@ -168,5 +173,3 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         write_report(this.folder, this.compared)
     skipped = sum(result.status == "skipped" for result in results)
     print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
-    for line in [*problems, *(result.message for result in results if result.status == "skipped")]:
-        print(f"problem: {line}")
