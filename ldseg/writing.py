@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that can be written to."""
+"""Files that are written whole or not at all, or removed, and folders that can be written to."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ def write_bytes(path: Path, content: bytes) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write a text in UTF-8, its line ends as they are, as `write_bytes` does."""
     return write_bytes(path, text.encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        DataError: it cannot be removed (no permission, a folder in its place).
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be removed: {error.strerror or error}") from error
 
 
 def claim_folder(folder: Path, setting: str) -> None:

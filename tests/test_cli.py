@@ -392,6 +392,15 @@ def test_what_is_written_of_several_members(fusion: str, place: Path, capsys: py
     assert f"(ECE) {report['ece']:.4f}" in capsys.readouterr().out
 
 
+def test_maps_of_an_earlier_ensemble_do_not_stay_beside_new_masks(place: Path) -> None:
+    assert run(place, *QUICK, "Sampler.Samples=2") == 0
+    (out(place) / "Phantom1_entropy_mine.tif").touch()
+    assert run(place, *QUICK, "Data.Cases=Phantom1") == 0
+    left = {path.name for folder in (out(place), out(place) / "Uncertainty") for path in folder.glob("*_*.*")}
+    left -= {"Phantom1_segmentation.png", "Phantom2_segmentation.png", "Phantom1_entropy_mine.tif"}
+    assert left == {"Phantom2_entropy.tif", "Phantom2_variance.tif", "Phantom2_uncertainty.png"}
+
+
 def test_one_member_is_calibrated_and_has_no_maps(place: Path) -> None:
     shutil.rmtree(place / "data" / "Set" / "Label")
     assert run(place, *QUICK) == 0

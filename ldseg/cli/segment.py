@@ -17,7 +17,7 @@ from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import draw_diffusion, draw_overlay
 from ldseg.cli.table import side_by_side, table
 from ldseg.cli.task import Task, begin
-from ldseg.cli.trust import Trust, write_uncertainty
+from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.data.scans import write_scan_mask
@@ -112,7 +112,9 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
         if config.output.overlay:
             draw_overlay(this.folder / "Overlay", item, numbered, axes, names, colours)
-        if item.members is not None:
+        if item.members is None:
+            remove_uncertainty(this.folder, item.case)
+        else:
             write_uncertainty(this.folder, item, numbered, axes, colours)
         if draw:
             folder, seed = this.folder / "Diffusion", config.sampler.seed

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.config import SamplerConfig
-from ldseg.data.cases import load_annotations
+from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import write_scan_map
+from ldseg.data.scans import map_path, write_scan_map
 from ldseg.evaluation import Calibration, energy_distance
 from ldseg.evaluation.text import json_text, number
 from ldseg.inference import Segmented
 from ldseg.viz import CLASS_COLOURS, calibration_figure, save_figure, uncertainty_figure
-from ldseg.writing import write_text
+from ldseg.writing import remove, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +57,26 @@ class Trust:
         return lines
 
 
+MAPS = "entropy", "variance"
+
+
+def _picture(folder: Path, case: Case) -> Path:
+    return folder / "Uncertainty" / f"{case.name}_uncertainty.png"
+
+
+def remove_uncertainty(folder: Path, case: Case) -> None:
+    """Remove what `write_uncertainty` wrote of a case in an earlier run: it does not belong to the mask of this one."""
+    for kind in MAPS:
+        remove(map_path(folder, case.name, kind, case.image))
+    remove(_picture(folder, case))
+
+
 def write_uncertainty(folder: Path, item: Segmented, mask: np.ndarray, axes: str, colours: Sequence[str]) -> None:
     """The maps ``<case>_entropy`` and ``<case>_variance``, and ``Uncertainty/<case>_uncertainty.png``."""
     assert item.loaded is not None
     assert item.variance is not None
     name, entropy = item.case.name, item.entropy
-    for kind, values in (("entropy", entropy), ("variance", item.variance)):
+    for kind, values in zip(MAPS, (entropy, item.variance), strict=True):
         write_scan_map(folder, name, kind, values, like=item.case.image, geometry=item.loaded.geometry)
     figure = uncertainty_figure(
         item.loaded.image,
@@ -75,4 +89,4 @@ def write_uncertainty(folder: Path, item: Segmented, mask: np.ndarray, axes: str
         colours=colours or CLASS_COLOURS,
         title=name,
     )
-    save_figure(figure, folder / "Uncertainty" / f"{name}_uncertainty.png")
+    save_figure(figure, _picture(folder, item.case))

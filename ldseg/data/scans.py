@@ -124,16 +124,20 @@ def write_scan_mask(
 def write_scan_map(
     folder: Path, case_name: str, kind: str, values: np.ndarray, *, like: Path, geometry: Geometry | None = None
 ) -> Path:
-    """Write numbers (*S) as ``<case>_<kind>`` in float32 and return the path written.
+    """Write numbers (*S) as ``<case>_<kind>`` in float32, see `map_path`, and return the path written.
 
-    A map of a volume has the format of its mask and lies where it lies; a map of a flat image or a film is a TIFF with a
-    page for each frame. It appears whole or not at all.
+    It appears whole or not at all, and a map of a volume lies where the volume lies.
 
     Raises DataError for values that are not finite, and where the file cannot be written.
     """
+    return write_map(map_path(folder, case_name, kind, like), values, geometry, like)
+
+
+def map_path(folder: Path, case_name: str, kind: str, like: Path) -> Path:
+    """Where a map of a case goes: that of a volume has the format of its mask, any other is a TIFF, a page a frame."""
     suffix, path = suffix_of(like), folder / f"{case_name}_{kind}"
     volume = suffix in VOLUME_SUFFIXES or (like.is_dir() and not frames_of(like))
-    return write_map(_with(path, _volume_suffix(suffix) if volume else TIFF_SUFFIXES[0]), values, geometry, like)
+    return _with(path, _volume_suffix(suffix) if volume else TIFF_SUFFIXES[0])
 
 
 def _volume_suffix(suffix: str) -> str:
