@@ -73,7 +73,7 @@ def test_a_manifest_gives_the_split_back(tmp_path: Path) -> None:
     assert manifest["fraction"] == 0.2
     assert set(manifest["training"]) == {case.group for case in training}
     assert apply_manifest(GLAS, manifest) == (training, validation)
-    with pytest.raises(DataError, match=validation[0].name):
+    with pytest.raises(DataError, match=rf"{validation[0].name}; put them back, or .*Checkpoint = False"):
         apply_manifest([case for case in GLAS if case != validation[0]], manifest)
 
 

@@ -432,6 +432,26 @@ def test_a_finished_training_is_left_alone_until_it_may_go_on(
     assert (aside / WEIGHTS_FILE).read_bytes() == old
 
 
+def test_going_on_after_the_data_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tiny.phantoms(tmp_path, 3)
+    changes: dict[str, Any] = {"Parameters_Epoch": 1, "Training_Workers": 0}
+    config = tiny.settings(tmp_path, tmp_path / "w", **changes)
+    train(config)
+    assert "not in the split" not in caplog.text
+    tiny.phantoms(tmp_path, 5)
+    train(config)
+    assert "2 cases are not in the split of the training that goes on: Phantom4, Phantom5; Checkpoint = False" in caplog.text
+    for path in (tmp_path / "Set").glob("*/Phantom1*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"not in the data folder.*: Phantom1; put .* Checkpoint = False"):
+        train(config)
+    for checkpoint in (True, False):
+        broken = config.with_values({"Data.LabelMap": ((0, 0), (7, 1)), "Parameters.Checkpoint": checkpoint})
+        with pytest.raises(DataError, match=r"none of 4 cases can be trained on, the first: .*Phantom2_label"):
+            train(broken)
+
+
 def test_cases_that_cannot_be_read_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tiny.phantoms(tmp_path, 5)
     image, label = tmp_path / "Set" / "Image" / "Phantom2.png", tmp_path / "Set" / "Label" / "Phantom4_label.png"

@@ -104,7 +104,8 @@ def apply_manifest(
         missing = sorted(named - {case.name for case in cases})
         if missing:
             raise DataError(
-                f"the split names {part} cases that are not in the data folder: {', '.join(missing)}"
+                f"the split names {part} cases that are not in the data folder, or cannot be used: {', '.join(missing)};"
+                " put them back, or set [Parameters] Checkpoint = False, which begins anew and keeps the earlier training"
             )
         parts.append(tuple(case for case in cases if case.name in named))
     return parts[0], parts[1]

@@ -202,10 +202,18 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
     config = choose(config, found.cases)
     settings, spec, preprocessing = config.training, spec_of(config), preprocessing_of(config)
     cases, problems = usable_cases(found.cases, preprocessing)
+    if not cases:
+        raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     problems = (*found.problems, *problems)
     if resume:
         manifest = read_meta(checkpoint)["split"]
         training, validation = apply_manifest(cases, manifest)
+        named = {case.name for case in (*training, *validation)}
+        if new := [case.name for case in cases if case.name not in named]:
+            logger.info(
+                "%d cases are not in the split of the training that goes on: %s; Checkpoint = False begins anew with them",
+                len(new), ", ".join(new[:5]) + ", …" * (len(new) > 5),
+            )  # fmt: skip
     else:
         if settings.validation:
             training, validation = split_by_name(cases, settings.validation)
