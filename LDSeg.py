@@ -2,7 +2,10 @@
 
 import sys
 
-from ldseg.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from ldseg.cli import main
+
+        sys.exit(main())
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error.name} is not installed: sh scripts/demo.sh installs what is needed and runs this")
