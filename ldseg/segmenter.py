@@ -48,6 +48,11 @@ class SegmenterSpec:
         if self.control and self.prediction != "x0":
             raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
 
+    @property
+    def architecture(self) -> str:
+        """The family of the networks, as [Model] Architecture names it."""
+        return "Control" if self.control else PRESETS[self.preset].architecture
+
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size), "schedule": self.schedule.to_dict()}
 

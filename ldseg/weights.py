@@ -19,7 +19,6 @@ import keras
 import ldseg
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import LDSegError, WeightsError
-from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 FORMAT_VERSION = 1
@@ -52,15 +51,10 @@ class Description:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
         return replace(self.preprocessing, labels=labels, label_map=label_map)
 
-    @property
-    def architecture(self) -> str:
-        """The family of the networks, as [Model] Architecture names it."""
-        return "Control" if self.spec.control else PRESETS[self.spec.preset].architecture
-
     def to_dict(self) -> dict[str, Any]:
         return {
             "format_version": FORMAT_VERSION,
-            "architecture": self.architecture,
+            "architecture": self.spec.architecture,
             "spec": self.spec.to_dict(),
             "preprocessing": self.preprocessing.to_dict(),
             "figures": self.figures,

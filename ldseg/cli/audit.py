@@ -55,7 +55,7 @@ def run(config: Config) -> int:
         conditions_of(audit.times, scores, classes),
         classes,
         **facts_of(task.config, task.description),
-        architecture=task.description.architecture,
+        architecture=task.description.spec.architecture,
         problems=problems,
     )
     write_document(folder / "state_audit", report, ("t", "state", "agreement"))

@@ -16,7 +16,6 @@ import numpy as np
 
 from ldseg.data.names import times
 from ldseg.errors import WeightsError
-from ldseg.models import PRESETS
 from ldseg.segmenter import SegmenterSpec
 
 CHECKPOINT_FILE = "last.npz"
@@ -27,9 +26,8 @@ _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 
 def networks_of(spec: SegmenterSpec) -> str:
     """In words, of which networks a checkpoint is; its ``meta`` keeps it, to be told where others were expected."""
-    family = "Control" if spec.control else PRESETS[spec.preset].architecture
     grid = f"{spec.channels} channels, {spec.classes} classes and size {times(spec.size)}"
-    return f"{family} (preset {spec.preset!r}) for {grid}"
+    return f"{spec.architecture} (preset {spec.preset!r}) for {grid}"
 
 
 def _variables(trainer: keras.Model) -> dict[str, Any]:
