@@ -5,12 +5,13 @@ from ldseg.layers.blocks import ClassIndex, GroupedConv, ResidualBlock
 from ldseg.layers.factories import average_pool, conv, conv_transpose, max_pool, upsample
 from ldseg.layers.frequency import AttentiveFusion, FFParser
 from ldseg.layers.masks import MaskLogits, MaskState
-from ldseg.layers.norm import GroupNormalization
+from ldseg.layers.norm import ConvNorm, GroupNormalization
 from ldseg.layers.time import TimeEmbedding
 
 __all__ = [
     "AttentiveFusion",
     "ClassIndex",
+    "ConvNorm",
     "FFParser",
     "GroupedConv",
     "GroupNormalization",

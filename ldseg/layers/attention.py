@@ -16,17 +16,18 @@ class SelfAttention(keras.layers.Layer):
     r"""GroupNorm, multi-head self-attention over the flattened positions, a dense layer, plus the input.
 
     ``(B, *S, c)`` to the same; :math:`softmax(q k^T / \sqrt{d}) v` with :math:`d = c / heads` (Vaswani et al. 2017). The
-    queries are taken in chunks: the score matrix that is held has ``B * heads * chunk * N`` entries for N positions, never
-    N squared, in training too. What comes out does not depend on the chunk.
+    queries are taken in chunks, image by image: the score matrix that is held has ``heads * chunk * N`` entries for N
+    positions, never N squared, in training too. Small maps, whose whole matrix keeps to the bound, go all images at once.
+    What comes out does not depend on the chunk.
 
     Args:
         heads: number of heads; as many as there are channels if there are fewer channels.
         groups: groups of the GroupNorm.
         scores: bound on ``heads * chunk * N``, the entries of an image's score matrix that are held at once; None for
-            the whole matrix.
+            the whole matrix. A few megabytes of them stay in the caches of a processor, which is fastest.
     """
 
-    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**22, **options: Any) -> None:
+    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**21, **options: Any) -> None:
         super().__init__(**options)
         self.heads = heads
         self.groups = groups
@@ -61,13 +62,14 @@ class SelfAttention(keras.layers.Layer):
         channels, chunks = x.shape[-1], self._chunks()
         flat = ops.reshape(self.norm(x), (-1, self.positions, channels))
 
-        def split(tokens: Any) -> Any:
-            tokens = ops.reshape(tokens, (-1, self.positions, self.used_heads, channels // self.used_heads))
-            return ops.transpose(tokens, (0, 2, 1, 3))
-
-        query, key, value = split(self.query(flat)), split(self.key(flat)), split(self.value(flat))
+        # One matrix in place of three.
+        three = [self.query, self.key, self.value]
+        kernel = ops.concatenate([layer.kernel for layer in three], axis=-1)
+        mixed = ops.matmul(flat, kernel) + ops.concatenate([layer.bias for layer in three])
+        mixed = ops.reshape(mixed, (-1, self.positions, 3, self.used_heads, channels // self.used_heads))
+        query, key, value = ops.unstack(ops.transpose(mixed, (2, 0, 3, 1, 4)))
         query = query * (channels // self.used_heads) ** -0.5
-        key = ops.transpose(key, (0, 1, 3, 2))
+        key = ops.swapaxes(key, -1, -2)
 
         def attend(part: Any, key: Any, value: Any) -> Any:
             return ops.matmul(ops.softmax(ops.matmul(part, key), axis=-1), value)
@@ -77,10 +79,14 @@ class SelfAttention(keras.layers.Layer):
         else:
             # Scores kept for the gradients of all chunks would be the whole matrix again: they are worked out anew.
             anew = keras.remat(attend)
-            depth = channels // self.used_heads
-            parts = ops.reshape(query, (-1, self.used_heads, chunks, self.positions // chunks, depth))
-            mixed = ops.map(lambda part: anew(part, key, value), ops.transpose(parts, (2, 0, 1, 3, 4)))
-            mixed = ops.reshape(ops.transpose(mixed, (1, 2, 0, 3, 4)), (-1, self.used_heads, self.positions, depth))
+
+            def attend_all(image: Any) -> Any:
+                query, key, value = image
+                parts = ops.reshape(query, (self.used_heads, chunks, self.positions // chunks, -1))
+                mixed = ops.map(lambda part: anew(part, key, value), ops.moveaxis(parts, 1, 0))
+                return ops.reshape(ops.moveaxis(mixed, 0, 1), (self.used_heads, self.positions, -1))
+
+            mixed = ops.map(attend_all, (query, key, value))
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.positions, channels))
         return x + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
 

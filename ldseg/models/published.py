@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import keras
 
-from ldseg.layers import ClassIndex, GroupedConv, GroupNormalization, SelfAttention, conv, conv_transpose, max_pool, upsample
+from ldseg.layers import (
+    ClassIndex,
+    ConvNorm,
+    GroupedConv,
+    GroupNormalization,
+    SelfAttention,
+    conv,
+    conv_transpose,
+    max_pool,
+    upsample,
+)
 from ldseg.models.unet import denoising_unet
 
 BASE = 16
@@ -21,15 +31,12 @@ MULTIPLE = 4 * STRIDE
 DROPOUT = 0.2
 
 
-def _stage(x: keras.KerasTensor, width: int, rank: int, name: str) -> keras.KerasTensor:
+def _stage(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
     """Two convolutions with BatchNorm beside a convolution of 1, added, swish."""
-    shortcut = conv(rank, width, 1, name=f"{name}_shortcut")(x)
-    shortcut = keras.layers.BatchNormalization(name=f"{name}_shortcut_norm")(shortcut)
-    x = conv(rank, width, name=f"{name}_conv_in")(x)
-    x = keras.layers.BatchNormalization(name=f"{name}_norm_in")(x)
+    shortcut = ConvNorm(width, 1, name=f"{name}_shortcut")(x)
+    x = ConvNorm(width, name=f"{name}_in")(x)
     x = keras.layers.Activation("swish", name=f"{name}_swish_in")(x)
-    x = conv(rank, width, name=f"{name}_conv_out")(x)
-    x = keras.layers.BatchNormalization(name=f"{name}_norm_out")(x)
+    x = ConvNorm(width, name=f"{name}_out")(x)
     x = keras.layers.Dropout(DROPOUT, name=f"{name}_dropout")(x)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.Activation("swish", name=f"{name}_swish_out")(x)
@@ -45,7 +52,7 @@ def label_encoder(size: tuple[int, ...], classes: int, axes: str) -> keras.Model
     label = keras.Input((*size, classes), name="label")
     x = ClassIndex(name="class_index")(label)
     for index, multiple in enumerate((1, 2, 4, 4, 2)):
-        x = _stage(x, multiple * BASE, rank, f"stage{index}")
+        x = _stage(x, multiple * BASE, f"stage{index}")
         if index < STAGES:
             strided = conv(rank, multiple * BASE, 3, _halves(axes), name=f"down{index}")
             x = max_pool(rank, _halves(axes))(x) if rank == 2 else strided(x)
@@ -64,10 +71,9 @@ def label_decoder(grid: tuple[int, ...], classes: int, axes: str) -> keras.Model
             x = conv_transpose(rank, multiple * BASE, 3, _halves(axes), name=f"up{index}")(x)
         else:
             x = conv(rank, multiple * BASE, name=f"up{index}")(upsample(rank, _halves(axes))(x))
-        x = _stage(x, multiple * BASE, rank, f"stage{index}")
-    x = conv(rank, classes, 1, name="classes")(x)
+        x = _stage(x, multiple * BASE, f"stage{index}")
     # Softmax follows where the logits are used: in the loss and in the predictor.
-    x = keras.layers.BatchNormalization(dtype="float32", name="norm")(x)
+    x = ConvNorm(classes, 1, dtype="float32", name="classes")(x)
     return keras.Model(latent, x, name="label_decoder")
 
 
