@@ -170,7 +170,8 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path}: expected weights of preset {segmenter.spec.preset!r} for {segmenter.spec.channels} channels and "
-            f"{segmenter.spec.classes} classes, found others: {reason}"
+            f"{segmenter.spec.classes} classes, found others: {reason}; "
+            "name another folder in [Model] Weights, or to train anew set [Parameters] Checkpoint = False"
         ) from error
 
 

@@ -431,3 +431,23 @@ def test_several_annotators(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     write_image(labels / "Phantom1_label_2.png", np.zeros((8, 8), np.uint8))
     assert run(place, *QUICK) == 1
     assert "Phantom1_label_2.png: label of size 8×8" in capsys.readouterr().out
+
+
+LOADED = """
+import os
+from ldseg.cli.quiet import quiet_loading
+
+with quiet_loading():
+    os.write(2, b"notes on the build")
+    {then}
+os.write(2, b"heard")
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "said"), [("pass", "heard"), ("raise SystemExit(3)", "notes on the build")], ids=["loads", "fails"]
+)
+def test_loading_is_quiet_unless_it_fails(then: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED.format(then=then)], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == said
+    assert done.returncode == (3 if "raise" in then else 0)

@@ -133,10 +133,12 @@ def test_figures_of_tests_and_of_the_training_are_shown(folder: Path, monkeypatc
 
 
 def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = paint(folder / "wide.png", (100, 1600))
-    picture = Pictures(10**7).take(wide, 800)
-    assert picture is not None
-    assert (picture.width, picture.height) == (800, 50)
+    wide, square = paint(folder / "wide.png", (100, 3200)), paint(folder / "square.png", (1600, 1600))
+    # Panels side by side get the width of the page.
+    for path, size in ((wide, (1600, 50)), (square, (800, 800))):
+        picture = Pictures(10**7).take(path, 800)
+        assert picture is not None
+        assert (picture.width, picture.height) == size
     pictures = Pictures(1000)
     small = paint(folder / "small.png", (2, 2))
     assert [pictures.take(path, 800) is None for path in (small, wide, small)] == [False, True, True]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ldseg
 from ldseg import devices
+from ldseg.cli.quiet import quiet_loading
 from ldseg.config import load_config
 from ldseg.errors import LDSegError
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         logging.getLogger(__name__).info(devices.choose(config.gpu.multiple))
         # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        from ldseg.cli import audit, robustness, segment, sweep, training
+        with quiet_loading():
+            from ldseg.cli import audit, robustness, segment, sweep, training
 
         devices.set_precision(config.gpu.precision)
         if config.parameters.training:

@@ -39,6 +39,8 @@ def draw_overlay(
     path = folder / f"{item.case.name}_overlay.png"
     colours = colours or CLASS_COLOURS
     image, label = item.loaded.image, item.loaded.label
+    if item.loaded.instances is not None:
+        label = item.loaded.instances  # objects that touch have an outline each
     if axes == "YX":
         picture = overlay(image, mask, true=label, colours=colours)
         if len(names) > 2:
@@ -82,8 +84,13 @@ def draw_diffusion(
     masks = np.argmax(logits, axis=-1).astype(np.int32)
     times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)[list(trajectory.kept)]
     path = folder / f"{item.case.name}_diffusion.png"
-    common: dict[str, Any] = {"colours": colours or CLASS_COLOURS, "names": names if len(names) > 2 else None}
-    save_figure(reverse_diffusion_figure(latents, masks, times, image, title=item.case.name, **common), path)
+    common: dict[str, Any] = {
+        "colours": colours or CLASS_COLOURS,
+        "names": names if len(names) > 2 else None,
+        "slices": "frame" if predictor.segmenter.spec.axes[0] == "T" else "plane",
+    }
+    title = f"{item.case.name}: states of the diffusion, and the mask decoded from each"
+    save_figure(reverse_diffusion_figure(latents, masks, times, image, title=title, **common), path)
     reverse_diffusion_gif(path.with_suffix(".gif"), latents, masks, times, image, **common)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
-from ldseg.evaluation.text import number
+from ldseg.evaluation.text import counted, number
 from ldseg.inference.predictor import SAMPLERS
 from ldseg.viz import sweep_figure
 
@@ -21,7 +23,7 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done.
     """
     steps = sorted(set(config.evaluation.step_sweep))
-    conditions = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
+    conditions: list[dict[str, Any]] = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
     # Seconds and memory of two machines say nothing of each other.
     trial = prepare(config, STEM, conditions, depends=("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of"))
     with trial.bar(len(trial.left(conditions))) as bar:
@@ -29,7 +31,7 @@ def run(config: Config) -> int:
             work = trial.left([condition])
             if not work:
                 continue
-            bar.set_postfix_str(f"{condition['sampler']}, {condition['steps']} steps")
+            bar.set_postfix_str(f"{condition['sampler']}, {counted(condition['steps'], 'step')}")
             for _ in trial.segment(trial.task.predictor(**condition), work, bar):
                 pass
     return trial.write(

@@ -47,3 +47,8 @@ def fixed(value: float | None, digits: int = 6) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """A figure to read; a dash for what does not exist."""
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Such as 1 case, 2 cases."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from ldseg.errors import DataError
 from ldseg.evaluation import foreground
+from ldseg.evaluation.text import counted
 from ldseg.viz.style import MUTED, OKABE_ITO, new_figure, style
 
 _COLUMNS = 3
@@ -79,7 +80,7 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
             axes.set_title(f"{panels[0][0]}: {what}")
         axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="each case")
         axes.fill_between([], [], [], color=OKABE_ITO["blue"], alpha=0.2, linewidth=0, label="95 % interval of the mean")
-        axes.plot([], [], color=OKABE_ITO["blue"], marker="o", markersize=4, label=f"mean of {most} cases")
+        axes.plot([], [], color=OKABE_ITO["blue"], marker="o", markersize=4, label=f"mean of {counted(most, 'case')}")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 

@@ -72,6 +72,7 @@ def reverse_diffusion_figure(
     *,
     colours: Sequence[str] = CLASS_COLOURS,
     names: Sequence[str] | None = None,
+    slices: str = "plane",
     max_steps: int = 8,
     title: str = "",
 ) -> Figure:
@@ -84,13 +85,14 @@ def reverse_diffusion_figure(
         image: Float (*S, c) in [0, 1] with c of 1 or 3, shown at the left.
         colours: Colour of each class, background first.
         names: Name of each class, background first, for a legend; without them there is one where there are more than two.
+        slices: What the slices along the first of three axes are called.
         max_steps: Most steps to show; the first and the last are always among them.
         title: Written above, left.
 
     Raises:
         DataError: Shapes do not go together.
     """
-    trace = _Trace(latents, masks, times, image, colours)
+    trace = _Trace(latents, masks, times, image, colours, slices)
     chosen = evenly(trace.count, max_steps)
     aspect = trace.image.shape[0] / trace.image.shape[1]
     # In inches: every cell has the image's proportions, and the image is as high as both rows.
@@ -134,6 +136,7 @@ def reverse_diffusion_gif(
     *,
     colours: Sequence[str] = CLASS_COLOURS,
     names: Sequence[str] | None = None,
+    slices: str = "plane",
     width: int = 900,
     max_frames: int = 50,
     max_bytes: int = 2_000_000,
@@ -144,7 +147,7 @@ def reverse_diffusion_gif(
 
     Args:
         path: Where to write; the suffix must be .gif.
-        latents, masks, times, image, colours, names: As in `reverse_diffusion_figure`.
+        latents, masks, times, image, colours, names, slices: As in `reverse_diffusion_figure`.
         width: Width in pixels. A file that would be larger than `max_bytes` is made narrower.
         max_frames: Most frames, chosen evenly; the first and the last are always among them.
         max_bytes: Size that the file must not pass, as far as narrowing can help.
@@ -158,7 +161,7 @@ def reverse_diffusion_gif(
         DataError: Shapes do not go together, or the path cannot be written.
     """
     check_suffix(path)
-    trace = _Trace(latents, masks, times, image, colours)
+    trace = _Trace(latents, masks, times, image, colours, slices)
     chosen = evenly(trace.count, max_frames)
     keys = trace.entries(colours, names)
     pause = int(np.clip(1000 * seconds / max(len(chosen) - 1, 1), 40, 400))
@@ -177,6 +180,7 @@ class _Trace:
         times: npt.ArrayLike,
         image: npt.ArrayLike,
         colours: Sequence[str],
+        slices: str,
     ) -> None:
         x, m, picture = np.asarray(latents, dtype=np.float32), np.asarray(masks), to_shown(image)
         self.times = np.asarray(times, dtype=np.float64)
@@ -193,12 +197,12 @@ class _Trace:
         if m.ndim != rank + 1 or len(m) != self.count:
             raise DataError(f"masks: expected {self.count} masks of {rank} axes, got shape {m.shape}")
         if rank == 3 and m.shape[1] != picture.shape[0]:
-            raise DataError(f"masks: expected {picture.shape[0]} planes as in the image, got shape {m.shape}")
+            raise DataError(f"masks: expected {picture.shape[0]} {slices}s as in the image, got shape {m.shape}")
         self.name = "image"
         if rank == 3:
             depth = picture.shape[0]
             plane = largest_plane(m[-1], 0)
-            self.name = f"image, plane {plane + 1} of {depth}"
+            self.name = f"image, {slices} {plane + 1} of {depth}"
             x, m, picture = x[:, (2 * plane + 1) * x.shape[1] // (2 * depth)], m[:, plane], picture[plane]
         self._latents, self._masks, self.image = x, m, picture
         self.palette = class_rgb(colours)

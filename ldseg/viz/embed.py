@@ -42,7 +42,10 @@ class Pictures:
         self.left_out: list[Path] = []
 
     def take(self, path: Path, width: int) -> Picture | None:
-        """The picture, at most that many pixels wide; None where there is no such file, a damaged one, or no room for it."""
+        """The picture, at most that many pixels wide, or twice as many if it is more than twice as wide as high.
+
+        None where there is no such file, a damaged one, or no room for it.
+        """
         if not path.is_file():
             return None
         if self.left_out:
@@ -54,6 +57,8 @@ class Pictures:
             logger.warning("not in the report: %s", error)
             return None
         image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
+        if image.width > 2 * image.height:
+            width *= 2  # several panels side by side
         image.thumbnail((width, 3 * width))
         uri = _uri(image)
         if len(uri) > self._left:

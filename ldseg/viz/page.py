@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ldseg.evaluation.compare import difference, read_run
-from ldseg.evaluation.text import number
+from ldseg.evaluation.text import counted, number
 from ldseg.viz.embed import Picture, Pictures
 from ldseg.viz.records import Record, columns, flat, settings, statistics, strips, words, worst_first
 from ldseg.writing import write_text
@@ -66,7 +66,7 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
     environment = Environment(
         loader=PackageLoader("ldseg.viz"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, flat=flat, words=words)
+    environment.filters.update(counted=counted, number=number, flat=flat, words=words)
     page = environment.get_template("report.html").render(
         folder=folder,
         run=run,
