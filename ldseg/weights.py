@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 
 import ldseg
 from ldseg.data.preprocess import Preprocessing
@@ -139,17 +141,22 @@ def read_description(folder: Path) -> Description:
         raise WeightsError(f"{path}: its description is not complete: {error}") from error
 
 
-def _shapes(path: Path) -> Counter[tuple[int, ...]]:
-    """How many arrays of each shape a file of weights holds."""
-    shapes: Counter[tuple[int, ...]] = Counter()
+def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    """The shape and a hash of an array's values, whatever precision it is stored in."""
+    return array.shape, hashlib.sha256(np.ascontiguousarray(array, np.float32)).digest()
+
+
+def _arrays(path: Path) -> Counter[tuple[tuple[int, ...], bytes]]:
+    """How often a file of weights holds each array."""
+    found: Counter[tuple[tuple[int, ...], bytes]] = Counter()
 
     def count(_: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
-            shapes[item.shape] += 1
+            found[_digest(item[()])] += 1
 
     with h5py.File(path, "r") as file:
         file.visititems(count)
-    return shapes
+    return found
 
 
 def load_weights(folder: Path, segmenter: Segmenter) -> None:
@@ -161,11 +168,12 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
     read_description(folder)
     path = folder / WEIGHTS_FILE
     try:
-        # Keras says nothing of arrays that a file has too many, and leaves a layer that it lacks as it is.
-        stored, wanted = _shapes(path), Counter(tuple(weight.shape) for weight in segmenter.weights)
-        if stored != wanted:
-            raise ValueError(f"{(stored - wanted).total()} arrays too many, {(wanted - stored).total()} too few")
         segmenter.load_weights(path)
+        # Keras says nothing of arrays that a file has too many, and leaves a layer that it lacks as it is.
+        stored = _arrays(path)
+        loaded = Counter(_digest(keras.ops.convert_to_numpy(weight)) for weight in segmenter.weights)
+        if stored != loaded:
+            raise ValueError(f"{(stored - loaded).total()} arrays too many, {(loaded - stored).total()} too few")
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(

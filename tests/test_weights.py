@@ -83,6 +83,15 @@ def describe(path: Path, text: str | None) -> None:
             file.attrs["ldseg"] = text
 
 
+def rename_layer(path: Path) -> None:
+    """Give a layer that has weights another name, as an older version of the networks may have named it."""
+    with h5py.File(path, "r+") as file:
+        found: list[str] = []
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+        layer = found[0].rsplit("/vars/", 1)[0]
+        file.move(layer, f"{layer}_before")
+
+
 def changed(**changes: Any) -> str:
     return json.dumps({**DESCRIPTION.to_dict(), **changes})
 
@@ -105,6 +114,7 @@ SPEC = DESCRIPTION.spec.to_dict()
         pytest.param(lambda path: describe(path, changed(preprocessing={})), "size", id="no preprocessing"),
         pytest.param(lambda path: describe(path, changed(spec={**SPEC, "preset": "huge"})), "'lean'.*'huge'", id="preset"),
         pytest.param(lambda path: describe(path, changed(spec={**SPEC, "classes": 3})), "3 classes", id="other shapes"),
+        pytest.param(rename_layer, "found others", id="other names"),
     ],
 )
 def test_what_are_no_weights(spoil: Any, expected: str, folder: Path) -> None:
