@@ -1,6 +1,6 @@
 """Films segmented as films and frame by frame with the same weights: Dice, IoU, and how much the masks flicker.
 
-    python benchmarks/flicker.py --root ../data --dataset VocalFolds --cases seq3,seq5
+    python3 benchmarks/flicker.py --root ../data --dataset VocalFolds --cases seq3,seq5
 
 Frame by frame, every frame is a film of its own, repeated until it fills the window of the network. Flicker is the share of
 pixels that change class from one frame to the next while the true label does not (``ldseg.evaluation.flicker``).

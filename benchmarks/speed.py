@@ -1,6 +1,6 @@
 """Time and memory of segmenting a few images on the CPU: the naive way, the preset ldseg, the preset lean.
 
-Run it as ``python benchmarks/speed.py`` from the repository; ``benchmarks/README.md`` says what is timed. The weights are
+Run it as ``python3 benchmarks/speed.py`` from the repository; ``benchmarks/README.md`` says what is timed. The weights are
 random: neither time nor memory depends on their values.
 """
 

@@ -143,7 +143,7 @@ def read_description(folder: Path) -> Description:
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:
     """The shape and a hash of an array's values, whatever precision it is stored in."""
-    return array.shape, hashlib.sha256(np.ascontiguousarray(array, np.float32)).digest()
+    return array.shape, hashlib.sha256(array.astype(np.float32).tobytes()).digest()
 
 
 def _arrays(path: Path) -> Counter[tuple[tuple[int, ...], bytes]]:

@@ -1,6 +1,6 @@
 """Make a folder of weights small enough to ship: half precision, compressed, as precise as sampling needs.
 
-    python scripts/pack_weights.py FROM TO
+    python3 scripts/pack_weights.py FROM TO
 
 ``TO`` gets the weights file and its description, nothing else. Segment with the packed weights before you report figures:
 they are what others will have.
