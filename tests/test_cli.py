@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,12 @@ import pytest
 import tiny
 
 from ldseg.cli import main, segment
-from ldseg.config import Config
+from ldseg.cli.task import settle
+from ldseg.config import Config, load_config
 from ldseg.data.files import read_image, read_label, write_image
 from ldseg.inference import label_instances
 from ldseg.segmenter import Segmenter
-from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_description, save_weights
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -433,21 +435,13 @@ def test_several_annotators(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "Phantom1_label_2.png: label of size 8×8" in capsys.readouterr().out
 
 
-LOADED = """
-import os
-from ldseg.cli.quiet import quiet_loading
-
-with quiet_loading():
-    os.write(2, b"notes on the build")
-    {then}
-os.write(2, b"heard")
-"""
-
-
-@pytest.mark.parametrize(
-    ("then", "said"), [("pass", "heard"), ("raise SystemExit(3)", "notes on the build")], ids=["loads", "fails"]
-)
-def test_loading_is_quiet_unless_it_fails(then: str, said: str) -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED.format(then=then)], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr == said
-    assert done.returncode == (3 if "raise" in then else 0)
+def test_a_default_that_the_command_line_asks_for_is_named_too(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
+    description = read_description(trained)
+    schedule = {**description.training["NoiseScheduler"], "Scheduler": "linear"}
+    linear = replace(description, training={**description.training, "NoiseScheduler": schedule})
+    settle(load_config(ROOT / "cfg.ini"), linear)
+    assert "is not used" not in caplog.text
+    left_open = "Model.Prediction=auto", "Data.Size="
+    settle(load_config(ROOT / "cfg.ini", ["NoiseScheduler.Scheduler=cosine", *left_open]), linear)
+    assert "NoiseScheduler.Scheduler = cosine is not used" in caplog.text
+    assert caplog.text.count("is not used") == 1

@@ -158,6 +158,7 @@ def test_false_as_configparser_spells_it(text: str) -> None:
 def test_overrides_win_over_the_file_and_the_last_over_the_first(write: Write) -> None:
     path = write("[Sampler]\nSeed = 1\nSigma = 0.1\n")
     config = load_config(path, ["sampler.SEED = 2", "Sampler.Seed=3", "Model.Weights=a=b"])
+    assert config.overridden == {"Sampler.Seed", "Model.Weights"}
     assert (config.sampler.seed, config.sampler.sigma, config.model.weights) == (3, 0.1, "a=b")
     assert config.explicit == {"Sampler.Seed", "Sampler.Sigma", "Model.Weights"}
 

@@ -100,6 +100,13 @@ def test_the_choice_of_a_gpu(
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
+@pytest.mark.skipif(bool(devices.gpus("name")), reason="there is a GPU")
+def test_gpus_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert devices.unused_gpus() == ""
+    nvidia_smi(monkeypatch, "0, NVIDIA H100, GPU-aa\n")
+    assert devices.unused_gpus().startswith(f"NVIDIA H100 is not used, as {keras.backend.backend()} is installed without")
+
+
 @pytest.mark.parametrize(
     ("precision", "computed"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
 )

@@ -74,9 +74,17 @@ def test_group_norm_is_that_of_keras(options: dict[str, Any], grid: tuple[int, .
         layer.build(x.shape)
     randomize(ours)
     theirs.set_weights(ours.get_weights())
-    np.testing.assert_allclose(as_numpy(ours(x)), as_numpy(theirs(x)), atol=1e-4)
+    np.testing.assert_allclose(as_numpy(ours(x)), as_numpy(theirs(x)), atol=2e-5)
     # Files of weights address a layer by the name of its class.
     assert type(ours).__name__ == type(theirs).__name__
+
+
+def test_group_norm_of_values_far_from_zero() -> None:
+    layer = GroupNormalization(-1, center=False, scale=False, epsilon=1e-5)
+    x = 100 + 0.1 * draw(2, 16, 16, 3)
+    exact = x.astype("float64")
+    exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(as_numpy(layer(x)), exact, atol=2e-3)
 
 
 def test_group_norm_in_half_precision() -> None:
@@ -161,12 +169,13 @@ def test_chunks_change_the_memory_and_nothing_else(
     softmax = ops.softmax
 
     def spy(x: Any, axis: int = -1) -> Any:
-        held.add(tuple(x.shape[-3:]))
+        held.add(tuple(x.shape))
         return softmax(x, axis)
 
     monkeypatch.setattr(keras.ops, "softmax", spy)
     found = as_numpy(chunked(x))
-    assert held == {(2, rows, 24)}
+    alone = rows < 24 and keras.backend.backend() == "tensorflow"
+    assert held == {(1 if alone else 3, 2, rows, 24)}
     assert 2 * rows * 24 <= scores
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

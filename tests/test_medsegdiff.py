@@ -15,6 +15,8 @@ import tiny
 from helpers import as_numpy
 from keras import ops
 
+from ldseg.cli.training import unlike_published
+from ldseg.config import load_config
 from ldseg.data.cases import find_cases
 from ldseg.data.phantom_volume import VOLUME_CLASSES
 from ldseg.data.phantoms import write_volume_phantoms
@@ -28,6 +30,8 @@ from ldseg.training import train
 from ldseg.training.fit import spec_of
 from ldseg.training.trainer import Trainer
 from ldseg.weights import load_segmenter
+
+ROOT = Path(__file__).parents[1]
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -260,3 +264,12 @@ def test_memory_does_not_grow_from_sample_to_sample(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     _, before, after = (int(line) / 1e6 for line in run.stdout.splitlines()[-3:])
     assert after - before < 40
+
+
+def test_settings_unlike_the_published_ones_are_named() -> None:
+    one = ["Model.Architecture=MedSegDiff", "Model.Preset=tiny"]
+    named = unlike_published(load_config(ROOT / "cfg.ini", one))
+    assert "NoiseScheduler.Scheduler = linear" in named
+    assert "Sampler.Sampling_Steps = 100" in named
+    assert unlike_published(load_config(ROOT / "medsegdiff.ini", ["Model.Preset=tiny"])) == []
+    assert unlike_published(load_config(ROOT / "cfg.ini")) == []

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import ldseg
 from ldseg import devices
-from ldseg.cli.quiet import quiet_loading
 from ldseg.config import load_config
 from ldseg.errors import LDSegError
 
@@ -46,11 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         config = load_config(options.config, options.overrides)
-        logging.getLogger(__name__).info(devices.choose(config.gpu.multiple))
+        logger = logging.getLogger(__name__)
+        logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
         # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        with quiet_loading():
-            from ldseg.cli import audit, robustness, segment, sweep, training
+        from ldseg.cli import audit, robustness, segment, sweep, training
 
+        if missed := devices.unused_gpus():
+            logger.warning(missed)
         devices.set_precision(config.gpu.precision)
         if config.parameters.training:
             problems = training.run(config)

@@ -39,9 +39,9 @@ def draw_overlay(
     path = folder / f"{item.case.name}_overlay.png"
     colours = colours or CLASS_COLOURS
     image, label = item.loaded.image, item.loaded.label
-    if item.loaded.instances is not None:
-        label = item.loaded.instances  # objects that touch have an outline each
     if axes == "YX":
+        if item.loaded.instances is not None:
+            label = item.loaded.instances  # objects that touch have an outline each
         picture = overlay(image, mask, true=label, colours=colours)
         if len(names) > 2:
             picture = legend(picture, names, colours, true_colour=None if label is None else TRUE_COLOUR)

@@ -110,7 +110,8 @@ def begin(config: Config) -> Task:
 def settle(config: Config, description: Description) -> Config:
     """The settings with what the weights fix; a value that was set differently is named in a warning.
 
-    What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights.
+    What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights. What an
+    override says was set, unless it leaves the choice.
     """
     trained, defaults = Config.from_dict(description.training), Config()
     if description.spec.control and config.sampler.samples > 1:
@@ -119,7 +120,9 @@ def settle(config: Config, description: Description) -> Config:
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
-        if name in config.explicit and chosen not in (value, defaults.value(name)):
+        shipped = ("auto", ()) if name in config.overridden else (defaults.value(name),)
+        meant = name in config.explicit and chosen not in shipped
+        if meant and chosen != value:
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})

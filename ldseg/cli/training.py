@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
+import ldseg
 from ldseg.cli.table import table
-from ldseg.config import Config
+from ldseg.config import Config, load_config
 from ldseg.evaluation.text import number
 from ldseg.training import TrainingResult, train
 from ldseg.viz import save_figure, training_curves_figure
 
+logger = logging.getLogger(__name__)
+
 SHOWN = 10
+
+PUBLISHED = Path(ldseg.__file__).parents[1] / "medsegdiff.ini"
+"""The settings that MedSegDiff was published with, where the package lies in its repository."""
+
+FREE = ("Model.Preset", "Parameters.BatchSize")
+"""What it sets for a start only."""
+
+
+def unlike_published(config: Config) -> list[str]:
+    """The settings of a MedSegDiff that was published with others: each with the published value."""
+    if config.model.architecture != "MedSegDiff" or not PUBLISHED.is_file():
+        return []
+    published = load_config(PUBLISHED)
+    names = sorted(published.explicit.difference(FREE))
+    return [f"{name} = {published.value(name)}" for name in names if config.value(name) != published.value(name)]
 
 
 def run(config: Config) -> int:
@@ -24,6 +45,8 @@ def run(config: Config) -> int:
     def draw(result: TrainingResult) -> None:
         save_figure(training_curves_figure(result.history), result.logs / "curves.png")
 
+    if others := unlike_published(config):
+        logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
     result = train(config, watch=draw)
     validated = [row for row in result.history if row.get("val_dice") is not None]
     rows = [

@@ -26,6 +26,7 @@ def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Confi
     """
     source = None if path is None else Path(path)
     values: dict[str, Any] = {}
+    overridden = set()
     place = "default settings"  # what to blame, as it stands at each moment
     try:
         if source is not None:
@@ -38,9 +39,10 @@ def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Confi
             if not equals:
                 raise ConfigError(f"expected {_full(key)}=VALUE, got no =")
             values[_full(key)] = convert(_full(key), key.kind, text.strip())
+            overridden.add(_full(key))
         place = " with ".join(part for part in (str(source or ""), "--set" if overrides else "") if part)
-        explicit = frozenset(values)
-        return replace(Config().with_values(values), explicit=explicit, source=source)
+        config = Config().with_values(values)
+        return replace(config, explicit=frozenset(values), overridden=frozenset(overridden), source=source)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
 

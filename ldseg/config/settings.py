@@ -28,8 +28,9 @@ MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep",
 class Config:
     """All settings. Raises ConfigError where two of them contradict each other.
 
-    `explicit` holds the ``Section.Key`` of every key that the file or an override sets, `source` is the file.
-    Both tell where values came from, so they take no part in comparison or in `to_dict`.
+    `explicit` holds the ``Section.Key`` of every key that the file or an override sets, `overridden` of those that an
+    override sets, `source` is the file. They tell where values came from, so they take no part in comparison or in
+    `to_dict`.
     """
 
     noise_scheduler: NoiseSchedulerConfig = field(default_factory=NoiseSchedulerConfig)
@@ -42,6 +43,7 @@ class Config:
     output: OutputConfig = field(default_factory=OutputConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     explicit: frozenset[str] = field(default=frozenset(), compare=False)
+    overridden: frozenset[str] = field(default=frozenset(), compare=False)
     source: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +100,7 @@ class Config:
     def with_values(self, values: Mapping[str, object]) -> Self:
         """A copy with other values, given by ``Section.Key`` and checked together once all are changed.
 
-        `explicit` and `source` stay as they are. Raises ConfigError for an unknown name or a value refused.
+        `explicit`, `overridden` and `source` stay as they are. Raises ConfigError for an unknown name or a value refused.
         """
         changes: dict[str, dict[str, Any]] = {}
         for name, value in values.items():

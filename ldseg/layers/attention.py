@@ -16,9 +16,9 @@ class SelfAttention(keras.layers.Layer):
     r"""GroupNorm, multi-head self-attention over the flattened positions, a dense layer, plus the input.
 
     ``(B, *S, c)`` to the same; :math:`softmax(q k^T / \sqrt{d}) v` with :math:`d = c / heads` (Vaswani et al. 2017). The
-    queries are taken in chunks, image by image: the score matrix that is held has ``heads * chunk * N`` entries for N
-    positions, never N squared, in training too. Small maps, whose whole matrix keeps to the bound, go all images at once.
-    What comes out does not depend on the chunk.
+    queries are taken in chunks: the score matrix that is held has ``heads * chunk * N`` entries for each image and N
+    positions, never N squared, in training too. On TensorFlow those of one image are held at a time. What comes out does not
+    depend on the chunk.
 
     Args:
         heads: number of heads; as many as there are channels if there are fewer channels.
@@ -80,13 +80,17 @@ class SelfAttention(keras.layers.Layer):
             # Scores kept for the gradients of all chunks would be the whole matrix again: they are worked out anew.
             anew = keras.remat(attend)
 
-            def attend_all(image: Any) -> Any:
-                query, key, value = image
-                parts = ops.reshape(query, (self.used_heads, chunks, self.positions // chunks, -1))
-                mixed = ops.map(lambda part: anew(part, key, value), ops.moveaxis(parts, 1, 0))
-                return ops.reshape(ops.moveaxis(mixed, 0, 1), (self.used_heads, self.positions, -1))
+            def attend_in_chunks(query: Any, key: Any, value: Any) -> Any:
+                rest = (-1, self.used_heads)
+                parts = ops.reshape(query, (*rest, chunks, self.positions // chunks, query.shape[-1]))
+                mixed = ops.map(lambda part: anew(part, key, value), ops.moveaxis(parts, 2, 0))
+                return ops.reshape(ops.moveaxis(mixed, 0, 2), (*rest, self.positions, query.shape[-1]))
 
-            mixed = ops.map(attend_all, (query, key, value))
+            if keras.backend.backend() == "tensorflow":
+                # Image by image: the scores stay in the caches of a processor. On JAX, devices could not share a batch.
+                mixed = ops.map(lambda image: attend_in_chunks(*(part[None] for part in image))[0], (query, key, value))
+            else:
+                mixed = attend_in_chunks(query, key, value)
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.positions, channels))
         return x + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
 

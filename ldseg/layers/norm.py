@@ -18,7 +18,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     Keras reduces the positions and a group's channels at once, axes that do not lie side by side; on a CPU, TensorFlow
     needs more than twice as long for that as for the positions alone. So each channel is reduced by itself, and then the
-    channels of a group. The variance is the mean square less the squared mean, as in Keras.
+    channels of a group: its variance is the mean of theirs plus the variance of their means.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -27,15 +27,16 @@ class GroupNormalization(keras.layers.GroupNormalization):
         # In half precision the sums would overflow.
         x = ops.cast(inputs, "float32")
         flat = ops.reshape(x, (-1, math.prod(size), channels))
-        moments = ops.stack([ops.mean(flat, axis=1), ops.mean(ops.square(flat), axis=1)])
+        mean = ops.mean(flat, axis=1, keepdims=True)
+        variance = ops.mean(ops.square(flat - mean), axis=1)
         of_group = (groups, channels // groups)
-        moments = ops.reshape(moments, (2, -1, *of_group))
-        mean, square = ops.unstack(ops.mean(moments, axis=-1, keepdims=True))
+        mean, variance = (ops.reshape(part, (-1, *of_group)) for part in (mean, variance))
+        shared = ops.mean(mean, axis=-1, keepdims=True)
+        variance = ops.mean(variance + ops.square(mean - shared), axis=-1, keepdims=True)
         gamma = ops.reshape(ops.cast(self.gamma, "float32"), of_group) if self.scale else ops.ones(of_group)
         beta = ops.reshape(ops.cast(self.beta, "float32"), of_group) if self.center else 0.0
-        # Rounding may take the variance below zero.
-        factor = gamma * ops.rsqrt(ops.maximum(square - ops.square(mean), 0) + self.epsilon)
-        shift = beta - mean * factor
+        factor = gamma * ops.rsqrt(variance + self.epsilon)
+        shift = beta - shared * factor
         each = (-1, *[1] * len(size), channels)
         return ops.cast(x * ops.reshape(factor, each) + ops.reshape(shift, each), self.compute_dtype)
 
