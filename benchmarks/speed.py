@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 CONTENDERS = {
-    "naive": "preset ldseg, a predict call per step, attention unchunked, Keras's GroupNormalization",
+    "naive": "preset ldseg, a predict call per step, attention unchunked, BatchNorm and GroupNorm as in Keras",
     "ldseg": "preset ldseg, compiled predictor",
     "bfloat16": "the same with [GPU] Precision = bfloat16",
     "lean": "preset lean, compiled predictor, on the whole 512 x 512 grid",
