@@ -542,6 +542,11 @@ def test_settings_that_do_not_suit_the_networks(changes: dict[str, Any], message
         spec_of(tiny.settings(tmp_path, tmp_path, **changes))
 
 
+def test_a_size_is_refused_before_images_are_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Data\.Size.*36"):
+        train(tiny.settings(tmp_path / "nowhere", tmp_path, Data_Size=(32, 36)))
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_a_training_of_mixed_precision_goes_on_too(precision: str, data: Path, tmp_path: Path) -> None:
     keras.config.set_dtype_policy(precision)

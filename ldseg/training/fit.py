@@ -67,18 +67,25 @@ class TrainingResult:
         return self.folder / FOLDER
 
 
+def check_sizes(config: Config) -> None:
+    """Raise ConfigError if a size that is set does not suit the preset."""
+    preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
+    for key, size in (("Size", config.data.size), ("Patch", config.data.patch)):
+        try:
+            if size:
+                preset.latent_grid(size, axes)
+        except ValueError as error:
+            raise ConfigError(f"Data.{key}: preset {config.model.preset!r}: {error}") from error
+
+
 def spec_of(config: Config) -> SegmenterSpec:
     """The segmenter that the settings ask for, on the grid of whole cases.
 
     Raises:
         ConfigError: if the size does not suit the preset.
     """
+    check_sizes(config)
     preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
-    for key, size in (("Size", config.data.size), ("Patch", config.data.patch)):
-        try:
-            preset.latent_grid(size, axes)
-        except ValueError as error:
-            raise ConfigError(f"Data.{key}: preset {config.model.preset!r}: {error}") from error
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
@@ -195,6 +202,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
         DataError: if there is too little to train on, or the folder cannot be written.
         WeightsError: if what is to be gone on with does not fit, or nothing can be written.
     """
+    check_sizes(config)  # before images are read
     folder, parameters = config.weights_folder, config.parameters
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
     resume = parameters.checkpoint and checkpoint.is_file()
