@@ -75,23 +75,11 @@ def unused_gpus() -> str:
     """One line if there are NVIDIA GPUs that the backend of Keras, as it is installed, cannot use; else nothing."""
     import keras
 
-    names, backend = gpus("name"), keras.backend.backend()
-    if not names:
+    names = ", ".join(sorted(set(gpus("name").values())))
+    if not names or peak_memory()[1] == "GPU":
         return ""
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        usable = bool(tf.config.list_physical_devices("GPU"))
-    elif backend == "jax":
-        import jax
-
-        usable = jax.default_backend() != "cpu"
-    else:
-        import torch
-
-        usable = torch.cuda.is_available()
-    listed = ", ".join(sorted(set(names.values())))
-    return "" if usable else f"{listed} is not used, as {backend} is installed without support for it: running on the CPU"
+    backend = keras.backend.backend()
+    return f"{names} is not used, as {backend} is installed without support for it: running on the CPU"
 
 
 def set_precision(precision: str) -> None:

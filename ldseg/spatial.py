@@ -9,6 +9,11 @@ AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
 """The axes string of every value that ``[Data] Dimensions`` may take."""
 
 
+def slice_name(axes: str) -> str:
+    """What a slice along the first of three axes is called."""
+    return "frame" if axes[0] == "T" else "plane"
+
+
 def strided(size: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
     """The size of the latent grid under an image grid.
 

@@ -4,6 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
+
+GRIDS = [(6,), (4, 6), (2, 3, 4)]
+EVERY_RANK = pytest.mark.parametrize("grid", GRIDS, ids=["1d", "2d", "3d"])
 
 
 def as_numpy(tensor: Any) -> np.ndarray:
@@ -14,6 +18,23 @@ def randomize(layer: Any, seed: int = 0) -> None:
     """Give every weight of a layer a value of its own: no zero bias, no unit scale hides a mistake."""
     rng = np.random.default_rng(seed)
     layer.set_weights([rng.normal(0, 0.5, weight.shape) for weight in layer.weights])
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def weights_of(layer: Any) -> dict[str, np.ndarray]:
+    """A layer's weights in float64 by the last two parts of their paths."""
+    return {"/".join(w.path.split("/")[-2:]): as_numpy(w).astype("float64") for w in layer.weights}
+
+
+def group_norm(x: np.ndarray, groups: int, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Over positions (B, N, c) and the channels of a group."""
+    parts = x.reshape(*x.shape[:2], groups, -1)
+    parts = parts - parts.mean((1, 3), keepdims=True)
+    parts = parts / np.sqrt((parts**2).mean((1, 3), keepdims=True) + 1e-5)
+    return parts.reshape(x.shape) * gamma + beta
 
 
 def check_layer(

@@ -98,8 +98,8 @@ def test_an_animation_of_noise(planes: tuple[int, ...], channels: int, tmp_path:
     label = np.zeros(size, np.int32)
     label[(3, slice(4, 9), slice(4, 9)) if planes else (slice(4, 9), slice(4, 9))] = 2
     image = rng.uniform(0.2, 0.3, (*size, channels)).astype(np.float32)
-    frames = [NoisyFrame.of(image + sigma, label, label, sigma, 1.0) for sigma in (0.0, 0.3)]
-    assert frames[0].where == (", plane 4 of 5" if planes else "")
+    frames = [NoisyFrame.of(image + sigma, label, label, sigma, 1.0, "frame") for sigma in (0.0, 0.3)]
+    assert frames[0].where == (", frame 4 of 5" if planes else "")
     assert (frames[0].mask == 2).sum() == 25
     path = robustness_gif(tmp_path / "x.gif", frames, noise="gaussian", names=CLASSES, width=300)
     with Image.open(path) as found:

@@ -11,6 +11,7 @@ import numpy as np
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.inference import Predictor, Segmented, TiledCase, Trajectory
+from ldseg.spatial import slice_name
 from ldseg.viz import (
     CLASS_COLOURS,
     TRUE_COLOUR,
@@ -40,9 +41,7 @@ def draw_overlay(
     colours = colours or CLASS_COLOURS
     image, label = item.loaded.image, item.loaded.label
     if axes == "YX":
-        if item.loaded.instances is not None:
-            label = item.loaded.instances  # objects that touch have an outline each
-        picture = overlay(image, mask, true=label, colours=colours)
+        picture = overlay(image, mask, true=item.loaded.outlined, colours=colours)
         if len(names) > 2:
             picture = legend(picture, names, colours, true_colour=None if label is None else TRUE_COLOUR)
         save_image(picture, path)
@@ -87,7 +86,7 @@ def draw_diffusion(
     common: dict[str, Any] = {
         "colours": colours or CLASS_COLOURS,
         "names": names if len(names) > 2 else None,
-        "slices": "frame" if predictor.segmenter.spec.axes[0] == "T" else "plane",
+        "slices": slice_name(predictor.segmenter.spec.axes),
     }
     title = f"{item.case.name}: states of the diffusion, and the mask decoded from each"
     save_figure(reverse_diffusion_figure(latents, masks, times, image, title=title, **common), path)

@@ -8,6 +8,7 @@ from ldseg.cli.trials import prepare
 from ldseg.config import Config
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, foreground
+from ldseg.spatial import slice_name
 from ldseg.viz import CLASS_COLOURS, NoisyFrame, robustness_figure, robustness_gif
 
 FOLDER = "Robustness"
@@ -41,7 +42,8 @@ def run(config: Config) -> int:
             if name not in frames or loaded is None or loaded.label is None:
                 continue
             score = foreground(list(dice(item.mask, loaded.label, len(classes))))
-            frames[name].append(NoisyFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score))
+            slices = slice_name(trial.task.segmenter.spec.axes)
+            frames[name].append(NoisyFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score, slices))
             if len(frames[name]) == len(sigmas):
                 try:
                     robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)

@@ -120,9 +120,8 @@ def settle(config: Config, description: Description) -> Config:
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
-        shipped = ("auto", ()) if name in config.overridden else (defaults.value(name),)
-        meant = name in config.explicit and chosen not in shipped
-        if meant and chosen != value:
+        open_to_all = ("auto", ()) if name in config.overridden else (defaults.value(name),)
+        if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})

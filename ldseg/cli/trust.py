@@ -84,7 +84,7 @@ def write_uncertainty(folder: Path, item: Segmented, mask: np.ndarray, axes: str
         entropy,
         item.variance,
         axes=axes,
-        true=item.loaded.label if item.loaded.instances is None else item.loaded.instances,
+        true=item.loaded.outlined,
         spacing=item.loaded.spacing,
         colours=colours or CLASS_COLOURS,
         title=name,

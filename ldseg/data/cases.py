@@ -66,6 +66,12 @@ class LoadedCase:
     instances: np.ndarray | None = None
 
     @property
+    def outlined(self) -> np.ndarray | None:
+        """What pictures outline: every object of a label that numbers them, so that those that touch are told apart, else
+        the classes."""
+        return self.label if self.instances is None else self.instances
+
+    @property
     def spacing(self) -> tuple[float, ...] | None:
         """mm per axis of the array, z or t first; None where the file does not say."""
         return None if self.geometry is None else self.geometry.array_spacing

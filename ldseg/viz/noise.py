@@ -38,14 +38,16 @@ class NoisyFrame:
     where: str = ""
 
     @classmethod
-    def of(cls, image: npt.NDArray, mask: npt.NDArray, true: npt.NDArray, sigma: float, dice: float) -> Self:
+    def of(
+        cls, image: npt.NDArray, mask: npt.NDArray, true: npt.NDArray, sigma: float, dice: float, slices: str = "plane"
+    ) -> Self:
         """A case ``(*S, c)``, or that plane along the first of three axes in which its label is largest; one of its channels
         unless they are three."""
         image = image if image.shape[-1] == 3 else image[..., :1]
         where = ""
         if true.ndim == 3:
             plane = largest_plane(true, 0)
-            where = f", plane {plane + 1} of {len(true)}"
+            where = f", {slices} {plane + 1} of {len(true)}"
             image, mask, true = image[plane].copy(), mask[plane].copy(), true[plane]
         return cls(image=image, mask=mask, true=true, sigma=sigma, dice=dice, where=where)
 

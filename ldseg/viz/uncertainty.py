@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ldseg.errors import DataError
+from ldseg.spatial import slice_name
 from ldseg.viz.overlays import fit, largest_plane, panel, to_shown
 from ldseg.viz.style import CLASS_COLOURS, MUTED, style
 
@@ -60,7 +61,7 @@ def uncertainty_figure(
     where = ""
     if len(axes) > 2:
         at = largest_plane(found, 0) if axes[0] == "Z" else len(found) // 2
-        where = f", {'plane' if axes[0] == 'Z' else 'frame'} {at + 1} of {len(found)}"
+        where = f", {slice_name(axes)} {at + 1} of {len(found)}"
         pixels, found, *maps = pixels[at], found[at], *(each[at] for each in maps)
         actual = None if actual is None else actual[at]
 
