@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -209,16 +210,20 @@ def compare(options: argparse.Namespace) -> None:
         agreement = {
             name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")
         }
-    print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm; the fastest of")
-    print(f"{options.rounds} x {options.repetitions} repetitions, as other load can only slow one down\n")
-    print(f"{'':9}{'seconds':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
-    best = {
-        name: {key: min(value for run in done for value in run[key]) for key in ("seconds", "cpu")}
+    print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm")
+    print(f"the median and the fastest of {options.rounds} x {options.repetitions} repetitions\n")
+    print(f"{'':9}{'median s':>9} {'x naive':>8} {'fastest':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
+    found = {
+        name: {
+            "median": median(value for run in done for value in run["seconds"]),
+            "fastest": min(value for run in done for value in run["seconds"]),
+            "cpu": median(value for run in done for value in run["cpu"]),
+        }
         for name, done in runs.items()
     }
     for name, done in runs.items():
-        times = " ".join(f"{best[name][key]:8.2f} {best['naive'][key] / best[name][key]:8.2f}" for key in best[name])
-        print(f"{name:9}{times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
+        times = " ".join(f"{each:8.2f} {found['naive'][key] / each:8.2f}" for key, each in found[name].items())
+        print(f"{name:9} {times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
     for name, share in agreement.items():
         print(f"labels of {name} that equal those of naive: {share:.4%}")
 

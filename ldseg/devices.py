@@ -14,7 +14,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -87,6 +87,25 @@ def set_precision(precision: str) -> None:
     import keras
 
     keras.config.set_dtype_policy(PRECISIONS[precision])
+
+
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its operations fused by XLA, where that is left to us: in a compiled call on TensorFlow.
+
+    JAX fuses them anyway, and so does Keras on TensorFlow's GPUs. On a CPU it does not, as XLA's convolutions of large maps
+    are slower than TensorFlow's. Of small ones, it is the number of operations that takes the time.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    # XLA cannot reach variables that are on another device.
+    if tf.executing_eagerly() or tf.distribute.has_strategy():
+        return function
+    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return compiled
 
 
 def peak_memory() -> tuple[int, str]:

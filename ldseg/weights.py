@@ -20,7 +20,7 @@ import numpy as np
 
 import ldseg
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import LDSegError, WeightsError
+from ldseg.errors import LDSegError, WeightsError, nearest_folder
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 FORMAT_VERSION = 1
@@ -120,8 +120,9 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
+        near = "" if folder.is_dir() else nearest_folder(folder)
         raise WeightsError(
-            f"{path}: no such file, expected trained weights; train some with [Parameters] Training = True, "
+            f"{path}: no such file{near}, expected trained weights; train some with [Parameters] Training = True, "
             "or name another folder in [Model] Weights"
         )
     if path.stat().st_size == 0:

@@ -125,6 +125,20 @@ def test_a_compiled_predictor_computes_what_it_says(sampler: str, flips: bool, s
     np.testing.assert_allclose(predictor.predict_on_batch(inputs), expected, atol=1e-4)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX fuses everything, PyTorch nothing")
+@pytest.mark.parametrize(("steps", "calls"), [(1, 0), (3, 4)])
+def test_a_loop_is_fused_in_a_compiled_call(steps: int, calls: int, segmenter: Segmenter) -> None:
+    """One function for the loops of all mirrored copies."""
+    import tensorflow as tf
+
+    predictor = Predictor(segmenter, steps=steps, flips=True)
+    graph = tf.function(predictor).get_concrete_function(given(predictor)).graph.as_graph_def()
+    fused = [function.signature.name for function in graph.library.function if function.attr["_XlaMustCompile"].b]
+    called = [node.attr["f"].func.name for node in graph.node if node.op.endswith("PartitionedCall")]
+    assert len(fused) == (calls > 0)
+    assert called == fused * calls
+
+
 @pytest.mark.parametrize(
     ("axes", "mirrors"),
     [("TYX", {(), (2,), (3,), (2, 3)}), ("ZYX", {(), (1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)})],

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.errors import DataError, nearest_folder
 from ldseg.inference import Predictor
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
@@ -100,7 +98,8 @@ def begin(config: Config) -> Task:
         LDSegError: the weights or the data set cannot be used.
     """
     if not config.dataset_folder.is_dir():  # said before that there are no weights for it
-        raise DataError(f"{config.dataset_folder}: no such folder{_near(config.dataset_folder)}, expected a data set there")
+        near = nearest_folder(config.dataset_folder)
+        raise DataError(f"{config.dataset_folder}: no such folder{near}, expected a data set there")
     config = settle(config, read_description(config.weights_folder))
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)
@@ -125,13 +124,6 @@ def settle(config: Config, description: Description) -> Config:
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
-
-
-def _near(folder: Path) -> str:
-    """A folder beside it of much the same name, in words."""
-    there = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-    found = difflib.get_close_matches(folder.name, there, n=1)
-    return f" (the nearest is {found[0]})" if found else ""
 
 
 def _shown(value: Any) -> str:

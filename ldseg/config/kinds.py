@@ -6,6 +6,7 @@ JSON passes the same check as one read from a file. It returns the canonical val
 
 import configparser
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -54,12 +55,22 @@ class Number:
         try:
             number = int(value) if self.whole else float(value)
         except (ValueError, OverflowError):
-            raise Refused from None
+            raise Refused(self._nearest(value)) from None
         if not isinstance(value, str) and number != value:  # 4.5 for a whole number, NaN
-            raise Refused
+            raise Refused(self._nearest(value))
         if not self.low <= number <= self.high:
-            raise Refused(self.low if number < self.low else self.high if number > self.high else None)
+            raise Refused(self._nearest(number))
         return number
+
+    def _nearest(self, value: float | str) -> float | None:
+        try:
+            number = value if isinstance(value, int) else float(value)
+        except ValueError:
+            return None
+        if math.isnan(number):
+            return None
+        bounded = min(max(number, self.low), self.high)
+        return round(bounded) if self.whole else bounded
 
 
 @dataclass(frozen=True)

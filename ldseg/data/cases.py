@@ -20,7 +20,7 @@ from ldseg.data.layouts import find_pairs
 from ldseg.data.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.scans import read_scan, read_scan_label
-from ldseg.errors import DataError
+from ldseg.errors import DataError, nearest_folder
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def find_cases(
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such folder, expected one with Image/ (and Label/), imagesTr/ (and labelsTr/),"
-            " or of another layout of data/README.md"
+            f"{folder}: no such folder{nearest_folder(folder)}, expected one with Image/ (and Label/),"
+            " imagesTr/ (and labelsTr/), or of another layout of data/README.md"
         )
     pairs = find_pairs(folder, axes, training)
     names, groups = list(pairs.images), pairs.groups

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from ldseg.devices import fused
 from ldseg.diffusion.random import KEYS, WORDS, normal
 from ldseg.inference.noise import case_generator
+from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter
 
 SAMPLERS: dict[str, dict[str, Any]] = {
@@ -98,22 +101,22 @@ class Predictor(keras.Model):
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, C)``."""
-        total = 0.0
+        total, reverse = 0.0, self.loop()
         for index, mirror in enumerate(self.mirrors):
             image = ops.flip(inputs["image"], mirror) if mirror else inputs["image"]
             condition = self.segmenter.encode_image(image)
-            probabilities = self._members(condition, inputs["noise"][:, :, index])
+            probabilities = self._members(reverse, condition, inputs["noise"][:, :, index])
             total = total + (ops.flip(probabilities, [axis + 1 for axis in mirror]) if mirror else probabilities)
         return total / len(self.mirrors)
 
-    def _members(self, condition: Any, noise: Any) -> Any:
+    def _members(self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any) -> Any:
         """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, C)``."""
         part, rest = self._part, noise.shape[2:]
         if part > 1:
             condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)
 
         def one(noise: Any) -> Any:
-            return ops.softmax(self.segmenter.decode(self.reverse(condition, noise)), axis=-1)
+            return ops.softmax(self.segmenter.decode(reverse(condition, noise)), axis=-1)
 
         if part == self.samples:
             members = one(ops.reshape(noise, (-1, *rest)))
@@ -127,17 +130,24 @@ class Predictor(keras.Model):
         members = ops.moveaxis(ops.reshape(members, (parts, -1, part, *members.shape[2:])), 0, 1)
         return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples]
 
-    def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
-        """Run the sampler, or the part of it that ``ldseg.diffusion.sample`` is told, on one copy's noise."""
-        return self.segmenter.reverse(
-            condition,
-            noise[:, 0],
-            steps=self.steps,
-            eta=self.eta,
-            order=self.order,
-            step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
-            **part,
-        )
+    def loop(self, **part: Any) -> Callable[[Any, Any], Any]:
+        """The sampler, or the part of it that ``ldseg.diffusion.sample`` is told, from condition and one copy's noise on."""
+
+        def reverse(condition: Any, noise: Any) -> Any:
+            return self.segmenter.reverse(
+                condition,
+                noise[:, 0],
+                steps=self.steps,
+                eta=self.eta,
+                order=self.order,
+                step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
+                **part,
+            )
+
+        # Measured: loops over volumes, films and masks at full resolution become slower. One step is no loop.
+        spec = self.segmenter.spec
+        small = spec.axes == "YX" and PRESETS[spec.preset].architecture == "LDSeg" and self.steps > 1
+        return fused(reverse) if small else reverse
 
 
 class Trajectory(keras.Model):
@@ -161,4 +171,4 @@ class Trajectory(keras.Model):
     def call(self, inputs: dict[str, Any]) -> Any:
         """The inputs of ``Predictor`` for one case to its latents after the steps ``kept``, ``(K, *L, c)``."""
         condition = self.predictor.segmenter.encode_image(inputs["image"])
-        return self.predictor.reverse(condition, inputs["noise"][:, 0, 0], keep=self.kept)[:, 0]
+        return self.predictor.loop(keep=self.kept)(condition, inputs["noise"][:, 0, 0])[:, 0]

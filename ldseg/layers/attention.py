@@ -27,7 +27,7 @@ class SelfAttention(keras.layers.Layer):
             the whole matrix. A few megabytes of them stay in the caches of a processor, which is fastest.
     """
 
-    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**21, **options: Any) -> None:
+    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**20, **options: Any) -> None:
         super().__init__(**options)
         self.heads = heads
         self.groups = groups
