@@ -8,4 +8,6 @@ if __name__ == "__main__":
 
         sys.exit(main())
     except ModuleNotFoundError as error:
-        sys.exit(f"error: {error.name} is not installed: sh scripts/demo.sh installs what is needed and runs this")
+        backend = error.name in ("jax", "torch")  # which KERAS_BACKEND asks for and requirements.txt does not hold
+        how = f"pip install {error.name}" if backend else "sh scripts/demo.sh installs what is needed and runs this"
+        sys.exit(f"error: {error.name} is not installed: {how}")

@@ -1,4 +1,4 @@
-"""Time and memory of segmenting a few images on the CPU: the naive way, the preset ldseg, the preset lean.
+"""Time and memory of segmenting a few images on the CPU: the naive way, and the presets ldseg and lean.
 
 Run it as ``python3 benchmarks/speed.py`` from the repository; ``benchmarks/README.md`` says what is timed. The weights are
 random: neither time nor memory depends on their values.
@@ -211,19 +211,21 @@ def compare(options: argparse.Namespace) -> None:
             name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")
         }
     print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm")
-    print(f"the median and the fastest of {options.rounds} x {options.repetitions} repetitions\n")
-    print(f"{'':9}{'median s':>9} {'x naive':>8} {'fastest':>8} {'x naive':>8} {'CPU s':>8} {'x naive':>8} {'peak GB':>8}")
+    print(f"medians of {options.rounds} x {options.repetitions} repetitions, and the fastest\n")
     found = {
-        name: {
-            "median": median(value for run in done for value in run["seconds"]),
-            "fastest": min(value for run in done for value in run["seconds"]),
-            "cpu": median(value for run in done for value in run["cpu"]),
-        }
+        name: [
+            median(value for run in done for value in run["seconds"]),
+            min(value for run in done for value in run["seconds"]),
+            median(value for run in done for value in run["cpu"]),
+        ]
         for name, done in runs.items()
     }
+    titles = ("median s", "x naive", "fastest s", "x naive", "CPU s", "x naive", "peak GB")
+    print(f"{'':9}" + "".join(f"{title:>10}" for title in titles))
     for name, done in runs.items():
-        times = " ".join(f"{each:8.2f} {found['naive'][key] / each:8.2f}" for key, each in found[name].items())
-        print(f"{name:9} {times} {max(run['peak'] for run in done):8.2f}   {CONTENDERS[name]}")
+        figures = [figure for own, naive in zip(found[name], found["naive"], strict=True) for figure in (own, naive / own)]
+        figures.append(max(run["peak"] for run in done))
+        print(f"{name:9}" + "".join(f"{figure:10.2f}" for figure in figures) + f"   {CONTENDERS[name]}")
     for name, share in agreement.items():
         print(f"labels of {name} that equal those of naive: {share:.4%}")
 

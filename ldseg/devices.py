@@ -90,10 +90,11 @@ def set_precision(precision: str) -> None:
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with its operations fused by XLA, where that is left to us: in a compiled call on TensorFlow.
+    """The function, compiled with XLA where TensorFlow traces it for a CPU; unchanged when it runs eagerly and elsewhere.
 
-    JAX fuses them anyway, and so does Keras on TensorFlow's GPUs. On a CPU it does not, as XLA's convolutions of large maps
-    are slower than TensorFlow's. Of small ones, it is the number of operations that takes the time.
+    Everything that JAX compiles is compiled with XLA, and what TensorFlow compiles for a GPU, by Keras. On a CPU, XLA's
+    convolutions of large maps are slower than TensorFlow's, so Keras leaves it off. With small maps, starting an operation
+    costs more than computing it, and XLA starts fewer.
     """
     import keras
 
@@ -101,8 +102,8 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     import tensorflow as tf
 
-    # XLA cannot reach variables that are on another device.
-    if tf.executing_eagerly() or tf.distribute.has_strategy():
+    # A strategy runs the function on devices, too, that do not hold the weights: XLA cannot reach them there.
+    if tf.executing_eagerly() or tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"):
         return function
     compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
     return compiled

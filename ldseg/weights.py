@@ -20,7 +20,8 @@ import numpy as np
 
 import ldseg
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import LDSegError, WeightsError, nearest_folder
+from ldseg.errors import LDSegError, WeightsError
+from ldseg.paths import nearest_folder
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 FORMAT_VERSION = 1
@@ -119,13 +120,18 @@ def read_description(folder: Path) -> Description:
         WeightsError: if there are none, or the file is empty, damaged, or of a version that this code does not know.
     """
     path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        near = "" if folder.is_dir() else nearest_folder(folder)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
         raise WeightsError(
-            f"{path}: no such file{near}, expected trained weights; train some with [Parameters] Training = True, "
-            "or name another folder in [Model] Weights"
-        )
-    if path.stat().st_size == 0:
+            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; train some with "
+            "[Parameters] Training = True, or name another folder in [Model] Weights"
+        ) from None
+    except NotADirectoryError:
+        raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be looked at: {error.strerror}") from error
+    if size == 0:
         raise WeightsError(f"{path}: expected weights, found an empty file")
     try:
         with h5py.File(path, "r") as file:

@@ -174,8 +174,8 @@ TRAIN = "Parameters.Training=True"
     [
         pytest.param(no_images, (), ("Image", "no image found", ".png"), id="empty folder"),
         pytest.param(nothing, ("Data.Dataset=Sett",), ("Sett", "no such folder (the nearest is ", "Set)"), id="no data set"),
-        pytest.param(nothing, ("Data.Root={}/dat",), ("dat/Set", "(the nearest is ", "/data)"), id="no root"),
-        pytest.param(nothing, ("Model.Weights={}/wights/Set",), ("wights/Set", "(the nearest is ", "/weights)"), id="typo"),
+        pytest.param(nothing, ("Data.Root={}/dat",), ("dat/Set", "(the nearest is ", "/data/Set)"), id="no root"),
+        pytest.param(nothing, ("Model.Weights={}/wights",), ("wights/", "(the nearest is ", "/weights)"), id="typo"),
         pytest.param(nothing, ("Data.Cases=Other*",), ("Other*", "Phantom1, Phantom2"), id="no case matches"),
         pytest.param(weights(lambda path: path.write_bytes(b"")), (), (WEIGHTS_FILE, "empty"), id="weights of zero bytes"),
         pytest.param(weights(lambda path: path.write_bytes(spoilt(path))), (), (WEIGHTS_FILE, "damaged"), id="half weights"),

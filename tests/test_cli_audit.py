@@ -57,7 +57,7 @@ def test_a_broken_case_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
         settings = folders(tmp_path)
         next((tmp_path / "Set" / "Image").glob("*1.*")).write_bytes(b"no image")
         assert main(settings) == 1
-    assert "2 audited, 1 problems" in capsys.readouterr().out
+    assert "2 audited, 1 problem" in capsys.readouterr().out
 
 
 def test_noise_on_the_images_counts_and_mirrored_copies_do_not(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
         ("Data.Size=256,0", ("whole numbers from 1", "got '256,0'", "value is 256, 1")),
         ("Data.Size=256x384", ("whole numbers from 1", "got '256x384'")),
         ("Data.Classes=background,,gland", ("names with commas", "got 'background,,gland'")),
+        ("Data.LabelMap=0:0,1.5:1", ("got '0:0,1.5:1'",)),
         ("Data.Cases=", ("patterns", "got ''")),
         ("Data.Root=", ("a folder", "got ''")),
         ("Data.Dataset=a/b", ("the name of a folder in Data.Root", "got 'a/b'")),

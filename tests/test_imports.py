@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("ldseg",),
     ("errors",),
-    ("spatial", "writing"),
+    ("paths", "spatial", "writing"),
     ("config",),
     ("diffusion", "layers", "data", "evaluation"),
     ("models",),

@@ -18,9 +18,9 @@ from helpers import as_numpy
 from keras.ops import convert_to_tensor as tensor
 
 from ldseg.config import Config
-from ldseg.data.batches import TERMS, Batch, TrainingBatches
+from ldseg.data.batches import TERMS
 from ldseg.data.cases import Case, find_cases
-from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
@@ -69,100 +69,6 @@ def log(result: TrainingResult) -> list[dict[str, str]]:
 
 def losses(result: TrainingResult) -> list[float]:
     return [float(row["loss"]) for row in log(result)]
-
-
-# ---- Batches
-
-
-def batches(cases: tuple[Case, ...], **changes: Any) -> TrainingBatches:
-    values: dict[str, Any] = {
-        "batch_size": 2, "patch": (24, 16), "latent_shape": (3, 2, 2), "timesteps": 1000, "augmentation": "histology",
-        "recycling": 0.5, "seed": 5,
-    }  # fmt: skip
-    return TrainingBatches(cases, tiny.preprocessing(), **{**values, **changes})
-
-
-def flat(batch: Batch) -> np.ndarray:
-    return np.concatenate([np.ravel(batch[0][name]) for name in sorted(batch[0])])
-
-
-def test_what_a_batch_holds(cases: tuple[Case, ...]) -> None:
-    inputs, zeros = batches(cases).batch(0)
-    found = {name: (array.shape, str(array.dtype)) for name, array in inputs.items()}
-    noise = ((2, 3, 2, 2), "float32")
-    assert found == {
-        "image": ((2, 24, 16, 3), "float32"), "label": ((2, 24, 16), "int32"), "time": ((2,), "int32"),
-        "recycle": ((2,), "float32"), "noise": noise, "first_noise": noise, "latent_noise": noise,
-    }  # fmt: skip
-    assert inputs["image"].min() >= 0
-    assert inputs["image"].max() <= 1
-    assert set(zeros) == set(TERMS)
-    assert not np.array_equal(inputs["noise"], inputs["first_noise"])
-    assert not np.array_equal(inputs["noise"][0], inputs["noise"][1])
-
-
-def test_a_batch_is_a_function_of_seed_and_index(cases: tuple[Case, ...]) -> None:
-    """Through all epochs, in whatever order and by however many workers, from the start or from the middle."""
-    first = [flat(batches(cases).batch(index)) for index in range(8)]
-    assert len({batch.tobytes() for batch in first}) == 8
-    assert not np.array_equal(flat(batches(cases, seed=6).batch(0)), first[0])
-    some = batches(cases)
-    for index in (5, 0, 3):
-        np.testing.assert_array_equal(flat(some.batch(index)), first[index])
-    for workers, epoch in ((0, 0), (2, 0), (3, 1)):
-        stream = batches(cases, workers=workers, epoch=epoch)
-        # Keras looks at the first batches, and then begins again.
-        for index in (0, 1, 0, 1, 2, 3, 4):
-            np.testing.assert_array_equal(flat(stream[index]), first[3 * epoch + index])
-
-
-def test_time_runs_from_one_to_the_last(cases: tuple[Case, ...]) -> None:
-    drawn = batches(cases, timesteps=3, batch_size=60, augmentation="none").batch(0)[0]["time"]
-    assert set(drawn) == {1, 2, 3}
-
-
-@pytest.mark.parametrize(("recycling", "expected"), [(0.0, {0.0}), (1.0, {1.0}), (0.5, {0.0, 1.0})])
-def test_the_share_of_recycled_samples(recycling: float, expected: set[float], cases: tuple[Case, ...]) -> None:
-    drawn = batches(cases, recycling=recycling, batch_size=30, augmentation="none").batch(0)[0]["recycle"]
-    assert set(drawn) == expected
-
-
-def test_an_epoch_visits_every_case_and_fills_its_last_batch(cases: tuple[Case, ...]) -> None:
-    some = batches(cases[:5], augmentation="none")
-    assert len(some) == 3
-    orders = []
-    for epoch in range(2):
-        images = [image.tobytes() for index in range(3) for image in some.batch(3 * epoch + index)[0]["image"]]
-        assert len(set(images)) == 5
-        assert images[5] == images[0]
-        orders.append(images)
-    assert orders[0] != orders[1]
-
-
-def test_several_samples_of_a_case(cases: tuple[Case, ...]) -> None:
-    many = batches(cases, samples_per_case=3)
-    assert len(many) == 9
-    first = [many.batch(index)[0]["image"] for index in range(9)]
-    assert len({image.tobytes() for batch in first for image in batch}) == 18
-
-
-def test_the_cache_changes_nothing_and_keeps_to_its_bound(cases: tuple[Case, ...]) -> None:
-    size = sum(array.nbytes for array in batches(cases)._prepared(cases[0]))
-    for room in (0, 2 * size, 1_000_000_000):
-        kept = batches(cases)
-        kept._room = room
-        for _ in range(2):
-            for index in range(3):
-                np.testing.assert_array_equal(flat(kept.batch(index)), flat(batches(cases).batch(index)))
-        assert len(kept._cache) == min(room // size, 6)
-
-
-def test_batches_need_labelled_cases(cases: tuple[Case, ...]) -> None:
-    with pytest.raises(DataError, match="no labelled case"):
-        batches(())
-    bare = Case(name=cases[0].name, image=cases[0].image, label=None, group="a")
-    with pytest.raises(DataError, match=str(bare.image)):
-        batches((bare,)).batch(0)
 
 
 # ---- The trainer
@@ -432,42 +338,6 @@ def test_a_finished_training_is_left_alone_until_it_may_go_on(
     assert (aside / WEIGHTS_FILE).read_bytes() == old
 
 
-def test_going_on_after_the_data_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    tiny.phantoms(tmp_path, 3)
-    changes: dict[str, Any] = {"Parameters_Epoch": 1, "Training_Workers": 0}
-    config = tiny.settings(tmp_path, tmp_path / "w", **changes)
-    train(config)
-    assert "not in the split" not in caplog.text
-    tiny.phantoms(tmp_path, 5)
-    train(config)
-    assert "2 cases are not in the split of the training that goes on: Phantom4, Phantom5; Checkpoint = False" in caplog.text
-    for path in (tmp_path / "Set").glob("*/Phantom1*"):
-        path.unlink()
-    with pytest.raises(DataError, match=r"not in the data folder.*: Phantom1; put .* Checkpoint = False"):
-        train(config)
-    for checkpoint in (True, False):
-        broken = config.with_values({"Data.LabelMap": ((0, 0), (7, 1)), "Parameters.Checkpoint": checkpoint})
-        with pytest.raises(DataError, match=r"none of 4 cases can be trained on, the first: .*Phantom2_label"):
-            train(broken)
-
-
-def test_cases_that_cannot_be_read_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    tiny.phantoms(tmp_path, 5)
-    image, label = tmp_path / "Set" / "Image" / "Phantom2.png", tmp_path / "Set" / "Label" / "Phantom4_label.png"
-    image.write_bytes(image.read_bytes()[:200])
-    label.write_bytes(b"")
-    config = tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=1, Training_Workers=0)
-    result = train(config)
-    assert len(result.problems) == 2
-    for path in (image, label):
-        assert any(str(path) in problem for problem in result.problems)
-        assert str(path) in caplog.text
-    named = read_meta(result.logs / "last.npz")["split"]
-    names = [name for part in ("training", "validation") for group in named[part].values() for name in group]
-    assert sorted(names) == ["Phantom1", "Phantom3", "Phantom5"]
-
-
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     history: list[dict[str, Any]] = []
     epochs = Epochs(
@@ -479,8 +349,25 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path: Path
     epochs.on_epoch_begin(0)
     epochs.on_epoch_end(0, {"loss": math.nan})
     assert trainer.stop_training
+    assert epochs.diverged == "the loss of epoch 1 is nan"
     assert history == []
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_diverges_ends_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.phantoms(tmp_path, 4)
+    config = tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=3, Training_Workers=0)
+    fit = Trainer.fit
+
+    def diverge(trainer: Trainer, *args: Any, **options: Any) -> Any:
+        losses = (1.0, math.nan)
+        broken = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(loss=losses[epoch]))
+        return fit(trainer, *args, **{**options, "callbacks": [broken, *options["callbacks"]]})
+
+    monkeypatch.setattr(Trainer, "fit", diverge)
+    with pytest.raises(WeightsError, match=r"w: the loss of epoch 2 is nan.*LearningRate"):
+        train(config)
+    assert read_meta(tmp_path / "w" / "training" / "last.npz")["epoch"] == 1
 
 
 def judged(column: int) -> Collapse:

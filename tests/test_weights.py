@@ -125,9 +125,16 @@ def test_what_are_no_weights(spoil: Any, expected: str, folder: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["nowhere", f"{WEIGHTS_FILE}/below"])
-def test_a_folder_that_is_not_there(missing: str, folder: Path) -> None:
-    with pytest.raises(WeightsError, match=f"{missing}.*no such file.*expected trained weights"):
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("nowhere", "nowhere.*no such file, expected trained weights"),
+        (WEIGHTS_FILE, f"{WEIGHTS_FILE}: expected a folder with {WEIGHTS_FILE}, got a file"),
+        ("x" * 300, "x/.*: cannot be looked at: "),
+    ],
+)
+def test_a_folder_that_is_not_there(missing: str, message: str, folder: Path) -> None:
+    with pytest.raises(WeightsError, match=message):
         read_description(folder / missing)
 
 

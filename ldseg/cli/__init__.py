@@ -14,14 +14,14 @@ from ldseg.config import load_config
 from ldseg.errors import LDSegError
 
 DONE, PARTLY, FAILED = 0, 1, 2
-"""Exit status: all went well; some cases were skipped, the others are done; nothing was done."""
+"""Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="LDSeg.py",
         description="Segment images with a latent diffusion model, or train one, as a settings file says.",
-        epilog="Exit status: 0 all done, 1 some cases were skipped and the others are done, 2 nothing was done.",
+        epilog="Exit status: 0 done, 1 done but for the problems listed, 2 stopped by an error, 130 interrupted.",
     )
     parser.add_argument("--config", type=Path, default=Path("cfg.ini"), metavar="FILE", help="settings [cfg.ini]")
     parser.add_argument(

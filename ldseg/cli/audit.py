@@ -14,7 +14,7 @@ from ldseg.cli.table import table
 from ldseg.cli.task import begin
 from ldseg.config import Config
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.evaluation.text import number
+from ldseg.evaluation.text import counted, number
 from ldseg.inference import StateAudit, audit_states
 from ldseg.inference.audit import STATES
 from ldseg.viz import audit_figure, save_figure
@@ -41,7 +41,8 @@ def run(config: Config) -> int:
     cases = task.labelled()
     claim_folder(folder, "[Output] Folder")
     steps, states = len(audit.steps), len(STATES)
-    logger.info("%d cases x %d steps x %d states: %d masks", len(cases), steps, states, len(cases) * steps * states)
+    of_each = f"{counted(len(cases), 'case')} x {counted(steps, 'step')} x {states} states"
+    logger.info("%s: %d masks", of_each, len(cases) * steps * states)
     scores: dict[str, np.ndarray] = {}
     problems = list(task.problems)
     audited = audit_states(audit, cases, task.preprocessing, seed=sampler.seed, sigma=sampler.sigma)
@@ -61,7 +62,7 @@ def run(config: Config) -> int:
     write_document(folder / "state_audit", report, ("t", "state", "agreement"))
     save_figure(audit_figure(report), folder / "state_audit.png")
     print(_table(report))
-    print(f"\n{len(scores)} audited, {len(problems)} problems. Written to {folder}")
+    print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {folder}")
     for line in problems:
         print(f"problem: {line}")
     return len(problems)

@@ -28,6 +28,7 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.text import number
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.paths import named_path
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.page import write_report
 from ldseg.writing import claim_folder
@@ -70,7 +71,9 @@ def run(config: Config) -> int:
     started = time.perf_counter()
     task = begin(config)
     config, sampler = task.config, task.config.sampler
-    compared = {other: read_run(Path(other).expanduser(), task.preprocessing.classes) for other in config.output.compare}
+    compared = {
+        other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
+    }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     claim_folder(this.folder, "[Output] Folder")
     segmented = segment_cases(

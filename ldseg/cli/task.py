@@ -10,8 +10,10 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError, nearest_folder
+from ldseg.errors import DataError
+from ldseg.evaluation.text import counted
 from ldseg.inference import Predictor
+from ldseg.paths import require_folder
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
 from ldseg.weights import Description, load_segmenter, read_description
@@ -73,11 +75,11 @@ class Task:
         if not found:
             raise DataError(f"{self.config.dataset_folder}: expected cases with a label, found {len(self.cases)} without")
         if len(found) < len(self.cases):
-            logger.info("%d cases without a label are left out", len(self.cases) - len(found))
+            logger.info("left out, as they have no label: %s", counted(len(self.cases) - len(found), "case"))
         return found
 
     def predictor(self, **changes: Any) -> Predictor:
-        """The compiled predictor that the settings ask for, or with another ``sampler`` or number of ``steps``."""
+        """The compiled predictor that the settings ask for, or with other options of ``Predictor``."""
         sampler = self.config.sampler
         settings: dict[str, Any] = {
             "sampler": sampler.sampler,
@@ -97,9 +99,7 @@ def begin(config: Config) -> Task:
     Raises:
         LDSegError: the weights or the data set cannot be used.
     """
-    if not config.dataset_folder.is_dir():  # said before that there are no weights for it
-        near = nearest_folder(config.dataset_folder)
-        raise DataError(f"{config.dataset_folder}: no such folder{near}, expected a data set there")
+    require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = settle(config, read_description(config.weights_folder))
     found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
     segmenter, description = load_segmenter(config.weights_folder)

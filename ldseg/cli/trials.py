@@ -22,7 +22,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.evaluation.text import number
+from ldseg.evaluation.text import counted, number
 from ldseg.inference import Predictor, Segmented, corrupted, segment_each
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
@@ -110,7 +110,8 @@ class Trial:
         """Say how much there is to do, of which so much is left, and give a bar that shows how far it is."""
         cases, conditions = len(self.cases), len(self.conditions)
         total = cases * conditions
-        logger.info("%d cases x %d conditions: %d segmentations, %d of them to do", cases, conditions, total, left)
+        of_each = f"{counted(cases, 'case')} x {counted(conditions, 'condition')}"
+        logger.info("%s: %s, %d of them to do", of_each, counted(total, "segmentation"), left)
         return tqdm(total=left, desc="segmenting", unit="mask")
 
     def report(self, columns: Collection[str]) -> dict[str, Any]:
@@ -149,7 +150,7 @@ class Trial:
             scores = [number(whole["mean"]), f"{low} to {high}", *(number(classes[name]["mean"]) for name in names)]
             rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, str(whole["n"])])
         print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
-        print(f"\n{len(self.problems)} problems. Written to {path.with_suffix('.json')} and beside it")
+        print(f"\n{counted(len(self.problems), 'problem')}. Written to {path.with_suffix('.json')} and beside it")
         for line in self.problems.values():
             print(f"problem: {line}")
         return len(self.problems)

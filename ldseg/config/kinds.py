@@ -167,7 +167,10 @@ class Pairs:
             raise Refused
         if any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in value):
             raise Refused
-        result = [(int(self.source.convert(one)), int(self.target.convert(other))) for one, other in value]
+        try:
+            result = [(int(self.source.convert(one)), int(self.target.convert(other))) for one, other in value]
+        except Refused:
+            raise Refused from None  # the nearest to one number is no list of pairs
         if len({one for one, _ in result}) < len(result):
             raise Refused
         return tuple(result)

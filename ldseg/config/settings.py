@@ -19,6 +19,7 @@ from ldseg.config.sections import (
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
+from ldseg.paths import named_path
 
 MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep", "Evaluation.StateAudit")
 """Settings that ask for something in place of the ordinary run."""
@@ -78,19 +79,19 @@ class Config:
     @property
     def dataset_folder(self) -> Path:
         """The folder of the data set, <Root>/<Dataset>."""
-        return Path(self.data.root).expanduser() / self.data.dataset
+        return named_path("Data.Root", self.data.root) / self.data.dataset
 
     @property
     def weights_folder(self) -> Path:
         """[Model] Weights, or weights/<Dataset> where that is empty."""
         named = self.model.weights
-        return Path(named).expanduser() if named else Path("weights") / self.data.dataset
+        return named_path("Model.Weights", named) if named else Path("weights") / self.data.dataset
 
     @property
     def output_folder(self) -> Path:
         """[Output] Folder, or <Root>/<Dataset>/Segmentation where that is empty."""
         named = self.output.folder
-        return Path(named).expanduser() if named else self.dataset_folder / "Segmentation"
+        return named_path("Output.Folder", named) if named else self.dataset_folder / "Segmentation"
 
     def value(self, name: str) -> Any:
         """The value of the key ``Section.Key``. Raises ConfigError for an unknown name."""

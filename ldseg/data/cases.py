@@ -20,7 +20,8 @@ from ldseg.data.layouts import find_pairs
 from ldseg.data.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.scans import read_scan, read_scan_label
-from ldseg.errors import DataError, nearest_folder
+from ldseg.errors import DataError
+from ldseg.paths import require_folder
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +88,7 @@ def find_cases(
     holds no (matching) image, and for two images or two labels of one name.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: no such folder{nearest_folder(folder)}, expected one with Image/ (and Label/),"
-            " imagesTr/ (and labelsTr/), or of another layout of data/README.md"
-        )
+    require_folder(folder, "one with Image/ (and Label/), imagesTr/ (and labelsTr/), or another layout of data/README.md")
     pairs = find_pairs(folder, axes, training)
     names, groups = list(pairs.images), pairs.groups
     problems = [

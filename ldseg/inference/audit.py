@@ -60,7 +60,7 @@ class StateAudit(keras.Model):
         """
         model = self.predictor.segmenter
         condition = model.encode_image(inputs["image"])
-        own = self.predictor.loop(keep=self.steps)(condition, inputs["noise"][:, 0, 0])
+        own = self.predictor.reverse(condition, inputs["noise"][:, 0, 0], keep=self.steps)
         latents = [model.encode_label(ops.cast(inputs[name], "int32")) for name in ("label", "other")]
         repeated = keras.tree.map_structure(lambda features: ops.concatenate([features] * len(STATES), axis=0), condition)
 

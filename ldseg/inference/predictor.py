@@ -14,7 +14,6 @@ from keras import ops
 from ldseg.devices import fused
 from ldseg.diffusion.random import KEYS, WORDS, normal
 from ldseg.inference.noise import case_generator
-from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter
 
 SAMPLERS: dict[str, dict[str, Any]] = {
@@ -27,14 +26,17 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 STATES = 64
 """States of a trajectory that are kept, at most."""
 
+FUSED = 64 * 64
+"""Positions of a latent of two axes up to which fused loops were measured to be faster; in three axes they are slower."""
+
 
 class Predictor(keras.Model):
     """Encode the image once, run the whole reverse diffusion of all members in one compiled loop, decode.
 
-    A case's masks depend on its image and its noise alone: the members of an ensemble have the same image and noise of
-    their own each, and few members are the first of many. With ``flips``, the case is segmented as it is and mirrored along
-    each combination of the axes of space, each copy from noise of its own, one copy after the other; their probabilities,
-    mirrored back, are averaged.
+    A case's masks depend on its image and its noise alone: all members of an ensemble share the image, each has its own
+    noise, and the first members do not depend on how many follow. With ``flips``, the case is segmented as it is and
+    mirrored along each combination of the axes of space, each copy from noise of its own, one copy after the other; their
+    probabilities, mirrored back, are averaged.
 
     Args:
         segmenter: the networks with their weights.
@@ -101,7 +103,10 @@ class Predictor(keras.Model):
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, C)``."""
-        total, reverse = 0.0, self.loop()
+        spec, positions = self.segmenter.spec, math.prod(self.segmenter.latent_shape[:-1])
+        small = spec.axes == "YX" and positions <= FUSED and self.steps > 1  # one step is no loop
+        reverse = fused(self.reverse) if small else self.reverse
+        total = 0.0
         for index, mirror in enumerate(self.mirrors):
             image = ops.flip(inputs["image"], mirror) if mirror else inputs["image"]
             condition = self.segmenter.encode_image(image)
@@ -130,24 +135,17 @@ class Predictor(keras.Model):
         members = ops.moveaxis(ops.reshape(members, (parts, -1, part, *members.shape[2:])), 0, 1)
         return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples]
 
-    def loop(self, **part: Any) -> Callable[[Any, Any], Any]:
-        """The sampler, or the part of it that ``ldseg.diffusion.sample`` is told, from condition and one copy's noise on."""
-
-        def reverse(condition: Any, noise: Any) -> Any:
-            return self.segmenter.reverse(
-                condition,
-                noise[:, 0],
-                steps=self.steps,
-                eta=self.eta,
-                order=self.order,
-                step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
-                **part,
-            )
-
-        # Measured: loops over volumes, films and masks at full resolution become slower. One step is no loop.
-        spec = self.segmenter.spec
-        small = spec.axes == "YX" and PRESETS[spec.preset].architecture == "LDSeg" and self.steps > 1
-        return fused(reverse) if small else reverse
+    def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
+        """Run the sampler, or the part of it that ``ldseg.diffusion.sample`` is told, on one copy's noise."""
+        return self.segmenter.reverse(
+            condition,
+            noise[:, 0],
+            steps=self.steps,
+            eta=self.eta,
+            order=self.order,
+            step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
+            **part,
+        )
 
 
 class Trajectory(keras.Model):
@@ -171,4 +169,4 @@ class Trajectory(keras.Model):
     def call(self, inputs: dict[str, Any]) -> Any:
         """The inputs of ``Predictor`` for one case to its latents after the steps ``kept``, ``(K, *L, c)``."""
         condition = self.predictor.segmenter.encode_image(inputs["image"])
-        return self.predictor.loop(keep=self.kept)(condition, inputs["noise"][:, 0, 0])[:, 0]
+        return self.predictor.reverse(condition, inputs["noise"][:, 0, 0], keep=self.kept)[:, 0]

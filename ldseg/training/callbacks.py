@@ -43,6 +43,9 @@ class Epochs(keras.callbacks.Callback):
         log: where the CSV log goes.
         history: rows so far.
         meta: more plain values for the checkpoint.
+
+    Attributes:
+        diverged: why the training was stopped before its end, with the last checkpoint kept; empty if it was not.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Epochs(keras.callbacks.Callback):
         self.history = history
         self.meta = meta
         self.started = 0.0
+        self.diverged = ""
 
     @property
     def best(self) -> float:
@@ -85,7 +89,7 @@ class Epochs(keras.callbacks.Callback):
         terms = {name.removesuffix("_loss"): float(value) for name, value in (logs or {}).items()}
         row |= {name: value for name, value in terms.items() if name in COLUMNS}
         if not math.isfinite(row["loss"]):
-            logger.error("epoch %d: the loss is %s; stopped, the last checkpoint is kept", epoch + 1, row["loss"])
+            self.diverged = f"the loss of epoch {epoch + 1} is {row['loss']}"
             self.model.stop_training = True
             return
         if (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from ldseg.spatial import AXES
 
 logger = logging.getLogger(__name__)
 
+OPEN: dict[str, object] = {
+    "Data.Channels": "auto",
+    "Data.Classes": (),
+    "Data.Intensity": "auto",
+    "Training.Augmentation": "auto",
+    "Data.Size": (),
+    "Data.Patch": (),
+}
+"""What may be chosen from the data, and the value that leaves it open."""
+
 LOOKED_AT = 32
 """Cases that are read to choose by."""
 
@@ -26,7 +36,7 @@ POSITIONS = {"YX": 256 * 384, "TYX": 192 * 192, "ZYX": 64**3}
 """Positions along the axes of space that a grid chosen here has at most, about: what a batch of four needs of memory."""
 
 
-def choose(config: Config, cases: Sequence[Case]) -> Config:
+def choose(config: Config, cases: Sequence[Case], before: Mapping[str, object] | None = None) -> Config:
     """The settings with a value for everything that says ``auto`` or nothing and matters to a training.
 
     - ``Channels``: 3 if an image has colours, or as many as its modalities. ``Classes``: background, object.
@@ -35,9 +45,16 @@ def choose(config: Config, cases: Sequence[Case]) -> Config:
     - ``Size``: the median size of the cases, rounded up to what the networks stride over, scaled down where it has too
       many positions (`POSITIONS`), or cut down where cases are tiled; at most 8 frames. ``Patch``: the size.
 
+    Args:
+        config: the settings.
+        cases: the data.
+        before: what was chosen when the training began, by name, if it goes on: that stays, whatever the data are now.
+
     Raises:
         DataError: if no case can be read.
     """
+    kept = {name: value for name, value in (before or {}).items() if config.value(name) == OPEN[name]}
+    config = config.with_values(kept)
     data, axes = config.data, AXES[config.data.dimensions]
     scans = []
     for case in cases[:: math.ceil(len(cases) / LOOKED_AT)]:

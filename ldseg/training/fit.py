@@ -19,6 +19,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.names import some
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel
@@ -26,13 +27,14 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.text import counted
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
 from ldseg.training.callbacks import Epochs, Progress
 from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, networks_of, read_meta
-from ldseg.training.choices import choose
+from ldseg.training.choices import OPEN, choose
 from ldseg.training.optimizer import adamw
 from ldseg.training.trainer import Trainer
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, Description, load_weights, save_weights
@@ -172,18 +174,26 @@ def set_aside(folder: Path) -> None:
     logger.info("earlier weights are kept in %s", aside)
 
 
-def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> tuple[tuple[Case, ...], tuple[str, ...]]:
-    """Read every case once before the work: those that can be trained on, and what is wrong with the others."""
-    good, problems = [], []
+def usable_cases(
+    cases: Sequence[Case], preprocessing: Preprocessing
+) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str]]:
+    """Read every case once before the work.
+
+    Returns:
+        the cases that can be trained on; what is wrong with the others; names of cases with background alone.
+    """
+    good, problems, empty = [], [], set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
-            load_case(case, preprocessing)
+            loaded = load_case(case, preprocessing)
         except DataError as error:
             logger.error("left out %s: %s", case.name, error)
             problems.append(str(error))
         else:
             good.append(case)
-    return tuple(good), tuple(problems)
+            if not np.any(loaded.label):
+                empty.add(case.name)
+    return tuple(good), tuple(problems), frozenset(empty)
 
 
 def train(config: Config, watch: Callable[[TrainingResult], None] | None = None) -> TrainingResult:
@@ -200,16 +210,16 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
     Raises:
         ConfigError: if settings do not suit each other.
         DataError: if there is too little to train on, or the folder cannot be written.
-        WeightsError: if what is to be gone on with does not fit, or nothing can be written.
+        WeightsError: if what is to be gone on with does not fit, nothing can be written, or the loss is no longer finite.
     """
     check_sizes(config)  # before images are read
     folder, parameters = config.weights_folder, config.parameters
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
     resume = parameters.checkpoint and checkpoint.is_file()
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
-    config = choose(config, found.cases)
+    config = choose(config, found.cases, read_meta(checkpoint).get("chosen") if resume else None)
     settings, spec, preprocessing = config.training, spec_of(config), preprocessing_of(config)
-    cases, problems = usable_cases(found.cases, preprocessing)
+    cases, problems, empty = usable_cases(found.cases, preprocessing)
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     problems = (*found.problems, *problems)
@@ -230,7 +240,10 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
         manifest = split_manifest(
             training, validation, fraction=settings.validation_fraction, seed=settings.seed
         )
-    logger.info("%d cases to train on, %d to validate on", len(training), len(validation))
+    logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
+    for purpose, part in (("train on", training), ("validate on", validation)):
+        if empty.issuperset(names := [case.name for case in part]):
+            raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
     claim_folder(folder, "[Model] Weights")
 
     keras.utils.set_random_seed(settings.seed)
@@ -307,7 +320,11 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             checkpoint=checkpoint,
             log=result.logs / "log.csv",
             history=history,
-            meta={"split": manifest, "networks": networks_of(segmenter.spec)},
+            meta={
+                "split": manifest,
+                "networks": networks_of(segmenter.spec),
+                "chosen": {name: config.value(name) for name in OPEN},
+            },
         )
         callbacks: list[keras.callbacks.Callback] = [epochs, Progress(updates, batches.epoch * len(batches), history)]
         # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
@@ -324,5 +341,10 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
+            )
+        if epochs.diverged:
+            raise WeightsError(
+                f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
+                "are kept; try a lower [Parameters] LearningRate"
             )
     return result

@@ -1,0 +1,66 @@
+"""Folders that a user names: read from a setting, required to be there, guessed where they are not."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import stat
+from pathlib import Path
+
+from ldseg.errors import ConfigError, DataError
+
+ALIKE = 0.8
+"""How much alike two names are, from 0 to 1, of which one may be a slip for the other (``difflib``)."""
+
+
+def named_path(key: str, text: str) -> Path:
+    """The path that a setting names, ``~`` and ``~user`` resolved.
+
+    Raises:
+        ConfigError: for a user who does not exist.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{key}: expected a path, got {text!r}, whose user has no home folder") from None
+
+
+def require_folder(folder: Path, expected: str) -> None:
+    """Make sure that a folder is there.
+
+    Args:
+        folder: its path.
+        expected: what it is for, in words.
+
+    Raises:
+        DataError: it is not there, is a file, or may not be looked at.
+    """
+    try:
+        mode = folder.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{folder}: no such folder{nearest_folder(folder)}, expected {expected}") from None
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be looked at ({error.strerror}), expected {expected}") from error
+    if not stat.S_ISDIR(mode):
+        raise DataError(f"{folder}: is a file, expected {expected}")
+
+
+def nearest_folder(folder: Path, holding: str = "") -> str:
+    """The folder that was meant by one that is not there, in words that begin with a space; nothing where none is like it.
+
+    One part of the path may be misspelt, letter case aside.
+
+    Args:
+        folder: the path that is not there.
+        holding: name of a file that the folder must hold to be proposed.
+    """
+    with contextlib.suppress(OSError):  # what may not be looked at
+        missing = folder
+        while not missing.parent.is_dir():
+            missing = missing.parent
+        rest = folder.relative_to(missing)
+        places = {path.name.lower(): path / rest for path in missing.parent.iterdir()}
+        beside = {name: path for name, path in places.items() if path.is_dir() and (path / holding).exists()}
+        for name in difflib.get_close_matches(missing.name.lower(), beside, n=1, cutoff=ALIKE):
+            return f" (the nearest is {beside[name]})"
+    return ""

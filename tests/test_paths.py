@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from ldseg.errors import ConfigError, DataError
+from ldseg.paths import named_path, nearest_folder, require_folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``data/GlaS`` and ``data/Cine``, of which only the first holds weights, and a file ``data/Gla``."""
+    for name in ("GlaS", "Cine"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data" / "GlaS" / "weights.h5").touch()
+    (tmp_path / "data" / "Gla").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("folder", "nearest"),
+    [
+        ("data/GlaSS", "data/GlaS"),
+        ("data/glas", "data/GlaS"),
+        ("dat/GlaS", "data/GlaS"),
+        ("dta/Cine", "data/Cine"),
+        ("data/Mine", ""),
+        ("dat/Glas", ""),
+        ("elsewhere/GlaS", ""),
+        ("data/Gla/S", ""),
+    ],
+)
+def test_what_was_meant(folder: str, nearest: str, place: Path) -> None:
+    expected = f" (the nearest is {nearest})" if nearest else ""
+    assert nearest_folder(Path(folder)) == expected
+    absolute = f" (the nearest is {place / nearest})" if nearest else ""
+    assert nearest_folder(place / folder) == absolute
+
+
+def test_only_what_holds_the_file_is_proposed(place: Path) -> None:
+    assert nearest_folder(Path("data/GlaSS"), "weights.h5") == " (the nearest is data/GlaS)"
+    assert nearest_folder(Path("data/Cinee"), "weights.h5") == ""
+
+
+def test_a_folder_that_is_there(place: Path) -> None:
+    require_folder(Path("data"), "a data set")
+    require_folder(place / "data", "a data set")
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("data/GlaSS", r"^data/GlaSS: no such folder \(the nearest is data/GlaS\), expected a data set$"),
+        ("data/Gla", r"^data/Gla: is a file, expected a data set$"),
+        ("data/Gla/S", r"^data/Gla/S: no such folder, expected a data set$"),
+        ("data/" + "x" * 300, r"x: cannot be looked at \(.+\), expected a data set$"),
+    ],
+)
+def test_a_folder_that_is_not_there(folder: str, message: str, place: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        require_folder(Path(folder), "a data set")
+
+
+def test_the_folder_of_a_user() -> None:
+    assert named_path("Data.Root", "~/data") == Path(os.path.expanduser("~")) / "data"
+    assert named_path("Data.Root", "data") == Path("data")
+    with pytest.raises(ConfigError, match="^Data.Root: expected a path, got '~nosuchuser/data', whose user has no home"):
+        named_path("Data.Root", "~nosuchuser/data")
