@@ -374,6 +374,21 @@ def test_masks_of_background_alone_are_said(labelled: bool, place: Path, capsys:
     assert "Look at the masks: all masks are background alone." in capsys.readouterr().out
 
 
+def test_the_diffusion_of_the_first_mask_with_an_object_is_drawn(place: Path) -> None:
+    """Or of the last where there is none; pictures of an earlier run do not stay beside new masks."""
+
+    def drawn() -> list[str]:
+        assert run(place, *QUICK, "Output.Diffusion=1") == 0
+        return sorted(path.name for path in (out(place) / "Diffusion").iterdir())
+
+    assert drawn() == ["Phantom1_diffusion.gif", "Phantom1_diffusion.png"]
+    segmenter, description = load_segmenter(place / "weights")
+    kernel, bias = segmenter.label_decoder.get_weights()
+    segmenter.label_decoder.set_weights([0 * kernel, np.array([1, 0])])
+    save_weights(place / "weights", segmenter, description)
+    assert drawn() == ["Phantom2_diffusion.gif", "Phantom2_diffusion.png"]
+
+
 # ---- Ensembles
 
 

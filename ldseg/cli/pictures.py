@@ -26,6 +26,7 @@ from ldseg.viz import (
     slices_gif,
     volume_figure,
 )
+from ldseg.writing import remove
 
 
 def draw_overlay(
@@ -50,6 +51,12 @@ def draw_overlay(
     common: dict[str, Any] = {"true": label, "spacing": item.loaded.spacing, "colours": colours, "names": names}
     save_figure(figure(image, mask, title=item.case.name, **common), path)
     animation(path.with_suffix(".gif"), image, mask, **common)
+
+
+def remove_diffusion(folder: Path, name: str) -> None:
+    """Remove what `draw_diffusion` wrote of a case in an earlier run: it does not belong to the mask of this one."""
+    for suffix in (".png", ".gif"):
+        remove(_diffusion_path(folder, name, suffix))
 
 
 def draw_diffusion(
@@ -82,7 +89,7 @@ def draw_diffusion(
         logits = np.stack(steps)
     masks = np.argmax(logits, axis=-1).astype(np.int32)
     times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)[list(trajectory.kept)]
-    path = folder / f"{item.case.name}_diffusion.png"
+    path = _diffusion_path(folder, item.case.name, ".png")
     common: dict[str, Any] = {
         "colours": colours or CLASS_COLOURS,
         "names": names if len(names) > 2 else None,
@@ -91,6 +98,10 @@ def draw_diffusion(
     title = f"{item.case.name}: states of the diffusion, and the mask decoded from each"
     save_figure(reverse_diffusion_figure(latents, masks, times, image, title=title, **common), path)
     reverse_diffusion_gif(path.with_suffix(".gif"), latents, masks, times, image, **common)
+
+
+def _diffusion_path(folder: Path, name: str, suffix: str) -> Path:
+    return folder / f"{name}_diffusion{suffix}"
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import draw_diffusion, draw_overlay
+from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
 from ldseg.cli.table import side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
@@ -86,10 +86,12 @@ def run(config: Config) -> int:
         fusion=sampler.fusion,
     )
     results: list[CaseResult] = []
-    drawn = 0
+    to_draw = config.output.diffusion
     for item in tqdm(segmented, total=len(task.cases), desc="segmenting", unit="case"):
-        draw = item.problem == "" and drawn < config.output.diffusion
-        drawn += draw
+        # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
+        left = len(task.cases) - len(results)
+        draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
+        to_draw -= draw
         results.append(_finish(this, item, draw))
     skipped = [result.message for result in results if result.status == "skipped"]
     problems = [*task.problems, *skipped]
@@ -119,9 +121,11 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
             remove_uncertainty(this.folder, item.case)
         else:
             write_uncertainty(this.folder, item, numbered, axes, colours)
+        folder, seed = this.folder / "Diffusion", config.sampler.seed
         if draw:
-            folder, seed = this.folder / "Diffusion", config.sampler.seed
             draw_diffusion(folder, item, this.predictor, preprocessing, seed, names, colours)
+        else:
+            remove_diffusion(folder, name)
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
