@@ -216,15 +216,16 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
     folder, parameters = config.weights_folder, config.parameters
     checkpoint = folder / FOLDER / CHECKPOINT_FILE
     resume = parameters.checkpoint and checkpoint.is_file()
+    before = read_meta(checkpoint) if resume else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
-    config = choose(config, found.cases, read_meta(checkpoint).get("chosen") if resume else None)
+    config = choose(config, found.cases, before.get("chosen", {}))
     settings, spec, preprocessing = config.training, spec_of(config), preprocessing_of(config)
     cases, problems, empty = usable_cases(found.cases, preprocessing)
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     problems = (*found.problems, *problems)
     if resume:
-        manifest = read_meta(checkpoint)["split"]
+        manifest = before["split"]
         training, validation = apply_manifest(cases, manifest)
         named = {case.name for case in (*training, *validation)}
         if new := [case.name for case in cases if case.name not in named]:
