@@ -279,7 +279,7 @@ def test_a_nearly_constant_image_is_scaled_by_its_extremes() -> None:
 
 def test_reading_data_does_not_import_keras() -> None:
     modules = (
-        "ldseg.data.files, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
+        "ldseg.io.pictures, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
     )
     check = f"import sys, {modules}; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1]).returncode == 0

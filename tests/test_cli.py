@@ -16,7 +16,7 @@ import tiny
 from ldseg.cli import main, segment
 from ldseg.cli.task import settle
 from ldseg.config import Config, load_config
-from ldseg.data.files import read_image, read_label, write_image
+from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.inference import label_instances
 from ldseg.segmenter import Segmenter
 from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_description, save_weights

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ldseg.cli import main
-from ldseg.data.files import read_image, read_label
+from ldseg.io.pictures import read_image, read_label
 
 ROOT = Path(__file__).parents[1]
 

@@ -96,7 +96,7 @@ def test_imports_point_one_way() -> None:
 
 KNOWN = {
     *("ldseg", "ldseg.config", "ldseg.devices", "ldseg.errors", "ldseg.segmenter", "ldseg.cli"),
-    *("ldseg.data", "ldseg.data.files", "ldseg.layers", "ldseg.layers.blocks"),
+    *("ldseg.data", "ldseg.io.pictures", "ldseg.layers", "ldseg.layers.blocks"),
     *("ldseg.models", "ldseg.models.unet", "ldseg.training", "ldseg.training.fit"),
     *("ldseg.evaluation", "ldseg.evaluation.metrics", "ldseg.evaluation.report"),
 }
@@ -106,9 +106,9 @@ KNOWN = {
     ("module", "source", "reason"),
     [
         ("ldseg.config", "import ldseg.models.unet", "config stands below models"),
-        ("ldseg.data.files", "from ldseg.layers import conv", "data and layers stand side by side"),
-        ("ldseg.data.files", "def f():\n    from ldseg import cli", "data stands below cli"),
-        ("ldseg.data.files", "from ..models.unet import unet", "data stands below models"),
+        ("ldseg.io.pictures", "from ldseg.layers import conv", "data and layers stand side by side"),
+        ("ldseg.io.pictures", "def f():\n    from ldseg import cli", "data stands below cli"),
+        ("ldseg.io.pictures", "from ..models.unet import unet", "data stands below models"),
         ("ldseg.data", "from ..layers import blocks", "data and layers stand side by side"),
         ("ldseg.segmenter", "from . import devices", "segmenter and devices stand side by side"),
         ("ldseg.training.fit", "from ldseg.cli import main", "training stands below cli"),
@@ -131,7 +131,7 @@ def test_a_violation_is_caught(module: str, source: str, reason: str) -> None:
     ("module", "source"),
     [
         ("ldseg.config", "from ldseg import __version__"),
-        ("ldseg.data.files", "from ldseg.config import Config\nimport keras"),
+        ("ldseg.io.pictures", "from ldseg.config import Config\nimport keras"),
         ("ldseg.data", "from . import files\nfrom .files import read_image"),
         ("ldseg.training.fit", "from ldseg.evaluation.metrics import dice"),
         ("ldseg.training.fit", "from ldseg.evaluation import metrics"),

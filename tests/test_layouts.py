@@ -11,9 +11,9 @@ from PIL import Image
 
 from ldseg.cli import main
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.data.files import write_mask
+from ldseg.io.pictures import write_mask
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import read_scan, read_scan_label, write_scan_mask
+from ldseg.io.scans import read_scan, read_scan_label, write_scan_mask
 from ldseg.data.splits import split_by_group
 from ldseg.errors import DataError
 from ldseg.weights import read_description

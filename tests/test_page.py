@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ldseg.config import Config
-from ldseg.data.files import write_image
+from ldseg.io.pictures import write_image
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, write_metrics
 from ldseg.evaluation.compare import difference, read_run

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import tifffile
 from scipy import ndimage
 
-from ldseg.data.files import read_image, read_label
+from ldseg.io.pictures import read_image, read_label
 from ldseg.data.phantoms import (
     BUNDLED_COUNT,
     BUNDLED_SEED,

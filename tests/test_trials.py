@@ -14,7 +14,7 @@ from PIL import Image
 
 from ldseg import devices
 from ldseg.cli import main, robustness
-from ldseg.data.files import read_image, write_image
+from ldseg.io.pictures import read_image, write_image
 from ldseg.evaluation.journal import Journal
 from ldseg.segmenter import Segmenter
 from ldseg.viz import NoisyFrame

@@ -20,7 +20,7 @@ from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
-from ldseg.data.scans import write_scan_mask
+from ldseg.io.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics

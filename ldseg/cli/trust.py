@@ -11,7 +11,7 @@ import numpy as np
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import map_path, write_scan_map
+from ldseg.io.scans import map_path, write_scan_map
 from ldseg.evaluation import Calibration, energy_distance
 from ldseg.evaluation.text import json_text, number
 from ldseg.inference import Segmented

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.data.geometry import Geometry
+from ldseg.io.geometry import Geometry
 from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import to_classes, to_instances
 from ldseg.data.layouts import find_pairs
-from ldseg.data.names import natural, some, times
+from ldseg.io.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import read_scan, read_scan_label
+from ldseg.io.scans import read_scan, read_scan_label
 from ldseg.errors import DataError
 from ldseg.paths import require_folder
 

@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from ldseg.data.names import natural, stem_of, suffix_of, visible
+from ldseg.io.names import natural, stem_of, suffix_of, visible
 from ldseg.data.pairs import Pairs, by_name, groups_of, labels_of, rows_of
-from ldseg.data.scans import SUFFIXES
+from ldseg.io.scans import SUFFIXES
 from ldseg.errors import DataError
 
 MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.data.downloads import pair_brats, pair_folders, pair_tables
-from ldseg.data.names import stem_of
+from ldseg.io.names import stem_of
 from ldseg.data.pairs import Pairs, annotations_of, by_name, groups_of, labels_of
-from ldseg.data.scans import SUFFIXES, find_scans
+from ldseg.io.scans import SUFFIXES, find_scans
 from ldseg.errors import DataError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ldseg.data.names import stem_of
+from ldseg.io.names import stem_of
 from ldseg.errors import DataError
 
 _ENDS = re.compile(r"_(label|mask|seg|segmentation)$", re.IGNORECASE)

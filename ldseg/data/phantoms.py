@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ldseg.data.files import write_image, write_mask
-from ldseg.data.masks import write_pages
+from ldseg.io.pictures import write_image, write_mask
+from ldseg.io.masks import write_pages
 from ldseg.data.phantom_cine import CINE_CLASSES, cine_phantom
 from ldseg.data.phantom_paint import ByteArray, develop, paint_epithelium, paint_stroma
 from ldseg.data.phantom_tissue import IntArray, Look, make_tissue

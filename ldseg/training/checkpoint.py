@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.data.names import times
+from ldseg.io.names import times
 from ldseg.errors import WeightsError
 from ldseg.segmenter import SegmenterSpec
 

@@ -11,7 +11,7 @@ import numpy as np
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import read_scan
+from ldseg.io.scans import read_scan
 from ldseg.errors import DataError
 from ldseg.models import PRESETS
 from ldseg.spatial import AXES

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.data.names import some
+from ldseg.io.names import some
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel

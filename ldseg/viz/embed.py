@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ldseg.data.files import read_image
+from ldseg.io.pictures import read_image
 from ldseg.errors import DataError
 
 logger = logging.getLogger(__name__)

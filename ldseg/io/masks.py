@@ -17,11 +17,11 @@ import numpy as np
 import SimpleITK as sitk
 import tifffile
 
-from ldseg.data.files import encode
-from ldseg.data.geometry import Geometry
-from ldseg.data.stacks import TIFF_SUFFIXES
-from ldseg.data.volumes import NIFTI_SUFFIXES
-from ldseg.data.whole import NIFTI, nifti_header
+from ldseg.io.pictures import encode
+from ldseg.io.geometry import Geometry
+from ldseg.io.stacks import TIFF_SUFFIXES
+from ldseg.io.volumes import NIFTI_SUFFIXES
+from ldseg.io.integrity import NIFTI, nifti_header
 from ldseg.errors import DataError
 from ldseg.writing import write_bytes
 

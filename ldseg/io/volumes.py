@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ldseg.data.geometry import TOLERANCE, Geometry
+from ldseg.io.geometry import TOLERANCE, Geometry
 from ldseg.data.intensity import MOST_CHANNELS
-from ldseg.data.names import suffix_of, times, visible
-from ldseg.data.whole import check_meta, check_nifti
+from ldseg.io.names import suffix_of, times, visible
+from ldseg.io.integrity import check_meta, check_nifti
 from ldseg.errors import DataError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldseg.data.files import read_image, read_label, write_image, write_mask
+from ldseg.io.pictures import read_image, read_label, write_image, write_mask
 from ldseg.errors import DataError
 from ldseg.writing import write_bytes
 

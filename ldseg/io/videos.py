@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageSequence
 
-from ldseg.data.files import DECODER_ERRORS
-from ldseg.data.names import suffix_of
-from ldseg.data.whole import check_film
+from ldseg.io.pictures import DECODER_ERRORS
+from ldseg.io.names import suffix_of
+from ldseg.io.integrity import check_film
 from ldseg.errors import DataError
 
 GIF_SUFFIX = ".gif"

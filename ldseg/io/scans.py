@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.data.files import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
-from ldseg.data.films import FILM_SUFFIXES, read_film
-from ldseg.data.geometry import Geometry
-from ldseg.data.masks import write_frames, write_map, write_pages, write_volume
-from ldseg.data.names import suffix_of, times, visible
-from ldseg.data.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
-from ldseg.data.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
+from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
+from ldseg.io.videos import FILM_SUFFIXES, read_film
+from ldseg.io.geometry import Geometry
+from ldseg.io.masks import write_frames, write_map, write_pages, write_volume
+from ldseg.io.names import suffix_of, times, visible
+from ldseg.io.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
+from ldseg.io.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
 from ldseg.errors import DataError
 
 SUFFIXES = {

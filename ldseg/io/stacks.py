@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import tifffile
 
-from ldseg.data.files import DECODER_ERRORS, IMAGE_SUFFIXES
-from ldseg.data.names import stem_of, suffix_of, times, visible
+from ldseg.io.pictures import DECODER_ERRORS, IMAGE_SUFFIXES
+from ldseg.io.names import stem_of, suffix_of, times, visible
 from ldseg.errors import DataError
 
 TIFF_SUFFIXES = (".tif", ".tiff")

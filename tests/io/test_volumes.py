@@ -10,9 +10,9 @@ import SimpleITK as sitk
 import tifffile
 
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.data.geometry import Geometry
+from ldseg.io.geometry import Geometry
 from ldseg.data.preprocess import Preprocessing
-from ldseg.data.scans import find_scans, read_scan, read_scan_label, write_scan_map, write_scan_mask
+from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_map, write_scan_mask
 from ldseg.errors import DataError
 
 SIZE = (5, 7, 9)  # z, y, x

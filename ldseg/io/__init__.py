@@ -1,0 +1,1 @@
+"""Files of images, labels and masks, in and out: arrays with their geometry; no model and no setting."""
