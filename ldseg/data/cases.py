@@ -1,6 +1,6 @@
 """Finding and checking cases.
 
-`ldseg.data.layouts` and `ldseg.data.downloads` hold the layouts that are understood; data/README.md shows them.
+`ldseg.layouts.standard` and `ldseg.layouts.downloads` hold the layouts that are understood; data/README.md shows them.
 
 An image and its label belong together by name, never by position.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from ldseg.io.geometry import Geometry
 from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import to_classes, to_instances
-from ldseg.data.layouts import find_pairs
+from ldseg.layouts.standard import find_pairs
 from ldseg.io.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
 from ldseg.io.scans import read_scan, read_scan_label

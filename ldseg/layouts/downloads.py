@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ldseg.io.names import natural, stem_of, suffix_of, visible
-from ldseg.data.pairs import Pairs, by_name, groups_of, labels_of, rows_of
+from ldseg.layouts.pairs import Pairs, by_name, groups_of, labels_of, rows_of
 from ldseg.io.scans import SUFFIXES
 from ldseg.errors import DataError
 

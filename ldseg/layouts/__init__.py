@@ -1,0 +1,1 @@
+"""The ways in which a folder may hold images and labels."""
