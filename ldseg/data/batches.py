@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.data.augment import augment
+from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
@@ -46,7 +46,7 @@ class TrainingBatches(keras.utils.PyDataset):
         patch: P, what one sample sees of the grid.
         latent_shape: ``(*L, c)``.
         timesteps: T.
-        augmentation: a kind of ``ldseg.data.augment``.
+        augmentation: a kind of ``ldseg.augmentation.augment``.
         recycling: probability of ``recycle``.
         seed: of everything random.
         samples_per_case: samples of each case in an epoch.

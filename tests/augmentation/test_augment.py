@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ldseg.data.augment import KINDS, augment
-from ldseg.data.strength import Strength
+from ldseg.augmentation.augment import KINDS, augment
+from ldseg.augmentation.strength import Strength
 from ldseg.errors import ConfigError, DataError
 
 STILL = {  # no geometry but the one under test

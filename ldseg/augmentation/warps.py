@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ldseg.data.colours import as_float
-from ldseg.data.strength import Strength, factor
+from ldseg.augmentation.colours import as_float
+from ldseg.augmentation.strength import Strength, factor
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ldseg.data.colours import jitter_colours
-from ldseg.data.strength import STRENGTHS, Strength
-from ldseg.data.warps import plane_map, volume_map, warp_label, warp_plane, warp_volume
+from ldseg.augmentation.colours import jitter_colours
+from ldseg.augmentation.strength import STRENGTHS, Strength
+from ldseg.augmentation.warps import plane_map, volume_map, warp_label, warp_plane, warp_volume
 from ldseg.errors import ConfigError, DataError
 
 FloatArray = NDArray[np.float32]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ldseg.data.strength import Strength, factor
+from ldseg.augmentation.strength import Strength, factor
 
 FloatArray = NDArray[np.float32]
 
