@@ -9,7 +9,7 @@ from PIL import Image
 
 from ldseg.config import load_config
 from ldseg.data.cases import Case
-from ldseg.data.phantoms import write_volume_phantoms
+from ldseg.phantoms.glands import write_volume_phantoms
 from ldseg.errors import DataError
 from ldseg.training.choices import choose
 

@@ -18,8 +18,8 @@ from keras import ops
 from ldseg.cli.training import unlike_published
 from ldseg.config import load_config
 from ldseg.data.cases import find_cases
-from ldseg.data.phantom_volume import VOLUME_CLASSES
-from ldseg.data.phantoms import write_volume_phantoms
+from ldseg.phantoms.volume import VOLUME_CLASSES
+from ldseg.phantoms.glands import write_volume_phantoms
 from ldseg.diffusion import Schedule
 from ldseg.diffusion.samplers import bound
 from ldseg.inference import Predictor, segment_cases

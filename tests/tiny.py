@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ldseg.config import Config
-from ldseg.data.phantoms import write_phantoms
+from ldseg.phantoms.glands import write_phantoms
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.models import PRESETS

@@ -17,10 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from ldseg.io.pictures import write_image, write_mask
 from ldseg.io.masks import write_pages
-from ldseg.data.phantom_cine import CINE_CLASSES, cine_phantom
-from ldseg.data.phantom_paint import ByteArray, develop, paint_epithelium, paint_stroma
-from ldseg.data.phantom_tissue import IntArray, Look, make_tissue
-from ldseg.data.phantom_volume import VOLUME_CLASSES, volume_phantom
+from ldseg.phantoms.cine import CINE_CLASSES, cine_phantom
+from ldseg.phantoms.paint import ByteArray, develop, paint_epithelium, paint_stroma
+from ldseg.phantoms.tissue import IntArray, Look, make_tissue
+from ldseg.phantoms.volume import VOLUME_CLASSES, volume_phantom
 from ldseg.errors import ConfigError
 from ldseg.writing import write_bytes
 

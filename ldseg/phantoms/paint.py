@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ldseg.data.phantom_fields import FloatArray, as_float, at, ellipses, scattered, smooth, step
-from ldseg.data.phantom_tissue import Look, Tissue
+from ldseg.phantoms.fields import FloatArray, as_float, at, ellipses, scattered, smooth, step
+from ldseg.phantoms.tissue import Look, Tissue
 
 ByteArray = NDArray[np.uint8]
 

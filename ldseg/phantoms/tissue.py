@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ldseg.data.phantom_fields import FloatArray, as_float, smooth
+from ldseg.phantoms.fields import FloatArray, as_float, smooth
 
 IntArray = NDArray[np.int32]
 

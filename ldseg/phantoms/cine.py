@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
-from ldseg.data.phantom_fields import FloatArray, as_float, field, step, without_crumbs
+from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 from ldseg.errors import ConfigError
 
 ByteArray = NDArray[np.uint8]

@@ -10,7 +10,7 @@ import tifffile
 from scipy import ndimage
 
 from ldseg.io.pictures import read_image, read_label
-from ldseg.data.phantoms import (
+from ldseg.phantoms.glands import (
     BUNDLED_COUNT,
     BUNDLED_SEED,
     BUNDLED_SIZE,

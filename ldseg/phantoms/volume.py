@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ldseg.data.phantom_fields import FloatArray, as_float, field, step, without_crumbs
+from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 from ldseg.errors import ConfigError
 
 IntArray = NDArray[np.int32]
