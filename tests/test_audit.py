@@ -11,7 +11,7 @@ import tiny
 from ldseg.data.cases import find_cases, load_case
 from ldseg.errors import DataError
 from ldseg.inference import Predictor, StateAudit, audit_states
-from ldseg.inference.audit import STATES, Audited, _Window
+from ldseg.inference.state_audit import STATES, Audited, _Window
 from ldseg.segmenter import Segmenter
 
 OWN, TRUE, OTHER, NOISE = range(4)

@@ -8,7 +8,7 @@ import pytest
 
 from ldseg.errors import DataError
 from ldseg.evaluation.calibration import Calibration, best_retained
-from ldseg.evaluation.text import json_text
+from ldseg.text import json_text
 
 
 def two_classes(p: np.ndarray) -> np.ndarray:

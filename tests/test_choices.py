@@ -11,7 +11,7 @@ from ldseg.config import load_config
 from ldseg.data.cases import Case
 from ldseg.phantoms.glands import write_volume_phantoms
 from ldseg.errors import DataError
-from ldseg.training.choices import choose
+from ldseg.training.plan import choose
 
 
 def images(folder: Path, *sizes: tuple[int, int], mode: str = "RGB") -> list[Case]:

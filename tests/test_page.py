@@ -17,9 +17,9 @@ from ldseg.io.pictures import write_image
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, write_metrics
 from ldseg.evaluation.compare import difference, read_run
-from ldseg.viz import page
-from ldseg.viz.embed import Pictures
-from ldseg.viz.records import Strips, columns, settings, statistics, strips, worst_first
+from ldseg.viz.report import page
+from ldseg.viz.report.embed import Pictures
+from ldseg.viz.report.records import Strips, columns, settings, statistics, strips, worst_first
 
 NAMES = ("background", "gland")
 ODD = '<b>&"1"</b>'

@@ -26,11 +26,11 @@ from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.text import number
+from ldseg.text import number
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
 from ldseg.paths import named_path
 from ldseg.viz import save_figure, schedule_figure
-from ldseg.viz.page import write_report
+from ldseg.viz.report.page import write_report
 from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ldseg.evaluation.compare import difference
-from ldseg.evaluation.text import number
-from ldseg.viz.records import HEADLINES, TITLES, statistics
+from ldseg.text import number
+from ldseg.viz.report.records import HEADLINES, TITLES, statistics
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

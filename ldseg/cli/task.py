@@ -11,7 +11,7 @@ from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.evaluation.text import counted
+from ldseg.text import counted
 from ldseg.inference import Predictor
 from ldseg.paths import require_folder
 from ldseg.segmenter import Segmenter

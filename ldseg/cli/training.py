@@ -8,7 +8,7 @@ from pathlib import Path
 import ldseg
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
-from ldseg.evaluation.text import number
+from ldseg.text import number
 from ldseg.training import TrainingResult, train
 from ldseg.viz import save_figure, training_curves_figure
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
-from ldseg.evaluation.text import plain
+from ldseg.text import plain
 
 FloatArray = npt.NDArray[np.float64]
 

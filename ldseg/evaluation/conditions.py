@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.evaluation.report import FORMAT_VERSION, LEVEL, RESAMPLES, bootstrap_interval, foreground
-from ldseg.evaluation.text import csv_text, fixed, json_text, plain
+from ldseg.text import csv_text, fixed, json_text, plain
 from ldseg.writing import write_text
 
 

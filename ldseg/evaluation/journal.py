@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.errors import DataError
-from ldseg.evaluation.text import plain
+from ldseg.text import plain
 from ldseg.writing import write_text
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
-from ldseg.evaluation.text import csv_text, fixed, json_text
+from ldseg.text import csv_text, fixed, json_text
 from ldseg.writing import write_text
 
 FloatArray = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from keras import ops
 
 from ldseg.devices import fused
 from ldseg.diffusion.random import KEYS, WORDS, normal
-from ldseg.inference.noise import case_generator
+from ldseg.inference.degradation import case_generator
 from ldseg.segmenter import Segmenter
 
 SAMPLERS: dict[str, dict[str, Any]] = {

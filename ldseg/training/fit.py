@@ -27,14 +27,14 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
-from ldseg.evaluation.text import counted
+from ldseg.text import counted
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
 from ldseg.training.callbacks import Epochs, Progress
 from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, networks_of, read_meta
-from ldseg.training.choices import OPEN, choose
+from ldseg.training.plan import OPEN, choose
 from ldseg.training.optimizer import adamw
 from ldseg.training.trainer import Trainer
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, Description, load_weights, save_weights

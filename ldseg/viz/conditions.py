@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from ldseg.errors import DataError
 from ldseg.evaluation import foreground
-from ldseg.evaluation.text import counted
+from ldseg.text import counted
 from ldseg.viz.style import MUTED, OKABE_ITO, new_figure, style
 
 _COLUMNS = 3

@@ -10,9 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ldseg.evaluation.compare import difference, read_run
-from ldseg.evaluation.text import counted, number
-from ldseg.viz.embed import Picture, Pictures
-from ldseg.viz.records import Record, columns, flat, settings, statistics, strips, words, worst_first
+from ldseg.text import counted, number
+from ldseg.viz.report.embed import Picture, Pictures
+from ldseg.viz.report.records import Record, columns, flat, settings, statistics, strips, words, worst_first
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000

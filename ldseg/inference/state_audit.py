@@ -16,7 +16,7 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import dice
 from ldseg.inference.cases import TiledCase, corrupted
-from ldseg.inference.noise import case_generator
+from ldseg.inference.degradation import case_generator
 from ldseg.inference.predictor import Predictor
 
 STATES = ("own", "true", "other", "noise")

@@ -11,7 +11,7 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.evaluation.compare import foreground_of
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES
-from ldseg.evaluation.text import number
+from ldseg.text import number
 
 Record = Mapping[str, Any]
 
