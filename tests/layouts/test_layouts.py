@@ -18,7 +18,7 @@ from ldseg.data.splits import split_by_group
 from ldseg.errors import DataError
 from ldseg.weights import read_description
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLANE = Preprocessing(size=(16, 16))
 SPACE = Preprocessing(
     size=(8, 8, 8), axes="ZYX", channels=4, intensity="zscore", classes=("background", "tumour"),

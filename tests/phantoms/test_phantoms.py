@@ -28,7 +28,7 @@ from ldseg.phantoms.glands import (
 )
 from ldseg.errors import ConfigError
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 BUNDLED = DATA / "GlaS"
 
 

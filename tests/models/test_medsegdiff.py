@@ -31,7 +31,7 @@ from ldseg.training.fit import spec_of
 from ldseg.training.trainer import Trainer
 from ldseg.weights import load_segmenter
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -259,7 +259,7 @@ def test_memory_does_not_grow_from_sample_to_sample(tmp_path: Path) -> None:
     tiny.phantoms(tmp_path, 2, (400, 600))
     run = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path / "Set")], capture_output=True, encoding="utf-8", timeout=240,
-        cwd=Path(__file__).parents[1], env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        cwd=Path(__file__).parents[2], env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     _, before, after = (int(line) / 1e6 for line in run.stdout.splitlines()[-3:])

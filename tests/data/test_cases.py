@@ -282,4 +282,4 @@ def test_reading_data_does_not_import_keras() -> None:
         "ldseg.io.pictures, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
     )
     check = f"import sys, {modules}; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2]).returncode == 0

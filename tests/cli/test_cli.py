@@ -24,7 +24,7 @@ from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_descri
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 Spoil = Callable[[Path], object]
 
 

@@ -11,7 +11,7 @@ from ldseg.data.cases import find_cases, load_case
 from ldseg.evaluation.collapse import Collapse
 from ldseg.weights import load_segmenter
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 CLASSES = ("background", "organ", "lesion")
 
