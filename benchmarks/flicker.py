@@ -37,8 +37,8 @@ def main() -> None:
     from ldseg.data.cases import Case, find_cases, load_case
     from ldseg.evaluation.flicker import flicker
     from ldseg.evaluation.metrics import dice, iou
-    from ldseg.text import number
     from ldseg.inference import Predictor, segment_cases
+    from ldseg.text import number
     from ldseg.weights import load_segmenter
 
     segmenter, description = load_segmenter(options.weights or ROOT / "weights" / options.dataset)

@@ -157,9 +157,9 @@ def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
 def grow(options: argparse.Namespace) -> dict[str, Any]:
     """Segment many cases from disk with the preset ldseg: the peak so far after a few of them and after all."""
     from ldseg.data.cases import Case
-    from ldseg.io.pictures import write_image
     from ldseg.data.preprocess import Preprocessing
     from ldseg.inference import segment_cases
+    from ldseg.io.pictures import write_image
 
     rng = np.random.default_rng(0)
     size = (options.size, options.size)

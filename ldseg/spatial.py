@@ -9,6 +9,10 @@ AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
 """The axes string of every value that ``[Data] Dimensions`` may take."""
 
 
+MOST_CHANNELS = 4
+"""Channels that an image may have: as many as OpenCV handles at once."""
+
+
 def slice_name(axes: str) -> str:
     """What a slice along the first of three axes is called."""
     return "frame" if axes[0] == "T" else "plane"

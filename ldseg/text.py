@@ -1,4 +1,4 @@
-"""Figures as text. What does not exist is NaN in memory, null in JSON, an empty field in CSV, and a dash to read."""
+"""Figures and names as text. What does not exist is NaN in memory, null in JSON, an empty field in CSV, and a dash to read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,3 +53,20 @@ def number(value: float | None, digits: int = 4) -> str:
 def counted(count: int, thing: str) -> str:
     """Such as 1 case, 2 cases."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """A key to sort by: Case2 before Case10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in parts], name
+
+
+def times(lengths: Sequence[float]) -> str:
+    """Numbers as 4×5×6."""
+    return "×".join(f"{length:g}" for length in lengths)
+
+
+def some(names: Sequence[str]) -> str:
+    """A few of many names, in natural order."""
+    ordered = sorted(names, key=natural)
+    return ", ".join(ordered[:8]) + (f", ... ({len(ordered)} in all)" if len(ordered) > 8 else "")

@@ -11,10 +11,10 @@ import pytest
 
 from ldseg.cli import main
 from ldseg.data.cases import find_cases
-from ldseg.io.scans import read_scan, read_scan_label
 from ldseg.evaluation.metrics import dice
 from ldseg.inference import Predictor, segment_cases
 from ldseg.inference.tiles import cover
+from ldseg.io.scans import read_scan, read_scan_label
 from ldseg.segmenter import Segmenter
 from ldseg.weights import load_weights, read_description
 

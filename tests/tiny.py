@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ldseg.config import Config
-from ldseg.phantoms.glands import write_phantoms
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.models import PRESETS
 from ldseg.models.presets import Networks, Preset
+from ldseg.phantoms import write_phantoms
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
 

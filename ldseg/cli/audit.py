@@ -14,9 +14,9 @@ from ldseg.cli.table import table
 from ldseg.cli.task import begin
 from ldseg.config import Config
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.text import counted, number
 from ldseg.inference import StateAudit, audit_states
 from ldseg.inference.state_audit import STATES
+from ldseg.text import counted, number
 from ldseg.viz import audit_figure, save_figure
 from ldseg.writing import claim_folder
 

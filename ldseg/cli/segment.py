@@ -20,15 +20,15 @@ from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
-from ldseg.io.scans import write_scan_mask
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.text import number
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.io.scans import write_scan_mask
 from ldseg.paths import named_path
+from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.report.page import write_report
 from ldseg.writing import claim_folder

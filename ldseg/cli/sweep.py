@@ -6,8 +6,8 @@ from typing import Any
 
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
-from ldseg.text import counted, number
 from ldseg.inference.predictor import SAMPLERS
+from ldseg.text import counted, number
 from ldseg.viz import sweep_figure
 
 STEM = "Sweep/sweep"

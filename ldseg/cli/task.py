@@ -11,11 +11,11 @@ from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.text import counted
 from ldseg.inference import Predictor
 from ldseg.paths import require_folder
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
+from ldseg.text import counted
 from ldseg.weights import Description, load_segmenter, read_description
 
 logger = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.text import counted, number
 from ldseg.inference import Predictor, Segmented, corrupted, segment_each
+from ldseg.text import counted, number
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
 

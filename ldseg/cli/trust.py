@@ -11,10 +11,10 @@ import numpy as np
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import map_path, write_scan_map
 from ldseg.evaluation import Calibration, energy_distance
-from ldseg.text import json_text, number
 from ldseg.inference import Segmented
+from ldseg.io.scans import map_path, write_scan_map
+from ldseg.text import json_text, number
 from ldseg.viz import CLASS_COLOURS, calibration_figure, save_figure, uncertainty_figure
 from ldseg.writing import remove, write_text
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.io.geometry import Geometry
 from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import to_classes, to_instances
-from ldseg.layouts.standard import find_pairs
-from ldseg.io.names import natural, some, times
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import read_scan, read_scan_label
 from ldseg.errors import DataError
+from ldseg.io.geometry import Geometry
+from ldseg.io.scans import read_scan, read_scan_label
+from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
+from ldseg.text import natural, some, times
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,6 @@ import numpy as np
 from ldseg.errors import DataError
 
 INTENSITIES = ("dtype", "percentile", "zscore", "window")
-MOST_CHANNELS = 4
-"""Channels that an image may have: as many as OpenCV handles at once."""
-
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
 

@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ldseg.data.intensity import INTENSITIES, MOST_CHANNELS
+from ldseg.data.intensity import INTENSITIES
 from ldseg.data.labels import LABEL_RULES
 from ldseg.errors import ConfigError
-from ldseg.spatial import AXES
+from ldseg.spatial import AXES, MOST_CHANNELS
 
 FITS = ("resize", "tile")
 

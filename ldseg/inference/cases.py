@@ -14,8 +14,8 @@ import numpy as np
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.inference.fusion import fuse_labels, labels_of
 from ldseg.inference.degradation import corrupt_image
+from ldseg.inference.fusion import fuse_labels, labels_of
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy

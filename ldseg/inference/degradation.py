@@ -1,11 +1,11 @@
-"""Noise that belongs to a case: drawn from the seed and the case's name, whatever else is segmented along."""
+"""What is done to an image to see how masks hold out: noise, blur, loss of contrast."""
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from scipy import ndimage, special
+
+from ldseg.inference.seeding import case_generator
 
 NOISES = ("gaussian", "speckle", "poisson", "blur", "contrast")
 
@@ -17,18 +17,6 @@ CONTRAST = 4.0
 
 _LEAST = 1e-7
 _MANY = 20.0  # counts from which on the quantile of a Poisson distribution is taken from a series
-
-
-def case_generator(seed: int, name: str, purpose: str = "latent") -> np.random.Generator:
-    """A generator for one case and one purpose, the same on every machine and in every order of cases.
-
-    Args:
-        seed: the run's seed, at least 0.
-        name: the case's name.
-        purpose: keeps the streams of one case apart: "latent" for the sampler, "image" for noise on the image.
-    """
-    digest = hashlib.sha256(f"{purpose}/{name}".encode()).digest()
-    return np.random.default_rng([seed, *np.frombuffer(digest, "<u4").tolist()])
 
 
 def corrupt_image(

@@ -13,7 +13,7 @@ from keras import ops
 
 from ldseg.devices import fused
 from ldseg.diffusion.random import KEYS, WORDS, normal
-from ldseg.inference.degradation import case_generator
+from ldseg.inference.seeding import case_generator
 from ldseg.segmenter import Segmenter
 
 SAMPLERS: dict[str, dict[str, Any]] = {
@@ -22,9 +22,6 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "DPM-Solver++": {"eta": 0.0, "order": 2},
 }
 """The share of the posterior's noise in each step of a sampler, and its order: see ``ldseg.diffusion.sample``."""
-
-STATES = 64
-"""States of a trajectory that are kept, at most."""
 
 FUSED = 64 * 64
 """Positions of a latent of two axes up to which fused loops were measured to be faster; in three axes they are slower."""
@@ -146,27 +143,3 @@ class Predictor(keras.Model):
             step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
             **part,
         )
-
-
-class Trajectory(keras.Model):
-    """States of one case's reverse diffusion, for looking at: the same arithmetic as ``Predictor``.
-
-    Args:
-        predictor: whose sampler to follow, with its first member and without mirrored copies.
-
-    Attributes:
-        kept: the steps after which a state is kept, from 0 (pure noise) to N (clean), all of them where there are no
-            more than ``STATES``.
-    """
-
-    def __init__(self, predictor: Predictor) -> None:
-        super().__init__(name="trajectory", dtype="float32")
-        self.predictor = predictor
-        count = min(predictor.steps + 1, STATES)
-        self.kept = tuple(int(step) for step in np.round(np.linspace(0, predictor.steps, count)))
-        self.built = True
-
-    def call(self, inputs: dict[str, Any]) -> Any:
-        """The inputs of ``Predictor`` for one case to its latents after the steps ``kept``, ``(K, *L, c)``."""
-        condition = self.predictor.segmenter.encode_image(inputs["image"])
-        return self.predictor.reverse(condition, inputs["noise"][:, 0, 0], keep=self.kept)[:, 0]

@@ -16,8 +16,8 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import dice
 from ldseg.inference.cases import TiledCase, corrupted
-from ldseg.inference.degradation import case_generator
 from ldseg.inference.predictor import Predictor
+from ldseg.inference.seeding import case_generator
 
 STATES = ("own", "true", "other", "noise")
 """What the denoiser is given: the state that the sampler has come to, the latent of the case's label under noise, that of

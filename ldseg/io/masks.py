@@ -17,12 +17,12 @@ import numpy as np
 import SimpleITK as sitk
 import tifffile
 
-from ldseg.io.pictures import encode
+from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
+from ldseg.io.integrity import NIFTI, nifti_header
+from ldseg.io.pictures import encode
 from ldseg.io.stacks import TIFF_SUFFIXES
 from ldseg.io.volumes import NIFTI_SUFFIXES
-from ldseg.io.integrity import NIFTI, nifti_header
-from ldseg.errors import DataError
 from ldseg.writing import write_bytes
 
 # What says where the voxels lie.

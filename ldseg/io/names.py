@@ -1,10 +1,9 @@
 """Names of files and cases: what stands in a folder, what a file is called, and in which order."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.text import natural
 
 
 def suffix_of(path: Path) -> str:
@@ -31,20 +30,3 @@ def visible(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror or error}") from error
     return sorted((path for path in found if not path.name.startswith((".", "__MACOSX"))), key=lambda p: natural(p.name))
-
-
-def natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """A key to sort by: Case2 before Case10."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in parts], name
-
-
-def times(lengths: Sequence[float]) -> str:
-    """Numbers as 4×5×6."""
-    return "×".join(f"{length:g}" for length in lengths)
-
-
-def some(names: Sequence[str]) -> str:
-    """A few of many names, in natural order."""
-    ordered = sorted(names, key=natural)
-    return ", ".join(ordered[:8]) + (f", ... ({len(ordered)} in all)" if len(ordered) > 8 else "")

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
-from ldseg.io.videos import FILM_SUFFIXES, read_film
+from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
 from ldseg.io.masks import write_frames, write_map, write_pages, write_volume
-from ldseg.io.names import suffix_of, times, visible
+from ldseg.io.names import suffix_of, visible
+from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
 from ldseg.io.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
+from ldseg.io.videos import FILM_SUFFIXES, read_film
 from ldseg.io.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
-from ldseg.errors import DataError
+from ldseg.text import times
 
 SUFFIXES = {
     "YX": (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES),

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import tifffile
 
-from ldseg.io.pictures import DECODER_ERRORS, IMAGE_SUFFIXES
-from ldseg.io.names import stem_of, suffix_of, times, visible
 from ldseg.errors import DataError
+from ldseg.io.names import stem_of, suffix_of, visible
+from ldseg.io.pictures import DECODER_ERRORS, IMAGE_SUFFIXES
+from ldseg.text import times
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 

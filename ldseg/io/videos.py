@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageSequence
 
-from ldseg.io.pictures import DECODER_ERRORS
-from ldseg.io.names import suffix_of
-from ldseg.io.integrity import check_film
 from ldseg.errors import DataError
+from ldseg.io.integrity import check_film
+from ldseg.io.names import suffix_of
+from ldseg.io.pictures import DECODER_ERRORS
 
 GIF_SUFFIX = ".gif"
 FILM_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")

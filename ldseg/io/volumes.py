@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ldseg.io.geometry import TOLERANCE, Geometry
-from ldseg.data.intensity import MOST_CHANNELS
-from ldseg.io.names import suffix_of, times, visible
-from ldseg.io.integrity import check_meta, check_nifti
 from ldseg.errors import DataError
+from ldseg.io.geometry import TOLERANCE, Geometry
+from ldseg.io.integrity import check_meta, check_nifti
+from ldseg.io.names import suffix_of, visible
+from ldseg.spatial import MOST_CHANNELS
+from ldseg.text import times
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 META_SUFFIXES = (".mha", ".mhd")

@@ -4,10 +4,11 @@ import os
 import re
 from pathlib import Path
 
-from ldseg.io.names import natural, stem_of, suffix_of, visible
-from ldseg.layouts.pairs import Pairs, by_name, groups_of, labels_of, rows_of
-from ldseg.io.scans import SUFFIXES
 from ldseg.errors import DataError
+from ldseg.io.names import stem_of, suffix_of, visible
+from ldseg.io.scans import SUFFIXES
+from ldseg.layouts.pairs import Pairs, by_name, groups_of, labels_of, rows_of
+from ldseg.text import natural
 
 MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))
 """The channels of BraTS in their order, that of the Decathlon's brain tumours: names until 2021, names since 2023."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ldseg.io.names import stem_of
 from ldseg.errors import DataError
+from ldseg.io.names import stem_of
 
 _ENDS = re.compile(r"_(label|mask|seg|segmentation)$", re.IGNORECASE)
 _PATIENTS = (

@@ -1,14 +1,14 @@
-"""The ways in which a folder may hold images and labels; those of data sets as downloaded are in `ldseg.layouts.downloads`."""
+"""The table of layouts, and those of LDSeg, the Decathlon and the GlaS contest; others are in `downloads`."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ldseg.layouts.downloads import pair_brats, pair_folders, pair_tables
-from ldseg.io.names import stem_of
-from ldseg.layouts.pairs import Pairs, annotations_of, by_name, groups_of, labels_of
-from ldseg.io.scans import SUFFIXES, find_scans
 from ldseg.errors import DataError
+from ldseg.io.names import stem_of
+from ldseg.io.scans import SUFFIXES, find_scans
+from ldseg.layouts.downloads import pair_brats, pair_folders, pair_tables
+from ldseg.layouts.pairs import Pairs, annotations_of, by_name, groups_of, labels_of
 
 
 def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:

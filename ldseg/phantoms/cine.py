@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
-from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 from ldseg.errors import ConfigError
+from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 
 ByteArray = NDArray[np.uint8]
 IntArray = NDArray[np.int32]

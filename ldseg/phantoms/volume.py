@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 from ldseg.errors import ConfigError
+from ldseg.phantoms.fields import FloatArray, as_float, field, step, without_crumbs
 
 IntArray = NDArray[np.int32]
 

@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.io.names import times
 from ldseg.errors import WeightsError
 from ldseg.segmenter import SegmenterSpec
+from ldseg.text import times
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"

@@ -19,7 +19,6 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.io.names import some
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.devices import data_parallel
@@ -27,15 +26,15 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
-from ldseg.text import counted
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
+from ldseg.text import counted, some
 from ldseg.training.callbacks import Epochs, Progress
 from ldseg.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, networks_of, read_meta
-from ldseg.training.plan import OPEN, choose
 from ldseg.training.optimizer import adamw
+from ldseg.training.plan import OPEN, choose
 from ldseg.training.trainer import Trainer
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, Description, load_weights, save_weights
 from ldseg.writing import claim_folder

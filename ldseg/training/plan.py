@@ -11,8 +11,8 @@ import numpy as np
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import read_scan
 from ldseg.errors import DataError
+from ldseg.io.scans import read_scan
 from ldseg.models import PRESETS
 from ldseg.spatial import AXES
 

@@ -16,8 +16,8 @@ import tiny
 from ldseg.cli import main, segment
 from ldseg.cli.task import settle
 from ldseg.config import Config, load_config
-from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.inference import label_instances
+from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.segmenter import Segmenter
 from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_description, save_weights
 
@@ -235,7 +235,7 @@ def test_the_published_file_works_unchanged(place: Path, caplog: pytest.LogCaptu
     for path in (place / "data" / "Set").rglob("*.png"):
         cv2.imwrite(str(path.with_name(path.name.replace("Phantom", "Case")).with_suffix(".bmp")), cv2.imread(str(path)))
         path.unlink()
-    assert run(place, config=ROOT / "tests" / "data" / "published_cfg.ini") == 0
+    assert run(place, config=ROOT / "tests" / "config" / "published_cfg.ini") == 0
     assert sorted(path.name for path in out(place).glob("*.bmp")) == ["Case1_segmentation.bmp", "Case2_segmentation.bmp"]
     assert read_label(out(place) / "Case1_segmentation.bmp").shape == (40, 48)
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ldseg import devices
 from ldseg.cli import main, robustness
-from ldseg.io.pictures import read_image, write_image
 from ldseg.evaluation.journal import Journal
+from ldseg.io.pictures import read_image, write_image
 from ldseg.segmenter import Segmenter
 from ldseg.viz import NoisyFrame
 from ldseg.weights import Description, save_weights

@@ -15,7 +15,7 @@ from ldseg.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "cfg.ini"
-PUBLISHED = Path(__file__).parent / "data" / "published_cfg.ini"
+PUBLISHED = Path(__file__).with_name("published_cfg.ini")
 Write = Callable[[str | bytes], Path]
 
 

@@ -10,8 +10,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ldseg.io.pictures import read_image, read_label, write_image, write_mask
 from ldseg.errors import DataError
+from ldseg.io.pictures import read_image, read_label, write_image, write_mask
 from ldseg.writing import write_bytes
 
 SIZE = (19, 26)

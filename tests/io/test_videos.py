@@ -8,10 +8,10 @@ import tifffile
 from PIL import Image
 
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.io.pictures import read_label, write_image, write_mask
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
 from ldseg.errors import DataError
+from ldseg.io.pictures import read_label, write_image, write_mask
+from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
 
 SIZE = (6, 32, 48)  # t, y, x
 STEP = Preprocessing(size=(4, 32, 48), axes="TYX", classes=("background", "chamber"))

@@ -10,10 +10,10 @@ import SimpleITK as sitk
 import tifffile
 
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.io.geometry import Geometry
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_map, write_scan_mask
 from ldseg.errors import DataError
+from ldseg.io.geometry import Geometry
+from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_map, write_scan_mask
 
 SIZE = (5, 7, 9)  # z, y, x
 STEP = Preprocessing(size=(8, 8, 8), axes="ZYX", channels=1, intensity="zscore", classes=("background", "organ"))

@@ -11,11 +11,11 @@ from PIL import Image
 
 from ldseg.cli import main
 from ldseg.data.cases import Case, find_cases, load_case
-from ldseg.io.pictures import write_mask
 from ldseg.data.preprocess import Preprocessing
-from ldseg.io.scans import read_scan, read_scan_label, write_scan_mask
 from ldseg.data.splits import split_by_group
 from ldseg.errors import DataError
+from ldseg.io.pictures import write_mask
+from ldseg.io.scans import read_scan, read_scan_label, write_scan_mask
 from ldseg.weights import read_description
 
 ROOT = Path(__file__).parents[2]

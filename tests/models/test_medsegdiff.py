@@ -18,13 +18,13 @@ from keras import ops
 from ldseg.cli.training import unlike_published
 from ldseg.config import load_config
 from ldseg.data.cases import find_cases
-from ldseg.phantoms.volume import VOLUME_CLASSES
-from ldseg.phantoms.glands import write_volume_phantoms
 from ldseg.diffusion import Schedule
 from ldseg.diffusion.samplers import bound
 from ldseg.inference import Predictor, segment_cases
 from ldseg.models import PRESETS, medsegdiff
 from ldseg.models.presets import _medsegdiff
+from ldseg.phantoms import write_volume_phantoms
+from ldseg.phantoms.volume import VOLUME_CLASSES
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.training import train
 from ldseg.training.fit import spec_of

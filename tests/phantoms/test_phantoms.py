@@ -9,8 +9,9 @@ import SimpleITK as sitk
 import tifffile
 from scipy import ndimage
 
+from ldseg.errors import ConfigError
 from ldseg.io.pictures import read_image, read_label
-from ldseg.phantoms.glands import (
+from ldseg.phantoms import (
     BUNDLED_COUNT,
     BUNDLED_SEED,
     BUNDLED_SIZE,
@@ -26,7 +27,6 @@ from ldseg.phantoms.glands import (
     write_phantoms,
     write_volume_phantoms,
 )
-from ldseg.errors import ConfigError
 
 DATA = Path(__file__).parents[2] / "data"
 BUNDLED = DATA / "GlaS"

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ldseg.config import load_config
 from ldseg.data.cases import Case
-from ldseg.phantoms.glands import write_volume_phantoms
 from ldseg.errors import DataError
+from ldseg.phantoms import write_volume_phantoms
 from ldseg.training.plan import choose
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ldseg.config import Config
-from ldseg.io.pictures import write_image
 from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, write_metrics
 from ldseg.evaluation.compare import difference, read_run
+from ldseg.io.pictures import write_image
 from ldseg.viz.report import page
 from ldseg.viz.report.embed import Pictures
 from ldseg.viz.report.records import Strips, columns, settings, statistics, strips, worst_first

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ldseg.io.pictures import read_image
 from ldseg.errors import DataError
+from ldseg.io.pictures import read_image
 
 logger = logging.getLogger(__name__)
 
