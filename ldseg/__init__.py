@@ -1,3 +1,5 @@
 """LDSeg: segmentation of medical images by diffusion in a latent space."""
 
-__version__ = "0.1.0"
+from ldseg.version import __version__
+
+__all__ = ["__version__"]

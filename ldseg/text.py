@@ -1,4 +1,4 @@
-"""Figures and names as text. What does not exist is NaN in memory, null in JSON, an empty field in CSV, and a dash to read."""
+"""Figures and names as text. What does not exist is NaN in memory, null in JSON, an empty field in CSV, a dash to read."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ import h5py
 import keras
 import numpy as np
 
-import ldseg
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.paths import nearest_folder
 from ldseg.segmenter import Segmenter, SegmenterSpec
+from ldseg.version import __version__
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
@@ -89,7 +89,7 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
     """
     made = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ldseg": ldseg.__version__,
+        "ldseg": __version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
         "python": platform.python_version(),

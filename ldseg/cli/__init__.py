@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import ldseg
 from ldseg import devices
 from ldseg.config import load_config
 from ldseg.errors import LDSegError
+from ldseg.version import __version__
 
 DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="override one setting; may be given several times",
     )
-    parser.add_argument("--version", action="version", version=f"LDSeg {ldseg.__version__}")
+    parser.add_argument("--version", action="version", version=f"LDSeg {__version__}")
     return parser
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-import ldseg
 from ldseg.config import Config
 from ldseg.devices import machine
+from ldseg.version import __version__
 from ldseg.weights import WEIGHTS_FILE, Description
 
 
@@ -22,7 +22,7 @@ def facts_of(config: Config, description: Description) -> dict[str, Any]:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ldseg": ldseg.__version__,
+        "ldseg": __version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
         "python": platform.python_version(),

@@ -1,7 +1,7 @@
 """Phantoms of glands, painted as two maps of stain concentration.
 
-The law of Beer and Lambert turns them into the colours of haematoxylin and eosin: nuclei darken what lies under them, and one
-pair of stain vectors colours the whole picture.
+The law of Beer and Lambert turns them into the colours of haematoxylin and eosin: nuclei darken what lies under them, and
+one pair of stain vectors colours the whole picture.
 """
 
 import math
