@@ -207,9 +207,7 @@ def compare(options: argparse.Namespace) -> None:
                 done.append(worker(name, options, masks[name]))
                 spent = ", ".join(f"{value:.2f}" for value in done[-1]["seconds"])
                 print(f"round {turn + 1}, {name}: {spent} s", file=sys.stderr, flush=True)
-        agreement = {
-            name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")
-        }
+        agreement = {name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")}
     print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm")
     print(f"medians of {options.rounds} x {options.repetitions} repetitions, and the fastest\n")
     found = {

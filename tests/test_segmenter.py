@@ -81,9 +81,7 @@ def test_labels_become_latents(segmenter: Segmenter) -> None:
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_each_case_has_its_own_time(
-    prediction: str, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_case_has_its_own_time(prediction: str, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     predict_as(segmenter, prediction, monkeypatch)
     x0, noise = draw(4, 4, 8, 4), draw(4, 4, 8, 4, seed=1)
     given = ops.convert_to_tensor(x0), ops.convert_to_tensor(noise)

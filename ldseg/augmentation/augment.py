@@ -62,15 +62,12 @@ def _check(image: FloatArray, label: IntArray, *, kind: str, patch: tuple[int, .
     if kind not in KINDS:
         raise ConfigError(f"augmentation: expected one of {', '.join(KINDS)}, got {kind!r}")
     if len(patch) != len(axes) or min(patch) < 1:
-        raise ConfigError(
-            f"patch: expected {len(axes)} numbers of at least 1 for the axes {axes}, got {patch}"
-        )
+        raise ConfigError(f"patch: expected {len(axes)} numbers of at least 1 for the axes {axes}, got {patch}")
     if kind in STRENGTHS and not axes.endswith("YX"):
         raise ConfigError(f"augmentation {kind}: expected axes that end with YX, got {axes}")
     if image.ndim != len(axes) + 1 or image.shape[:-1] != label.shape:
         raise DataError(
-            f"expected an image (*S, c) and a label (*S) over the axes {axes}, "
-            f"got {image.shape} and {label.shape}"
+            f"expected an image (*S, c) and a label (*S) over the axes {axes}, got {image.shape} and {label.shape}"
         )
 
 
@@ -78,9 +75,7 @@ def _finish(image: FloatArray, label: IntArray) -> tuple[FloatArray, IntArray]:
     return np.array(image, np.float32, order="C"), np.array(label, np.int32, order="C")
 
 
-def _crop(
-    image: FloatArray, label: IntArray, starts: Sequence[int], patch: Sequence[int]
-) -> tuple[FloatArray, IntArray]:
+def _crop(image: FloatArray, label: IntArray, starts: Sequence[int], patch: Sequence[int]) -> tuple[FloatArray, IntArray]:
     """The patch at `starts`; axes shorter than the patch are mirrored evenly on both sides."""
     window = tuple(slice(start, start + p) for start, p in zip(starts, patch, strict=True))
     image, label = image[window], label[window]

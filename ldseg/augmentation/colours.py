@@ -70,9 +70,7 @@ def jitter_colours(image: FloatArray, stack: int, rng: np.random.Generator, stre
     return np.clip(image, 0.0, 1.0)
 
 
-def _colour_map(
-    flat: FloatArray, channels: int, rng: np.random.Generator, strength: Strength
-) -> NDArray[np.float64]:
+def _colour_map(flat: FloatArray, channels: int, rng: np.random.Generator, strength: Strength) -> NDArray[np.float64]:
     """Affine map (c, c + 1): hue and saturation about the gray axis, contrast about the mean."""
     contrast = factor(rng, strength.contrast)
     offset = rng.uniform(-strength.brightness, strength.brightness)

@@ -82,8 +82,15 @@ STRENGTHS: Mapping[str, Strength] = {
     "histology": Strength(),
     # A body has an upright position, and left and right are nearly mirror images.
     "anatomy": Strength(
-        rotation=0.26, mirror="X", scale=(0.8, 1.25), aspect=1.15, shear=0.05, elastic=0.02, jitter=0.05,
-        stain_p=0.0, noise=0.05,
+        rotation=0.26,
+        mirror="X",
+        scale=(0.8, 1.25),
+        aspect=1.15,
+        shear=0.05,
+        elastic=0.02,
+        jitter=0.05,
+        stain_p=0.0,
+        noise=0.05,
     ),  # fmt: skip
 }
 """By kind. histology: tissue lies in any direction, stains vary. anatomy: organs in scans and endoscopy."""

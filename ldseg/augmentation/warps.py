@@ -78,9 +78,7 @@ def warp_label(label: IntArray, shape: Sequence[int], warp: Callable[[FloatArray
     return warped
 
 
-def volume_map(
-    shape: Sequence[int], patch: Sequence[int], rng: np.random.Generator, strength: Strength
-) -> FloatArray:
+def volume_map(shape: Sequence[int], patch: Sequence[int], rng: np.random.Generator, strength: Strength) -> FloatArray:
     """For each voxel of the patch where it comes from in the volume: (3, *patch), z, y, x."""
     turn = Rotation.from_rotvec(rng.uniform(-1.0, 1.0, 3) * strength.rotation / math.sqrt(3.0)).as_matrix()
     scale = math.exp(rng.uniform(*np.log(strength.scale)))

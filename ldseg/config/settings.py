@@ -180,9 +180,7 @@ def find_section(section: str) -> str:
         if name.lower() == section.strip().lower():
             return name
     near = nearest_name(section, names)
-    raise ConfigError(
-        f"[{section}]: unknown section; expected one of {shown(names)}; the nearest is [{near}]"
-    )
+    raise ConfigError(f"[{section}]: unknown section; expected one of {shown(names)}; the nearest is [{near}]")
 
 
 def find_key(section: str, name: str) -> Key:

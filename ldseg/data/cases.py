@@ -78,9 +78,7 @@ class LoadedCase:
         return None if self.geometry is None else self.geometry.array_spacing
 
 
-def find_cases(
-    folder: Path, patterns: Sequence[str] = ("*",), training: bool = False, axes: str = "YX"
-) -> Found:
+def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = False, axes: str = "YX") -> Found:
     """The cases of `folder` that match one of the glob `patterns`, in natural order (Case2 before Case10).
 
     Training takes labelled cases only, and of a contest folder only ``train_*``. A label without image and a

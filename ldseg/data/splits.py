@@ -15,9 +15,7 @@ from ldseg.writing import write_text
 MANIFEST_VERSION = 1
 
 
-def split_by_group(
-    cases: Sequence[Case], fraction: float, seed: int
-) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+def split_by_group(cases: Sequence[Case], fraction: float, seed: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Split into (training, validation) by whole groups; the cases keep their order.
 
     The number of validation cases is as near `fraction` of all as whole groups allow, and the seed decides
@@ -78,9 +76,7 @@ def _nearest_subset(sizes: dict[str, int], target: float, seed: int) -> frozense
     return reached[min(totals, key=lambda total: (abs(total - target), total))]
 
 
-def split_manifest(
-    training: Sequence[Case], validation: Sequence[Case], *, fraction: float, seed: int
-) -> dict[str, Any]:
+def split_manifest(training: Sequence[Case], validation: Sequence[Case], *, fraction: float, seed: int) -> dict[str, Any]:
     """The split as plain JSON values: per part, the names of the cases under their group."""
     return {
         "version": MANIFEST_VERSION,
@@ -91,9 +87,7 @@ def split_manifest(
     }
 
 
-def apply_manifest(
-    cases: Sequence[Case], manifest: dict[str, Any]
-) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+def apply_manifest(cases: Sequence[Case], manifest: dict[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """The (training, validation) cases that a manifest names, in their order in `cases`; others are left out.
 
     Raises DataError for names of the manifest that are not among the cases.

@@ -71,9 +71,7 @@ class Calibration:
         self._confidence = np.zeros(FINE)  # sums
         self._ranks = np.zeros((2, RANKS))
 
-    def add(
-        self, probabilities: npt.NDArray, uncertainty: npt.NDArray, mask: npt.NDArray, label: npt.NDArray
-    ) -> None:
+    def add(self, probabilities: npt.NDArray, uncertainty: npt.NDArray, mask: npt.NDArray, label: npt.NDArray) -> None:
         """Take in one case.
 
         Args:

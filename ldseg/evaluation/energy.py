@@ -48,9 +48,7 @@ def _flat(name: str, masks: npt.ArrayLike, num_classes: int) -> npt.NDArray[np.i
     return array.reshape(len(array), -1)
 
 
-def _distances(
-    a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], num_classes: int
-) -> npt.NDArray[np.float64]:
+def _distances(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], num_classes: int) -> npt.NDArray[np.float64]:
     """1 - IoU of every pair, (n, m)."""
     total, classes = np.zeros((len(a), len(b))), np.zeros((len(a), len(b)))
     for index in range(1, num_classes):

@@ -120,9 +120,7 @@ def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: i
     for metric in CLASS_METRICS:
         rows = [(r.name, r.scores[metric]) for r in scored if metric in r.scores]
         summary[metric] = {
-            "classes": {
-                name: figures(metric, ((case, row[k]) for case, row in rows)) for k, name in enumerate(class_names)
-            },
+            "classes": {name: figures(metric, ((case, row[k]) for case, row in rows)) for k, name in enumerate(class_names)},
             "foreground": figures(metric, ((case, foreground(row)) for case, row in rows)),
         }
     summary["objects"] = {

@@ -123,13 +123,9 @@ def write_image(path: Path, image: np.ndarray) -> Path:
     if image.ndim == 2:
         image = image[..., np.newaxis]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3) or image.size == 0:
-        raise DataError(
-            f"{path}: an image must be uint8 (H, W), (H, W, 1) or (H, W, 3), got {image.dtype} {image.shape}"
-        )
+        raise DataError(f"{path}: an image must be uint8 (H, W), (H, W, 1) or (H, W, 3), got {image.dtype} {image.shape}")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(
-            f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(IMAGE_SUFFIXES)}"
-        )
+        raise DataError(f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(IMAGE_SUFFIXES)}")
     write_bytes(path, encode(path, image[..., 0] if image.shape[-1] == 1 else image))
     return path
 
@@ -172,9 +168,7 @@ def _decode(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         else:
             raise ValueError("not a BMP, PNG, TIFF or JPEG file")
     except DECODER_ERRORS as error:
-        raise DataError(
-            f"{path}: not a readable image (damaged, cut short or not supported): {error}"
-        ) from error
+        raise DataError(f"{path}: not a readable image (damaged, cut short or not supported): {error}") from error
     if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
         pixels = pixels[..., :-1]  # alpha
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
@@ -222,9 +216,7 @@ def _decode_tiff(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
             raise ValueError(f"{len(page.tags)} of {declared} tags are readable")
         ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not ends or max(ends) > len(content):
-            raise ValueError(
-                f"the file ends at byte {len(content)}, its pixels at byte {max(ends, default=0)}"
-            )
+            raise ValueError(f"the file ends at byte {len(content)}, its pixels at byte {max(ends, default=0)}")
         photometric = tifffile.PHOTOMETRIC(page.photometric).name
         if photometric not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR"):
             raise ValueError(f"colours are stored as {photometric}, expected gray, RGB or a palette")

@@ -100,9 +100,7 @@ def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np
     return label_numbers(values, str(path)), geometry
 
 
-def write_scan_mask(
-    folder: Path, case_name: str, mask: np.ndarray, *, like: Path, geometry: Geometry | None = None
-) -> Path:
+def write_scan_mask(folder: Path, case_name: str, mask: np.ndarray, *, like: Path, geometry: Geometry | None = None) -> Path:
     """Write a mask (*S) of whole numbers from 0 to 65535 as ``<case>_segmentation`` and return the path written.
 
     It has the format of its image `like` where that holds a label map without loss: DICOM becomes .nii.gz, .mhd

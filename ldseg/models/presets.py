@@ -115,16 +115,10 @@ def _medsegdiff(plan: medsegdiff.Plan) -> Preset:
 
 
 _LEAN = {
-    "YX": lean.Plan(
-        stem=4, image=(32, 96, 128, 192), condition=32, denoiser=(24, 64, 96), label=(16, 48), decoder=(24, 48)
-    ),
-    "TYX": lean.Plan(
-        stem=4, image=(32, 64, 96, 112), condition=32, denoiser=(24, 48, 64), label=(16, 48), decoder=(24, 48)
-    ),
+    "YX": lean.Plan(stem=4, image=(32, 96, 128, 192), condition=32, denoiser=(24, 64, 96), label=(16, 48), decoder=(24, 48)),
+    "TYX": lean.Plan(stem=4, image=(32, 64, 96, 112), condition=32, denoiser=(24, 48, 64), label=(16, 48), decoder=(24, 48)),
     # Structures in volumes are often a few voxels wide, and volumes few voxels long: half the stride.
-    "ZYX": lean.Plan(
-        stem=2, image=(16, 32, 64, 80), condition=24, denoiser=(16, 32, 48), label=(8, 32), decoder=(16, 32)
-    ),
+    "ZYX": lean.Plan(stem=2, image=(16, 32, 64, 80), condition=24, denoiser=(16, 32, 48), label=(8, 32), decoder=(16, 32)),
 }
 _SMALL = {
     "YX": lean.Plan(stem=4, image=(16, 48, 64, 96), condition=16, denoiser=(16, 32, 48), label=(8, 24), decoder=(16, 24)),

@@ -297,9 +297,7 @@ def _paint_anatomy(rng: np.random.Generator, heart: Heart, probe: "Probe", heigh
     )
 
 
-def _beam(
-    heart: Heart, moment: Moment, probe: "Probe", up: FloatArray, across: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _beam(heart: Heart, moment: Moment, probe: "Probe", up: FloatArray, across: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Direction of the beam in the axes of the reference frame."""
     sine, cosine = math.sin(heart.tilt), math.cos(heart.tilt)
     y, x = _image_place(heart, moment, up, across)

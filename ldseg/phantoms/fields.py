@@ -22,9 +22,7 @@ def as_float(array: NDArray[Any]) -> FloatArray:
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> FloatArray:
     """Smooth noise of mean 0 and deviation near 1 that changes over `cell` pixels."""
     if cell < _FINE:  # knots this near to each other would show as a weave
-        fine = as_float(
-            cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), max(0.45 * cell, 0.3))
-        )
+        fine = as_float(cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), max(0.45 * cell, 0.3)))
         return as_float(fine / fine.std())
     knots = rng.standard_normal((math.ceil(shape[0] / cell) + 2, math.ceil(shape[1] / cell) + 2), np.float32)
     return as_float(cv2.resize(knots, shape[::-1], interpolation=cv2.INTER_CUBIC)) * np.float32(1.3)

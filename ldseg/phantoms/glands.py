@@ -31,9 +31,7 @@ def gland_phantom(
     """
     height, width = (int(n) for n in size)
     if min(height, width) < _SMALLEST:
-        raise ConfigError(
-            f"size of a phantom: expected at least {_SMALLEST} pixels each way, got {tuple(size)}"
-        )
+        raise ConfigError(f"size of a phantom: expected at least {_SMALLEST} pixels each way, got {tuple(size)}")
     if diameter is None:
         short = min(height, width)
         diameter = max(0.27 * short, min(0.42 * short, 40.0))

@@ -26,20 +26,14 @@ def paint_stroma(rng: np.random.Generator, tissue: Tissue, look: Look) -> tuple[
     fibres = np.zeros(shape, np.float32)
     for length, thickness, weight in ((9.0, 1.2, 0.7), (22.0, 2.6, 0.7)):
         noise = rng.standard_normal(shape, np.float32)
-        noise = as_float(
-            cv2.GaussianBlur(noise, (0, 0), max(length * unit, 0.6), sigmaY=max(thickness * unit, 0.4))
-        )
+        noise = as_float(cv2.GaussianBlur(noise, (0, 0), max(length * unit, 0.6), sigmaY=max(thickness * unit, 0.4)))
         noise /= noise.std()
-        fibres += weight * as_float(
-            cv2.remap(noise, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        )
+        fibres += weight * as_float(cv2.remap(noise, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
 
     patches, grain = smooth(rng, shape, 70.0 * unit), smooth(rng, shape, 4.0 * unit)
     cleft = step(4.0 * (look.gaps - fibres + 0.7 * patches))
     rough = smooth(rng, shape, 14.0 * unit)
-    halo = step(
-        (look.halo * (0.4 + 0.5 * patches + 0.2 * rough) * unit - tissue.outside) / max(1.2 * unit, 0.4)
-    )
+    halo = step((look.halo * (0.4 + 0.5 * patches + 0.2 * rough) * unit - tissue.outside) / max(1.2 * unit, 0.4))
     sky = smooth(rng, shape, 230.0 * unit) + np.minimum(tissue.outside / (60.0 * unit), 1.2)
     void = step(9.0 * (sky + look.void + 0.12 * rough)) * step((tissue.outside / unit - 9.0) / 2.0)
     present = (1.0 - 0.85 * cleft) * (1.0 - 0.9 * halo) * (1.0 - void)
@@ -63,13 +57,9 @@ def paint_stroma(rng: np.random.Generator, tissue: Tissue, look: Look) -> tuple[
 
     blood = scattered(rng, shape, 8.0 * unit)
     pool = step(6.0 * (at(smooth(rng, shape, 45.0 * unit), blood) - 1.9))
-    keep = (
-        (rng.random(len(blood)) < pool) & (at(tissue.outside, blood) > 5.0 * unit) & (at(void, blood) < 0.3)
-    )
+    keep = (rng.random(len(blood)) < pool) & (at(tissue.outside, blood) > 5.0 * unit) & (at(void, blood) < 0.3)
     size = np.full((len(blood), 2), 3.6 * unit)
-    cells = ellipses(
-        shape, blood[keep], size[keep], np.zeros(int(keep.sum())), np.ones(int(keep.sum())), 0.85
-    )
+    cells = ellipses(shape, blood[keep], size[keep], np.zeros(int(keep.sum())), np.ones(int(keep.sum())), 0.85)
 
     stained = _stain_nuclei(rng, nuclei, look, unit)
     return as_float(haematoxylin + stained), as_float(eosin * (1.0 - 0.3 * nuclei) + 0.9 * look.eosin * cells)
@@ -105,16 +95,10 @@ def paint_epithelium(
     shed = scattered(rng, shape, 13.0 * unit)
     keep = (rng.random(len(shed)) < 0.5 * look.mucus) & (at(share, shed) > 1.25)
     radii = np.repeat(rng.uniform(1.5, 3.6, (len(shed), 1)), 2, axis=1) * unit
-    loose = ellipses(
-        shape, shed[keep], radii[keep], np.zeros(int(keep.sum())), rng.uniform(0.4, 0.9, int(keep.sum()))
-    )
+    loose = ellipses(shape, shed[keep], radii[keep], np.zeros(int(keep.sum())), rng.uniform(0.4, 0.9, int(keep.sum())))
 
     body_e = (body_e * (1.0 - 0.35 * nuclei) + brush) * (1.0 - lumen) + debris * lumen
-    body_h = (
-        body_h * (1.0 - lumen)
-        + 0.12 * debris * lumen
-        + _stain_nuclei(rng, np.maximum(nuclei, loose), look, unit)
-    )
+    body_h = body_h * (1.0 - lumen) + 0.12 * debris * lumen + _stain_nuclei(rng, np.maximum(nuclei, loose), look, unit)
     eosin[gland], haematoxylin[gland] = as_float(body_e)[gland], as_float(body_h)[gland]
 
 
@@ -148,22 +132,16 @@ def _goblets(rng: np.random.Generator, tissue: Tissue, look: Look) -> FloatArray
     # a thin wall of cytoplasm remains between neighbours
     walls = np.zeros(tissue.shape, np.float32)
     if keep.any():
-        outer = ellipses(
-            tissue.shape, points[keep], radii[keep], angles[keep], np.linspace(0.3, 1.0, int(keep.sum()))
-        )
+        outer = ellipses(tissue.shape, points[keep], radii[keep], angles[keep], np.linspace(0.3, 1.0, int(keep.sum())))
         walls = as_float(cv2.morphologyEx(outer, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0.002)
         walls = as_float(cv2.GaussianBlur(walls, (0, 0), max(0.8 * unit, 0.4)))
     return as_float(drops * (1.0 - 0.75 * np.minimum(walls, 1.0)))
 
 
-def develop(
-    rng: np.random.Generator, haematoxylin: FloatArray, eosin: FloatArray, look: Look, unit: float
-) -> ByteArray:
+def develop(rng: np.random.Generator, haematoxylin: FloatArray, eosin: FloatArray, look: Look, unit: float) -> ByteArray:
     """What a slide scanner makes of the concentrations: Beer-Lambert, optical blur, light, sensor noise."""
     density = haematoxylin[..., None] * look.stains[0] + eosin[..., None] * look.stains[1]
-    image = as_float(
-        cv2.GaussianBlur(look.white * np.exp(-1.25 * density), (0, 0), look.blur * max(unit, 0.5))
-    )
+    image = as_float(cv2.GaussianBlur(look.white * np.exp(-1.25 * density), (0, 0), look.blur * max(unit, 0.5)))
     shape = (image.shape[0], image.shape[1])
     image = image * (1.0 + 0.01 * smooth(rng, shape, 0.7 * max(shape)))[..., None]
     image = image + np.float32(look.noise) * rng.standard_normal(image.shape, np.float32)

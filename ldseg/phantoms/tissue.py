@@ -76,9 +76,7 @@ class Tissue:
         return self.label.shape[0], self.label.shape[1]
 
 
-def make_tissue(
-    rng: np.random.Generator, shape: tuple[int, int], margin: int, diameter: float, look: Look
-) -> Tissue:
+def make_tissue(rng: np.random.Generator, shape: tuple[int, int], margin: int, diameter: float, look: Look) -> Tissue:
     """Place the glands on a canvas of this shape; margin and diameter in pixels."""
     unit = diameter / REFERENCE_DIAMETER
     label = _outlines(rng, shape, margin, diameter, look)
@@ -94,22 +92,16 @@ def make_tissue(
 
     deepest = np.zeros(label.max() + 1, np.float32)
     np.maximum.at(deepest, label.ravel(), depth.ravel())
-    thickness = (
-        rng.uniform(38.0, 60.0, deepest.size) if look.goblets else rng.uniform(30.0, 50.0, deepest.size)
-    )
+    thickness = rng.uniform(38.0, 60.0, deepest.size) if look.goblets else rng.uniform(30.0, 50.0, deepest.size)
     most = deepest * rng.uniform(0.65, 0.95, deepest.size)  # even a narrow gland has some lumen
     wall = np.maximum(np.minimum(thickness * unit, most), 1.0).astype(np.float32)
 
     soft = cv2.GaussianBlur(depth, (0, 0), max(2.0 * unit, 0.5))
     inward = np.degrees(np.arctan2(np.gradient(soft, axis=0), np.gradient(soft, axis=1)))
-    return Tissue(
-        label=label, depth=depth, outside=outside, wall=wall[label], inward=as_float(inward), unit=unit
-    )
+    return Tissue(label=label, depth=depth, outside=outside, wall=wall[label], inward=as_float(inward), unit=unit)
 
 
-def _outlines(
-    rng: np.random.Generator, shape: tuple[int, int], margin: int, diameter: float, look: Look
-) -> IntArray:
+def _outlines(rng: np.random.Generator, shape: tuple[int, int], margin: int, diameter: float, look: Look) -> IntArray:
     """Ids of the glands: ellipses with wavy outlines; where two meet, the nearer one takes the pixel."""
     height, width = shape
     count = 12 + int(5.0 * height * width / diameter**2)
@@ -137,12 +129,8 @@ def _outlines(
         reach = 1.8 * radii[i] * stretch[i] + 0.3 * diameter
         low = np.maximum(np.floor(centres[i] - reach), 0).astype(int)
         window = np.s_[low[1] : int(centres[i][1] + reach) + 1, low[0] : int(centres[i][0] + reach) + 1]
-        along = math.cos(turn[i]) * (x[window] - centres[i][0]) + math.sin(turn[i]) * (
-            y[window] - centres[i][1]
-        )
-        across = math.cos(turn[i]) * (y[window] - centres[i][1]) - math.sin(turn[i]) * (
-            x[window] - centres[i][0]
-        )
+        along = math.cos(turn[i]) * (x[window] - centres[i][0]) + math.sin(turn[i]) * (y[window] - centres[i][1])
+        across = math.cos(turn[i]) * (y[window] - centres[i][1]) - math.sin(turn[i]) * (x[window] - centres[i][0])
         along, across = along / stretch[i], across * stretch[i]
         polar = np.arctan2(across, along)
         outline = np.ones_like(polar)
@@ -159,9 +147,7 @@ def _outlines(
 
 def _only_whole(label: IntArray, identity: int, least: float) -> None:
     """Keep one piece of a gland, in place, and that only if its area is no mere rest of an overlap."""
-    found, pieces, areas, _ = cv2.connectedComponentsWithStats(
-        (label == identity).astype(np.uint8), connectivity=4
-    )
+    found, pieces, areas, _ = cv2.connectedComponentsWithStats((label == identity).astype(np.uint8), connectivity=4)
     if found > 1:
         largest = 1 + int(np.argmax(areas[1:, cv2.CC_STAT_AREA]))
         doomed = (pieces > 0) & (pieces != largest)

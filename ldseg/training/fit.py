@@ -101,9 +101,7 @@ def spec_of(config: Config) -> SegmenterSpec:
         channels=int(config.data.channels),
         classes=len(config.data.classes),
         prediction=prediction if config.model.prediction == "auto" else config.model.prediction,
-        schedule=Schedule(
-            name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t
-        ),
+        schedule=Schedule(name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t),
         control=control,
         dynamic_conditioning=config.model.dynamic_conditioning,
         ff_parser=config.model.ffparser,
@@ -237,9 +235,7 @@ def train(config: Config, watch: Callable[[TrainingResult], None] | None = None)
             training, validation = split_by_name(cases, settings.validation)
         else:
             training, validation = split_by_group(cases, settings.validation_fraction, settings.seed)
-        manifest = split_manifest(
-            training, validation, fraction=settings.validation_fraction, seed=settings.seed
-        )
+        manifest = split_manifest(training, validation, fraction=settings.validation_fraction, seed=settings.seed)
     logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
     for purpose, part in (("train on", training), ("validate on", validation)):
         if empty.issuperset(names := [case.name for case in part]):

@@ -18,12 +18,8 @@ from ldseg.viz.style import INK, MUTED, OKABE_ITO, new_figure, style
 
 FloatArray = npt.NDArray[np.float64]
 
-_LINES = tuple(
-    OKABE_ITO[n] for n in ("blue", "vermillion", "bluish green", "reddish purple", "orange", "sky blue")
-)
-_NOT_LOSSES = frozenset(
-    ("epoch", "lr", "rate", "seconds", "time", "step", "steps", "update", "updates", "best")
-)
+_LINES = tuple(OKABE_ITO[n] for n in ("blue", "vermillion", "bluish green", "reddish purple", "orange", "sky blue"))
+_NOT_LOSSES = frozenset(("epoch", "lr", "rate", "seconds", "time", "step", "steps", "update", "updates", "best"))
 _SMOOTH_FROM = 60  # rows; shorter curves are drawn as they are
 
 
@@ -45,14 +41,8 @@ def schedule_figure(alpha_bar: npt.ArrayLike, grid: npt.ArrayLike, name: str) ->
     if table.ndim != 1 or table.size < 2 or not ((table >= 0) & (table <= 1)).all():
         raise DataError(f"alpha_bar: expected at least two values in [0, 1], got shape {table.shape}")
     last = table.size - 1
-    if (
-        steps.ndim != 1
-        or steps.dtype.kind not in "iu"
-        or (steps.size and (steps.min() < 0 or steps.max() > last))
-    ):
-        raise DataError(
-            f"grid: expected whole numbers in 0..{last}, got {steps.dtype} of shape {steps.shape}"
-        )
+    if steps.ndim != 1 or steps.dtype.kind not in "iu" or (steps.size and (steps.min() < 0 or steps.max() > last)):
+        raise DataError(f"grid: expected whole numbers in 0..{last}, got {steps.dtype} of shape {steps.shape}")
     t = np.arange(table.size)
     log_snr = _log_snr(table)
     visited = np.unique(steps)
@@ -99,9 +89,7 @@ def schedule_figure(alpha_bar: npt.ArrayLike, grid: npt.ArrayLike, name: str) ->
 
 def _legend_below(axes: Axes, columns: int) -> None:
     """Below the axes no curve can run through it."""
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, columnspacing=1.4, handlelength=1.4
-    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, columnspacing=1.4, handlelength=1.4)
 
 
 def _log_snr(alpha_bar: FloatArray) -> FloatArray:

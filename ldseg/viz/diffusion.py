@@ -191,9 +191,7 @@ class _Trace:
         if rank not in (2, 3):
             raise DataError(f"image: expected two or three spatial axes, got shape {picture.shape}")
         if x.ndim != rank + 2 or len(x) != self.count:
-            raise DataError(
-                f"latents: expected {self.count} latents of {rank} spatial axes and channels, got {x.shape}"
-            )
+            raise DataError(f"latents: expected {self.count} latents of {rank} spatial axes and channels, got {x.shape}")
         if m.ndim != rank + 1 or len(m) != self.count:
             raise DataError(f"masks: expected {self.count} masks of {rank} axes, got shape {m.shape}")
         if rank == 3 and m.shape[1] != picture.shape[0]:

@@ -99,7 +99,5 @@ def _encode(frames: Frames, durations: Sequence[int]) -> bytes:
     palette.putpalette(found[: 3 * free] + np.repeat(grays, 3).tolist())
     pages = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     buffer = BytesIO()
-    pages[0].save(
-        buffer, format="GIF", save_all=True, append_images=pages[1:], duration=list(durations), loop=0
-    )
+    pages[0].save(buffer, format="GIF", save_all=True, append_images=pages[1:], duration=list(durations), loop=0)
     return buffer.getvalue()

@@ -32,8 +32,7 @@ OKABE_ITO: dict[str, str] = {
 """Eight colours that colour-blind readers can tell apart (Okabe and Ito, Color Universal Design, 2008)."""
 
 CLASS_COLOURS: tuple[str, ...] = tuple(
-    OKABE_ITO[name]
-    for name in ("black", "bluish green", "sky blue", "orange", "reddish purple", "vermillion", "blue")
+    OKABE_ITO[name] for name in ("black", "bluish green", "sky blue", "orange", "reddish purple", "vermillion", "blue")
 )
 """Colour of each class, background first. Yellow is kept for the true label."""
 

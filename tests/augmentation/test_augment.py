@@ -59,8 +59,7 @@ def test_the_generator_decides_everything(kind):
     image, label = blobs()
     image = np.repeat(image, 3, axis=-1)
     draws = [
-        augment(image, label, kind=kind, patch=(32, 32), axes="YX", rng=np.random.default_rng(seed))
-        for seed in (1, 1, 2)
+        augment(image, label, kind=kind, patch=(32, 32), axes="YX", rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
     ]
     assert all(np.array_equal(a, b) for a, b in zip(draws[0], draws[1]))
     assert np.array_equal(draws[0][0], draws[2][0]) == (kind == "none")

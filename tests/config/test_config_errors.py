@@ -82,8 +82,7 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
         ),
         (
             "NoiseScheduler.Timesteps=9",
-            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (9), got 15; "
-            "the nearest valid value is 9",
+            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (9), got 15; the nearest valid value is 9",
         ),
         (
             "Evaluation.StepSweep=1, 1001, 5",
@@ -92,8 +91,7 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
         ),
         (
             "Data.Classes=gland",
-            "Data.Classes: expected at least two names with commas between them, "
-            "the background first, got gland",
+            "Data.Classes: expected at least two names with commas between them, the background first, got gland",
         ),
         (
             "Data.Classes=gland,Gland",
@@ -216,6 +214,4 @@ def test_bad_override(override: str, parts: tuple[str, ...]) -> None:
 
 
 def test_contradiction_names_file_and_override() -> None:
-    assert refusal(SHIPPED, "NoiseScheduler.Timesteps=9").startswith(
-        f"{SHIPPED} with --set: Sampler.Sampling_Steps"
-    )
+    assert refusal(SHIPPED, "NoiseScheduler.Timesteps=9").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")

@@ -69,9 +69,7 @@ def test_ldseg_layout_pairs_by_name_in_natural_order(ldseg_folder: Path) -> None
 
 
 def test_patients_of_the_ldseg_layout(ldseg_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (ldseg_folder / "patients.csv").write_text(
-        "\ufeffName , Patient\nCase1,A\n\nCase2, A\nOther,B\n", "utf-8"
-    )
+    (ldseg_folder / "patients.csv").write_text("\ufeffName , Patient\nCase1,A\n\nCase2, A\nOther,B\n", "utf-8")
     groups = {case.name: case.group for case in find_cases(ldseg_folder).cases}
     assert groups == {"Case1": "A", "Case2": "A", "Case10": "Case10", "Other": "B"}
     assert "patient unknown" in caplog.text
@@ -178,9 +176,7 @@ def test_contest_folder_without_train(contest_folder: Path) -> None:
 
 def test_a_table_without_the_columns(contest_folder: Path) -> None:
     (contest_folder / "Grade.csv").write_text("case,grade\ntrain_1,benign\n")
-    with pytest.raises(
-        DataError, match=r"Grade\.csv: expected the columns name and patient .*found case, grade"
-    ):
+    with pytest.raises(DataError, match=r"Grade\.csv: expected the columns name and patient .*found case, grade"):
         find_cases(contest_folder)
 
 
@@ -215,9 +211,7 @@ def test_channels(tmp_path: Path) -> None:
     colour, gray = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", size=(6, 8))
     luma = load_case(case_of(colour), replace(STEP, channels=1)).image
     assert luma.shape == (6, 8, 1)
-    np.testing.assert_allclose(
-        luma[..., 0], np.asarray(Image.open(colour).convert("L")) / 255, atol=0.6 / 255
-    )
+    np.testing.assert_allclose(luma[..., 0], np.asarray(Image.open(colour).convert("L")) / 255, atol=0.6 / 255)
     triple = load_case(case_of(gray), STEP).image
     assert triple.shape == (6, 8, 3)
     assert (triple == triple[..., :1]).all()
@@ -278,8 +272,6 @@ def test_a_nearly_constant_image_is_scaled_by_its_extremes() -> None:
 
 
 def test_reading_data_does_not_import_keras() -> None:
-    modules = (
-        "ldseg.io.pictures, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
-    )
+    modules = "ldseg.io.pictures, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
     check = f"import sys, {modules}; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2]).returncode == 0

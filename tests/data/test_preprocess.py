@@ -17,9 +17,7 @@ def disc(size: tuple[int, ...]) -> np.ndarray:
 
 @pytest.mark.parametrize(("axes", "size", "case"), RANKS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_constants_and_range(
-    axes: str, size: tuple[int, ...], case: tuple[int, ...], channels: int
-) -> None:
+def test_shapes_constants_and_range(axes: str, size: tuple[int, ...], case: tuple[int, ...], channels: int) -> None:
     step = Preprocessing(size=size, axes=axes, channels=channels)
     image = np.random.default_rng(0).random((*case, channels), np.float32)
     small = step.image_to_grid(image)
@@ -85,9 +83,7 @@ def test_many_classes_come_back_to_the_size_of_the_case() -> None:
 
 
 def test_it_goes_through_json() -> None:
-    step = Preprocessing(
-        size=(16, 24), channels=1, intensity="percentile", classes=("a", "b"), labels="binary"
-    )
+    step = Preprocessing(size=(16, 24), channels=1, intensity="percentile", classes=("a", "b"), labels="binary")
     assert Preprocessing.from_dict(json.loads(json.dumps(step.to_dict()))) == step
     assert step.num_classes == 2
     for wrong in ({**step.to_dict(), "colour": 1}, {"channels": 3}):

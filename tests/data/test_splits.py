@@ -77,9 +77,7 @@ def test_a_manifest_gives_the_split_back(tmp_path: Path) -> None:
         apply_manifest([case for case in GLAS if case != validation[0]], manifest)
 
 
-@pytest.mark.parametrize(
-    "text", [None, "{", "[]", '{"version": 99}', '{"version": 1, "training": {"a": "b"}}']
-)
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"version": 99}', '{"version": 1, "training": {"a": "b"}}'])
 def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "split.json"
     if text is not None:

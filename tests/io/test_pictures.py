@@ -233,9 +233,7 @@ def test_labels_that_are_none(tmp_path: Path, rgb: np.ndarray) -> None:
         ("slide.7", 1, "slide.7.png", np.uint8),
     ],
 )
-def test_masks_come_back_unchanged(
-    tmp_path: Path, asked: str, highest: int, written: str, kind: type[np.generic]
-) -> None:
+def test_masks_come_back_unchanged(tmp_path: Path, asked: str, highest: int, written: str, kind: type[np.generic]) -> None:
     mask = np.zeros(SIZE, np.int64)
     mask[3:9, 5:20] = highest
     path = write_mask(tmp_path / "new folder" / asked, mask)
@@ -271,9 +269,7 @@ def test_images_come_back(tmp_path: Path, rgb: np.ndarray) -> None:
             write_image(path, pixels)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_mask(tmp_path / "a.png", np.ones(SIZE, int))
     before = path.read_bytes()
 
@@ -317,9 +313,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 def test_written_files_get_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").write_bytes(b"")
     write_bytes(tmp_path / "ours", b"")
-    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "usual").stat().st_mode
-    )
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
 
 
 def test_opencv_keeps_its_log_level(tmp_path: Path, rgb: np.ndarray) -> None:

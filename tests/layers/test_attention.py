@@ -60,9 +60,7 @@ def test_attention_is_its_formula(heads: int, channels: int) -> None:
 
 # The score matrix of 24 positions and 2 heads has 1152 entries, a row of it 48.
 @pytest.mark.parametrize(("scores", "rows"), [(1152, 24), (1151, 12), (400, 8), (48, 1)])
-def test_chunks_change_the_memory_and_nothing_else(
-    scores: int, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_change_the_memory_and_nothing_else(scores: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = draw(3, 4, 6, 8)
     whole, chunked = SelfAttention(2, scores=None), SelfAttention(2, scores=scores)
     whole(x)

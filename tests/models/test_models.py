@@ -171,9 +171,7 @@ def test_the_latent_is_float32_in_every_precision(policy: str) -> None:
 
 
 @pytest.mark.parametrize("skip_down", [True, False])
-@pytest.mark.parametrize(
-    ("grid", "strides"), [((8,), ((2,), (2,))), ((3, 4, 8), ((1, 2, 2), (1, 1, 2)))], ids=["1d", "3d"]
-)
+@pytest.mark.parametrize(("grid", "strides"), [((8,), ((2,), (2,))), ((3, 4, 8), ((1, 2, 2), (1, 1, 2)))], ids=["1d", "3d"])
 def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, ...], ...], skip_down: bool) -> None:
     unet = denoising_unet(
         grid,

@@ -38,9 +38,7 @@ def _trace(rank: int = 2, steps: int = 5, channels: int = 4) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     size = (4, 24, 36)[-rank:]
     return {
-        "latents": rng.standard_normal((steps + 1, *(max(1, n // 4) for n in size), channels)).astype(
-            np.float32
-        ),
+        "latents": rng.standard_normal((steps + 1, *(max(1, n // 4) for n in size), channels)).astype(np.float32),
         "masks": rng.random((steps + 1, *size)).astype(np.float32),
         "times": np.linspace(1000, 0, steps + 1).astype(int),
         "image": rng.random((*size, 3)).astype(np.float32),
@@ -315,11 +313,7 @@ def test_schedule_figure_shows_the_curves_and_the_sampling_steps() -> None:
     np.testing.assert_allclose(left.lines[2].get_ydata(), np.sqrt(alpha_bar))
     np.testing.assert_allclose(left.lines[4].get_ydata(), np.sqrt(1 - alpha_bar))
     log_snr = right.lines[0].get_ydata()
-    assert (
-        np.isnan(log_snr[[0, -1]]).all()
-        and log_snr[50] == pytest.approx(0)
-        and np.isfinite(log_snr[1:-1]).all()
-    )
+    assert np.isnan(log_snr[[0, -1]]).all() and log_snr[50] == pytest.approx(0) and np.isfinite(log_snr[1:-1]).all()
     assert "3 sampling steps" in right.get_legend().get_texts()[0].get_text()
 
 

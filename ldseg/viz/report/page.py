@@ -64,7 +64,11 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
     large = {case["name"]: _views(folder, run, case, pictures, LARGE) for case in cases[:WORST]}
     figures = list(_figures(folder, run, pictures))
     environment = Environment(
-        loader=PackageLoader("ldseg.viz.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("ldseg.viz.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(counted=counted, number=number, flat=flat, words=words)
     page = environment.get_template("report.html").render(
