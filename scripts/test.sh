@@ -13,6 +13,7 @@ if [ $# -gt 0 ]; then
     exec "$python" -m pytest "$@"
 fi
 "$python" -m ruff check .
+"$python" -m ruff format --check .
 "$python" -m mypy ldseg
 "$python" -m pytest
 echo "The core once more, on JAX:"
