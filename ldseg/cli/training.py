@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import ldseg
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
 from ldseg.text import number
@@ -16,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 10
 
-PUBLISHED = Path(ldseg.__file__).parents[1] / "medsegdiff.ini"
+PUBLISHED = Path(__file__).parents[2] / "medsegdiff.ini"
 """The settings that MedSegDiff was published with, where the package lies in its repository."""
 
 FREE = ("Model.Preset", "Parameters.BatchSize")

@@ -5,6 +5,7 @@
 An image and its label belong together by name, never by position.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,13 +57,15 @@ class LoadedCase:
     """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S.
 
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
-    holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None.
+    holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None. `digest` tells images apart by
+    their values, shape and type as they were read, whatever their names: noise is drawn by it.
     """
 
     name: str
     image: np.ndarray
     label: np.ndarray | None
     size: tuple[int, ...]
+    digest: str
     geometry: Geometry | None = None
     instances: np.ndarray | None = None
 
@@ -147,7 +150,23 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
         label_map = dict(step.label_map)
         label = to_classes(numbers, step.labels, step.num_classes, str(case.label), label_map)
         instances = to_instances(numbers, step.labels, step.num_classes, label_map)
-    return LoadedCase(name=case.name, image=image, label=label, size=size, geometry=scan.geometry, instances=instances)
+    return LoadedCase(
+        name=case.name,
+        image=image,
+        label=label,
+        size=size,
+        digest=content_digest(scan.values),
+        geometry=scan.geometry,
+        instances=instances,
+    )
+
+
+def content_digest(values: np.ndarray) -> str:
+    """The SHA-256 of an image as stored, (*S, c): its type, its shape and its values in little-endian order."""
+    ordered = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{ordered.dtype.str} {ordered.shape}".encode())
+    digest.update(ordered.data)
+    return digest.hexdigest()
 
 
 def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessing) -> np.ndarray:

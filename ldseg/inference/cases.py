@@ -77,7 +77,7 @@ class TiledCase:
         self.strides = segmenter.strides
         self.image = self.tiling.pad(preprocessing.image_to_grid(loaded.image, grid))
         latent_grid = tuple(n // d for n, d in zip(self.tiling.padded, self.strides, strict=True))
-        self.noise = predictor.draw_noise(seed, loaded.name, latent_grid)
+        self.noise = predictor.draw_noise(seed, loaded.digest, latent_grid)
         self.left = len(self.tiling.starts)
         self.blend = self.tiling.weights()
         self.totals: list[np.ndarray] = []
@@ -174,7 +174,7 @@ def segment_cases(
 
 def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
     """A case with a corrupted image, see ``corrupt_image``."""
-    image = corrupt_image(loaded.image, kind, sigma, seed, loaded.name, axes=preprocessing.axes)
+    image = corrupt_image(loaded.image, kind, sigma, seed, loaded.digest, axes=preprocessing.axes)
     return replace(loaded, image=image)
 
 

@@ -20,11 +20,11 @@ _MANY = 20.0  # counts from which on the quantile of a Poisson distribution is t
 
 
 def corrupt_image(
-    image: np.ndarray, kind: str, sigma: float, seed: int, name: str, *, axes: str | None = None
+    image: np.ndarray, kind: str, sigma: float, seed: int, content: str, *, axes: str | None = None
 ) -> np.ndarray:
     r"""Corrupt an image x in [0, 1] and clip it to [0, 1]; at ``sigma`` 0 it is the image itself.
 
-    With n standard normal at each pixel and channel, drawn from the seed and the name alone, so that every sigma and kind
+    With n standard normal at each pixel and channel, drawn from the seed and the content alone, so that every sigma and kind
     scales the same realisation:
 
     - ``gaussian``: :math:`x + \sigma n`.
@@ -41,7 +41,7 @@ def corrupt_image(
         kind: one of ``NOISES``.
         sigma: strength, at least 0; below 1e-7, finer than 32 bits tell apart, it is as 0.
         seed: the run's seed.
-        name: the case's name.
+        content: the digest of the image as it was read.
         axes: letters of S, which tell where time is; without them there is none.
 
     Returns:
@@ -61,7 +61,7 @@ def corrupt_image(
     if kind == "contrast":
         mean = image.mean(axis=tuple(range(image.ndim - 1)), dtype=np.float64).astype(np.float32)
         return np.clip(mean + np.float32(max(0.0, 1 - CONTRAST * sigma)) * (image - mean), 0, 1)
-    noise = case_generator(seed, name, "image").standard_normal(image.shape, dtype=np.float32)
+    noise = case_generator(seed, content, "image").standard_normal(image.shape, dtype=np.float32)
     if kind == "poisson":
         return np.clip(strength**2 * _poisson(image / strength**2, noise), 0, 1)
     return np.clip(image + strength * (noise if kind == "gaussian" else image * noise), 0, 1)

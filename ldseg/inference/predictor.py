@@ -83,7 +83,7 @@ class Predictor(keras.Model):
         """
         return (self.samples, len(self.mirrors), 1 + (KEYS if self.eta else 0), *self.segmenter.latent_shape)
 
-    def draw_noise(self, seed: int, name: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
+    def draw_noise(self, seed: int, content: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
         """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L.
 
         Every sampler starts from the same state.
@@ -93,7 +93,7 @@ class Predictor(keras.Model):
         purposes = ["latent", *(f"latent {index}" for index in range(1, self.samples))]
         noise = np.empty((self.samples, copies, fields, *latent), np.float32)
         for member, purpose in zip(noise, purposes, strict=True):
-            rng = case_generator(seed, name, purpose)
+            rng = case_generator(seed, content, purpose)
             member[:, 0] = rng.standard_normal((copies, *latent), dtype=np.float32)
             member[:, 1:] = rng.integers(0, WORDS, (copies, fields - 1, *latent))
         return noise

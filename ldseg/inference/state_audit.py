@@ -139,7 +139,7 @@ def audit_states(
 
 
 def _audited(audit: StateAudit, window: _Window, other: _Window, seed: int) -> Audited:
-    rng = case_generator(seed, window.name, "audit")
+    rng = case_generator(seed, window.digest, "audit")
     latent = audit.predictor.segmenter.latent_shape
     inputs = {
         "image": window.image,
@@ -162,6 +162,7 @@ class _Window:
         tiling = tiled.tiling
         start = tiling.starts[len(tiling.starts) // 2]
         tile = tiled.tile(start)
-        self.name, self.image, self.noise = loaded.name, tile["image"].copy(), tile["noise"].copy()
+        self.name, self.digest = loaded.name, loaded.digest
+        self.image, self.noise = tile["image"].copy(), tile["noise"].copy()
         label = preprocessing.label_to_grid(loaded.label, tiling.grid)
         self.label = tiling.pad(label[..., np.newaxis])[..., 0][tiling.window(start)].astype(np.int32)

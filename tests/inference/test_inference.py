@@ -1,4 +1,6 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ from helpers import as_numpy
 
 from ldseg.data.cases import Case, find_cases
 from ldseg.inference import Predictor, Segmented, Trajectory, case_generator, corrupt_image, label_instances, segment_cases
+from ldseg.io.pictures import read_image, write_image
 from ldseg.segmenter import Segmenter
 
 # Keras's variables, not ours.
@@ -217,7 +220,7 @@ def test_an_unknown_sampler(segmenter: Segmenter) -> None:
 
 
 def test_the_noise_of_a_case_is_its_own() -> None:
-    """For each seed, name and purpose, and the same on every machine."""
+    """For each seed, content and purpose, and the same on every machine."""
     drawn = [case_generator(*key).random() for key in ((0, "a"), (1, "a"), (0, "b"), (0, "a", "image"), (0, "a"))]
     assert len(set(drawn)) == 4
     assert drawn[0] == drawn[4] == pytest.approx(0.7985273175972115, abs=1e-15)
@@ -227,7 +230,24 @@ def test_noise_reaches_the_image_that_is_segmented(segmenter: Segmenter, cases: 
     clean, noisy = (segment(a_predictor(segmenter), cases[:1], sigma=sigma)["Phantom1"].loaded for sigma in (0, 0.2))
     assert clean is not None
     assert noisy is not None
-    np.testing.assert_array_equal(noisy.image, corrupt_image(clean.image, "gaussian", 0.2, 5, "Phantom1"))
+    np.testing.assert_array_equal(noisy.image, corrupt_image(clean.image, "gaussian", 0.2, 5, clean.digest))
+
+
+def test_a_case_is_known_by_what_it_holds(segmenter: Segmenter, cases: tuple[Case, ...], tmp_path: Path) -> None:
+    """A copy under another name and in another format gives the same mask; a pixel more or less another."""
+    case, predictor = cases[0], a_predictor(segmenter)
+    pixels = read_image(case.image).copy()
+    renamed = replace(case, name="anonymous", image=write_image(tmp_path / "anonymous.tif", pixels))
+    pixels[0, 0, 0] ^= 1
+    changed = replace(case, name=case.name, image=write_image(tmp_path / "changed.png", pixels))
+    own, same = (segment(predictor, [given])[given.name] for given in (case, renamed))
+    np.testing.assert_array_equal(own.probabilities, same.probabilities)
+    assert own.loaded is not None
+    assert same.loaded is not None
+    assert own.loaded.digest == same.loaded.digest
+    other = segment(predictor, [changed])[case.name].loaded
+    assert other is not None
+    assert other.digest != own.loaded.digest
 
 
 # ---- Objects

@@ -57,7 +57,7 @@ def tiled(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]
         draw_noise=lambda seed, name, latent: np.random.default_rng(seed).random((1, 1, 1, *latent, 4), "float32"),
     )
     step = Preprocessing(size=size, axes=axes, channels=1, fit="tile")
-    return TiledCase(LoadedCase(name="a", image=image, label=None, size=grid), step, predictor, seed=3)  # type: ignore[arg-type]
+    return TiledCase(LoadedCase(name="a", image=image, label=None, size=grid, digest="a"), step, predictor, seed=3)  # type: ignore[arg-type]
 
 
 @EVERY_GRID
