@@ -13,7 +13,7 @@ from ldseg.config import KEYS, Config, OutputConfig, SamplerConfig, load_config
 from ldseg.config.kinds import Choice, Flag, Number, Several
 from ldseg.errors import ConfigError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "cfg.ini"
 PUBLISHED = Path(__file__).with_name("published_cfg.ini")
 Write = Callable[[str | bytes], Path]
