@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("paths", "spatial", "text", "writing"),
+    ("paths", "shipped", "spatial", "text", "writing"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation"),
     ("config",),
