@@ -5,8 +5,8 @@
 >>> result = model.segment("slide.png")
 >>> result.mask
 
-What the package offers is imported when it is first asked for, so that ``import ldseg`` is quick and touches no deep-learning
-library.
+What the package offers is imported when it is first asked for, so that ``import ldseg`` is quick and touches no
+deep-learning library.
 """
 
 from __future__ import annotations

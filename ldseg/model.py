@@ -11,7 +11,8 @@ import numpy as np
 
 from ldseg import devices
 from ldseg.config import Config, SamplerConfig
-from ldseg.data.cases import Case, find_cases, load_case, prepare
+from ldseg.data.cases import Case, load_case, prepare
+from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.io.names import stem_of
@@ -44,10 +45,10 @@ def find_weights(name: str | Path) -> Path:
     from ldseg.weights import WEIGHTS_FILE
 
     folder, shipped = Path(name).expanduser(), shipped_weights()
-    if (folder / WEIGHTS_FILE).is_file() or folder.is_dir():
-        return folder
-    if str(name) in shipped:
+    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
         return shipped[str(name)]
+    if folder.is_dir():
+        return folder
     raise WeightsError(
         f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
     )
@@ -114,8 +115,8 @@ class Model:
         """Segment one image, volume or video.
 
         Args:
-            image: a file (a folder of slices or frames), or an array as stored, ``(*S)`` or ``(*S, c)`` of any type that files
-                may have. An array gives the mask of its file, to the pixel.
+            image: a file (a folder of slices or frames), or an array as stored, ``(*S)`` or ``(*S, c)`` of any type that
+                files may have. An array gives the mask of its file, to the pixel.
             spacing: mm along each axis of an array; a file tells its own.
             name: of an array, for the files that ``Result.save`` writes.
             batch_size: tiles at a time, for what is larger than the grid of the networks.
@@ -171,7 +172,7 @@ class Model:
         require_folder(folder, "one with images")
         patterns = (cases,) if isinstance(cases, str) else tuple(cases)
         step = self._preprocessing(labels)
-        found = find_cases(folder, patterns, axes=step.axes)
+        found = cases_in(folder, step.axes, patterns)
         self._sampler(settings)  # a wrong setting is told now, not with the first result
         return self._each([(case, None) for case in found.cases], step, settings, batch_size)
 
@@ -211,7 +212,9 @@ class Model:
         sampler = SamplerConfig(**{names[name]: value for name, value in settings.items()})
         most = self.description.spec.schedule.timesteps
         if sampler.sampling_steps > most:
-            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}")
+            raise ConfigError(
+                f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}"
+            )
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
@@ -233,8 +236,8 @@ def train(
 ) -> Model:
     """Train on the labelled cases of a data set and load the best weights.
 
-    What is left open is chosen from the data; part of the cases is held back for validation. A training that was stopped goes
-    on when it is started again.
+    What is left open is chosen from the data; part of the cases is held back for validation. A training that was stopped
+    goes on when it is started again.
 
     Args:
         data: the folder of the data set, in a layout of ``data/README.md``.

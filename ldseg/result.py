@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Result:
     """One image, segmented or not.
 
-    Where something was wrong with the image, ``problem`` says what; then the arrays raise it as a ``DataError``, and ``save``
-    writes nothing and logs it, so that a loop over a folder goes on.
+    Where something was wrong with the image, ``problem`` says what; then the arrays raise it as a ``DataError``, and
+    ``save`` writes nothing and logs it, so that a loop over a folder goes on.
 
     Attributes:
         name: of the case: that of its file without extension.
@@ -141,7 +141,9 @@ class Result:
         return overlay(image, mask, true=true, alpha=alpha)
 
     def save(self, folder: str | Path, *, masks: str = "classes", overlay: bool = True) -> Mapping[str, Path]:
-        """Write ``<name>_segmentation`` in the format of the image, where the image lies, and ``Overlay/<name>_overlay.png``.
+        """Write ``<name>_segmentation`` in the format of the image, and ``Overlay/<name>_overlay.png``.
+
+        The mask has the size and the geometry of the image.
 
         Args:
             folder: where to; it is made if it is not there.

@@ -26,6 +26,7 @@ LAYERS = (
     ("inference",),
     ("training",),
     ("viz",),
+    ("result",),
     ("model",),
     ("cli",),
     ("ldseg",),  # the front of the package, which imports what it offers when it is asked for

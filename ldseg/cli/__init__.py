@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
@@ -86,7 +87,7 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
     return config, request.paths
 
 
-def _module(name: str) -> object:
+def _module(name: str) -> Any:
     return importlib.import_module(f"ldseg.cli.{name}")
 
 

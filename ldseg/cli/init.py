@@ -22,5 +22,7 @@ def run(paths: Sequence[Path]) -> int:
     if path.exists():
         raise ConfigError(f"{path}: is there already, and is not touched; name another file, or remove this one first")
     write_bytes(path, shipped_file("cfg.ini").read_bytes())
-    print(f"{path}: all settings with their defaults; `ldseg segment` and `ldseg train` started beside it take them from there")
+    print(
+        f"{path}: all settings with their defaults; `ldseg segment` and `ldseg train` started beside it take them from there"
+    )
     return 0

@@ -55,7 +55,9 @@ class Command:
     config: bool = True
 
 
-WEIGHTS = Option(flag="--weights", key="Model.Weights", shown="NAME", help="weights that come with LDSeg, or a folder of weights")
+WEIGHTS = Option(
+    flag="--weights", key="Model.Weights", shown="NAME", help="weights that come with LDSeg, or a folder of weights"
+)
 OUT = Option(flag="--out", key="Output.Folder", shown="FOLDER", help="where the results go")
 DIMENSIONS = Option(flag="--dimensions", key="Data.Dimensions", shown="2D|2D+t|3D", help="pictures, videos or volumes")
 CLASSES = Option(flag="--classes", key="Data.Classes", shown="A,B", help="names of the classes, the background first")
@@ -83,7 +85,12 @@ COMMANDS = {
     "segment": Command(
         help="segment images, volumes or videos",
         about="Segment files, or the cases of a data set. Masks, overlays, figures and a report go to the folder of --out.",
-        options=(WEIGHTS, OUT, *SAMPLING, Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold")),
+        options=(
+            WEIGHTS,
+            OUT,
+            *SAMPLING,
+            Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
+        ),
         settings=_ORDINARY,
         paths="*",
         paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
@@ -111,7 +118,9 @@ COMMANDS = {
             WEIGHTS,
             OUT,
             *SAMPLING,
-            Option(flag="--noise", key="Evaluation.Noise", shown="KIND", help="gaussian, speckle, poisson, blur or contrast"),
+            Option(
+                flag="--noise", key="Evaluation.Noise", shown="KIND", help="gaussian, speckle, poisson, blur or contrast"
+            ),
             Option(flag="--sigmas", key="Evaluation.Sigmas", shown="X,Y", help="strengths, from 0 to 1"),
         ),
         settings=(_ORDINARY[0], "Evaluation.Robustness=True", *_ORDINARY[2:]),
@@ -143,7 +152,11 @@ COMMANDS = {
     "validate": Command(
         help="check a data set without training",
         about="Read every image and label of a data set and name every fault of every case.",
-        options=(CLASSES, DIMENSIONS, Option(flag="--labels", key="Data.Labels", shown="RULE", help="how numbers in labels are read")),
+        options=(
+            CLASSES,
+            DIMENSIONS,
+            Option(flag="--labels", key="Data.Labels", shown="RULE", help="how numbers in labels are read"),
+        ),
         settings=_ORDINARY,
         paths="?",
         paths_help="the folder of the data set",

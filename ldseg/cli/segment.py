@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,8 +59,12 @@ class Run:
         return Collapse(self.task.preprocessing.classes, self.task.segmenter.strides)
 
 
-def run(config: Config) -> int:
+def run(config: Config, files: Sequence[Path] = ()) -> int:
     """Segment the cases that the settings name and write what the settings ask for.
+
+    Args:
+        config: the settings.
+        files: files and folders to segment in place of the data set of the settings.
 
     Returns:
         the number of problems: cases skipped, labels without an image.
@@ -69,7 +73,7 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
-    task = begin(config)
+    task = begin(config, files)
     config, sampler = task.config, task.config.sampler
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare

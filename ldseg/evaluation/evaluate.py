@@ -83,15 +83,15 @@ def evaluate(
         present = set().union(*(np.unique(values).tolist() for values in given.values())) | {0}
         if missing := sorted(set(range(highest + 1)) - present - {1}):
             raise DataError(
-                f"mask and label: found the numbers {_listed(sorted(present))}, but not {_listed(missing)}; if they are classes, "
-                "name all of them in classes; numbered objects and 0/255 are to be made classes first, such as (label > 0)"
+                f"mask and label: found the numbers {_listed(sorted(present))}, but not {_listed(missing)}; if they are "
+                "classes, name all of them in classes; numbered objects and 0/255 are to be made classes first, such as (label > 0)"
             )
     names = tuple(classes) if classes is not None else ("background", *(f"class {k}" for k in range(1, highest + 1)))
     if len(names) <= highest or len(set(names)) < len(names):
-        raise DataError(f"classes: expected {highest + 1} different names or more, as {highest} occurs, got {', '.join(names)}")
-    scores = class_scores(
-        given["mask"], given["label"], len(names), tolerance=tolerance, spacing=spacing, frames=video
-    )
+        raise DataError(
+            f"classes: expected {highest + 1} different names or more, as {highest} occurs, got {', '.join(names)}"
+        )
+    scores = class_scores(given["mask"], given["label"], len(names), tolerance=tolerance, spacing=spacing, frames=video)
     return Evaluation(
         classes={name: {metric: scores[metric][k] for metric in CLASS_METRICS} for k, name in enumerate(names)},
         mean={metric: foreground(scores[metric]) for metric in CLASS_METRICS},
