@@ -110,7 +110,18 @@ def test_an_array_gives_the_mask_of_its_file(model: ldseg.Model, data: Path, tmp
 
 
 def test_the_api_and_the_command_give_the_same_mask(model: ldseg.Model, weights: Path, data: Path, tmp_path: Path) -> None:
-    options = ["--weights", str(weights), "--out", str(tmp_path), "--steps", "2", "--seed", "3", "--set", "Output.Diffusion=0"]
+    options = [
+        "--weights",
+        str(weights),
+        "--out",
+        str(tmp_path),
+        "--steps",
+        "2",
+        "--seed",
+        "3",
+        "--set",
+        "Output.Diffusion=0",
+    ]
     assert main(["segment", str(data / "Image" / "Phantom1.png"), *options]) == 0
     found = model.segment(data / "Image" / "Phantom1.png", steps=2, seed=3)
     np.testing.assert_array_equal(found.mask, read_label(tmp_path / "Phantom1_segmentation.png"))

@@ -15,14 +15,14 @@ from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
-from ldseg.cli.table import side_by_side, table
+from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
+from ldseg.evaluation import CaseResult, class_scores, foreground, object_sums, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
@@ -148,7 +148,8 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
         tolerance = this.task.config.evaluation.tolerance
         scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["objects"] = object_scores(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["objects"] = scores["sums"].scores
     return scores
 
 
@@ -176,6 +177,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
     if summary["scored"]:
         print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
+    if told := objects_pooled(summary):
+        print(told)
     if several and summary["scored"]:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
