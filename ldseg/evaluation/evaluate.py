@@ -84,7 +84,7 @@ def evaluate(
         if missing := sorted(set(range(highest + 1)) - present - {1}):
             raise DataError(
                 f"mask and label: found the numbers {_listed(sorted(present))}, but not {_listed(missing)}; if they are "
-                "classes, name all of them in classes; make classes of numbered objects and of 0/255 first, such as label > 0"
+                "classes, name them all in classes; make classes of numbered objects and of 0/255 first, such as label > 0"
             )
     names = tuple(classes) if classes is not None else ("background", *(f"class {k}" for k in range(1, highest + 1)))
     if len(names) <= highest or len(set(names)) < len(names):
