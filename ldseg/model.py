@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ldseg import devices
 from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
@@ -136,7 +134,8 @@ class Model:
         else:
             suffix = {"YX": ".png", "TYX": ".tif", "ZYX": ".nii.gz"}[step.axes]
             case = Case(name=name, image=Path(f"{name}{suffix}"), label=None, group=name)
-            loaded = prepare(scan_of(np.asarray(image), step.axes, spacing, name), step, name=name, source=name)
+            scan = scan_of(image, step.axes, () if spacing is None else spacing, channels=step.channels, source=name)
+            loaded = prepare(name, scan, step, source=name)
         whole = step.fit == "resize" and "T" not in step.axes
         found = self._each([(case, lambda: loaded)], step, settings, 1 if whole else batch_size)
         result = next(found)

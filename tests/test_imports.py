@@ -28,7 +28,7 @@ LAYERS = (
     ("result",),
     ("model",),
     ("cli",),
-    ("ldseg",),  # the front of the package, which imports what it offers when it is asked for
+    ("__main__", "ldseg"),  # the front of the package, which imports what it offers when it is asked for
 )
 ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
 
