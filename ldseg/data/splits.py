@@ -1,7 +1,7 @@
 """Training and validation by whole groups (patients), and the manifest that writes a split down."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def split_manifest(training: Sequence[Case], validation: Sequence[Case], *, frac
     }
 
 
-def apply_manifest(cases: Sequence[Case], manifest: dict[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+def apply_manifest(cases: Sequence[Case], manifest: Mapping[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """The (training, validation) cases that a manifest names, in their order in `cases`; others are left out.
 
     Raises DataError for names of the manifest that are not among the cases.
