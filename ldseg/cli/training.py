@@ -8,7 +8,7 @@ from ldseg.cli.table import table
 from ldseg.config import Config, load_config
 from ldseg.shipped import shipped_file
 from ldseg.text import number
-from ldseg.training import TrainingResult, train
+from ldseg.training import TrainingResult, train_config
 from ldseg.viz import save_figure, training_curves_figure
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def run(config: Config) -> int:
 
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
-    result = train(config, watch=draw)
+    result = train_config(config, watch=draw)
     validated = [row for row in result.history if row.get("val_dice") is not None]
     rows = [
         [str(row["epoch"]), number(row.get("loss")), number(row["val_dice"]), number(row["val_iou"])]
