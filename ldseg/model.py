@@ -268,7 +268,7 @@ def train(
         },
     )
     logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training import train as train_config
+    from ldseg.training import train_config
 
     devices.set_precision(config.gpu.precision)
     train_config(config)
