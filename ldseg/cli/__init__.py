@@ -47,21 +47,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.overrides)
         logger = logging.getLogger(__name__)
         logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-        # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        from ldseg.cli import audit, robustness, segment, sweep, training
-
-        if missed := devices.unused_gpus():
-            logger.warning(missed)
-        devices.set_precision(config.gpu.precision)
+        # Only now: they import Keras where it is needed, which reads the environment that the line above prepared.
         if config.parameters.training:
+            if missed := devices.unused_gpus():
+                logger.warning(missed)
+            devices.set_precision(config.gpu.precision)
+            from ldseg.cli import training
+
             problems = training.run(config)
         elif config.evaluation.robustness:
+            from ldseg.cli import robustness
+
             problems = robustness.run(config)
         elif config.evaluation.step_sweep:
+            from ldseg.cli import sweep
+
             problems = sweep.run(config)
         elif config.evaluation.state_audit:
+            from ldseg.cli import audit
+
             problems = audit.run(config)
         else:
+            from ldseg.cli import segment
+
             problems = segment.run(config)
     except LDSegError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -26,7 +26,8 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
-from ldseg.inference import Predictor, segment_cases
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
 from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.spatial import AXES
