@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import tiny
 
+from ldseg.description import Description
+from ldseg.inference.opening import Opened
+from ldseg.inference.predictor import Predictor
 from ldseg.model import Model
 from ldseg.phantoms import gland_phantom
 from ldseg.segmenter import Segmenter
-from ldseg.weights import Description
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -41,7 +43,13 @@ def test_masks_stay_the_same(name: str) -> None:
     expected, settings, changes = SETTINGS[name]
     step = tiny.preprocessing(fit=changes.get("fit", "resize"))
     spec = tiny.spec(prediction=changes.get("prediction", "x0"))
-    model = Model(tiny.varied(Segmenter(spec)), Description(spec=spec, preprocessing=step))
+    segmenter = tiny.varied(Segmenter(spec))
+    opened = Opened(
+        kind="keras",
+        description=Description(spec=spec, preprocessing=step),
+        make=lambda **options: Predictor(segmenter, **options),
+    )
+    model = Model(opened)
     image, _ = gland_phantom(np.random.default_rng(7), (48, 56))
     mask = model.segment(image, **settings).mask
     assert 0.02 < mask.mean() < 0.98

@@ -58,11 +58,11 @@ def _run(request: Request) -> int:
 
     logger = logging.getLogger(__name__)
     logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-    # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-    if missed := devices.unused_gpus():
-        logger.warning(missed)
-    devices.set_precision(config.gpu.precision)
+    # Only now: they import Keras where it is needed, which reads the environment that the line above prepared.
     if config.parameters.training:
+        if missed := devices.unused_gpus():
+            logger.warning(missed)
+        devices.set_precision(config.gpu.precision)
         return _module("training").run(config)
     if config.evaluation.robustness:
         return _module("robustness").run(config)
