@@ -48,7 +48,7 @@ def find_weights(name: str | Path) -> Path:
     folder, shipped = Path(name).expanduser(), shipped_weights()
     if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
         return shipped[str(name)]
-    if folder.is_dir():
+    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
         return folder
     raise WeightsError(
         f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
@@ -268,7 +268,7 @@ def train(
         },
     )
     logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training import train_config
+    from ldseg.training.prepare import train_config
 
     devices.set_precision(config.gpu.precision)
     train_config(config)

@@ -10,7 +10,9 @@ import pytest
 import tiny
 
 from ldseg.data.cases import find_cases
-from ldseg.training import Plan, plan_of, train, train_config
+from ldseg.training.fit import train
+from ldseg.training.plan import Plan
+from ldseg.training.prepare import plan_of, train_config
 from ldseg.weights import read_description
 
 # Keras's variables, not ours.
