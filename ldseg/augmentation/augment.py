@@ -36,7 +36,8 @@ def augment(
     patch: size of the sample, one number per axis; where it exceeds the image, the image is mirrored.
     kind:
         histology: any rotation, flips, scale, aspect, shear and elastic displacement in the plane of Y and X
-            (the same for all planes of a stack), random position, stain and colour jitter, blur and noise.
+            (the same for all planes of a stack), random position, stain and colour jitter, now and then another stain,
+            gray, other channels or any hue, fading, blur and noise.
         anatomy: the same with small rotations, mirrored along X only, without stains; in a volume ("ZYX") it turns
             and bends in space, all voxels taken as cubes.
         flips: random position, flips along every axis but T, and quarter turns where axes is "YX".

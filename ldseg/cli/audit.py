@@ -34,7 +34,7 @@ def run(config: Config) -> int:
     Raises:
         LDSegError: if nothing can be done.
     """
-    task = begin(config, "keras")
+    task = begin(config, engine="keras")
     classes, sampler, folder = task.preprocessing.classes, task.config.sampler, task.config.output_folder / FOLDER
     predictor = task.predictor(flips=False, samples=1)
     assert isinstance(predictor, Predictor)
@@ -57,7 +57,7 @@ def run(config: Config) -> int:
     report = document(
         conditions_of(audit.times, scores, classes),
         classes,
-        **facts_of(task.config, task.description),
+        **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
     )

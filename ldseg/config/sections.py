@@ -138,7 +138,7 @@ class DataConfig(Section):
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
     size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
-    fit: str = _key("Fit", "resize", Choice(("resize", "tile")))
+    fit: str = _key("Fit", "resize", Choice(("resize", "aspect", "tile")))
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
     channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 2, 3, 4)))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))

@@ -5,8 +5,11 @@ A scan is a file or, for volumes and films, a folder with a file for each slice 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_la
 from ldseg.io.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
 from ldseg.io.videos import FILM_SUFFIXES, read_film
 from ldseg.io.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
+from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
 SUFFIXES = {
@@ -61,13 +65,73 @@ def read_scan(path: Path, axes: str, *channels: Path) -> Scan:
     short, or does not have the axes, and for a channel that is not gray, or not of the first one's size and place.
     """
     values, geometry = _read(path, axes)
+    modalities = geometry is not None and geometry.channels > 1
+    first = Scan(values=_stored(values), geometry=geometry, modalities=modalities)
+    return _joined([path, *channels], [first, *(read_scan(channel, axes) for channel in channels)])
+
+
+def scan_of(
+    array: Any, axes: str, spacing: Sequence[float] = (), *, channels: int | None = None, source: str = "array"
+) -> Scan:
+    """An array in memory as the scan that a file of it would give.
+
+    Args:
+        array: values (*S) or (*S, c) as a file stores them: whole numbers, floating-point numbers or truth values.
+        axes: a letter for each length in S.
+        spacing: mm along each axis of the array, z or t first; empty where it is unknown.
+        channels: how many channels the image is to have. With it, the fourth plane beside three, and the second beside
+            one, are transparency, as in files; without it every plane is kept.
+        source: what messages call the array.
+
+    Returns:
+        the scan. Two planes, or four, that are not transparency are images of their own (`Scan.modalities`).
+
+    Raises:
+        DataError: for another number of axes or planes, an empty array, other types, and a spacing that is none.
+    """
+    values = _planes_of(array, axes, source)
+    planes = values.shape[-1]
+    if planes > MOST_CHANNELS:
+        raise DataError(f"{source}: expected up to {MOST_CHANNELS} channels in the last axis, found shape {values.shape}")
+    if channels is not None and planes in (2, 4) and planes != channels:
+        values = values[..., :-1]
+    geometry = None
+    if len(spacing):
+        steps = tuple(float(step) for step in spacing)
+        if len(steps) != len(axes) or not all(math.isfinite(step) and step > 0 for step in steps):
+            raise DataError(
+                f"{source}: expected a spacing of {len(axes)} positive numbers ({axes.lower()}), found {spacing}"
+            )
+        geometry = Geometry.upright(values.shape[:-1], steps)
+    return Scan(values=_stored(values), geometry=geometry, modalities=values.shape[-1] in (2, 4))
+
+
+def label_of(array: Any, axes: str, source: str = "label") -> np.ndarray:
+    """An array in memory as the numbers int32 (*S) that a file of such a label would give.
+
+    Raises:
+        DataError: as `scan_of` and `read_scan_label` do.
+    """
+    return label_numbers(_planes_of(array, axes, source), source)
+
+
+def _planes_of(array: Any, axes: str, source: str) -> np.ndarray:
+    """An array (*S) or (*S, c) as (*S, c)."""
+    values = np.asarray(array)
+    if values.dtype.kind not in "buif":
+        raise DataError(f"{source}: expected numbers or truth values, found {values.dtype}")
+    if values.ndim not in (len(axes), len(axes) + 1) or not values.size:
+        wanted = f"shape ({', '.join(axes.lower())}) or ({', '.join(axes.lower())}, channels)"
+        raise DataError(f"{source}: expected {wanted}, found {values.shape}")
+    return values if values.ndim > len(axes) else values[..., np.newaxis]
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    """Values of any type as `Scan` has them: truth values as 0 and 255, other whole numbers as float32."""
     if values.dtype == bool:
         values = values.astype(np.uint8) * np.uint8(255)
-    if values.dtype not in (np.uint8, np.uint16):
-        values = values.astype(np.float32)
-    modalities = geometry is not None and geometry.channels > 1
-    first = Scan(values=np.ascontiguousarray(values), geometry=geometry, modalities=modalities)
-    return _joined([path, *channels], [first, *(read_scan(channel, axes) for channel in channels)])
+    kind = values.dtype.newbyteorder("=")
+    return np.ascontiguousarray(values, kind if kind in (np.uint8, np.uint16) else np.float32)
 
 
 def _joined(paths: list[Path], scans: list[Scan]) -> Scan:

@@ -1,6 +1,8 @@
-"""Training: losses, the trainer, its optimiser, checkpoints, and the fit that joins them."""
+"""Training: plan, losses, the trainer, its optimiser, checkpoints, and the fit that joins them."""
 
 from ldseg.training.fit import TrainingResult, train
+from ldseg.training.plan import Plan
+from ldseg.training.prepare import Prepared, plan_of, train_config
 from ldseg.training.trainer import Trainer
 
-__all__ = ["Trainer", "TrainingResult", "train"]
+__all__ = ["Plan", "Prepared", "Trainer", "TrainingResult", "plan_of", "train", "train_config"]

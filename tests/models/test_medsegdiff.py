@@ -28,8 +28,8 @@ from ldseg.models.presets import _medsegdiff
 from ldseg.phantoms import write_volume_phantoms
 from ldseg.phantoms.volume import VOLUME_CLASSES
 from ldseg.segmenter import Segmenter, SegmenterSpec
-from ldseg.training import train
-from ldseg.training.fit import spec_of
+from ldseg.training import train_config
+from ldseg.training.plan import spec_of
 from ldseg.training.trainer import Trainer
 from ldseg.weights import load_segmenter
 
@@ -194,7 +194,7 @@ def test_a_training_from_phantoms_to_masks(dimensions: str, changes: dict[str, A
         NoiseScheduler_Scheduler="linear", Sampler_Sampler="DPM-Solver++", Sampler_Sampling_Steps=3, Data_Classes=classes,
         Parameters_Epoch=6, Parameters_LearningRate=3e-3, Training_ValidateEvery=6, Training_Workers=0, **changes,
     )  # fmt: skip
-    history = train(config).history
+    history = train_config(config).history
     assert mean_loss(history[-2:]) < 0.9 * mean_loss(history[:2])
     assert history[-1]["loss"] == pytest.approx(0.5 * history[-1]["diffusion"], rel=1e-4)
     segmenter, description = load_segmenter(tmp_path / "weights")
@@ -226,7 +226,7 @@ def test_a_training_says_whether_it_has_collapsed(
         Model_Prediction=prediction, NoiseScheduler_Scheduler="linear", Parameters_LearningRate=rate,
         Parameters_Epoch=epochs, Training_ValidateEvery=epochs, Training_EMA=0.9, Training_Workers=0,
     )  # fmt: skip
-    assert train(config).history[-1]["collapse"] == expected
+    assert train_config(config).history[-1]["collapse"] == expected
     assert ("the training ends collapsed (noise at epoch 1)" in caplog.text) == (expected == "noise")
     assert ("validation: the masks are no better ordered than noise" in caplog.text) == (expected == "noise")
 

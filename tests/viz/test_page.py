@@ -14,7 +14,7 @@ import pytest
 
 from ldseg.config import Config
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, write_metrics
+from ldseg.evaluation import CaseResult, ObjectSums, write_metrics
 from ldseg.evaluation.compare import difference, read_run
 from ldseg.io.pictures import write_image
 from ldseg.viz.report import page
@@ -179,6 +179,21 @@ def test_the_axis_of_the_strips(folder: Path) -> None:
 
 
 # ---- Side by side
+
+
+def test_pooled_scores_of_objects_are_named(tmp_path: Path) -> None:
+    sums = ObjectSums(hits=1, predicted=1, true=2, predicted_area=20, true_area=40, predicted_dice=16, true_dice=16)
+    a_run(tmp_path, (scored("a", 0.8, objects=sums.scores, sums=sums),))
+    row = r"<tr><th scope=\"row\">Object F1 pooled over the set</th><td>0\.6667</td>"
+    assert re.search(row, text(tmp_path))
+    found = [each for each in statistics(read_run(tmp_path)) if each.metric == "pooled_object_dice"]
+    assert [each.mean for each in found] == ["0.6000"]  # (16 / 20 + 16 / 40) / 2
+
+
+def test_a_run_from_before_the_pooled_scores_has_none(folder: Path) -> None:
+    run = read_run(folder)
+    del run["summary"]["objects_pooled"]
+    assert not any(each.metric.startswith("pooled") for each in statistics(run))
 
 
 def test_the_difference_is_that_of_the_common_cases(tmp_path: Path) -> None:
