@@ -58,7 +58,7 @@ def _run(request: Request) -> int:
 
     logger = logging.getLogger(__name__)
     logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-    # Only now: they import Keras where it is needed, which reads the environment that the line above prepared.
+    # Only now: what imports Keras, which reads the environment that the line above prepared.
     if config.parameters.training:
         if missed := devices.unused_gpus():
             logger.warning(missed)

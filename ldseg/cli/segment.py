@@ -158,7 +158,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
-    facts = {**facts_of(task.config, task.description), "problems": list(task.problems), "seconds": round(seconds, 2)}
+    facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()

@@ -1,1 +1,1 @@
-"""Training: what to train (``plan``), how (``trainer``, ``losses``), and the run from settings to weights (``prepare``, ``fit``)."""
+"""Training: what to train (``plan``) and how (``trainer``, ``losses``); from settings to weights (``prepare``, ``fit``)."""
