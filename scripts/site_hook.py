@@ -80,7 +80,7 @@ class Equations(Extension):
 
 
 class _Inline(InlineProcessor):
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element, int, int]:  # type: ignore[override]
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element, int, int]:
         return _element(m.group(1), "inline"), m.start(0), m.end(0)
 
 
