@@ -12,9 +12,14 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
+from ldseg.description import WEIGHTS_FILE
+from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.inference import Engine, segment_each
+from ldseg.inference.opening import AUTO, Opened, open_weights
 from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
+from ldseg.models import Preset
 from ldseg.paths import require_folder
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
@@ -40,8 +45,6 @@ def find_weights(name: str | Path) -> Path:
     Raises:
         WeightsError: neither is there.
     """
-    from ldseg.weights import WEIGHTS_FILE
-
     folder, shipped = Path(name).expanduser(), shipped_weights()
     if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
         return shipped[str(name)]
@@ -52,22 +55,21 @@ def find_weights(name: str | Path) -> Path:
     )
 
 
-def load(name: str | Path, *, precision: str = "float32") -> Model:
-    """Load weights; they stay in memory, and what is compiled for an image serves the next one of its size.
+def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", preset: Preset | None = None) -> Model:
+    """Load weights; they stay in memory, and what is made ready for an image serves the next one of its size.
 
     Args:
         name: a name of ``available()``, or a folder of weights.
+        engine: what computes: ``auto``, or a name of [GPU] Engine.
         precision: arithmetic of the networks: ``float32``, ``bfloat16`` or ``float16``.
+        preset: of the networks, where it is one of your own; see ``ldseg.models.Preset``.
 
     Raises:
         WeightsError: there are no such weights, or they cannot be used.
     """
     folder = find_weights(name)
     logger.info(devices.choose(False))
-    from ldseg.weights import load_segmenter  # imports Keras, which reads what the line above has prepared
-
-    devices.set_precision(precision)
-    return Model(*load_segmenter(folder), folder=folder)
+    return Model(open_weights(folder, engine, precision=precision, preset=preset), folder=folder)
 
 
 class Model:
@@ -80,10 +82,10 @@ class Model:
         folder: where the weights lie; None for networks that were handed in.
     """
 
-    def __init__(self, segmenter: Any, description: Any, *, folder: Path | None = None) -> None:
-        self._segmenter = segmenter
-        self._predictors: dict[tuple[Any, ...], Any] = {}
-        self.description = description
+    def __init__(self, opened: Opened, *, folder: Path | None = None) -> None:
+        self._opened = opened
+        self._engines: dict[tuple[Any, ...], Engine] = {}
+        self.description = opened.description
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -118,7 +120,8 @@ class Model:
             spacing: mm along each axis of an array; a file tells its own.
             name: of an array, for the files that ``Result.save`` writes.
             batch_size: tiles at a time, for what is larger than the grid of the networks.
-            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler].
+            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler]. A
+                sampler may also be one of your own, see ``ldseg.diffusion.Sampler``.
 
         Raises:
             ConfigError: a setting is unknown or out of range.
@@ -178,37 +181,35 @@ class Model:
     def _each(
         self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Mapping[str, Any], batch_size: int
     ) -> Iterator[Result]:
-        from ldseg.inference.cases import segment_each
-
+        own = settings.get("sampler")
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
-        predictor = self.predictor(sampler, batch_size)
-        for item in segment_each(predictor, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
+        engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
+        for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
             yield Result(item, step)
 
-    def predictor(self, sampler: SamplerConfig, batch_size: int = BATCH) -> Any:
-        """The compiled predictor for the settings of a sampler; the same one for the same settings."""
-        from ldseg.inference import Predictor
-
+    def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
+        """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
         options: dict[str, Any] = {
-            "sampler": sampler.sampler,
+            "sampler": own or sampler.sampler,
             "steps": sampler.sampling_steps,
             "flips": sampler.flips,
             "samples": sampler.samples,
             "at_once": batch_size,
         }
         key = tuple(options.values())
-        if key not in self._predictors:
-            self._predictors[key] = Predictor(self._segmenter, **options)
-            self._predictors[key].compile()
-        return self._predictors[key]
+        if key not in self._engines:
+            self._engines[key] = self._opened.engine(**options)
+        return self._engines[key]
 
     def _sampler(self, settings: Mapping[str, Any]) -> SamplerConfig:
         """The settings of [Sampler], checked as those of a file are."""
         names = {"steps": "sampling_steps"} | {name: name for name in ("sampler", "samples", "fusion", "flips", "seed")}
         if unknown := sorted(set(settings) - set(names)):
             raise ConfigError(f"{unknown[0]}: unknown setting; expected one of {', '.join(names)}")
-        sampler = SamplerConfig(**{names[name]: value for name, value in settings.items()})
+        # A sampler of the user's own has no name among the settings.
+        named = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
+        sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
         most = self.description.spec.schedule.timesteps
         if sampler.sampling_steps > most:
             raise ConfigError(
@@ -217,8 +218,7 @@ class Model:
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
-        found: Preprocessing = self.description.preprocessing_for(labels)
-        return found
+        return self.description.preprocessing_for(labels)
 
 
 def train(
@@ -268,7 +268,7 @@ def train(
         },
     )
     logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training import train as train_config
+    from ldseg.training import train_config
 
     devices.set_precision(config.gpu.precision)
     train_config(config)

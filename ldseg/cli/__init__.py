@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
+from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
@@ -56,11 +58,11 @@ def _run(request: Request) -> int:
 
     logger = logging.getLogger(__name__)
     logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-    # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-    if missed := devices.unused_gpus():
-        logger.warning(missed)
-    devices.set_precision(config.gpu.precision)
+    # Only now: they import Keras where it is needed, which reads the environment that the line above prepared.
     if config.parameters.training:
+        if missed := devices.unused_gpus():
+            logger.warning(missed)
+        devices.set_precision(config.gpu.precision)
         return _module("training").run(config)
     if config.evaluation.robustness:
         return _module("robustness").run(config)
@@ -76,7 +78,7 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
     path = request.config
     if path is None and (DEFAULT.exists() or not request.command):
         path = DEFAULT
-    config = load_config(path, request.overrides)
+    config = load_config(None if path is None else settings_file(path), request.overrides)
     match request.paths:
         case ():
             return config, ()
@@ -85,6 +87,15 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
             config = config.with_values({"Data.Root": str(folder.parent), "Data.Dataset": folder.name})
             return replace(config, explicit=config.explicit | {"Data.Root", "Data.Dataset"}), ()
     return config, request.paths
+
+
+def settings_file(path: Path) -> Path:
+    """A settings file: the user's own, or, where there is none of its name, the one that comes with LDSeg."""
+    if path.exists() or path.parent != Path() or path == DEFAULT:
+        return path
+    with contextlib.suppress(FileNotFoundError):
+        return shipped_file(path.name)
+    return path
 
 
 def _module(name: str) -> Any:

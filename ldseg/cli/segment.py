@@ -25,7 +25,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, class_scores, foreground, object_sums, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
 from ldseg.paths import named_path
 from ldseg.text import number
@@ -44,7 +44,7 @@ class Run:
     """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
 
     task: Task
-    predictor: Predictor
+    predictor: Engine
     compared: Mapping[str, dict[str, Any]]
     trust: Trust = field(default_factory=Trust)
 
@@ -56,7 +56,7 @@ class Run:
     @cached_property
     def collapse(self) -> Collapse:
         """What its masks have in common that they should not."""
-        return Collapse(self.task.preprocessing.classes, self.task.segmenter.strides)
+        return Collapse(self.task.preprocessing.classes, self.task.description.spec.strides)
 
 
 def run(config: Config, files: Sequence[Path] = ()) -> int:
@@ -88,6 +88,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
+        states=config.output.diffusion > 0,
     )
     results: list[CaseResult] = []
     to_draw = config.output.diffusion
@@ -141,7 +142,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
     """What `CaseResult` takes of a mask and its label."""
-    spec = this.task.segmenter.spec
+    spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
@@ -154,7 +155,7 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.segmenter.spec.schedule
+    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
     facts = {**facts_of(task.config, task.description), "problems": list(task.problems), "seconds": round(seconds, 2)}

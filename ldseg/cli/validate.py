@@ -16,8 +16,8 @@ from ldseg.errors import DataError
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
 from ldseg.text import counted, times
-from ldseg.training.fit import preprocessing_of
-from ldseg.training.plan import choose
+from ldseg.training.choices import choose, look
+from ldseg.training.plan import preprocessing_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ def run(config: Config) -> int:
         DataError: there is no such folder, or no case in it.
     """
     cases, problems = _cases(config)
-    preprocessing = preprocessing_of(choose(config, cases))
+    config, _ = choose(config, look(cases, AXES[config.data.dimensions]))
+    preprocessing = preprocessing_of(config)
     sizes: Counter[str] = Counter()
     classes = np.zeros(preprocessing.num_classes, np.int64)
     occurs = np.zeros(preprocessing.num_classes, np.int64)

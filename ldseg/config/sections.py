@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
+from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
+from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
+from ldseg.models import presets_by_architecture
 from ldseg.spatial import AXES
 
 _SEED = Number(0, 2**31 - 1)
@@ -51,7 +54,7 @@ class NoiseSchedulerConfig(Section):
     NAME: ClassVar[str] = "NoiseScheduler"
     beta_0: float = _key("Beta_0", 1e-4, Number(1e-8, 0.999))
     beta_t: float = _key("Beta_T", 0.02, Number(1e-8, 0.999))
-    scheduler: str = _key("Scheduler", "cosine", Choice(("linear", "quadratic", "cosine")))
+    scheduler: str = _key("Scheduler", "cosine", Choice(tuple(SCHEDULES)))
     timesteps: int = _key("Timesteps", 1000, Number(1, 100_000))
 
     def __post_init__(self) -> None:
@@ -69,7 +72,7 @@ class SamplerConfig(Section):
     """
 
     NAME: ClassVar[str] = "Sampler"
-    sampler: str = _key("Sampler", "DDIM", Choice(("DDIM", "DDPM", "DPM-Solver++")))
+    sampler: str = _key("Sampler", "DDIM", Choice(tuple(SAMPLERS)))
     sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
@@ -116,6 +119,7 @@ class GPUConfig(Section):
 
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
+    engine: str = _key("Engine", "auto", Choice(("auto", *ENGINES)))
     precision: str = _key("Precision", "float32", Choice(("float32", "bfloat16", "float16")))
 
 
@@ -190,8 +194,7 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
-_LDSEG = ("lean", "small", "ldseg")
-PRESETS_OF = {"LDSeg": _LDSEG, "MedSegDiff": ("tiny", "S", "B", "L", "++"), "Control": _LDSEG}
+PRESETS_OF = presets_by_architecture()
 """The presets of each architecture."""
 
 
@@ -201,8 +204,10 @@ class ModelConfig(Section):
 
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
-    preset: str = _key("Preset", "lean", Choice((*_LDSEG, *PRESETS_OF["MedSegDiff"])))
-    prediction: str = _key("Prediction", "auto", Choice(("auto", "eps", "x0", "v", "ldseg")))
+    preset: str = _key(
+        "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
+    )
+    prediction: str = _key("Prediction", "auto", Choice(("auto", *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))

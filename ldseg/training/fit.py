@@ -17,7 +17,7 @@ from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
-from ldseg.inference import Predictor
+from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta

@@ -12,7 +12,7 @@ from ldseg.cli.task import settle
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError
-from ldseg.inference import Predictor
+from ldseg.inference.predictor import Predictor
 from ldseg.models import build_networks
 from ldseg.segmenter import Segmenter, SegmenterSpec
 from ldseg.training import Trainer
