@@ -36,7 +36,13 @@ ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
 BACKENDS = {"tensorflow", "jax", "jaxlib", "torch"}
 BACKEND_MODULE = "ldseg.devices"
 
-DISTRIBUTIONS = {"PIL": "pillow", "SimpleITK": "simpleitk", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "SimpleITK": "simpleitk",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "nrrd": "pynrrd",
+}
 
 
 def _sources() -> dict[str, str]:
