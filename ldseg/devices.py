@@ -113,6 +113,8 @@ def peak_memory() -> tuple[int, str]:
     """The most memory that this process has had since ``forget_peak``, in bytes, and which: that of its first GPU, or, where
     there is none or its backend does not count, the resident memory of the process.
     """
+    if "keras" not in sys.modules:  # nothing that would use a GPU
+        return _peak_resident(), "process"
     import keras
 
     backend = keras.backend.backend()
@@ -142,9 +144,12 @@ def forget_peak() -> int:
         what is held now and is not to be counted, in bytes: the libraries, weights and programs of a process that are
         resident; nothing of a GPU.
     """
-    import keras
+    on_gpu = peak_memory()[1] == "GPU"
+    backend = ""
+    if on_gpu:
+        import keras
 
-    backend, on_gpu = keras.backend.backend(), peak_memory()[1] == "GPU"
+        backend = keras.backend.backend()
     if on_gpu and backend == "tensorflow":
         import tensorflow as tf
 

@@ -136,7 +136,7 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError
-from ldseg.training import train
+from ldseg.training.prepare import train_config
 
 class Stopped(Exception):
     pass
@@ -153,12 +153,12 @@ with tiny.tiny_networks(stateful=False, eager=False):
     for multiple in (False, True):
         config = tiny.settings(data, data / str(multiple), GPU_Multiple=multiple, Parameters_BatchSize=4)
         try:
-            train(config, watch=stop if multiple else None)
+            train_config(config, watch=stop if multiple else None)
         except Stopped:
             pass
-        found[str(multiple)] = train(config).history
+        found[str(multiple)] = train_config(config).history
     try:
-        train(tiny.settings(data, data / "odd", GPU_Multiple=True, Parameters_BatchSize=3))
+        train_config(tiny.settings(data, data / "odd", GPU_Multiple=True, Parameters_BatchSize=3))
     except ConfigError as error:
         found["odd"] = str(error)
 print(json.dumps(found))

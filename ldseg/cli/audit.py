@@ -14,8 +14,8 @@ from ldseg.cli.table import table
 from ldseg.cli.task import begin
 from ldseg.config import Config
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.inference import StateAudit, audit_states
-from ldseg.inference.state_audit import STATES
+from ldseg.inference.predictor import Predictor
+from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.text import counted, number
 from ldseg.viz import audit_figure, save_figure
 from ldseg.writing import claim_folder
@@ -34,9 +34,11 @@ def run(config: Config) -> int:
     Raises:
         LDSegError: if nothing can be done.
     """
-    task = begin(config)
+    task = begin(config, engine="keras")
     classes, sampler, folder = task.preprocessing.classes, task.config.sampler, task.config.output_folder / FOLDER
-    audit = StateAudit(task.predictor(flips=False, samples=1))
+    predictor = task.predictor(flips=False, samples=1)
+    assert isinstance(predictor, Predictor)
+    audit = StateAudit(predictor)
     audit.compile()
     cases = task.labelled()
     claim_folder(folder, "[Output] Folder")
@@ -55,7 +57,7 @@ def run(config: Config) -> int:
     report = document(
         conditions_of(audit.times, scores, classes),
         classes,
-        **facts_of(task.config, task.description),
+        **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
-from ldseg.inference import Predictor, Segmented, TiledCase, Trajectory
+from ldseg.inference import Engine, Segmented, TiledCase
 from ldseg.spatial import slice_name
 from ldseg.viz import (
     CLASS_COLOURS,
@@ -62,7 +62,7 @@ def remove_diffusion(folder: Path, name: str) -> None:
 def draw_diffusion(
     folder: Path,
     item: Segmented,
-    predictor: Predictor,
+    predictor: Engine,
     preprocessing: Preprocessing,
     seed: int,
     names: Sequence[str],
@@ -73,37 +73,25 @@ def draw_diffusion(
     Of a case that is covered with several tiles, the middle one is drawn.
     """
     assert item.loaded is not None
+    assert item.states is not None
     tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
-    start = tiled.tiling.starts[len(tiled.tiling.starts) // 2]
-    tile = tiled.tile(start)
-    trajectory = Trajectory(predictor)
-    trajectory.compile()
-    latents = np.asarray(trajectory.predict_on_batch({name: array[None] for name, array in tile.items()}))
-    decoder = predictor.segmenter.label_decoder
-    logits = np.concatenate([np.asarray(decoder.predict_on_batch(latent[None])) for latent in latents])
-    image = tile["image"]
+    image, steps = tiled.tile(tiled.middle)["image"], predictor.decode(item.states)
     if len(tiled.tiling.starts) == 1:
         # Shown as it came, at its own size.
         image = item.loaded.image
-        steps = [preprocessing.probabilities_to_case(tiled.tiling.crop(_softmax(step)), item.loaded.size) for step in logits]
-        logits = np.stack(steps)
-    masks = np.argmax(logits, axis=-1).astype(np.int32)
-    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)[list(trajectory.kept)]
+        steps = np.stack([preprocessing.probabilities_to_case(tiled.tiling.crop(step), item.loaded.size) for step in steps])
+    masks = np.argmax(steps, axis=-1).astype(np.int32)
+    times = step_grid(predictor.spec.schedule.timesteps, predictor.steps)[list(predictor.kept)]
     path = _diffusion_path(folder, item.case.name, ".png")
     common: dict[str, Any] = {
         "colours": colours or CLASS_COLOURS,
         "names": names if len(names) > 2 else None,
-        "slices": slice_name(predictor.segmenter.spec.axes),
+        "slices": slice_name(predictor.spec.axes),
     }
     title = f"{item.case.name}: states of the diffusion, and the mask decoded from each"
-    save_figure(reverse_diffusion_figure(latents, masks, times, image, title=title, **common), path)
-    reverse_diffusion_gif(path.with_suffix(".gif"), latents, masks, times, image, **common)
+    save_figure(reverse_diffusion_figure(item.states, masks, times, image, title=title, **common), path)
+    reverse_diffusion_gif(path.with_suffix(".gif"), item.states, masks, times, image, **common)
 
 
 def _diffusion_path(folder: Path, name: str, suffix: str) -> Path:
     return folder / f"{name}_diffusion{suffix}"
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

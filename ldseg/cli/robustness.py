@@ -42,7 +42,7 @@ def run(config: Config) -> int:
             if name not in frames or loaded is None or loaded.label is None:
                 continue
             score = foreground(list(dice(item.mask, loaded.label, len(classes))))
-            slices = slice_name(trial.task.segmenter.spec.axes)
+            slices = slice_name(trial.task.description.spec.axes)
             frames[name].append(NoisyFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score, slices))
             if len(frames[name]) == len(sigmas):
                 try:

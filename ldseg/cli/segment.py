@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +15,17 @@ from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
-from ldseg.cli.table import side_by_side, table
+from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
+from ldseg.evaluation import CaseResult, class_scores, foreground, object_sums, summarise, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
 from ldseg.paths import named_path
 from ldseg.text import number
@@ -44,7 +44,7 @@ class Run:
     """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
 
     task: Task
-    predictor: Predictor
+    predictor: Engine
     compared: Mapping[str, dict[str, Any]]
     trust: Trust = field(default_factory=Trust)
 
@@ -56,11 +56,15 @@ class Run:
     @cached_property
     def collapse(self) -> Collapse:
         """What its masks have in common that they should not."""
-        return Collapse(self.task.preprocessing.classes, self.task.segmenter.strides)
+        return Collapse(self.task.preprocessing.classes, self.task.description.spec.strides)
 
 
-def run(config: Config) -> int:
+def run(config: Config, files: Sequence[Path] = ()) -> int:
     """Segment the cases that the settings name and write what the settings ask for.
+
+    Args:
+        config: the settings.
+        files: files and folders to segment in place of the data set of the settings.
 
     Returns:
         the number of problems: cases skipped, labels without an image.
@@ -69,7 +73,7 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
-    task = begin(config)
+    task = begin(config, files)
     config, sampler = task.config, task.config.sampler
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
@@ -84,6 +88,7 @@ def run(config: Config) -> int:
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
+        states=config.output.diffusion > 0,
     )
     results: list[CaseResult] = []
     to_draw = config.output.diffusion
@@ -137,22 +142,23 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
     """What `CaseResult` takes of a mask and its label."""
-    spec = this.task.segmenter.spec
+    spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
         scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["objects"] = object_scores(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["objects"] = scores["sums"].scores
     return scores
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.segmenter.spec.schedule
+    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
-    facts = {**facts_of(task.config, task.description), "problems": list(task.problems), "seconds": round(seconds, 2)}
+    facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
     write_metrics(this.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
@@ -172,6 +178,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
     if summary["scored"]:
         print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
+    if told := objects_pooled(summary):
+        print(told)
     if several and summary["scored"]:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
-from ldseg.inference.predictor import SAMPLERS
+from ldseg.diffusion import SAMPLERS
 from ldseg.text import counted, number
 from ldseg.viz import sweep_figure
 

@@ -21,6 +21,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
 
 
+def objects_pooled(summary: Mapping[str, Any]) -> str:
+    """The scores of objects over the set together, in a sentence; empty where there are none. For what `summarise` gives."""
+    found = {name: each["value"] for name, each in summary["objects_pooled"].items()}
+    if not found:
+        return ""
+    f1, dice = number(found["object_f1"]), number(found["object_dice"])
+    distance = f"{number(found['object_hausdorff'], 2)} {summary['unit']}".strip()
+    return f"Objects pooled over the set (not means over images): F1 {f1}, Dice {dice}, Hausdorff {distance}."
+
+
 def side_by_side(run: Mapping[str, Any], compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The figures of a run and of others, as `read_run` gives them, and their differences; nothing where there are none."""
     rows = []

@@ -22,7 +22,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.inference import Predictor, Segmented, corrupted, segment_each
+from ldseg.inference import Engine, Segmented, corrupted, segment_each
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
@@ -67,7 +67,7 @@ class Trial:
         return [(case, c) for case, c in pairs if case.name in repeated or _key(case.name, c) not in done]
 
     def segment(
-        self, predictor: Predictor, work: Sequence[tuple[Case, Condition]], bar: tqdm
+        self, predictor: Engine, work: Sequence[tuple[Case, Condition]], bar: tqdm
     ) -> Iterator[tuple[Condition, Segmented]]:
         """Segment the work and enter it in the journal, warmed up first; a case that fails is named and left out.
 
@@ -175,10 +175,10 @@ def prepare(
     cases = task.labelled()
     path = task.config.output_folder / f"{stem}.jsonl"
     claim_folder(path.parent, "[Output] Folder")
-    facts = {**facts_of(task.config, task.description), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}
     known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
-    names += ["weights_sha256", "ldseg", "keras", "backend", "noise", *depends]
+    names += ["weights_sha256", "ldseg", "engine", "noise", *depends]
     return Trial(
         task=task,
         cases=cases,
@@ -194,8 +194,8 @@ def _key(case: str, condition: Condition) -> tuple[Any, ...]:
     return case, *(condition.get(name) for name in ("sigma", "sampler", "steps"))
 
 
-def _warm_up(predictor: Predictor, batch_size: int) -> None:
+def _warm_up(predictor: Engine, batch_size: int) -> None:
     """One call on nothing, so that no case pays for what is compiled."""
-    spec = predictor.segmenter.spec
+    spec = predictor.spec
     shapes = {"image": (*spec.size, spec.channels), "noise": predictor.noise_shape}
-    predictor.predict_on_batch({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})
+    predictor.run({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})

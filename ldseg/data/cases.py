@@ -142,7 +142,7 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     scan = read_scan(case.image, preprocessing.axes, *case.channels)
     numbers = None
     if case.label is not None:
-        numbers = _read_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
+        numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
     return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
 
 
@@ -203,15 +203,18 @@ def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessin
     step, label_map = preprocessing, dict(preprocessing.label_map)
     found = np.zeros((len(case.annotations), *loaded.size), np.int32)
     for index, path in enumerate(case.annotations):
-        numbers = _read_label(path, case, step.axes, loaded.size, loaded.geometry)
+        numbers = read_case_label(path, case, step.axes, loaded.size, loaded.geometry)
         found[index] = to_classes(numbers, step.labels, step.num_classes, str(path), label_map)
     return found
 
 
-def _read_label(path: Path, case: Case, axes: str, size: tuple[int, ...], geometry: Geometry | None) -> np.ndarray:
-    """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image."""
+def read_case_label(
+    path: Path, case: Case, axes: str, size: tuple[int, ...] | None, geometry: Geometry | None
+) -> np.ndarray:
+    """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image, as far as that is known."""
     numbers, found = read_scan_label(path, axes, like=case.image)
-    _check_size(numbers, size, str(path), str(case.image))
+    if size is not None:
+        _check_size(numbers, size, str(path), str(case.image))
     difference = found.difference(geometry) if found and geometry else ""
     if difference:
         raise DataError(f"{path}: label of {difference} as its image {case.image}")

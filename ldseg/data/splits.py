@@ -1,7 +1,7 @@
 """Training and validation by whole groups (patients), and the manifest that writes a split down."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,40 @@ def split_by_name(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[tuple
 
 
 def _nearest_subset(sizes: dict[str, int], target: float, seed: int) -> frozenset[str]:
-    """Groups, not none and not all, whose sizes add up nearest to `target` (subset sum, exact)."""
+    """Groups, not none and not all, whose sizes add up nearest to `target` (subset sum, exact).
+
+    Groups are taken up in an order that the seed gives. Of every total is kept which group reached it first: before that
+    group the rest of the total was reached already, so that the groups of a total are found by walking down. Of several
+    choices with one total, this is always the same one.
+    """
     names = sorted(sizes)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    reached: dict[int, frozenset[str]] = {0: frozenset()}
-    for name in order:
-        for total, groups in list(reached.items()):
-            reached.setdefault(total + sizes[name], groups | {name})
     everything = sum(sizes.values())
-    totals = [total for total in reached if 0 < total < everything]
-    return reached[min(totals, key=lambda total: (abs(total - target), total))]
+    # The smallest group alone is a choice: nothing that is farther from the target counts.
+    most = min(everything - 1, max(int(2 * target) + 1, min(sizes.values())))
+
+    def distance(total: int) -> tuple[float, int]:
+        return abs(total - target), total
+
+    best = min(range(1, most + 1), key=distance)
+    reached = np.zeros(most + 1, bool)
+    reached[0] = True
+    first = np.zeros(most + 1, np.int64)
+    for index, name in enumerate(order):
+        size = sizes[name]
+        if size > most:
+            continue
+        new = np.flatnonzero(reached[: most + 1 - size] & ~reached[size:]) + size
+        reached[new] = True
+        first[new] = index
+        if reached[best]:
+            break
+    total = min(map(int, np.flatnonzero(reached[1:]) + 1), key=distance)
+    chosen = []
+    while total:
+        chosen.append(order[first[total]])
+        total -= sizes[chosen[-1]]
+    return frozenset(chosen)
 
 
 def split_manifest(training: Sequence[Case], validation: Sequence[Case], *, fraction: float, seed: int) -> dict[str, Any]:
@@ -87,7 +111,7 @@ def split_manifest(training: Sequence[Case], validation: Sequence[Case], *, frac
     }
 
 
-def apply_manifest(cases: Sequence[Case], manifest: dict[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+def apply_manifest(cases: Sequence[Case], manifest: Mapping[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """The (training, validation) cases that a manifest names, in their order in `cases`; others are left out.
 
     Raises DataError for names of the manifest that are not among the cases.

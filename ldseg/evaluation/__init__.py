@@ -3,12 +3,14 @@
 from ldseg.evaluation.calibration import Calibration, Reliability
 from ldseg.evaluation.energy import energy_distance
 from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall
+from ldseg.evaluation.objects import ObjectSums, object_sums
 from ldseg.evaluation.report import CaseResult, foreground, summarise, write_metrics
 from ldseg.evaluation.surface import SurfaceDistances, surface_distances
 
 __all__ = [
     "Calibration",
     "CaseResult",
+    "ObjectSums",
     "Reliability",
     "SurfaceDistances",
     "class_scores",
@@ -18,6 +20,7 @@ __all__ = [
     "foreground",
     "iou",
     "object_scores",
+    "object_sums",
     "precision",
     "recall",
     "summarise",

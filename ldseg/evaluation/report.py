@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
+from ldseg.evaluation.objects import ObjectSums, scores_of
 from ldseg.text import csv_text, fixed, json_text
 from ldseg.writing import write_text
 
@@ -42,6 +43,7 @@ class CaseResult:
         mask: Path of the mask that was written; None when skipped.
         scores: By the names of CLASS_METRICS, one value per class, NaN where it does not exist; empty without a label.
         objects: By the names of OBJECT_METRICS; empty where the label has no objects.
+        sums: What the scores of objects are made of, to pool them over the set; None where the label has no objects.
         unit: 'mm' or 'pixels', the unit of the distances.
         entropy: Mean predictive entropy of its pixels in [0, 1]; None when skipped.
         seconds: Wall-clock time spent on the case; None when skipped.
@@ -53,6 +55,7 @@ class CaseResult:
     mask: Path | None = None
     scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objects: Mapping[str, float] = field(default_factory=dict)
+    sums: ObjectSums | None = None
     unit: str = "pixels"
     entropy: float | None = None
     seconds: float | None = None
@@ -92,10 +95,13 @@ def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: i
 
     Returns:
         {"segmented": int, "skipped": int, "scored": int, "unit": str, "bootstrap": {"level", "resamples", "seed"},
-        <metric>: D, ..., "objects": {<metric>: S, ...}} with D = {"classes": {name: S}, "foreground": S} and
+        <metric>: D, ..., "objects": {<metric>: S, ...}, "objects_pooled": {<metric>: P, ...}} with
+        D = {"classes": {name: S}, "foreground": S}, P = {"value": float, "interval": [low, high], "n": int} and
         S = {"mean", "std", "median": float, "interval": [low, high], "n": int, "worst": {case: value}}.
-        "scored" counts segmented cases with a label; "unit" is "mm", "pixels" or both. "objects" is empty if no case has
-        any. A figure of no case is NaN; so are the std and the interval of one case. The std is that of a sample
+        "scored" counts segmented cases with a label; "unit" is "mm", "pixels" or both. "objects" are means over cases, empty
+        if no case has any; so is "objects_pooled": the same scores over all objects of the set together, as the GlaS contest
+        has them, with the bootstrap interval where whole cases are drawn. A figure of no case is NaN; so are the std and
+        the interval of one case. The std is that of a sample
         (ddof = 1). "worst" names up to five cases, the worst first.
 
     Raises:
@@ -128,7 +134,27 @@ def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: i
         for metric in OBJECT_METRICS
         if any(metric in r.objects for r in ok)
     }
+    summary["objects_pooled"] = _pooled([r.sums for r in ok if r.sums is not None], mixed=len(units) > 1, seed=seed)
     return summary
+
+
+def _pooled(sums: Sequence[ObjectSums], *, mixed: bool, seed: int) -> dict[str, Any]:
+    """Scores of objects over a set; areas in mm and in pixels cannot weigh against each other."""
+    if not sums:
+        return {}
+    rows = np.array([astuple(one) for one in sums])
+    values = scores_of(rows.sum(axis=0, keepdims=True))[0]
+    drawn = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
+    scores = scores_of(rows[drawn].sum(axis=1))
+    found = {}
+    for index, metric in enumerate(OBJECT_METRICS):
+        alone = len(rows) < 2 or np.isnan(scores[:, index]).all()
+        ends = np.nanquantile(scores[:, index], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if not alone else (math.nan, math.nan)
+        if mixed and metric != "object_f1":
+            found[metric] = {"value": math.nan, "interval": (math.nan, math.nan), "n": 0}
+        else:
+            found[metric] = {"value": float(values[index]), "interval": tuple(map(float, ends)), "n": len(rows)}
+    return found
 
 
 def _statistics(scores: Iterable[tuple[str, float]], *, lower_is_better: bool, seed: int) -> dict[str, Any]:
@@ -205,7 +231,8 @@ def _case_record(result: CaseResult, class_names: Sequence[str], folder: Path) -
     for metric in CLASS_METRICS:
         values = result.scores.get(metric)
         record[metric] = None if values is None else dict(zip(class_names, values, strict=True))
-    return record | {"objects": dict(result.objects) or None}
+    sums = None if result.sums is None else asdict(result.sums)
+    return record | {"objects": dict(result.objects) or None, "object_sums": sums}
 
 
 def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> Iterator[list[str]]:

@@ -1,6 +1,1 @@
-"""Training: losses, the trainer, its optimiser, checkpoints, and the fit that joins them."""
-
-from ldseg.training.fit import TrainingResult, train
-from ldseg.training.trainer import Trainer
-
-__all__ = ["Trainer", "TrainingResult", "train"]
+"""Training: what to train (``plan``) and how (``trainer``, ``losses``); from settings to weights (``prepare``, ``fit``)."""

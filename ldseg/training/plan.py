@@ -1,107 +1,172 @@
-"""What the settings leave open, chosen from the data."""
+"""A training, planned: everything that the data and the settings decide, before anything is computed."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from dataclasses import dataclass, field
+from typing import Any
 
 from ldseg.config import Config
-from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
-from ldseg.io.scans import read_scan
+from ldseg.diffusion import Schedule
+from ldseg.errors import ConfigError
 from ldseg.models import PRESETS
 from ldseg.spatial import AXES
+from ldseg.spec import SegmenterSpec
+from ldseg.training.choices import OPEN
 
-logger = logging.getLogger(__name__)
-
-OPEN: dict[str, object] = {
-    "Data.Channels": "auto",
-    "Data.Classes": (),
-    "Data.Intensity": "auto",
-    "Training.Augmentation": "auto",
-    "Data.Size": (),
-    "Data.Patch": (),
-}
-"""What may be chosen from the data, and the value that leaves it open."""
-
-LOOKED_AT = 32
-"""Cases that are read to choose by."""
-
-FRAMES = 8
-POSITIONS = {"YX": 256 * 384, "TYX": 192 * 192, "ZYX": 64**3}
-"""Positions along the axes of space that a grid chosen here has at most, about: what a batch of four needs of memory."""
+PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
+"""Settings that say where things were on the machine of the training: weights that travel do without."""
 
 
-def choose(config: Config, cases: Sequence[Case], before: Mapping[str, object] | None = None) -> Config:
-    """The settings with a value for everything that says ``auto`` or nothing and matters to a training.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What ``ldseg.training.train`` does; with the cases and a folder it needs nothing else.
 
-    - ``Channels``: 3 if an image has colours, or as many as its modalities. ``Classes``: background, object.
-    - ``Intensity``: dtype for images of 8 bits, percentile for others.
-    - ``Augmentation``: histology for coloured 2D images, anatomy for others.
-    - ``Size``: the median size of the cases, rounded up to what the networks stride over, scaled down where it has too
-      many positions (`POSITIONS`), or cut down where cases are tiled; at most 8 frames. ``Patch``: the size.
+    Attributes:
+        spec: the networks, on the grid of whole cases.
+        preprocessing: from a case to that grid.
+        patch: lengths of the part of the grid that one sample shows.
+        augmentation: a kind of ``ldseg.augmentation.augment``.
+        split: a manifest of ``ldseg.data.splits``: which cases are trained on, which validate.
+        batch_size: samples of an update.
+        epochs: times that the training goes through its cases.
+        learning_rate: the peak, see ``ldseg.training.optimizer.adamw``.
+        warm_up: updates up to the peak.
+        weight_decay: of AdamW.
+        ema: decay of the moving average of the weights.
+        recycling: probability that a sample starts from the model's own estimate, in [0, 1].
+        diffusion_weight: lambda of ``ldseg.training.Trainer``.
+        samples_per_case: samples of each case in an epoch.
+        validate_every: epochs between validations.
+        sampler: that of validation.
+        steps: sampling steps of validation.
+        seed: of everything random.
+        cache: megabytes of prepared cases to keep in memory.
+        workers: threads that prepare batches.
+        several_devices: whether all devices share the batch.
+        settings: what is stored with the weights as the settings of their training, by section and key.
+        chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
+        reasons: why, one line each.
+    """
+
+    spec: SegmenterSpec
+    preprocessing: Preprocessing
+    patch: tuple[int, ...]
+    augmentation: str
+    split: dict[str, Any]
+    batch_size: int = 4
+    epochs: int = 2500
+    learning_rate: float = 1e-3
+    warm_up: int = 200
+    weight_decay: float = 1e-4
+    ema: float = 0.999
+    recycling: float = 0.7
+    diffusion_weight: float = 0.5
+    samples_per_case: int = 1
+    validate_every: int = 5
+    sampler: str = "DDIM"
+    steps: int = 15
+    seed: int = 0
+    cache: int = 1000
+    workers: int = 2
+    several_devices: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = ()) -> Plan:
+    """The plan that settings ask for, once nothing in them is left open (``ldseg.training.choices.choose``).
 
     Args:
         config: the settings.
-        cases: the data.
-        before: what was chosen when the training began, by name, if it goes on: that stays, whatever the data are now.
+        split: the manifest of the cases.
+        reasons: for what was chosen.
 
     Raises:
-        DataError: if no case can be read.
+        ConfigError: if settings do not suit each other.
     """
-    kept = {name: value for name, value in (before or {}).items() if config.value(name) == OPEN[name]}
-    config = config.with_values(kept)
-    data, axes = config.data, AXES[config.data.dimensions]
-    scans = []
-    for case in cases[:: math.ceil(len(cases) / LOOKED_AT)]:
+    parameters, training = config.parameters, config.training
+    return Plan(
+        spec=spec_of(config),
+        preprocessing=preprocessing_of(config),
+        patch=config.data.patch,
+        augmentation=training.augmentation,
+        split=split,
+        batch_size=parameters.batch_size,
+        epochs=parameters.epoch,
+        learning_rate=parameters.learning_rate,
+        warm_up=training.warm_up,
+        weight_decay=training.weight_decay,
+        ema=training.ema,
+        recycling=training.recycling,
+        diffusion_weight=training.diffusion_weight,
+        samples_per_case=training.samples_per_case,
+        validate_every=training.validate_every,
+        sampler=config.sampler.sampler,
+        steps=config.sampler.sampling_steps,
+        seed=training.seed,
+        cache=training.cache,
+        workers=training.workers,
+        several_devices=config.gpu.multiple,
+        settings=config.with_values({name: Config().value(name) for name in PLACES}).to_dict(),
+        chosen={name: config.value(name) for name in OPEN},
+        reasons=reasons,
+    )
+
+
+def check_sizes(config: Config) -> None:
+    """Raise ConfigError if a size that is set does not suit the preset."""
+    preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
+    for key, size in (("Size", config.data.size), ("Patch", config.data.patch)):
         try:
-            scans.append(read_scan(case.image, axes, *case.channels))
-        except DataError as error:
-            problem = error
-    if not scans:
-        raise problem
-    chosen: dict[str, object] = {}
-    channels = data.channels
-    if channels == "auto":
-        channels = chosen["Data.Channels"] = max(scan.values.shape[-1] for scan in scans)
-    if not data.classes:
-        chosen["Data.Classes"] = ("background", "object")
-    if data.intensity == "auto":
-        chosen["Data.Intensity"] = "dtype" if all(scan.values.dtype == np.uint8 for scan in scans) else "percentile"
-    if config.training.augmentation == "auto":
-        chosen["Training.Augmentation"] = "histology" if axes == "YX" and channels == 3 else "anatomy"
-    size = data.size
-    if not size:
-        whole = Preprocessing(size=(1,) * len(axes), axes=axes, fit="tile", spacing=data.spacing)
-        grids = [
-            whole.grid_of(scan.values.shape[:-1], None if scan.geometry is None else scan.geometry.array_spacing)
-            for scan in scans
-        ]
-        size = chosen["Data.Size"] = _size(np.median(grids, axis=0), axes, config.model.preset, data.fit)
-    if not data.patch:
-        chosen["Data.Patch"] = size
-    for name, value in chosen.items():
-        logger.info("%s = %s (chosen)", name, ", ".join(map(str, value)) if isinstance(value, tuple) else value)
-    return config.with_values(chosen)
+            if size:
+                preset.latent_grid(size, axes)
+        except ValueError as error:
+            raise ConfigError(f"Data.{key}: preset {config.model.preset!r}: {error}") from error
 
 
-def _size(median: np.ndarray, axes: str, preset: str, fit: str) -> tuple[int, ...]:
-    space = [index for index, axis in enumerate(axes) if axis != "T"]
-    many = math.prod(float(median[index]) for index in space)
-    scale = min(1.0, (POSITIONS[axes] / many) ** (1 / len(space)))
-    multiple = PRESETS[preset].multiple[axes]
-    most = POSITIONS[axes] ** (1 / len(space)) // multiple * multiple
-    size = []
-    for index, axis in enumerate(axes):
-        length = float(median[index])
-        if axis == "T":
-            size.append(min(FRAMES, math.ceil(length)))
-        else:
-            # A tenth of a multiple too long is nearer to the multiple below.
-            rounded = max(1, math.ceil((length if fit == "tile" else length * scale) / multiple - 0.1)) * multiple
-            size.append(int(min(rounded, most)) if fit == "tile" else rounded)
-    return tuple(size)
+def spec_of(config: Config) -> SegmenterSpec:
+    """The segmenter that the settings ask for, on the grid of whole cases.
+
+    Raises:
+        ConfigError: if the size does not suit the preset.
+    """
+    check_sizes(config)
+    preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
+    if not preset.any_size and config.data.patch != config.data.size:
+        raise ConfigError(
+            f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
+            f"{config.model.preset!r} are made for one size, got {config.data.patch}"
+        )
+    noise, control = config.noise_scheduler, config.model.architecture == "Control"
+    prediction = "x0" if control else preset.prediction
+    return SegmenterSpec(
+        preset=config.model.preset,
+        size=config.data.size,
+        axes=axes,
+        channels=int(config.data.channels),
+        classes=len(config.data.classes),
+        prediction=prediction if config.model.prediction == "auto" else config.model.prediction,
+        schedule=Schedule(name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t),
+        control=control,
+        dynamic_conditioning=config.model.dynamic_conditioning,
+        ff_parser=config.model.ffparser,
+    )
+
+
+def preprocessing_of(config: Config) -> Preprocessing:
+    """The preprocessing that the settings ask for."""
+    data = config.data
+    return Preprocessing(
+        size=data.size,
+        axes=AXES[data.dimensions],
+        channels=int(data.channels),
+        intensity=data.intensity,
+        window=data.window,
+        classes=data.classes,
+        labels=data.labels,
+        label_map=data.label_map,
+        fit=data.fit,
+        spacing=data.spacing,
+    )

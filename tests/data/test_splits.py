@@ -1,10 +1,19 @@
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ldseg.data.cases import Case
-from ldseg.data.splits import apply_manifest, read_manifest, split_by_group, split_by_name, split_manifest, write_manifest
+from ldseg.data.splits import (
+    _nearest_subset,
+    apply_manifest,
+    read_manifest,
+    split_by_group,
+    split_by_name,
+    split_manifest,
+    write_manifest,
+)
 from ldseg.errors import DataError
 
 
@@ -44,6 +53,37 @@ def test_both_parts_hold_a_group(fraction: float) -> None:
     training, validation = split_by_group(cases_of(50, 1), fraction, 0)
     assert {len(training), len(validation)} == {50, 1}
     assert len(validation) == (50 if fraction > 0.9 else 1)
+
+
+def nearest_by_trying(sizes: dict[str, int], target: float, seed: int) -> frozenset[str]:
+    """The same rule without a table of totals: of every total the groups that reached it first, in the order of the seed."""
+    names = sorted(sizes)
+    reached: dict[int, frozenset[str]] = {0: frozenset()}
+    for i in np.random.default_rng(seed).permutation(len(names)):
+        for total, groups in list(reached.items()):
+            reached.setdefault(total + sizes[names[i]], groups | {names[i]})
+    totals = [total for total in reached if 0 < total < sum(sizes.values())]
+    return reached[min(totals, key=lambda total: (abs(total - target), total))]
+
+
+def test_existing_splits_stay() -> None:
+    """The choice of a seed is written down in the manifests of weights: it may not change."""
+    rng = np.random.default_rng(0)
+    for trial in range(300):
+        count, largest = int(rng.integers(2, 30)), int(rng.choice([1, 2, 5, 40]))
+        sizes = {f"g{index}": int(size) for index, size in enumerate(rng.integers(1, largest + 1, count))}
+        target = float(rng.choice([0.001, 0.1, 0.2, 0.37, 0.5, 0.9, 0.999])) * sum(sizes.values())
+        assert _nearest_subset(sizes, target, trial) == nearest_by_trying(sizes, target, trial), (sizes, target)
+
+
+@pytest.mark.parametrize("largest", [1, 12])
+def test_ten_thousand_groups_take_less_than_a_second(largest: int) -> None:
+    sizes = np.random.default_rng(0).integers(1, largest + 1, 10_000)
+    groups = {f"p{index}": int(size) for index, size in enumerate(sizes)}
+    began = time.process_time()
+    chosen = _nearest_subset(groups, 0.2 * sizes.sum(), 0)
+    assert time.process_time() - began < 1
+    assert sum(groups[name] for name in chosen) == round(0.2 * sizes.sum())
 
 
 def test_no_validation() -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
+from ldseg.evaluation.objects import ObjectSums, pooled
 from ldseg.evaluation.report import CaseResult, bootstrap_interval, foreground, summarise, write_metrics
 
 NAMES = ("background", "gland")
@@ -99,6 +100,44 @@ def test_mm_and_pixels_have_no_common_figure() -> None:
     assert summary["unit"] == "mm, pixels"
     assert summary["dice"]["foreground"]["n"] == 2 and summary["hd95"]["foreground"]["n"] == 0
     assert summarise(rows[:1], NAMES)["hd95"]["foreground"]["mean"] == 3
+
+
+SUMS = [
+    ObjectSums(hits=1, predicted=1, true=1, predicted_area=10, true_area=10, predicted_dice=9, true_dice=9),
+    ObjectSums(hits=1, predicted=1, true=3, predicted_area=30, true_area=90, predicted_dice=15, true_dice=15,
+               predicted_distance=60, true_distance=180),
+]  # fmt: skip
+
+
+def test_objects_are_pooled_beside_their_means() -> None:
+    rows = [CaseResult(name=str(k), scores={}, objects=each.scores, sums=each) for k, each in enumerate(SUMS)]
+    summary = summarise([*rows, CaseResult(name="none")], NAMES)
+    assert summary["objects"]["object_f1"]["mean"] == pytest.approx((1 + 0.5) / 2)
+    found = summary["objects_pooled"]
+    assert found["object_f1"]["value"] == pytest.approx(4 / 6)
+    assert found["object_dice"]["value"] == pytest.approx((24 / 40 + 24 / 100) / 2)
+    assert found["object_hausdorff"]["value"] == pytest.approx((60 / 40 + 180 / 100) / 2)
+    assert tuple(each["value"] for each in found.values()) == pooled(SUMS)
+    # Whole images are drawn: both the one, both the other, or both of them.
+    low, high = found["object_f1"]["interval"]
+    assert (low, high, found["object_f1"]["n"]) == (pytest.approx(0.5), pytest.approx(1.0), 2)
+    assert np.isnan(summarise(rows[:1], NAMES)["objects_pooled"]["object_f1"]["interval"]).all()
+    assert summarise([CaseResult(name="a")], NAMES)["objects_pooled"] == {}
+
+
+def test_areas_of_mm_and_pixels_do_not_weigh_against_each_other() -> None:
+    scores = {"dice": (1.0, 0.5)}
+    rows = [CaseResult(name=u, scores=scores, unit=u, sums=each) for u, each in zip(("mm", "pixels"), SUMS)]
+    found = summarise(rows, NAMES)["objects_pooled"]
+    assert found["object_f1"]["value"] == pytest.approx(4 / 6)
+    assert np.isnan(found["object_dice"]["value"]) and np.isnan(found["object_hausdorff"]["value"])
+
+
+def test_sums_are_in_the_file(tmp_path: Path) -> None:
+    path, _ = write_metrics(tmp_path, [CaseResult(name="a", scores={}, sums=SUMS[1])], NAMES, {})
+    document = json.loads(path.read_text())
+    assert ObjectSums(**document["cases"][0]["object_sums"]) == SUMS[1]
+    assert document["summary"]["objects_pooled"]["object_f1"]["value"] == pytest.approx(0.5)
 
 
 def test_wrong_number_of_values_names_the_case() -> None:

@@ -1,90 +1,71 @@
-"""What the settings leave open, chosen from the data."""
+"""A plan: what settings and data decide, without a training."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import tifffile
-from PIL import Image
+import tiny
 
-from ldseg.config import load_config
-from ldseg.data.cases import Case
-from ldseg.errors import DataError
-from ldseg.phantoms import write_volume_phantoms
-from ldseg.training.plan import choose
+from ldseg.errors import ConfigError
+from ldseg.training.choices import Seen, choose
+from ldseg.training.plan import Plan, plan
 
-
-def images(folder: Path, *sizes: tuple[int, int], mode: str = "RGB") -> list[Case]:
-    cases = []
-    for index, (height, width) in enumerate(sizes):
-        path = folder / f"{index}.png"
-        Image.fromarray(np.full((height, width), index, np.uint8)).convert(mode).save(path)
-        cases.append(Case(name=path.stem, image=path, label=None, group=path.stem))
-    return cases
+SPLIT: dict[str, Any] = {"version": 1, "training": {"a": ["a"]}, "validation": {"b": ["b"]}}
+OPEN: dict[str, Any] = {
+    "Data_Size": (), "Data_Patch": (), "Data_Classes": (), "Data_Channels": "auto", "Data_Intensity": "auto",
+}  # fmt: skip
 
 
-def test_the_size_of_glas(tmp_path: Path) -> None:
-    """Scaled down, in proportion, and rounded to what the networks stride over."""
-    data = choose(load_config(None), images(tmp_path, (522, 775), (522, 775), (433, 574))).data
-    assert (data.size, data.patch) == ((256, 384), (256, 384))
-    assert (data.channels, data.classes, data.intensity) == (3, ("background", "object"), "dtype")
+def planned(**changes: Any) -> Plan:
+    seen = Seen(sizes=((500, 700), (520, 740), (400, 400)), spacings=(None,) * 3, channels=3, eight_bits=True)
+    settings = tiny.settings(Path("data"), Path("weights"), **changes)
+    config, reasons = choose(settings, seen)
+    return plan(config, SPLIT, reasons)
 
 
-@pytest.mark.parametrize(
-    ("size", "preset", "expected"),
-    [
-        ((100, 64), "lean", (128, 64)),
-        ((66, 30), "lean", (64, 32)),
-        ((100, 64), "ldseg", (128, 64)),
-        ((5, 5), "small", (32, 32)),
-    ],
-)
-def test_small_images_grow_to_the_next_multiple(
-    size: tuple[int, int], preset: str, expected: tuple[int, int], tmp_path: Path
-) -> None:
-    config = load_config(None, [f"Model.Preset={preset}"])
-    assert choose(config, images(tmp_path, size)).data.size == expected
+def test_what_the_data_decide() -> None:
+    with tiny.tiny_networks():
+        found = planned(**OPEN, Training_Augmentation="auto")
+    assert found.spec.size == found.patch == found.preprocessing.size == (272, 376)
+    assert (found.spec.channels, found.spec.classes, found.augmentation) == (3, 2, "histology")
+    assert found.preprocessing.intensity == "dtype"
+    assert found.chosen["Data.Size"] == (272, 376)
+    assert any("Data.Size = 272, 376" in reason for reason in found.reasons)
+    assert len(found.reasons) == 6
+    assert found.settings["Data"]["Size"] == [272, 376]
 
 
-def test_tiles_are_cut_not_scaled(tmp_path: Path) -> None:
-    config = load_config(None, ["Data.Fit=tile"])
-    assert choose(config, images(tmp_path, (1000, 40))).data.size == (288, 64)
-
-
-def test_augmentation_and_channels(tmp_path: Path) -> None:
-    colour, gray = images(tmp_path, (40, 40)), [Case(name="g", image=tmp_path / "g.png", label=None, group="g")]
-    Image.fromarray(np.eye(40, dtype=np.uint8)).save(tmp_path / "g.png")
-    assert choose(load_config(None), colour).training.augmentation == "histology"
-    config = choose(load_config(None), gray)
-    assert (config.training.augmentation, config.data.channels) == ("anatomy", 1)
-
-
-def test_volumes_and_films(tmp_path: Path) -> None:
-    write_volume_phantoms(tmp_path, 1, (20, 36, 40))
-    volume = Case(name="Knee1", image=next((tmp_path / "Image").iterdir()), label=None, group="a")
-    config = choose(load_config(None, ["Data.Dimensions=3D"]), [volume])
-    assert (config.data.size, config.data.channels, config.data.intensity) == ((32, 48, 48), 1, "percentile")
-    # Its voxels are 1.5 x 1 x 1 mm: at 1 mm it has 30 planes.
-    finer = choose(load_config(None, ["Data.Dimensions=3D", "Data.Fit=tile", "Data.Spacing=1,1,1"]), [volume])
-    assert finer.data.size == (32, 48, 48)
-    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, (20, 40, 70), np.uint8))
-    film = Case(name="a", image=tmp_path / "a.tif", label=None, group="a")
-    config = choose(load_config(None, ["Data.Dimensions=2D+t"]), [film])
-    assert (config.data.size, config.training.augmentation) == ((8, 64, 96), "anatomy")
-
-
-def test_what_is_set_stays(tmp_path: Path) -> None:
-    given = {
-        "Data.Size": (64, 64), "Data.Patch": (32, 64), "Data.Channels": 1, "Data.Classes": ("a", "b", "c"),
-        "Data.Intensity": "zscore", "Training.Augmentation": "flips",
+def test_what_the_settings_decide() -> None:
+    with tiny.tiny_networks():
+        found = planned(
+            Parameters_Epoch=7, Parameters_BatchSize=3, Parameters_LearningRate=0.5, Training_Seed=9, Training_EMA=0.5,
+            Training_Recycling=0.25, Training_WarmUp=11, Sampler_Sampling_Steps=4, Sampler_Sampler="DDPM",
+            Training_SamplesPerCase=2, Training_WeightDecay=0.3, Training_DiffusionWeight=0.1, Training_Cache=5,
+        )  # fmt: skip
+    given = dataclasses.asdict(found)
+    expected = {
+        "epochs": 7, "batch_size": 3, "learning_rate": 0.5, "seed": 9, "ema": 0.5, "recycling": 0.25, "warm_up": 11,
+        "steps": 4, "sampler": "DDPM", "samples_per_case": 2, "weight_decay": 0.3, "diffusion_weight": 0.1, "cache": 5,
+        "patch": tiny.SIZE, "augmentation": "flips", "split": SPLIT, "validate_every": 2, "several_devices": False,
     }  # fmt: skip
-    config = choose(load_config(None).with_values(given), images(tmp_path, (100, 100)))
-    assert {name: config.value(name) for name in given} == given
+    assert {name: given[name] for name in expected} == expected
+    assert found.settings["Model"]["Weights"] == ""  # a place, which weights that travel do without
 
 
-def test_unreadable_cases_are_passed_over(tmp_path: Path) -> None:
-    cases = images(tmp_path, (40, 40), (40, 40))
-    cases[0].image.write_bytes(b"")
-    assert choose(load_config(None), cases).data.size == (64, 64)
-    with pytest.raises(DataError, match=r"0\.png"):
-        choose(load_config(None), cases[:1])
+def test_settings_are_the_defaults_of_a_plan() -> None:
+    """What both name has one default, and a plan needs few words."""
+    from ldseg.config import Config
+
+    data: dict[str, Any] = {"Data.Size": tiny.SIZE, "Data.Patch": tiny.SIZE, "Data.Channels": 3}
+    config = Config().with_values({**data, "Data.Classes": ("background", "gland"), "Data.Intensity": "dtype"})
+    whole = plan(config, SPLIT)
+    short = Plan(
+        spec=whole.spec, preprocessing=whole.preprocessing, patch=whole.patch, augmentation=whole.augmentation, split=SPLIT
+    )
+    assert short == dataclasses.replace(whole, settings={}, chosen={})
+
+
+def test_a_size_that_does_not_suit_the_networks() -> None:
+    with tiny.tiny_networks(), pytest.raises(ConfigError, match=r"Data\.Patch.*20"):
+        planned(Data_Patch=(20, 32))

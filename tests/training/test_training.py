@@ -24,13 +24,14 @@ from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
-from ldseg.training import TrainingResult, train
 from ldseg.training import checkpoint as checkpoints
 from ldseg.training.callbacks import COLUMNS, Epochs
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
-from ldseg.training.fit import spec_of
+from ldseg.training.fit import TrainingResult
 from ldseg.training.losses import segmentation_loss
 from ldseg.training.optimizer import adamw
+from ldseg.training.plan import spec_of
+from ldseg.training.prepare import train_config
 from ldseg.training.trainer import LATENT_NOISE, Trainer
 from ldseg.weights import WEIGHTS_FILE, read_description
 
@@ -59,7 +60,7 @@ def cases(data: Path) -> tuple[Case, ...]:
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A training that nothing interrupted."""
-    return train(tiny.settings(data, tmp_path_factory.mktemp("whole") / "weights"))
+    return train_config(tiny.settings(data, tmp_path_factory.mktemp("whole") / "weights"))
 
 
 def log(result: TrainingResult) -> list[dict[str, str]]:
@@ -285,16 +286,16 @@ import json, os, sys
 sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 import conftest, tiny
 from ldseg.config import Config
-from ldseg.training import train
+from ldseg.training.prepare import train_config
 with tiny.tiny_networks():
-    train(Config.from_dict(json.loads(sys.argv[1])), watch=lambda result: os.kill(os.getpid(), 9))
+    train_config(Config.from_dict(json.loads(sys.argv[1])), watch=lambda result: os.kill(os.getpid(), 9))
 """
     command = [sys.executable, "-c", script, json.dumps(config.to_dict())]
     killed = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     checkpoint = tmp_path / "weights" / "training" / "last.npz"
     assert read_meta(checkpoint)["epoch"] == 1
-    result = train(config)
+    result = train_config(config)
     assert [row["epoch"] for row in log(result)] == ["1", "2", "3", "4"]
     np.testing.assert_allclose(losses(result), losses(whole), rtol=1e-6, atol=1e-6)
     for name in ("val_dice", "val_iou"):
@@ -311,17 +312,17 @@ def test_a_finished_training_is_left_alone_until_it_may_go_on(
 ) -> None:
     changes: dict[str, Any] = {"Training_ValidateEvery": 1, "Parameters_Epoch": 1}
     config = tiny.settings(data, tmp_path, **changes)
-    first = train(config)
+    first = train_config(config)
     caplog.set_level(logging.INFO)
-    again = train(config)
+    again = train_config(config)
     assert "trained for 1 epochs already" in caplog.text
     assert again.history == first.history
-    assert len(train(tiny.settings(data, tmp_path, **{**changes, "Parameters_Epoch": 2})).history) == 2
+    assert len(train_config(tiny.settings(data, tmp_path, **{**changes, "Parameters_Epoch": 2})).history) == 2
     assert not list(tmp_path.glob("before-*"))
 
     # A training that begins anew keeps what was there.
     old = (tmp_path / WEIGHTS_FILE).read_bytes()
-    fresh = train(tiny.settings(data, tmp_path, **changes, Parameters_Checkpoint=False))
+    fresh = train_config(tiny.settings(data, tmp_path, **changes, Parameters_Checkpoint=False))
     assert fresh.history[0]["loss"] == pytest.approx(first.history[0]["loss"], rel=1e-5)
     (aside,) = tmp_path.glob("before-*")
     assert (aside / WEIGHTS_FILE).read_bytes() == old
@@ -332,7 +333,7 @@ def test_a_finished_training_is_left_alone_until_it_may_go_on(
     start = tmp_path / "start"
     start.mkdir()
     (start / WEIGHTS_FILE).write_bytes(old)
-    tuned = train(tiny.settings(data, start, **changes))
+    tuned = train_config(tiny.settings(data, start, **changes))
     assert tuned.history[0]["loss"] != pytest.approx(first.history[0]["loss"], rel=1e-4)
     (aside,) = start.glob("before-*")
     assert (aside / WEIGHTS_FILE).read_bytes() == old
@@ -366,7 +367,7 @@ def test_a_training_that_diverges_ends_with_an_error(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Trainer, "fit", diverge)
     with pytest.raises(WeightsError, match=r"w: the loss of epoch 2 is nan.*LearningRate"):
-        train(config)
+        train_config(config)
     assert read_meta(tmp_path / "w" / "training" / "last.npz")["epoch"] == 1
 
 
@@ -431,15 +432,15 @@ def test_settings_that_do_not_suit_the_networks(changes: dict[str, Any], message
 
 def test_a_size_is_refused_before_images_are_looked_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Data\.Size.*36"):
-        train(tiny.settings(tmp_path / "nowhere", tmp_path, Data_Size=(32, 36)))
+        train_config(tiny.settings(tmp_path / "nowhere", tmp_path, Data_Size=(32, 36)))
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_a_training_of_mixed_precision_goes_on_too(precision: str, data: Path, tmp_path: Path) -> None:
     keras.config.set_dtype_policy(precision)
     try:
-        train(tiny.settings(data, tmp_path, Parameters_Epoch=1))
-        result = train(tiny.settings(data, tmp_path, Parameters_Epoch=2))
+        train_config(tiny.settings(data, tmp_path, Parameters_Epoch=1))
+        result = train_config(tiny.settings(data, tmp_path, Parameters_Epoch=2))
     finally:
         keras.config.set_dtype_policy("float32")
     assert [row["updates"] for row in result.history] == [2, 4]

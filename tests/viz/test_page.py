@@ -14,7 +14,7 @@ import pytest
 
 from ldseg.config import Config
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, write_metrics
+from ldseg.evaluation import CaseResult, ObjectSums, write_metrics
 from ldseg.evaluation.compare import difference, read_run
 from ldseg.io.pictures import write_image
 from ldseg.viz.report import page
@@ -181,6 +181,21 @@ def test_the_axis_of_the_strips(folder: Path) -> None:
 # ---- Side by side
 
 
+def test_pooled_scores_of_objects_are_named(tmp_path: Path) -> None:
+    sums = ObjectSums(hits=1, predicted=1, true=2, predicted_area=20, true_area=40, predicted_dice=16, true_dice=16)
+    a_run(tmp_path, (scored("a", 0.8, objects=sums.scores, sums=sums),))
+    row = r"<tr><th scope=\"row\">Object F1 pooled over the set</th><td>0\.6667</td>"
+    assert re.search(row, text(tmp_path))
+    found = [each for each in statistics(read_run(tmp_path)) if each.metric == "pooled_object_dice"]
+    assert [each.mean for each in found] == ["0.6000"]  # (16 / 20 + 16 / 40) / 2
+
+
+def test_a_run_from_before_the_pooled_scores_has_none(folder: Path) -> None:
+    run = read_run(folder)
+    del run["summary"]["objects_pooled"]
+    assert not any(each.metric.startswith("pooled") for each in statistics(run))
+
+
 def test_the_difference_is_that_of_the_common_cases(tmp_path: Path) -> None:
     both = [(0.8, 0.6), (0.6, 0.5)] * 3
     ours = a_run(tmp_path / "a", (*(scored(f"x{k}", one) for k, (one, _) in enumerate(both)), scored("z", 0.1)))
@@ -266,7 +281,8 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.smoke
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_works_in_a_browser(width: int, folder: Path, browse: Callable[..., Any]) -> None:
     html = text(folder, control=read_run(folder))

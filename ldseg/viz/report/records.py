@@ -18,10 +18,13 @@ Record = Mapping[str, Any]
 TITLES = {
     "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",
     "assd": "ASSD", "surface_dice": "Surface Dice", "object_dice": "Object Dice", "object_hausdorff": "Object Hausdorff",
+    "pooled_object_f1": "Object F1 pooled over the set", "pooled_object_dice": "Object Dice pooled over the set",
+    "pooled_object_hausdorff": "Object Hausdorff pooled over the set",
 }  # fmt: skip
-"""Of the metrics, in the order in which they are shown."""
+"""Of the metrics, in the order in which they are shown. What is not pooled is a mean over cases."""
 
-HEADLINES = ("dice", "iou", "hd95", "object_f1")
+HEADLINES = ("dice", "iou", "hd95", "object_f1", "pooled_object_f1")
+POOLED = "pooled_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class Statistic:
         metric: its name.
         of: the class; empty for the foreground and for objects.
         unit: of a distance, else empty.
-        values: what `summarise` says: "mean", "std", "median", "interval", "n".
+        values: what `summarise` says: "mean", "std", "median", "interval", "n"; of pooled scores, the score as the mean.
     """
 
     metric: str
@@ -68,7 +71,7 @@ class Statistic:
 
     @property
     def _digits(self) -> int:
-        return 2 if self.metric in DISTANCES else 4
+        return 2 if self.metric.removeprefix(POOLED) in DISTANCES else 4
 
 
 def statistics(run: Record) -> list[Statistic]:
@@ -76,8 +79,12 @@ def statistics(run: Record) -> list[Statistic]:
     summary, several = run["summary"], len(run["classes"]) > 2
     found = []
     for metric in TITLES:
-        unit = summary["unit"] if metric in DISTANCES else ""
-        if metric in CLASS_METRICS:
+        unit = summary["unit"] if metric.removeprefix(POOLED) in DISTANCES else ""
+        if metric.startswith(POOLED):
+            # Runs of before the pooled scores have none.
+            pooled = summary.get("objects_pooled", {}).get(metric.removeprefix(POOLED))
+            of = {"": {**pooled, "mean": pooled["value"], "std": None, "median": None}} if pooled else {}
+        elif metric in CLASS_METRICS:
             of = {"": summary[metric]["foreground"]}
             of |= {name: summary[metric]["classes"][name] for name in run["classes"][1:] if several}
         else:

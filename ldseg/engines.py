@@ -1,0 +1,10 @@
+"""The names of the engines that compute masks, and where each is. See ``ldseg.inference.engine`` for what one does."""
+
+from __future__ import annotations
+
+ENGINES: dict[str, str] = {"keras": "ldseg.inference.predictor"}
+"""The module of each engine by its name, as [GPU] Engine knows it.
+
+It has three functions: ``missing()`` says what it lacks here, or nothing; ``version()`` what it is;
+``open_networks(folder, description, precision)`` gives a function from the options of ``Engine`` to an engine.
+"""

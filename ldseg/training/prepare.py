@@ -1,0 +1,135 @@
+"""From settings and a folder of images to a plan and the cases it is for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ldseg.config import Config
+from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.preprocess import Preprocessing
+from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
+from ldseg.errors import DataError
+from ldseg.spatial import AXES
+from ldseg.text import counted, some
+from ldseg.training.checkpoint import read_meta
+from ldseg.training.choices import choose, look
+from ldseg.training.fit import TrainingResult, train
+from ldseg.training.folder import checkpoint_of
+from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A training that is ready to begin.
+
+    Attributes:
+        plan: what it will do.
+        cases: those that can be trained on, in either part of the split.
+        problems: what is wrong with others, one line each.
+    """
+
+    plan: Plan
+    cases: tuple[Case, ...]
+    problems: tuple[str, ...]
+
+
+def plan_of(config: Config) -> Prepared:
+    """Look at the data that the settings name, read every case once, and plan.
+
+    Where ``config.weights_folder`` holds a training that the settings go on with, what it chose and how it split the cases
+    stays.
+
+    Raises:
+        ConfigError: if settings do not suit each other.
+        DataError: if there is too little to train on.
+        WeightsError: if the checkpoint to go on from cannot be read.
+    """
+    check_sizes(config)  # before images are read
+    checkpoint, axes = checkpoint_of(config.weights_folder), AXES[config.data.dimensions]
+    before = read_meta(checkpoint) if config.parameters.checkpoint and checkpoint.is_file() else {}
+    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
+    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}))
+    for reason in reasons:
+        logger.info("%s", reason)
+    cases, problems, empty = usable_cases(found.cases, preprocessing_of(config))
+    if not cases:
+        raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
+    split = before.get("split") or _split(cases, config)
+    training, validation = apply_manifest(cases, split)
+    if before:
+        _tell_new(cases, split)
+    logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
+    for purpose, part in (("train on", training), ("validate on", validation)):
+        if empty.issuperset(names := [case.name for case in part]):
+            raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
+    return Prepared(plan=plan(config, split, reasons), cases=cases, problems=(*found.problems, *problems))
+
+
+def train_config(config: Config, watch: Callable[[TrainingResult], None] | None = None) -> TrainingResult:
+    """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
+
+    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none, it
+    starts from the weights of the folder, if any. ``Checkpoint = False`` starts anew. Earlier weights that a training does
+    not go on with are set aside, never overwritten.
+
+    Args:
+        config: the settings.
+        watch: called after each validation.
+
+    Raises:
+        ConfigError, DataError, WeightsError: see ``plan_of`` and ``ldseg.training.train``.
+    """
+    prepared = plan_of(config)
+    go_on = config.parameters.checkpoint
+    result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch)
+    return replace(result, problems=prepared.problems)
+
+
+def usable_cases(
+    cases: Sequence[Case], preprocessing: Preprocessing
+) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str]]:
+    """Read every case once before the work.
+
+    Returns:
+        the cases that can be trained on; what is wrong with the others; names of cases with background alone.
+    """
+    good, problems, empty = [], [], set()
+    for case in tqdm(cases, desc="checking", unit="case"):
+        try:
+            loaded = load_case(case, preprocessing)
+        except DataError as error:
+            logger.error("left out %s: %s", case.name, error)
+            problems.append(str(error))
+        else:
+            good.append(case)
+            if not np.any(loaded.label):
+                empty.add(case.name)
+    return tuple(good), tuple(problems), frozenset(empty)
+
+
+def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
+    """The manifest of a training that begins."""
+    settings = config.training
+    if settings.validation:
+        parts = split_by_name(cases, settings.validation)
+    else:
+        parts = split_by_group(cases, settings.validation_fraction, settings.seed)
+    return split_manifest(*parts, fraction=settings.validation_fraction, seed=settings.seed)
+
+
+def _tell_new(cases: Sequence[Case], split: Mapping[str, Any]) -> None:
+    """Say which cases a training that goes on does not know."""
+    named = {name for part in ("training", "validation") for names in split[part].values() for name in names}
+    if new := [case.name for case in cases if case.name not in named]:
+        logger.info(
+            "%d cases are not in the split of the training that goes on: %s; Checkpoint = False begins anew with them",
+            len(new), ", ".join(new[:5]) + ", …" * (len(new) > 5),
+        )  # fmt: skip

@@ -1,0 +1,51 @@
+"""Validation: held-back cases, segmented by the sampler with the moving average of the weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ldseg.data.cases import Case
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.evaluation.collapse import Collapse
+from ldseg.evaluation.metrics import dice, iou
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
+from ldseg.segmenter import Segmenter
+
+
+def validation_scores(
+    segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
+) -> tuple[dict[str, float], Collapse]:
+    """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
+
+    ``val_dice`` and ``val_iou`` are over all cases and classes, ``val_dice_<class>`` over all cases. A class absent from
+    a case and from its mask does not count. Beside them, whether the masks have collapsed.
+
+    Raises:
+        DataError: if a case can no longer be read.
+    """
+    scores, collapse = [], Collapse(preprocessing.classes, segmenter.strides)
+    for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0):
+        if result.loaded is None or result.loaded.label is None:
+            raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
+        pair = result.mask, result.loaded.label, segmenter.spec.classes
+        with np.errstate(invalid="ignore"):
+            scores.append((dice(*pair)[1:], iou(*pair)[1:]))
+        grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
+        collapse.add(result.mask, result.loaded.label, grid)
+    values = np.asarray(scores)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no case has no mean
+        mean_dice, mean_iou = np.nanmean(values, axis=(0, 2))
+        by_class = np.nanmean(values[:, 0], axis=0)
+    named = zip(preprocessing.classes[1:], by_class, strict=True)
+    found = {
+        "val_dice": float(mean_dice),
+        "val_iou": float(mean_iou),
+        **{f"val_dice_{name}": float(value) for name, value in named},
+    }
+    return found, collapse

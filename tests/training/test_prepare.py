@@ -1,0 +1,74 @@
+"""From settings and images to a plan, and from a plan to weights."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from ldseg.data.cases import find_cases
+from ldseg.training.fit import train
+from ldseg.training.plan import Plan
+from ldseg.training.prepare import plan_of, train_config
+from ldseg.weights import read_description
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+LOSSES = (
+    ({}, [3.1731606, 3.1486483, 3.1800609, 3.1219609]),
+    (
+        {
+            "Training_Augmentation": "anatomy", "Training_WarmUp": 3, "Parameters_Epoch": 6, "Training_SamplesPerCase": 2,
+        },
+        [3.1371624, 3.1124482, 3.1076872, 3.0765996, 3.113214, 3.0906208],
+    ),
+)  # fmt: skip
+"""Of trainings with version 0.2's code before a plan stood between settings and training (commit 478fb71)."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks():
+        yield
+
+
+@pytest.mark.parametrize(("changes", "expected"), LOSSES)
+def test_settings_of_before_train_as_before(changes: dict[str, Any], expected: list[float], tmp_path: Path) -> None:
+    result = train_config(tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w", **changes))
+    np.testing.assert_allclose([row["loss"] for row in result.history], expected, rtol=2e-6)
+
+
+def test_a_plan_can_be_written_down_and_trained_without_settings(tmp_path: Path) -> None:
+    cases = find_cases(tiny.phantoms(tmp_path) / "Set").cases
+    names = [case.name for case in cases]
+    split = {
+        "version": 1, "training": {name: [name] for name in names[:4]}, "validation": {name: [name] for name in names[4:]},
+    }  # fmt: skip
+    plan = Plan(
+        spec=tiny.spec(), preprocessing=tiny.preprocessing(), patch=tiny.SIZE, augmentation="flips", split=split,
+        batch_size=2, epochs=2, validate_every=2, steps=2,
+    )  # fmt: skip
+    seen: list[int] = []
+    result = train(plan, cases, tmp_path / "w", watch=lambda result: seen.append(len(result.history)))
+    assert [row["updates"] for row in result.history] == [2, 4]
+    assert seen == [2]
+    assert read_description(result.folder).spec == plan.spec
+    # It goes on with the split of its beginning, not with another.
+    other = {**split, "training": {name: [name] for name in names[2:]}, "validation": {name: [name] for name in names[:2]}}
+    again = train(dataclasses.replace(plan, epochs=4, split=other), cases, result.folder)
+    assert [row["updates"] for row in again.history] == [2, 4, 6, 8]
+    assert read_description(result.folder).split == split
+
+
+def test_the_plan_of_settings_trains_as_they_do(tmp_path: Path) -> None:
+    config = tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w")
+    prepared = plan_of(config)
+    assert prepared.problems == ()
+    assert len(prepared.cases) == 6
+    assert not (tmp_path / "w").exists()  # planning writes nothing
+    result = train(prepared.plan, prepared.cases, tmp_path / "w")
+    np.testing.assert_allclose([row["loss"] for row in result.history], LOSSES[0][1], rtol=2e-6)
