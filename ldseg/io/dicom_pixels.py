@@ -97,6 +97,7 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
 
 
 def to_rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
+    """Colours of the kinds YBR as RGB, unless the decoder turned them."""
     syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
     if syntax in _CODECS and _CODECS[syntax] is not imagecodecs.jpegls_decode:
         return values  # the decoder turned them

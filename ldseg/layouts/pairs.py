@@ -114,7 +114,7 @@ def beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:
 def several_masks(found: dict[Path, list[Path]]) -> list[str]:
     """A line for each image that has more than one mask beside it: the first is used."""
     return [
-        f"{image}: {len(masks)} masks beside it, used is {masks[0].name}; not used: {some([mask.name for mask in masks[1:]])}"
+        f"{image}: {len(masks)} masks beside it, used {masks[0].name}; not used: {some([mask.name for mask in masks[1:]])}"
         for image, masks in found.items()
         if len(masks) > 1
     ]
