@@ -8,6 +8,7 @@ from ldseg.errors import DataError
 from ldseg.io.names import stem_of, suffix_of, visible
 from ldseg.io.scans import SUFFIXES
 from ldseg.layouts.pairs import Pairs, by_name, groups_of, labels_of, rows_of
+from ldseg.outputs import FOLDERS, METRICS
 from ldseg.text import natural
 
 MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))
@@ -18,9 +19,6 @@ _MASKS = re.compile(r"mask|(?<!un)label|annotation|ground.?truth|(?<![a-z])gt(?!
 _PARTS = {"training": "train", "validation": r"valid|(?<![a-z])val(?![a-z])", "test": "test"}
 _NO_IMAGES = re.compile(r"_superpixels$")
 """What stands among the images of ISIC 2017."""
-
-_WRITTEN = ("Segmentation", "Robustness", "Sweep", "StateAudit")
-"""Folders that runs of LDSeg write."""
 
 
 def pair_brats(folder: Path, axes: str, training: bool) -> Pairs | None:
@@ -145,9 +143,9 @@ def _files(folder: Path, axes: str) -> list[Path]:
     """The files at any depth that may be scans, in natural order; not those that were written by a run of LDSeg."""
     found = []
     for place, folders, names in os.walk(folder, followlinks=True):
-        if "metrics.json" in names:
+        if METRICS in names:
             folders.clear()
             continue
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name not in _WRITTEN]
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name not in FOLDERS]
         found += [Path(place) / name for name in names if not name.startswith(".")]
     return sorted((path for path in found if suffix_of(path) in SUFFIXES[axes]), key=lambda path: natural(str(path)))
