@@ -5,6 +5,6 @@ from __future__ import annotations
 ENGINES: dict[str, str] = {"keras": "ldseg.inference.predictor"}
 """The module of each engine by its name, as [GPU] Engine knows it.
 
-It has two functions: ``missing()`` says what it lacks here, or nothing; ``open_networks(folder, description, precision)``
-gives a function from the options of ``Engine`` to an engine.
+It has three functions: ``missing()`` says what it lacks here, or nothing; ``version()`` what it is;
+``open_networks(folder, description, precision)`` gives a function from the options of ``Engine`` to an engine.
 """

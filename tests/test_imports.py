@@ -148,7 +148,7 @@ KERAS = {
     *("ldseg.data.batches", "ldseg.diffusion.compiled", "ldseg.segmenter", "ldseg.training", "ldseg.layers"),
     *("ldseg.inference.predictor", "ldseg.inference.state_audit"),
     *("ldseg.models.control", "ldseg.models.lean", "ldseg.models.medsegdiff", "ldseg.models.published", "ldseg.models.unet"),
-    *("ldseg.cli.audit", "ldseg.cli.training"),
+    *("ldseg.cli.audit", "ldseg.cli.training", "ldseg.cli.validate"),
 }
 """What imports Keras when it is imported, with all that lies below: networks, training, and what is compiled."""
 

@@ -57,7 +57,7 @@ def run(config: Config) -> int:
     report = document(
         conditions_of(audit.times, scores, classes),
         classes,
-        **facts_of(task),
+        **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
     )

@@ -164,7 +164,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
-    facts = {**facts_of(task), "problems": list(task.problems), "seconds": round(seconds, 2)}
+    facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
     write_metrics(this.outputs.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()

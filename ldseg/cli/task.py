@@ -99,12 +99,13 @@ class Task:
         return self.opened.engine(**settings | changes)
 
 
-def begin(config: Config, paths: Sequence[Path] = (), engine: str | None = None) -> Task:
-    """Find the cases and load the weights, with the engine of the settings or with another.
+def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None) -> Task:
+    """Find the cases and load the weights.
 
     Args:
         config: the settings.
         paths: files and folders to take in place of the data set of the settings.
+        engine: to take in place of that of the settings.
 
     Raises:
         LDSegError: the weights or the data set cannot be used.

@@ -171,10 +171,10 @@ def prepare(
     task = begin(config)
     cases = task.labelled()
     claim_folder(record.parent, "[Output] Folder")
-    facts = {**facts_of(task), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}
     known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
-    names += ["weights_sha256", "ldseg", "keras", "backend", "noise", *depends]
+    names += ["weights_sha256", "ldseg", "engine", "noise", *depends]
     return Trial(
         task=task,
         cases=cases,

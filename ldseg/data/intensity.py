@@ -61,8 +61,8 @@ def _by_type(image: np.ndarray, low: float, high: float, source: str) -> np.ndar
         return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if low < 0 or high > 1:
         raise DataError(
-            f"{source}: {image.dtype} values from {low:g} to {high:g}, expected 0 to 1"
-            " (set [Data] Intensity to percentile, zscore or window to scale by content)"
+            f"{source}: values from {low:g} to {high:g}, expected 8 or 16 bits without sign, or 0 to 1; to train on such"
+            " images set [Data] Intensity to percentile, zscore or window; for weights with Intensity = dtype convert it"
         )
     return image.astype(np.float32)
 

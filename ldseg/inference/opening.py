@@ -28,10 +28,12 @@ class Opened:
     Attributes:
         kind: the engine, a name in ``ldseg.engines.ENGINES``.
         description: of the weights.
+        version: the engine and its version, in words.
         make: from the options of ``Engine`` to an engine on these weights, which are read once.
     """
 
     kind: str
+    version: str
     description: Description
     make: Callable[..., Engine]
 
@@ -66,4 +68,5 @@ def open_weights(folder: Path, engine: str = AUTO, *, precision: str = "float32"
     module = importlib.import_module(ENGINES[kind])
     if lacks := module.missing():
         raise WeightsError(f"GPU.Engine = {kind}: {lacks}")
-    return Opened(kind=kind, description=description, make=module.open_networks(folder, description, precision))
+    make = module.open_networks(folder, description, precision)
+    return Opened(kind=kind, version=module.version(), description=description, make=make)

@@ -154,6 +154,11 @@ def missing() -> str:
     return ""
 
 
+def version() -> str:
+    """Keras and its backend, in words."""
+    return f"Keras {keras.__version__} on {keras.backend.backend()}"
+
+
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., Engine]:
     """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.engines``."""
     devices.set_precision(precision)

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import stem_of, suffix_of, visible
-from ldseg.io.scans import SUFFIXES
 from ldseg.layouts.pairs import Pairs, by_name, groups_of, labels_of, rows_of
 from ldseg.outputs import FOLDERS, METRICS
 from ldseg.text import natural

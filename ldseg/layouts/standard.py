@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import stem_of
-from ldseg.io.scans import SUFFIXES, find_scans
+from ldseg.io.scans import find_scans
 from ldseg.layouts.downloads import pair_brats, pair_folders, pair_tables
 from ldseg.layouts.pairs import Pairs, annotations_of, by_name, groups_of, labels_of
 
