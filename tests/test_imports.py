@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("engines", "outputs", "paths", "shipped", "spatial", "text", "writing"),
+    ("engines", "paths", "shipped", "spatial", "text", "writing"),
+    ("outputs",),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation"),
     ("config",),
