@@ -88,7 +88,12 @@ def seeds(folder: Path) -> list[tuple[Path, str]]:
             stream = io.BytesIO()
             tifffile.imwrite(stream, pixels, compression=code, metadata=None, rowsperstrip=9)
             add(f"{name}_{code}.tif", "YX", stream.getvalue())
-    for name, options in (("plain", {"metadata": None}), ("shaped", {}), ("ome.ome", {}), ("tiled", {"tile": (16, 16)})):
+    for name, options in (
+        ("plain", {"metadata": None}),
+        ("shaped", {}),
+        ("ome.ome", {"metadata": {"axes": "ZYX"}}),
+        ("tiled", {"tile": (16, 16)}),
+    ):
         stream = io.BytesIO()
         ome = name.startswith("ome")
         tifffile.imwrite(stream, volume, photometric="minisblack", ome=ome, **options)  # type: ignore[arg-type]
