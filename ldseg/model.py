@@ -27,6 +27,9 @@ from ldseg.spatial import AXES, Image
 
 logger = logging.getLogger(__name__)
 
+IN_MEMORY = Path()
+"""In place of the file of an array."""
+
 BATCH = 4
 """Tiles, or images of a folder, that are segmented at a time unless told otherwise."""
 
@@ -135,8 +138,7 @@ class Model:
             case = Case(name=stem_of(path), image=path, label=None, group=stem_of(path))
             loaded = load_case(case, step)
         else:
-            suffix = {"YX": ".png", "TYX": ".tif", "ZYX": ".nii.gz"}[step.axes]
-            case = Case(name=name, image=Path(f"{name}{suffix}"), label=None, group=name)
+            case = Case(name=name, image=IN_MEMORY, label=None, group=name)
             scan = scan_of(image, step.axes, () if spacing is None else spacing, channels=step.channels, source=name)
             loaded = prepare(name, scan, step, source=name)
         whole = step.fit == "resize" and "T" not in step.axes
@@ -186,7 +188,7 @@ class Model:
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
         for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
-            yield Result(item, step)
+            yield Result(item, step, None if item.case.image == IN_MEMORY else item.case.image)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""

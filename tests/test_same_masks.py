@@ -46,6 +46,7 @@ def test_masks_stay_the_same(name: str) -> None:
     segmenter = tiny.varied(Segmenter(spec))
     opened = Opened(
         kind="keras",
+        version="keras",
         description=Description(spec=spec, preprocessing=step),
         make=lambda **options: Predictor(segmenter, **options),
     )

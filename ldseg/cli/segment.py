@@ -14,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
+from ldseg.cli.pictures import Pictures
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
-from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
+from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
@@ -27,6 +27,7 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
@@ -48,10 +49,16 @@ class Run:
     compared: Mapping[str, dict[str, Any]]
     trust: Trust = field(default_factory=Trust)
 
-    @property
-    def folder(self) -> Path:
+    @cached_property
+    def outputs(self) -> Outputs:
         """Where things go."""
-        return self.task.config.output_folder
+        return Outputs(self.task.config.output_folder)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What draws its cases."""
+        task = self.task
+        return Pictures(outputs=self.outputs, preprocessing=task.preprocessing, colours=task.config.data.colours)
 
     @cached_property
     def collapse(self) -> Collapse:
@@ -79,7 +86,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
-    claim_folder(this.folder, "[Output] Folder")
+    claim_folder(this.outputs.folder, "[Output] Folder")
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -116,21 +123,20 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         logger.error("skipped %s: %s", name, item.problem)
         return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    axes, names, colours = preprocessing.axes, preprocessing.classes, config.data.colours
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
-        path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+        path = write_scan_mask(this.outputs.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
         if config.output.overlay:
-            draw_overlay(this.folder / "Overlay", item, numbered, axes, names, colours)
+            this.pictures.draw_overlay(item, numbered)
         if item.members is None:
-            remove_uncertainty(this.folder, item.case)
+            remove_uncertainty(this.outputs, item.case)
         else:
-            write_uncertainty(this.folder, item, numbered, axes, colours)
-        folder, seed = this.folder / "Diffusion", config.sampler.seed
+            write_maps(this.outputs, item)
+            this.pictures.draw_uncertainty(item, numbered)
         if draw:
-            draw_diffusion(folder, item, this.predictor, preprocessing, seed, names, colours)
+            this.pictures.draw_diffusion(item, this.predictor, config.sampler.seed)
         else:
-            remove_diffusion(folder, name)
+            this.pictures.remove_diffusion(name)
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
@@ -157,10 +163,10 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
+    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
-    write_metrics(this.folder, results, names, facts)
+    write_metrics(this.outputs.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary["objects"] else []
     rows = []
@@ -184,9 +190,11 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in [*this.trust.write(this.folder, task.config.sampler), *side_by_side(read_run(this.folder), this.compared)]:
+    for line in this.trust.write(this.outputs, task.config.sampler):
+        print(line)
+    for line in side_by_side(read_run(this.outputs.folder), this.compared):
         print(line)
     if task.config.output.report:
-        write_report(this.folder, this.compared)
+        write_report(this.outputs.folder, this.compared)
     skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
+    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}")

@@ -8,7 +8,8 @@ from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
-from ldseg.layouts.pairs import WRITTEN, Pairs, beside, by_name, groups_of, labels_of, not_used, rows_of, several_masks
+from ldseg.layouts.pairs import Pairs, beside, by_name, groups_of, labels_of, not_used, rows_of, several_masks
+from ldseg.outputs import FOLDERS, METRICS
 from ldseg.text import natural
 
 MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))
@@ -199,11 +200,11 @@ def _files(folder: Path) -> list[Path]:
     seen: set[tuple[int, int]] = set()  # folders that link to themselves
     for place, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(place)
-        if "metrics.json" in names or (status.st_dev, status.st_ino) in seen:
+        if METRICS in names or (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name not in WRITTEN]
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX")) and name not in FOLDERS]
         found += [Path(place) / name for name in names if not name.startswith(".")]
     return sorted(found, key=lambda path: natural(str(path)))
 

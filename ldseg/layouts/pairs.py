@@ -9,6 +9,7 @@ from pathlib import Path
 from ldseg.errors import DataError
 from ldseg.io.formats import is_scan
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
+from ldseg.outputs import FOLDERS
 from ldseg.text import some
 
 _ENDS = re.compile(r"_(label|mask|seg|segmentation)$", re.IGNORECASE)
@@ -27,8 +28,6 @@ _COMPANIONS = (
     *(".pdf", ".html", ".htm", ".log", ".py", ".db", ".bib", ".xls", ".xlsx", ".doc", ".docx", ".license"),
 )
 """Extensions of what stands beside images and is none: voxels of a header elsewhere, tables, texts."""
-WRITTEN = ("Segmentation", "Robustness", "Sweep", "StateAudit")
-"""Folders that runs of LDSeg write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ def left_out(folder: Path, axes: str) -> list[str]:
     names = []
     for path in visible(folder):
         if path.is_dir():
-            if len(axes) == 2 and path.name not in WRITTEN and any(path.iterdir()):
+            if len(axes) == 2 and path.name not in FOLDERS and any(path.iterdir()):
                 names.append(f"{path.name} (a folder)")
         elif not path.is_file():
             kind = "a pipe or a device" if path.exists() else "a link that leads nowhere"
