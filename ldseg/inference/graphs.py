@@ -42,7 +42,7 @@ class GraphEngine(Engine):
         self.runtime = runtime
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
-        """See ``Engine``. Image by image and member by member, so that rounding does not depend on what goes along either."""
+        """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
         drawn = [self._image(image, noise, states) for image, noise in zip(inputs["image"], inputs["noise"], strict=True)]
         return Drawn(
             probabilities=np.stack([one.probabilities for one in drawn]),
