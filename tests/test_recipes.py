@@ -59,6 +59,28 @@ AUGMENTATION = """
     "dermoscopy": Strength(scale=(0.9, 1.1), stain_p=0.0),
 """
 
+FORMAT = '''
+"""Pictures as numbers in a text file (.grid), for a recipe."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ldseg.io.contract import Content, Format
+from ldseg.writing import write_bytes
+
+
+def read(path, axes, label):
+    return Content(values=np.loadtxt(path, dtype=np.uint8, ndmin=2)[..., np.newaxis])
+
+
+def write(path, values, geometry, like):
+    return write_bytes(path, b"\\n".join(" ".join(map(str, row)).encode() for row in values))
+
+
+GRID = Format(thing="text grid", suffixes=(".grid",), axes=("YX",), read=read, write=write)
+'''
+
 USE = """
 import sys
 from pathlib import Path
@@ -88,20 +110,35 @@ np.testing.assert_array_equal(model.segment(image, sampler="HalfNoise", steps=4)
 
 mask, label = np.array([[0, 1, 1, 0]]), np.array([[0, 1, 0, 0]])
 assert ldseg.evaluate(mask, label).classes["class 1"]["specificity"] == 2 / 3
+gray = place / "gray.grid"
+pixels = np.random.default_rng(0).integers(0, 256, (40, 48))
+np.savetxt(gray, pixels, fmt="%d")
+result = model.segment(gray)
+np.testing.assert_array_equal(result.probabilities, model.segment(pixels.astype(np.uint8)).probabilities)
+np.testing.assert_array_equal(np.loadtxt(result.save(place / "grids")["mask"]), result.mask)
+gray.write_text("0 1\\n2")
+try:
+    model.segment(gray)
+except ldseg.DataError as error:
+    (place / "refused.txt").write_text(str(error))
+
 ordinary = [str(place / "Mine"), "--weights", str(place / "w"), "--out", str(place / "out")]
 assert main(["segment", *ordinary, "--steps", "2"]) == 0
 assert main(["steps", *ordinary, "--counts", "1,2"]) == 0
 """
 
 
-def add(house: Path, module: str, before: str, text: str, times: int = 1) -> None:
-    """Put text before the only line of a module that begins so."""
+def change(house: Path, module: str, old: str, new: str) -> None:
+    """Put a text in the place of another, which occurs once in a module."""
     path = house / "ldseg" / module
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    found = [index for index, line in enumerate(lines) if line.startswith(before)]
-    assert len(found) == times, f"{module}: {before!r} occurs {len(found)} times"
-    lines.insert(found[-1], text.lstrip("\n"))
-    path.write_text("".join(lines), "utf-8")
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{module}: {old!r} occurs {text.count(old)} times"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def add(house: Path, module: str, before: str, text: str) -> None:
+    """Put a text before the line of a module that begins so."""
+    change(house, module, f"\n{before}", "\n" + text.lstrip("\n") + before)
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +154,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add(house, "diffusion/samplers.py", "        Sampler(name=", SAMPLER)
     add(house, "evaluation/overlap.py", "def _areas(", METRIC)
     add(house, "augmentation/strength.py", '    "anatomy": Strength(', AUGMENTATION)
-    path = house / "ldseg" / "evaluation" / "metrics.py"
-    text = path.read_text("utf-8")
-    for old, new in (
-        ("precision, recall\n", "precision, recall, specificity\n"),
-        ('"recall": recall}', '"recall": recall, "specificity": specificity}'),
-    ):
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    path.write_text(text, "utf-8")
+    change(house, "evaluation/metrics.py", "precision, recall\n", "precision, recall, specificity\n")
+    change(house, "evaluation/metrics.py", '"recall": recall}', '"recall": recall, "specificity": specificity}')
+    (house / "ldseg" / "io" / "grids.py").write_text(FORMAT.lstrip("\n"), "utf-8")
+    add(house, "io/formats.py", "from ldseg.io.meta", "from ldseg.io.grids import GRID\n")
+    change(house, "io/formats.py", "ARRAY)", "ARRAY, GRID)")
     (house / "use.py").write_text(USE, "utf-8")
     run = subprocess.run(
         [sys.executable, "use.py", str(house)], cwd=house, env={**os.environ, "PYTHONPATH": str(house)},
@@ -157,3 +190,10 @@ def test_a_metric_is_in_every_table(place: Path) -> None:
 def test_an_augmentation_is_a_setting(place: Path) -> None:
     description = json.loads((place / "w" / "segmenter.json").read_text("utf-8"))
     assert description["training"]["Training"]["Augmentation"] == "dermoscopy"
+
+
+def test_a_file_format_is_read_written_and_refused_where_it_is_damaged(place: Path) -> None:
+    assert (place / "grids" / "gray_segmentation.grid").is_file()
+    refused = (place / "refused.txt").read_text("utf-8")
+    assert refused.startswith(f"{place / 'gray.grid'}: not a readable text grid")
+    assert "\n" not in refused
