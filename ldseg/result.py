@@ -15,6 +15,7 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
 from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
 
 logger = logging.getLogger(__name__)
@@ -171,6 +172,6 @@ class Result:
         if overlay:
             from ldseg.viz import save_image
 
-            files["overlay"] = folder / "Overlay" / f"{self.name}_overlay.png"
+            files["overlay"] = Outputs(folder).overlay(self.name)
             save_image(self.overlay(), files["overlay"])
         return files

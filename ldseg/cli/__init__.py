@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.cli.console import steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
@@ -28,6 +29,11 @@ NOISY = ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask for and return the exit status."""
+    with steady_output():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     request = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)

@@ -1,49 +1,31 @@
-"""DICOM files through pydicom; compressed frames through imagecodecs."""
+"""DICOM files through pydicom: frames, their values and their places."""
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pydicom
-from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, convert_color_space
-from pydicom.pixels.decoders import RLELosslessDecoder
+from pydicom.pixels import apply_color_lut
 
 from ldseg.errors import DataError
-from ldseg.io.contract import Content, Format, Refused, check_length, check_size
+from ldseg.io.contract import Content, Format, Refused, check_size
+from ldseg.io.dicom_pixels import pixels_of, signed, to_rgb
 from ldseg.io.geometry import TOLERANCE
 from ldseg.io.volumes import check_volume, placed
 
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
-def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
-    """A frame in JPEG. Without a mark of its own the colours are those that the header tells."""
-    if colours == "RGB" and not any(mark in content[:512] for mark in (b"JFIF\0", b"Adobe")):
-        return imagecodecs.jpeg8_decode(content, colorspace="RGB", outcolorspace="RGB")
-    return imagecodecs.jpeg_decode(content)
-
-
-_CODECS: dict[str, Callable[[bytes], np.ndarray]] = {
-    "1.2.840.10008.1.2.4.50": _jpeg,
-    "1.2.840.10008.1.2.4.51": _jpeg,
-    "1.2.840.10008.1.2.4.57": _jpeg,
-    "1.2.840.10008.1.2.4.70": _jpeg,
-    "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_decode,
-    "1.2.840.10008.1.2.4.81": imagecodecs.jpegls_decode,
-    "1.2.840.10008.1.2.4.90": imagecodecs.jpeg2k_decode,
-    "1.2.840.10008.1.2.4.91": imagecodecs.jpeg2k_decode,
-}
-"""Decoders of one frame, by transfer syntax: JPEG, JPEG-LS, JPEG 2000."""
+# What is wrong goes into the DataError, not to the screen.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
-_RLE = "1.2.840.10008.1.2.5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +79,7 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         raise Refused(f"pixels of {allocated} bits, expected 1, 8, 16 or 32")
     kind = np.dtype(np.uint8 if allocated == 1 else f"u{allocated // 8}")
     check_volume((columns, rows, count), samples, kind, axes)
-    values = _pixels(header, (count, rows, columns, samples), kind)
+    values = pixels_of(header, (count, rows, columns, samples), kind)
     stored = int(header.get("BitsStored", allocated))
     groups = header.get("PerFrameFunctionalGroupsSequence") or []
     if groups and len(groups) != count:
@@ -121,9 +103,7 @@ def _step_of(header: Any) -> float:
 def header_of(path: Path) -> Any:
     """The data set of a file, whose pixels are read when they are asked for."""
     check_size((path.stat().st_size,), 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
+    header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
     if "Rows" not in header or "Columns" not in header:
         raise ValueError("it has no picture (no Rows and Columns)")
     return header
@@ -207,50 +187,6 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
     return named, usual if len(steps) < 2 else float(steps.mean())
 
 
-def _pixels(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-    """The numbers (frames, H, W, samples) as they are stored, unsigned."""
-    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
-    count, rows, columns, samples = shape
-    content = header.PixelData
-    if pydicom.uid.UID(syntax).is_compressed and syntax != "1.2.840.10008.1.2.1.99":
-        frames = [_checked(frame, (rows, columns, samples), kind) for frame in _decoded(header, content, syntax, count)]
-        if len(frames) != count:
-            raise ValueError(f"it holds {len(frames)} frames, its header promises {count}")
-        return np.stack(frames)
-    total = count * rows * columns * samples
-    if int(header.BitsAllocated) == 1:
-        check_length(len(content), (total + 7) // 8)
-        return np.unpackbits(np.frombuffer(content, np.uint8), count=total, bitorder="little").reshape(shape)
-    check_length(len(content), total * kind.itemsize)
-    big = syntax == "1.2.840.10008.1.2.2"
-    flat = np.frombuffer(content, kind.newbyteorder(">" if big else "<"), total)
-    if samples > 1 and int(header.get("PlanarConfiguration", 0)) == 1:
-        return np.moveaxis(flat.reshape(count, samples, rows, columns), 1, -1)
-    return flat.reshape(shape)
-
-
-def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[np.ndarray]:
-    if syntax == _RLE:
-        for index in range(count):
-            pixels, _ = RLELosslessDecoder.as_array(header, raw=True, index=index)
-            yield pixels.view(f"u{pixels.dtype.itemsize}")
-        return
-    if syntax not in _CODECS:
-        raise Refused(f"its pixels are compressed as {pydicom.uid.UID(syntax).name}, which is not read")
-    colours = str(header.get("PhotometricInterpretation", ""))
-    for frame in generate_frames(content, number_of_frames=count):
-        codec = _CODECS[syntax]
-        pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
-        yield pixels.view(f"u{pixels.dtype.itemsize}")
-
-
-def _checked(pixels: np.ndarray, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-    pixels = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
-    if pixels.shape != shape:
-        raise ValueError(f"a frame has the shape {pixels.shape}, its header promises {shape}")
-    return pixels.astype(kind, copy=False)
-
-
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
 
@@ -264,13 +200,13 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         return header.get(name)
 
     kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
-    values = _signed(pixels, header, stored)
+    values = signed(pixels, header, stored)
     if kind == "PALETTE COLOR" and not label:
         values = apply_color_lut(values[..., 0].astype(np.uint16), header)
         values = values >> 8 if values.dtype == np.uint16 and values.max() > 255 else values
         values = values.astype(np.uint8)
     elif kind.startswith("YBR") and values.shape[-1] == 3:
-        values = _rgb(values, header, kind)
+        values = to_rgb(values, header, kind)
     elif values.shape[-1] == 1:
         if kind == "MONOCHROME1" and not label:
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
@@ -284,31 +220,6 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
     steps = (1.0, 1.0) if spacing is None or not (spacing > 0).all() else (float(spacing[0]), float(spacing[1]))
     return Frame(values=values, place=place, turn=turn, spacing=steps)
-
-
-def _signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
-    """The bits of each value that are in use, with their sign."""
-    width = pixels.dtype.itemsize * 8
-    high = int(header.get("HighBit", stored - 1))
-    if not 0 < stored <= width or not stored - 1 <= high < width:
-        if width == 8 and int(header.BitsAllocated) == 1:
-            return pixels
-        raise ValueError(f"its header has {stored} bits stored up to bit {high} of {width}")
-    left = width - 1 - high
-    if int(header.get("PixelRepresentation", 0)):
-        signed = pixels.astype(f"i{width // 8}")
-        return (signed << left) >> (width - stored) if width > stored else signed
-    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return (native << left) >> (width - stored) if width > stored else native
-
-
-def _rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
-    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
-    if syntax in _CODECS and _CODECS[syntax] is not imagecodecs.jpegls_decode:
-        return values  # the decoder turned them
-    if kind not in ("YBR_FULL", "YBR_FULL_422") or "422" in kind:
-        raise Refused(f"its colours are {kind}, uncompressed, which is not read; save it as RGB")
-    return convert_color_space(values.astype(np.uint8), "YBR_FULL", "RGB")
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:

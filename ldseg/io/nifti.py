@@ -193,15 +193,20 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
     """The directions of the axes as columns, and the place of the first voxel, as NIfTI counts."""
+    used = ["srow_x", "srow_y", "srow_z"] if header["sform_code"] > 0 else []
+    used += [f"quatern_{axis}" for axis in "bcd"] + [f"qoffset_{axis}" for axis in "xyz"] if header["qform_code"] > 0 else []
+    for name in used:
+        if not np.isfinite(header[name]).all():
+            raise ValueError(f"its header has {name} = {np.ravel(header[name]).tolist()}")
     rows = np.array([header[f"srow_{axis}"] for axis in "xyz"], float)
-    lengths = np.sqrt((rows[:, :3] ** 2).sum(axis=0)) if np.isfinite(rows).all() else np.zeros(3)
-    usable = bool(header["sform_code"] > 0 and np.isfinite(lengths).all() and (lengths > 0).all())
+    lengths = np.sqrt((rows[:, :3] ** 2).sum(axis=0)) if header["sform_code"] > 0 else np.zeros(3)
+    usable = bool(np.isfinite(lengths).all() and (lengths > 0).all())
     columns = rows[:, :3] / np.where(lengths > 0, lengths, 1)
     right = usable and bool(abs(columns.T @ columns - np.eye(3)).max() < TOLERANCE)
     if header["qform_code"] > 0 and not right:
         quaternion = np.array([header[f"quatern_{axis}"] for axis in "bcd"], float)
         place = np.array([header[f"qoffset_{axis}"] for axis in "xyz"], float)
-        if np.isfinite(quaternion).all() and np.isfinite(place).all() and (quaternion**2).sum() < 1 + TOLERANCE:
+        if (quaternion**2).sum() < 1 + TOLERANCE:
             full = nibabel.quaternions.fillpositive(quaternion, w2_thresh=-2 * TOLERANCE)
             turn = nibabel.quaternions.quat2mat(full)
             turn[:, 2] *= -1 if header["pixdim"][0] < 0 else 1
@@ -210,9 +215,6 @@ def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
         if abs(np.linalg.det(columns)) < 0.5:
             raise Refused("the axes of its sform are not near to right angles; resample it first")
         return columns, rows[:, 3]
-    for name in ("srow_x", "srow_y", "srow_z", "quatern_b"):
-        if not np.isfinite(header[name]).all():
-            raise ValueError(f"its header has {name} = {np.ravel(header[name]).tolist()}")
     return np.eye(3), np.zeros(3)
 
 

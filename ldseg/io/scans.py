@@ -131,7 +131,7 @@ def _joined(paths: list[Path], scans: list[Scan]) -> Scan:
         if difference:
             raise DataError(f"{path}: channel of {difference} as in {paths[0].name}")
     values = np.concatenate([scan.values for scan in scans], axis=-1)
-    return Scan(values=values, geometry=first.geometry, modalities=True)
+    return Scan(values=values, geometry=first.geometry, modalities=True, bits=first.bits)
 
 
 def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
