@@ -17,6 +17,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the user's is read or written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LDSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_first_weights() -> Iterator[None]:
     """First weights drawn by NumPy on JAX, which would compile the draw of every new shape: a minute for one preset."""
     if os.environ["KERAS_BACKEND"] != "jax":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from ldseg.paths import named_path
 from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.report.page import write_report
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +82,22 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     """
     started = time.perf_counter()
     task = begin(config, files)
-    config, sampler = task.config, task.config.sampler
+    config = task.config
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
-    claim_folder(this.outputs.folder, "[Output] Folder")
+    # Of files that were named one by one, none is read because it lies in a folder.
+    sources = () if files else [path for case in task.cases for path in (case.image, case.label) if path]
+    this.outputs.check([case.name for case in task.cases], sources)
+    with held_folder(this.outputs.folder, "[Output] Folder"):
+        return _segment(this, started)
+
+
+def _segment(this: Run, started: float) -> int:
+    """Segment all cases and write what there is to write, and return the number of problems."""
+    task = this.task
+    config, sampler = task.config, task.config.sampler
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -108,6 +119,9 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
+        for result in results:
+            if result.status == "skipped":
+                _remove_earlier(this.outputs, result.name)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -120,8 +134,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     name, loaded, task = item.case.name, item.loaded, this.task
     if item.problem or loaded is None:
-        logger.error("skipped %s: %s", name, item.problem)
-        return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
+        return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
@@ -140,10 +153,22 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
-        logger.error("skipped %s: %s", name, error)
-        return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
+        return _skip(item, str(error))
     entropy = float(item.entropy.mean())
     return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
+
+
+def _remove_earlier(outputs: Outputs, case: str) -> None:
+    """Nothing of an earlier run stays under the name of a case that is left out, beside the figures of this one."""
+    for path in outputs.of_case(case):
+        with contextlib.suppress(DataError):  # the case is a problem already
+            remove(path)
+
+
+def _skip(item: Segmented, problem: str) -> CaseResult:
+    """Tell of a case that is left out."""
+    logger.error("skipped %s: %s", item.case.name, problem)
+    return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import imagecodecs
@@ -70,9 +70,8 @@ def _pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda i
     with plugin(io.BytesIO(content)) as image:
         check_size((image.height, image.width, _PLANES.get(image.mode, 3)), 1)
         check(image)
-        frames = getattr(image, "n_frames", 1)
-        if frames != 1:
-            raise Refused(f"{frames} frames, expected one picture")
+        if getattr(image, "is_animated", False):
+            raise Refused("several frames, expected one picture")
         image.load()
         orientation = int(image.getexif().get(_ORIENTATION, 1))
         if image.mode == "P":
@@ -87,7 +86,7 @@ def _pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda i
 
 def _png(content: bytes) -> Pixels:
     """Walk the chunks to the end mark, check sums included, then decode."""
-    place = len(_PNG)
+    place, kinds = len(_PNG), set()
     while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
         kind, end = content[place + 4 : place + 8], place + 12 + length
@@ -95,22 +94,30 @@ def _png(content: bytes) -> Pixels:
             break
         if zlib.crc32(memoryview(content)[place + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
             raise ValueError(f"wrong check sum in PNG chunk {kind.decode('latin-1')} at byte {place}")
+        kinds.add(kind)
         if kind == b"IEND":
-            return _whole_png(content)
+            return _whole_png(content, kinds)
         place = end
     raise ValueError(f"the PNG file ends early, at byte {len(content)}")
 
 
-def _whole_png(content: bytes) -> Pixels:
+def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
     width, height, bits, colours = struct.unpack_from(">IIBB", content, 16)
-    if bits == 16:
-        check_size((height, width, {0: 1, 4: 2, 6: 4}.get(colours, 3)), 2)
+    planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
+    if planes is None or bits < 8 or b"tRNS" in kinds or b"acTL" in kinds:  # palettes, few bits, a colour that is none
+        pixels = _pillow(PngImagePlugin.PngImageFile, content)
+        if colours != 0 or bits not in (2, 4):
+            return pixels
+        return replace(pixels, steps=255 // (2**bits - 1))
+    check_size((height, width, planes), bits // 8)
+    orientation = 1
+    if b"eXIf" in kinds:
         with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
-            orientation = int(image.getexif().get(_ORIENTATION, 1)) if "exif" in image.info else 1
-        return Pixels(values=imagecodecs.png_decode(content), orientation=orientation)
-    pixels = _pillow(PngImagePlugin.PngImageFile, content)
-    steps = 255 // (2**bits - 1) if colours == 0 and bits in (2, 4) else 1
-    return Pixels(values=pixels.values, palette=pixels.palette, orientation=pixels.orientation, steps=steps)
+            orientation = int(image.getexif().get(_ORIENTATION, 1))
+    values = imagecodecs.png_decode(content)
+    if values.shape[:2] != (height, width):
+        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {(height, width)}")
+    return Pixels(values=values, orientation=orientation)
 
 
 def _jpeg(content: bytes) -> Pixels:
@@ -163,9 +170,34 @@ def _bmp(content: bytes) -> Pixels:
     return _pillow(BmpImagePlugin.BmpImageFile, content)
 
 
+def gif_frames(content: bytes) -> int:
+    """The frames of a GIF, counted by its blocks alone. Raises ValueError for one that ends early."""
+
+    def table(packed: int) -> int:
+        return 3 << (packed & 7) + 1 if packed & 0x80 else 0
+
+    frames = 0
+    try:
+        place = 13 + table(content[10])
+        while content[place] != 0x3B:  # the end mark
+            if content[place] == 0x2C:
+                frames += 1
+                place += 11 + table(content[place + 9])
+            elif content[place] == 0x21:
+                place += 2
+            else:
+                raise ValueError(f"what is at byte {place} is no part of a GIF")
+            while content[place]:
+                place += 1 + content[place]
+            place += 1
+    except IndexError:
+        raise ValueError(f"the GIF ends early, at byte {len(content)}") from None
+    return frames
+
+
 def _gif(content: bytes) -> Pixels:
-    if not content[-64:].rstrip(b"\0\r\n ").endswith(b";"):
-        raise ValueError(f"the GIF ends early, at byte {len(content)}")
+    if (frames := gif_frames(content)) != 1:
+        raise Refused(f"{frames} frames, expected one picture")
     return _pillow(GifImagePlugin.GifImageFile, content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from ldseg.io.volumes import check_volume, placed
 DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
+# What is wrong goes into the DataError, not to the screen.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
 
@@ -99,9 +103,7 @@ def _step_of(header: Any) -> float:
 def header_of(path: Path) -> Any:
     """The data set of a file, whose pixels are read when they are asked for."""
     check_size((path.stat().st_size,), 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
+    header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
     if "Rows" not in header or "Columns" not in header:
         raise ValueError("it has no picture (no Rows and Columns)")
     return header

@@ -88,7 +88,9 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
         raise DataError(f"{source}: a label needs one plane of class or instance numbers, found a colour image")
     pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (pixels == np.rint(pixels))).all():
+    with np.errstate(invalid="ignore"):
+        whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()
+    if not whole:
         raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:

@@ -54,6 +54,9 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         page: Any = series[0].keyframe
         _check_coding(page)
         _check_series(series[0], len(whole), stored.filehandle.size)
+        images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
+        if images > math.prod(series[0].shape) // math.prod(page.shape):
+            raise ValueError(f"its description promises {images} images, it holds {len(whole)}: planes are missing")
         values = series[0].asarray(maxworkers=1)
         return _content(values, series[0].axes, page, axes, label, str(path))
 

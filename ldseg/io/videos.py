@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 from PIL import GifImagePlugin, ImageSequence
 
-from ldseg.io.contract import Content, Format, check_size
+from ldseg.io.codecs import gif_frames
+from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
+MOST_FRAMES = 1 << 16
+"""Frames that a video may have."""
 _BOXES = (
     b"ftyp",
     b"moov",
@@ -47,13 +50,20 @@ def read_video(path: Path, axes: str, label: bool = False) -> Content:
 def _read_gif(path: Path) -> list[np.ndarray]:
     check_size((path.stat().st_size,), 1)
     content = path.read_bytes()
-    if not content[-64:].rstrip(b"\0\r\n ").endswith(b";"):
-        raise ValueError(f"the GIF ends early, at byte {len(content)}")
+    count = gif_frames(content)
     with GifImagePlugin.GifImageFile(io.BytesIO(content)) as film:
-        size = (film.height, film.width, 3)
-        # A frame takes twenty bytes at least: this many are counted in no time.
-        check_size((min(film.n_frames, len(content)), *size), 1)
-        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+        _check_count(count, film.height, film.width)
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    if len(frames) != count:
+        raise ValueError(f"{len(frames)} of {count} frames can be read")
+    return frames
+
+
+def _check_count(frames: int, height: int, width: int) -> None:
+    """Raises Refused for more frames than are read."""
+    check_size((frames, height, width, 3), 1)
+    if frames > MOST_FRAMES:
+        raise Refused(f"more than {MOST_FRAMES} frames; cut it into parts")
 
 
 def _read_frames(path: Path) -> list[np.ndarray]:
@@ -68,7 +78,7 @@ def _read_frames(path: Path) -> list[np.ndarray]:
             declared = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
             frames: list[np.ndarray] = []
             while True:
-                check_size((len(frames) + 1, height, width, 3), 1)
+                _check_count(len(frames) + 1, height, width)
                 done, frame = film.read()
                 if not done:
                     break

@@ -26,7 +26,7 @@ from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import validation_scores
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
 from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ def train(
                 f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
                 "are kept; try a lower [Parameters] LearningRate"
             )
+    save_structure(folder, plan.spec)
     return result
 
 
