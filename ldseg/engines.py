@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-ENGINES: dict[str, str] = {"keras": "ldseg.inference.predictor"}
-"""The module of each engine by its name, as [GPU] Engine knows it.
+ENGINES: dict[str, str] = {
+    "onnx": "ldseg.inference.onnx",
+    "openvino": "ldseg.inference.openvino",
+    "keras": "ldseg.inference.predictor",
+}
+"""The module of each engine by its name, as [GPU] Engine knows it; the light ones in the order of preference.
 
 It has three functions: ``missing()`` says what it lacks here, or nothing; ``version()`` what it is;
 ``open_networks(folder, description, precision)`` gives a function from the options of ``Engine`` to an engine.
 """
+
+KERAS = "keras"
+"""The engine that can do everything, and takes longest to start."""

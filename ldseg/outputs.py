@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from ldseg.errors import DataError
+from ldseg.writing import LOCK
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
 
@@ -84,6 +88,49 @@ class Outputs:
     def state_audit(self) -> Path:
         """The record of a state audit; its table and picture differ in the suffix."""
         return self.folder / STATE_AUDIT / "state_audit.json"
+
+    def of_case(self, case: str) -> Iterator[Path]:
+        """What is there of a case, of this run or of an earlier one: files, and the folder of the masks of frames."""
+        stems = [f"{case}_{kind}" for kind in ("segmentation", *MAPS)]
+        with contextlib.suppress(OSError):
+            for path in sorted(self.folder.iterdir()):
+                if path.is_dir():
+                    own = path.name == stems[0]
+                else:
+                    own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
+                if own:
+                    yield path
+        for picture in (self.overlay, self.diffusion):
+            yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
+        if self.uncertainty(case).exists():
+            yield self.uncertainty(case)
+
+    def check(self, cases: Iterable[str], sources: Iterable[Path] = ()) -> None:
+        """Make sure that a run overwrites nothing that no run of LDSeg wrote.
+
+        Args:
+            cases: names of the cases.
+            sources: images and labels of the data set that the run reads.
+
+        Raises:
+            DataError: the folder holds one of the sources, or a file of others under a name that the run would write to,
+                or a link in it leads elsewhere.
+        """
+        remedy = "name another folder in [Output] Folder (--out)"
+        here = self.folder.resolve()
+        for path in sources:
+            if path.parent.resolve() == here:
+                raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {remedy}")
+        names = ("Overlay", "Diffusion", "Uncertainty", *FOLDERS)
+        for path in (self.folder / name for name in names):
+            if path.is_symlink():
+                raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
+        if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
+            return
+        own = (self.metrics_table, self.calibration, self.schedule, self.report)
+        for path in (*own, *(path for case in cases for path in self.of_case(case))):
+            if path.exists():
+                raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")
 
     def test_figures(self, test: str, weights: str) -> Iterator[Path]:
         """The figures of one of the tests that were made with weights of this SHA-256.

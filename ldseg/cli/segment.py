@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, class_scores, foreground, object_sums, summarise, write_metrics
+from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
@@ -32,7 +33,7 @@ from ldseg.paths import named_path
 from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.report.page import write_report
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Run:
 
     task: Task
     predictor: Engine
-    compared: Mapping[str, dict[str, Any]]
+    compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
 
     @cached_property
@@ -81,12 +82,22 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     """
     started = time.perf_counter()
     task = begin(config, files)
-    config, sampler = task.config, task.config.sampler
+    config = task.config
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
-    claim_folder(this.outputs.folder, "[Output] Folder")
+    # Of files that were named one by one, none is read because it lies in a folder.
+    sources = () if files else [path for case in task.cases for path in (case.image, case.label) if path]
+    this.outputs.check([case.name for case in task.cases], sources)
+    with held_folder(this.outputs.folder, "[Output] Folder"):
+        return _segment(this, started)
+
+
+def _segment(this: Run, started: float) -> int:
+    """Segment all cases and write what there is to write, and return the number of problems."""
+    task = this.task
+    config, sampler = task.config, task.config.sampler
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -105,9 +116,12 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
         to_draw -= draw
         results.append(_finish(this, item, draw))
-    skipped = [result.message for result in results if result.status == "skipped"]
+    skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
+        for result in results:
+            if result.status == "skipped":
+                _remove_earlier(this.outputs, result.name)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -120,8 +134,7 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     name, loaded, task = item.case.name, item.loaded, this.task
     if item.problem or loaded is None:
-        logger.error("skipped %s: %s", name, item.problem)
-        return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
+        return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
@@ -140,10 +153,22 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
-        logger.error("skipped %s: %s", name, error)
-        return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
+        return _skip(item, str(error))
     entropy = float(item.entropy.mean())
     return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
+
+
+def _remove_earlier(outputs: Outputs, case: str) -> None:
+    """Nothing of an earlier run stays under the name of a case that is left out, beside the figures of this one."""
+    for path in outputs.of_case(case):
+        with contextlib.suppress(DataError):  # the case is a problem already
+            remove(path)
+
+
+def _skip(item: Segmented, problem: str) -> CaseResult:
+    """Tell of a case that is left out."""
+    logger.error("skipped %s: %s", item.case.name, problem)
+    return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
@@ -165,36 +190,38 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
-    summary = summarise(results, names)
-    write_metrics(this.outputs.folder, results, names, facts)
+    record = record_run(results, names, facts)
+    summary = record.summary
+    write_metrics(this.outputs.folder, record)
     several = names[1:] if len(names) > 2 else ()
-    objects = ["object_f1"] if "object_f1" in summary["objects"] else []
+    objects = ["object_f1"] if "object_f1" in summary.objects else []
     rows = []
     for result in results:
-        cells = [number(foreground(result.scores.get(metric)), digits) for metric, digits in COLUMNS.items()]
+        cells = [number(result.foreground(metric), digits) for metric, digits in COLUMNS.items()]
         by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
         cells += [number(value) for value in (*by_class, *(result.objects.get(metric) for metric in objects))]
-        rows.append([result.name, *cells, number(result.seconds, 2) if result.status == "ok" else "skipped"])
-    if summary["scored"]:
+        rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
+    if summary.scored:
         for kind in ("mean", "std"):
-            cells = [number(summary[metric]["foreground"][kind], digits) for metric, digits in COLUMNS.items()]
-            cells += [number(summary["dice"]["classes"][name][kind]) for name in several]
-            cells += [number(summary["objects"][metric][kind]) for metric in objects]
+            cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in COLUMNS.items()]
+            cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
+            cells += [number(getattr(summary.objects[metric], kind)) for metric in objects]
             rows.append([kind, *cells, ""])
     print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
-    if summary["scored"]:
-        print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
+    if summary.scored:
+        print(f"HD95 in {summary.unit}. The other metrics, with intervals and the worst cases: metrics.json")
     if told := objects_pooled(summary):
         print(told)
-    if several and summary["scored"]:
+    if several and summary.scored:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler):
         print(line)
-    for line in side_by_side(read_run(this.outputs.folder), this.compared):
+    for line in side_by_side(record, this.compared):
         print(line)
     if task.config.output.report:
-        write_report(this.outputs.folder, this.compared)
-    skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}")
+        write_report(this.outputs.folder, record, this.compared)
+    print(
+        f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
+    )
