@@ -123,11 +123,12 @@ def check_size(shape: Sequence[int], itemsize: float) -> int:
     lengths = [int(length) for length in shape]
     if not lengths or min(lengths) < 1:
         raise ValueError(f"its header has the size {times(lengths) or 'of nothing'}")
+    shown = "×".join(str(length) for length in lengths)
     limit, needed = _limit(), math.ceil(math.prod(lengths) * itemsize)
     if needed > limit * 2**30:
         gib = needed / 2**30
         raise Refused(
-            f"its header promises {times(lengths)} values, {gib:,.1f} GiB, more than the limit of {limit:g} GiB"
+            f"its header promises {shown} values, {gib:,.1f} GiB, more than the limit of {limit:g} GiB"
             f" (the environment variable {LIMIT_VARIABLE}={math.ceil(gib)} would allow it)"
         )
     return needed

@@ -172,6 +172,8 @@ def test_types_and_planes(tmp_path: Path) -> None:
     colour = values_of(size=(*SIZE, 3))
     for suffix in (".nii.gz", ".nrrd", ".mha"):
         np.testing.assert_array_equal(read_scan(store(tmp_path / f"c{suffix}", colour), "ZYX").values, colour)
+    alpha = np.concatenate([colour, np.full((*SIZE, 1), 9, np.uint8)], -1)
+    np.testing.assert_array_equal(read_scan(store(tmp_path / "alpha.mha", alpha), "ZYX").values, colour)
     with pytest.raises(DataError, match=r"c\.mha: a label needs one plane"):
         read_scan_label(tmp_path / "c.mha", "ZYX")
     with pytest.raises(DataError, match=r"v\.mha: expected gray or RGB voxels, found 2 of vector"):
