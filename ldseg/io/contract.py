@@ -86,7 +86,8 @@ def read_checked(path: Path, thing: str, read: Callable[[], Content]) -> Content
     try:
         if not path.stat().st_size:
             raise ValueError("the file is empty (zero bytes)")
-        return read()
+        with np.errstate(all="ignore"):  # values that are no numbers are found where images are checked
+            return read()
     except (DataError, Refused) as error:
         raise error if isinstance(error, DataError) else DataError(f"{path}: {one_line(error)}") from error
     except MemoryError as error:
