@@ -80,8 +80,8 @@ def set_aside(folder: Path) -> None:
         return
     name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"
     # A start may follow another within the second.
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    aside = next(folder / name for name in names if not (folder / name).exists())
+    numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    aside = next(folder / name for name in numbered if not (folder / name).exists())
     try:
         aside.mkdir()
         for path in present:
