@@ -12,10 +12,11 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
+from ldseg.description import WEIGHTS_FILE
+from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError, WeightsError
-from ldseg.inference.cases import segment_each
-from ldseg.inference.engine import Engine
-from ldseg.inference.opening import Opened, open_weights
+from ldseg.inference import Engine, segment_each
+from ldseg.inference.opening import AUTO, Opened, open_weights
 from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
 from ldseg.models import Preset
@@ -25,6 +26,9 @@ from ldseg.shipped import shipped_weights
 from ldseg.spatial import AXES, Image
 
 logger = logging.getLogger(__name__)
+
+IN_MEMORY = Path()
+"""In place of the file of an array."""
 
 BATCH = 4
 """Tiles, or images of a folder, that are segmented at a time unless told otherwise."""
@@ -44,26 +48,24 @@ def find_weights(name: str | Path) -> Path:
     Raises:
         WeightsError: neither is there.
     """
-    from ldseg.weights import WEIGHTS_FILE
-
     folder, shipped = Path(name).expanduser(), shipped_weights()
     if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
         return shipped[str(name)]
-    if folder.is_dir():
+    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
         return folder
     raise WeightsError(
         f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
     )
 
 
-def load(name: str | Path, *, precision: str = "float32", engine: str = "auto", preset: Preset | None = None) -> Model:
-    """Load weights; they stay in memory, and what is compiled for an image serves the next one of its size.
+def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", preset: Preset | None = None) -> Model:
+    """Load weights; they stay in memory, and what is made ready for an image serves the next one of its size.
 
     Args:
         name: a name of ``available()``, or a folder of weights.
+        engine: what computes: ``auto``, or a name of [GPU] Engine.
         precision: arithmetic of the networks: ``float32``, ``bfloat16`` or ``float16``.
-        engine: what computes the masks, see [GPU] Engine.
-        preset: the preset of the weights, if it is one of your own.
+        preset: of the networks, where it is one of your own; see ``ldseg.models.Preset``.
 
     Raises:
         WeightsError: there are no such weights, or they cannot be used.
@@ -121,7 +123,8 @@ class Model:
             spacing: mm along each axis of an array; a file tells its own.
             name: of an array, for the files that ``Result.save`` writes.
             batch_size: tiles at a time, for what is larger than the grid of the networks.
-            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler].
+            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler]. A
+                sampler may also be one of your own, see ``ldseg.diffusion.Sampler``.
 
         Raises:
             ConfigError: a setting is unknown or out of range.
@@ -135,8 +138,7 @@ class Model:
             case = Case(name=stem_of(path), image=path, label=None, group=stem_of(path))
             loaded = load_case(case, step)
         else:
-            suffix = {"YX": ".png", "TYX": ".tif", "ZYX": ".nii.gz"}[step.axes]
-            case = Case(name=name, image=Path(f"{name}{suffix}"), label=None, group=name)
+            case = Case(name=name, image=IN_MEMORY, label=None, group=name)
             scan = scan_of(image, step.axes, () if spacing is None else spacing, channels=step.channels, source=name)
             loaded = prepare(name, scan, step, source=name)
         whole = step.fit == "resize" and "T" not in step.axes
@@ -181,16 +183,17 @@ class Model:
     def _each(
         self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Mapping[str, Any], batch_size: int
     ) -> Iterator[Result]:
+        own = settings.get("sampler")
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
-        predictor = self.predictor(sampler, batch_size)
-        for item in segment_each(predictor, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
-            yield Result(item, step)
+        engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
+        for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
+            yield Result(item, step, None if item.case.image == IN_MEMORY else item.case.image)
 
-    def predictor(self, sampler: SamplerConfig, batch_size: int = BATCH) -> Engine:
-        """The engine for the settings of a sampler; the same one for the same settings."""
+    def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
+        """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
         options: dict[str, Any] = {
-            "sampler": sampler.sampler,
+            "sampler": own or sampler.sampler,
             "steps": sampler.sampling_steps,
             "flips": sampler.flips,
             "samples": sampler.samples,
@@ -206,7 +209,9 @@ class Model:
         names = {"steps": "sampling_steps"} | {name: name for name in ("sampler", "samples", "fusion", "flips", "seed")}
         if unknown := sorted(set(settings) - set(names)):
             raise ConfigError(f"{unknown[0]}: unknown setting; expected one of {', '.join(names)}")
-        sampler = SamplerConfig(**{names[name]: value for name, value in settings.items()})
+        # A sampler of the user's own has no name among the settings.
+        named = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
+        sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
         most = self.description.spec.schedule.timesteps
         if sampler.sampling_steps > most:
             raise ConfigError(
@@ -215,8 +220,7 @@ class Model:
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
-        found: Preprocessing = self.description.preprocessing_for(labels)
-        return found
+        return self.description.preprocessing_for(labels)
 
 
 def train(
@@ -266,7 +270,7 @@ def train(
         },
     )
     logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training import train_config
+    from ldseg.training.prepare import train_config
 
     devices.set_precision(config.gpu.precision)
     train_config(config)

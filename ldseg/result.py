@@ -15,6 +15,7 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
 from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
 
 logger = logging.getLogger(__name__)
@@ -28,14 +29,16 @@ class Result:
 
     Attributes:
         name: of the case: that of its file without extension.
+        source: the file or folder of the image; None for an array.
         classes: their names, background first.
         axes: a letter for each axis of the arrays, such as ``YX`` or ``ZYX``.
         problem: what was wrong; empty if nothing was.
         seconds: what reading, segmenting and resampling took.
     """
 
-    def __init__(self, segmented: Segmented, preprocessing: Preprocessing) -> None:
+    def __init__(self, segmented: Segmented, preprocessing: Preprocessing, source: Path | None) -> None:
         self._segmented = segmented
+        self.source = source
         self.name = segmented.case.name
         self.classes = preprocessing.classes
         self.axes = preprocessing.axes
@@ -164,11 +167,11 @@ class Result:
         folder, found = Path(folder), self._found
         assert found.loaded is not None
         written = self.instances if masks == "instances" else self.mask
-        like, geometry = found.case.image, found.loaded.geometry
-        files = {"mask": write_scan_mask(folder, self.name, written, like=like, geometry=geometry)}
+        geometry = found.loaded.geometry
+        files = {"mask": write_scan_mask(folder, self.name, written, like=self.source, geometry=geometry)}
         if overlay:
             from ldseg.viz import save_image
 
-            files["overlay"] = folder / "Overlay" / f"{self.name}_overlay.png"
+            files["overlay"] = Outputs(folder).overlay(self.name)
             save_image(self.overlay(), files["overlay"])
         return files

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "version"),
     ("engines", "paths", "shipped", "spatial", "text", "writing"),
+    ("outputs",),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation"),
     ("config",),

@@ -145,10 +145,9 @@ def test_settings_are_those_of_the_sampler(model: ldseg.Model, data: Path) -> No
 def test_a_second_image_is_not_traced_again(model: ldseg.Model, data: Path) -> None:
     path = data / "Image" / "Phantom1.png"
     model.segment(path, steps=2)
-    before = len(model._engines) if hasattr(model, "_engines") else len(model._predictors)
+    before = len(model._engines)
     model.segment(path, steps=2, seed=4)
-    after = len(model._engines) if hasattr(model, "_engines") else len(model._predictors)
-    assert before == after
+    assert len(model._engines) == before
 
 
 def test_an_image_that_cannot_be_used(model: ldseg.Model, data: Path) -> None:

@@ -44,7 +44,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_the_two_lists_of_libraries_are_one() -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-    assert {line for line in lines if line and not line.startswith("#")} == {*CORE, *EXTRAS["tensorflow"]}
+    assert {line for line in lines if line and not line.startswith("#")} == {*CORE, *EXTRAS["staple"], *EXTRAS["tensorflow"]}
 
 
 def test_every_library_that_is_imported_comes_with_the_wheel_or_an_extra() -> None:

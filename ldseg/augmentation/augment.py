@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldseg.augmentation.colours import jitter_colours
-from ldseg.augmentation.strength import STRENGTHS, Strength
+from ldseg.augmentation.strength import KINDS, STRENGTHS, Strength
 from ldseg.augmentation.warps import plane_map, volume_map, warp_label, warp_plane, warp_volume
 from ldseg.errors import ConfigError, DataError
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
-
-KINDS = (*STRENGTHS, "flips", "none")
 
 
 def augment(

@@ -129,3 +129,6 @@ STRENGTHS: Mapping[str, Strength] = {
     ),  # fmt: skip
 }
 """By kind. histology: tissue lies in any direction, stains vary. anatomy: organs in scans and endoscopy."""
+
+KINDS = (*STRENGTHS, "flips", "none")
+"""Every kind, as [Training] Augmentation knows it beside auto."""

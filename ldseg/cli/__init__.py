@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -10,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.cli.console import steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
+from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
@@ -26,6 +29,11 @@ NOISY = ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask for and return the exit status."""
+    with steady_output():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     request = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
@@ -76,7 +84,7 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
     path = request.config
     if path is None and (DEFAULT.exists() or not request.command):
         path = DEFAULT
-    config = load_config(path, request.overrides)
+    config = load_config(None if path is None else settings_file(path), request.overrides)
     match request.paths:
         case ():
             return config, ()
@@ -85,6 +93,15 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
             config = config.with_values({"Data.Root": str(folder.parent), "Data.Dataset": folder.name})
             return replace(config, explicit=config.explicit | {"Data.Root", "Data.Dataset"}), ()
     return config, request.paths
+
+
+def settings_file(path: Path) -> Path:
+    """A settings file: the user's own, or, where there is none of its name, the one that comes with LDSeg."""
+    if path.exists() or path.parent != Path() or path == DEFAULT:
+        return path
+    with contextlib.suppress(FileNotFoundError):
+        return shipped_file(path.name)
+    return path
 
 
 def _module(name: str) -> Any:

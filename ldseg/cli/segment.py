@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
+from ldseg.cli.pictures import Pictures
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
-from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
+from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
@@ -27,11 +28,12 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.report.page import write_report
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +50,16 @@ class Run:
     compared: Mapping[str, dict[str, Any]]
     trust: Trust = field(default_factory=Trust)
 
-    @property
-    def folder(self) -> Path:
+    @cached_property
+    def outputs(self) -> Outputs:
         """Where things go."""
-        return self.task.config.output_folder
+        return Outputs(self.task.config.output_folder)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What draws its cases."""
+        task = self.task
+        return Pictures(outputs=self.outputs, preprocessing=task.preprocessing, colours=task.config.data.colours)
 
     @cached_property
     def collapse(self) -> Collapse:
@@ -74,12 +82,22 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     """
     started = time.perf_counter()
     task = begin(config, files)
-    config, sampler = task.config, task.config.sampler
+    config = task.config
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
-    claim_folder(this.folder, "[Output] Folder")
+    # Of files that were named one by one, none is read because it lies in a folder.
+    sources = () if files else [path for case in task.cases for path in (case.image, case.label) if path]
+    this.outputs.check([case.name for case in task.cases], sources)
+    with held_folder(this.outputs.folder, "[Output] Folder"):
+        return _segment(this, started)
+
+
+def _segment(this: Run, started: float) -> int:
+    """Segment all cases and write what there is to write, and return the number of problems."""
+    task = this.task
+    config, sampler = task.config, task.config.sampler
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -101,6 +119,9 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     skipped = [result.message for result in results if result.status == "skipped"]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
+        for result in results:
+            if result.status == "skipped":
+                _remove_earlier(this.outputs, result.name)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -113,31 +134,41 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     name, loaded, task = item.case.name, item.loaded, this.task
     if item.problem or loaded is None:
-        logger.error("skipped %s: %s", name, item.problem)
-        return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
+        return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    axes, names, colours = preprocessing.axes, preprocessing.classes, config.data.colours
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
-        path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+        path = write_scan_mask(this.outputs.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
         if config.output.overlay:
-            draw_overlay(this.folder / "Overlay", item, numbered, axes, names, colours)
+            this.pictures.draw_overlay(item, numbered)
         if item.members is None:
-            remove_uncertainty(this.folder, item.case)
+            remove_uncertainty(this.outputs, item.case)
         else:
-            write_uncertainty(this.folder, item, numbered, axes, colours)
-        folder, seed = this.folder / "Diffusion", config.sampler.seed
+            write_maps(this.outputs, item)
+            this.pictures.draw_uncertainty(item, numbered)
         if draw:
-            draw_diffusion(folder, item, this.predictor, preprocessing, seed, names, colours)
+            this.pictures.draw_diffusion(item, this.predictor, config.sampler.seed)
         else:
-            remove_diffusion(folder, name)
+            this.pictures.remove_diffusion(name)
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
-        logger.error("skipped %s: %s", name, error)
-        return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
+        return _skip(item, str(error))
     entropy = float(item.entropy.mean())
     return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
+
+
+def _remove_earlier(outputs: Outputs, case: str) -> None:
+    """Nothing of an earlier run stays under the name of a case that is left out, beside the figures of this one."""
+    for path in outputs.of_case(case):
+        with contextlib.suppress(DataError):  # the case is a problem already
+            remove(path)
+
+
+def _skip(item: Segmented, problem: str) -> CaseResult:
+    """Tell of a case that is left out."""
+    logger.error("skipped %s: %s", item.case.name, problem)
+    return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
@@ -157,10 +188,10 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
+    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     summary = summarise(results, names)
-    write_metrics(this.folder, results, names, facts)
+    write_metrics(this.outputs.folder, results, names, facts)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary["objects"] else []
     rows = []
@@ -184,9 +215,11 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in [*this.trust.write(this.folder, task.config.sampler), *side_by_side(read_run(this.folder), this.compared)]:
+    for line in this.trust.write(this.outputs, task.config.sampler):
+        print(line)
+    for line in side_by_side(read_run(this.outputs.folder), this.compared):
         print(line)
     if task.config.output.report:
-        write_report(this.folder, this.compared)
+        write_report(this.outputs.folder, this.compared)
     skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
+    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}")

@@ -18,13 +18,12 @@ from ldseg.errors import DataError
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.model import available, find_weights
+from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
 from ldseg.text import counted
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_OUTPUT = "Segmentation"
 
 FIXED = (
     "NoiseScheduler.Beta_0",
@@ -113,7 +112,7 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     """
     if paths:
         # Files from anywhere have no folder of their own for results: those go to where the run was started.
-        config = config if config.output.folder else config.with_values({"Output.Folder": DEFAULT_OUTPUT})
+        config = config if config.output.folder else config.with_values({"Output.Folder": SEGMENTATION})
     else:
         require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = config.with_values({"Model.Weights": str(_weights(config))})

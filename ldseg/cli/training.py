@@ -8,7 +8,8 @@ from ldseg.cli.table import table
 from ldseg.config import Config, load_config
 from ldseg.shipped import shipped_file
 from ldseg.text import number
-from ldseg.training import TrainingResult, train_config
+from ldseg.training.fit import TrainingResult
+from ldseg.training.prepare import train_config
 from ldseg.viz import save_figure, training_curves_figure
 
 logger = logging.getLogger(__name__)

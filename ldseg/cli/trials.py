@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from ldseg import devices
@@ -26,6 +25,9 @@ from ldseg.inference import Engine, Segmented, corrupted, segment_each
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +56,6 @@ class Trial:
     journal: Journal
     facts: Mapping[str, Any]
     problems: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        """Where the files of the test lie."""
-        return self.journal.path.parent
 
     def left(self, conditions: Iterable[Condition], again: Iterable[str] = ()) -> list[tuple[Case, Condition]]:
         """What is still to be segmented, case by case, or is to be segmented again."""
@@ -157,13 +154,13 @@ class Trial:
 
 
 def prepare(
-    config: Config, stem: str, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
+    config: Config, record: Path, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
 ) -> Trial:
     """Find cases and weights, and what an earlier run of the same settings has done.
 
     Args:
         config: the settings.
-        stem: of the test's files in the output folder, ``<folder>/<name>``.
+        record: of the test, see ``Outputs``; its journal has the same name.
         conditions: what each case is segmented under.
         noise: the kind of noise on the images.
         depends: keys and facts that the results depend on beside those of [Sampler], [Data] and [GPU], weights and versions.
@@ -173,8 +170,7 @@ def prepare(
     """
     task = begin(config)
     cases = task.labelled()
-    path = task.config.output_folder / f"{stem}.jsonl"
-    claim_folder(path.parent, "[Output] Folder")
+    claim_folder(record.parent, "[Output] Folder")
     facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}
     known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
@@ -184,7 +180,7 @@ def prepare(
         cases=cases,
         noise=noise,
         conditions=tuple(conditions),
-        journal=Journal(path, {name: known[name] for name in names}),
+        journal=Journal(record.with_suffix(".jsonl"), {name: known[name] for name in names}),
         facts=facts,
         problems={line: line for line in task.problems},
     )

@@ -6,6 +6,7 @@ To add a key, write its line here and its paragraph in ``cfg.ini``.
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from ldseg.augmentation.strength import KINDS
 from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
@@ -101,7 +102,7 @@ class TrainingConfig(Section):
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
-    augmentation: str = _key("Augmentation", "auto", Choice(("auto", "histology", "anatomy", "flips", "none")))
+    augmentation: str = _key("Augmentation", "auto", Choice(("auto", *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
     recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))

@@ -19,6 +19,7 @@ from ldseg.data.labels import to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
+from ldseg.io.names import same_form
 from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
@@ -171,7 +172,7 @@ def prepare(
             with values that the rule does not allow.
     """
     step, size, label, instances = preprocessing, scan.values.shape[:-1], None, None
-    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities)
+    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
     image = to_channels(scaled, step.channels, source, scan.modalities)
     if numbers is not None:
         _check_size(numbers, size, label_source, source)
@@ -226,4 +227,4 @@ def _check_size(numbers: np.ndarray, size: tuple[int, ...], label: str, image: s
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(fnmatchcase(name, same_form(pattern)) for pattern in patterns)

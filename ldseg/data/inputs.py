@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ldseg.data.cases import Case, Found, find_cases
 from ldseg.errors import DataError
+from ldseg.io.frames import frames_of
 from ldseg.io.names import stem_of, visible
 from ldseg.io.scans import find_scans
-from ldseg.io.stacks import frames_of
-from ldseg.io.volumes import is_dicom
+from ldseg.io.series import is_dicom
 
 
 def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ldseg.errors import DataError
 from ldseg.evaluation.report import FORMAT_VERSION, bootstrap_interval, foreground
+from ldseg.outputs import Outputs
 
 FEWEST = 6
 """Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
@@ -28,7 +29,7 @@ def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str
     Raises:
         DataError: its `metrics.json` is missing, of another format, or of other classes.
     """
-    path = folder / "metrics.json"
+    path = Outputs(folder).metrics
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy  # its parts are imported when they are first used
 
 from ldseg.errors import DataError
 from ldseg.evaluation.surface import diagonal, pixel_size
@@ -160,8 +160,8 @@ def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.i
     if frames:
         touching[0] = touching[2] = False
     result, count = np.zeros(array.shape, np.int32), 0
-    for index, box in enumerate(ndimage.find_objects(dense), start=1):
-        pieces, found = ndimage.label(dense[box] == index, touching)
+    for index, box in enumerate(scipy.ndimage.find_objects(dense), start=1):
+        pieces, found = scipy.ndimage.label(dense[box] == index, touching)
         np.copyto(result[box], pieces + count, where=pieces > 0)
         count += found
     return result
@@ -172,7 +172,7 @@ class _Objects:
 
     def __init__(self, labels: npt.NDArray[np.int32], steps: FloatArray) -> None:
         self.labels, self.steps = labels, steps
-        self.boxes = ndimage.find_objects(labels)
+        self.boxes = scipy.ndimage.find_objects(labels)
         self.areas = np.bincount(labels.ravel(), minlength=len(self.boxes) + 1)[1:].astype(np.float64)
 
     def __len__(self) -> int:
@@ -227,5 +227,5 @@ def _hausdorff(a: _Objects, i: int, b: _Objects, j: int) -> float:
     )
     one, two = a.labels[box] == i + 1, b.labels[box] == j + 1
     steps = (1.0,) * (one.ndim - a.steps.size) + tuple(a.steps)
-    directed = (ndimage.distance_transform_edt(~y, sampling=steps)[x].max() for x, y in ((one, two), (two, one)))
+    directed = (scipy.ndimage.distance_transform_edt(~y, sampling=steps)[x].max() for x, y in ((one, two), (two, one)))
     return float(max(directed))

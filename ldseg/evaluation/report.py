@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
 from ldseg.evaluation.objects import ObjectSums, scores_of
+from ldseg.outputs import Outputs
 from ldseg.text import csv_text, fixed, json_text
 from ldseg.writing import write_text
 
@@ -205,6 +206,7 @@ def write_metrics(
     Raises:
         DataError: A row has another number of values than there are classes, or a file cannot be written.
     """
+    outputs = Outputs(folder)
     document = {
         "format": FORMAT_VERSION,
         "classes": list(class_names),
@@ -213,8 +215,8 @@ def write_metrics(
         "cases": [_case_record(r, class_names, folder) for r in results],
     }
     return (
-        write_text(folder / "metrics.json", json_text(document)),
-        write_text(folder / "metrics.csv", csv_text(_rows(results, class_names, folder))),
+        write_text(outputs.metrics, json_text(document)),
+        write_text(outputs.metrics_table, csv_text(_rows(results, class_names, folder))),
     )
 
 

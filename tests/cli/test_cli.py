@@ -211,7 +211,7 @@ def test_a_missing_file_of_settings(place: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupt(config: Config) -> int:
+    def interrupt(config: Config, files: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(segment, "run", interrupt)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldseg.cli import main
+from ldseg.cli import main, settings_file
 from ldseg.cli.parser import COMMANDS, parse, parser
 from ldseg.config import KEYS, load_config
 from ldseg.io.pictures import write_image, write_mask
@@ -78,6 +78,15 @@ def test_without_a_command_and_a_file(
     monkeypatch.chdir(tmp_path)
     assert main([]) == 2
     assert "cfg.ini: no such file" in capsys.readouterr().err
+
+
+def test_settings_that_come_with_it_are_found_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings_file(Path("medsegdiff.ini")).read_bytes() == (ROOT / "medsegdiff.ini").read_bytes()
+    (tmp_path / "medsegdiff.ini").touch()
+    assert settings_file(Path("medsegdiff.ini")) == Path("medsegdiff.ini")
+    assert settings_file(Path("cfg.ini")) == Path("cfg.ini")
+    assert settings_file(Path("own.ini")) == Path("own.ini")
 
 
 def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -294,3 +294,20 @@ def test_sections_made_in_code_are_checked() -> None:
 def test_import_is_light() -> None:
     code = "import sys, ldseg.config; sys.exit(bool({'keras', 'scipy', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("#000000, #ff0000", ("#000000", "#ff0000")),
+        ("black, #ff0000 # the object", ("black", "#ff0000")),
+        ("black, orange ; the object", ("black", "orange")),
+        ("# nothing", ()),
+    ],
+)
+def test_a_number_sign_may_stand_in_a_value(written: str, value: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "own.ini"
+    file.write_text(f"[Data]\nColours = {written}\nRoot = /data/batch #3\n")
+    config = load_config(file)
+    assert config.data.colours == value
+    assert config.data.root == "/data/batch #3"

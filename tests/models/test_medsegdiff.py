@@ -28,8 +28,8 @@ from ldseg.models.presets import _medsegdiff
 from ldseg.phantoms import write_volume_phantoms
 from ldseg.phantoms.volume import VOLUME_CLASSES
 from ldseg.segmenter import Segmenter, SegmenterSpec
-from ldseg.training import train_config
 from ldseg.training.plan import spec_of
+from ldseg.training.prepare import train_config
 from ldseg.training.trainer import Trainer
 from ldseg.weights import load_segmenter
 

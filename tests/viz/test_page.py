@@ -281,7 +281,8 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.smoke
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_works_in_a_browser(width: int, folder: Path, browse: Callable[..., Any]) -> None:
     html = text(folder, control=read_run(folder))
