@@ -11,7 +11,8 @@ nets = {{n: onnxruntime.InferenceSession(f"{{n}}.onnx") for n in ("encoder", "de
 run = lambda name, **given: nets[name].run(None, given)""",
     "openvino": """\
 import numpy as np, openvino
-nets = {{n: openvino.compile_model(f"{{n}}.xml", "CPU") for n in ("encoder", "denoiser", "decoder")}}
+exact = {{"INFERENCE_PRECISION_HINT": "f32"}}  # else bfloat16 where the processor has it
+nets = {{n: openvino.compile_model(f"{{n}}.xml", "CPU", exact) for n in ("encoder", "denoiser", "decoder")}}
 run = lambda name, **given: list(nets[name](given).values())""",
     "saved_model": """\
 import numpy as np, tensorflow as tf

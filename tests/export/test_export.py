@@ -70,7 +70,7 @@ def test_the_lines_of_the_readme_reproduce_a_mask(name: str, to: str, tmp_path: 
     np.save(out / "image.npy", image)
     np.save(out / "noise.npy", noise[:, 0, 0, 0])
     (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
-    assert len(code.splitlines()) == 11  # an import, and ten lines
+    assert len(code.splitlines()) <= 12  # an import, and ten lines, one more to keep OpenVINO exact
     watch = "\nimport sys; assert not {'keras', 'ldseg'} & set(sys.modules)\nnp.save('mask.npy', mask)\n"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if "site-packages" not in path)}
     done = subprocess.run([sys.executable, "-c", code + watch], cwd=out, env=environment, capture_output=True, text=True)
