@@ -16,10 +16,11 @@ from ldseg.description import WEIGHTS_FILE
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.inference import Engine, segment_each
-from ldseg.inference.opening import AUTO, Opened, open_weights
+from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
 from ldseg.models import Preset
+from ldseg.options import AUTO
 from ldseg.paths import require_folder
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights

@@ -23,7 +23,7 @@ from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, class_scores, foreground, object_sums, summarise, write_metrics
+from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
@@ -47,7 +47,7 @@ class Run:
 
     task: Task
     predictor: Engine
-    compared: Mapping[str, dict[str, Any]]
+    compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
 
     @cached_property
@@ -116,7 +116,7 @@ def _segment(this: Run, started: float) -> int:
         draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
         to_draw -= draw
         results.append(_finish(this, item, draw))
-    skipped = [result.message for result in results if result.status == "skipped"]
+    skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
         for result in results:
@@ -190,36 +190,38 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     grid = step_grid(schedule.timesteps, this.predictor.steps)
     save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
-    summary = summarise(results, names)
-    write_metrics(this.outputs.folder, results, names, facts)
+    record = record_run(results, names, facts)
+    summary = record.summary
+    write_metrics(this.outputs.folder, record)
     several = names[1:] if len(names) > 2 else ()
-    objects = ["object_f1"] if "object_f1" in summary["objects"] else []
+    objects = ["object_f1"] if "object_f1" in summary.objects else []
     rows = []
     for result in results:
-        cells = [number(foreground(result.scores.get(metric)), digits) for metric, digits in COLUMNS.items()]
+        cells = [number(result.foreground(metric), digits) for metric, digits in COLUMNS.items()]
         by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
         cells += [number(value) for value in (*by_class, *(result.objects.get(metric) for metric in objects))]
-        rows.append([result.name, *cells, number(result.seconds, 2) if result.status == "ok" else "skipped"])
-    if summary["scored"]:
+        rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
+    if summary.scored:
         for kind in ("mean", "std"):
-            cells = [number(summary[metric]["foreground"][kind], digits) for metric, digits in COLUMNS.items()]
-            cells += [number(summary["dice"]["classes"][name][kind]) for name in several]
-            cells += [number(summary["objects"][metric][kind]) for metric in objects]
+            cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in COLUMNS.items()]
+            cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
+            cells += [number(getattr(summary.objects[metric], kind)) for metric in objects]
             rows.append([kind, *cells, ""])
     print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
-    if summary["scored"]:
-        print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
+    if summary.scored:
+        print(f"HD95 in {summary.unit}. The other metrics, with intervals and the worst cases: metrics.json")
     if told := objects_pooled(summary):
         print(told)
-    if several and summary["scored"]:
+    if several and summary.scored:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler):
         print(line)
-    for line in side_by_side(read_run(this.outputs.folder), this.compared):
+    for line in side_by_side(record, this.compared):
         print(line)
     if task.config.output.report:
-        write_report(this.outputs.folder, this.compared)
-    skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}")
+        write_report(this.outputs.folder, record, this.compared)
+    print(
+        f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
+    )

@@ -4,7 +4,8 @@ from ldseg.evaluation.calibration import Calibration, Reliability
 from ldseg.evaluation.energy import energy_distance
 from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall
 from ldseg.evaluation.objects import ObjectSums, object_sums
-from ldseg.evaluation.report import CaseResult, foreground, summarise, write_metrics
+from ldseg.evaluation.record import CaseResult, RunRecord, foreground
+from ldseg.evaluation.report import mean_foreground, record_run, summarise, write_metrics
 from ldseg.evaluation.surface import SurfaceDistances, surface_distances
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CaseResult",
     "ObjectSums",
     "Reliability",
+    "RunRecord",
     "SurfaceDistances",
     "class_scores",
     "confusion",
@@ -19,10 +21,12 @@ __all__ = [
     "energy_distance",
     "foreground",
     "iou",
+    "mean_foreground",
     "object_scores",
     "object_sums",
     "precision",
     "recall",
+    "record_run",
     "summarise",
     "surface_distances",
     "write_metrics",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, class_scores
-from ldseg.evaluation.report import foreground
+from ldseg.evaluation.record import foreground
 from ldseg.text import number, plain
 
 TOLERANCE = 2.0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ldseg.inference.seeding import case_generator
-
-NOISES = ("gaussian", "speckle", "poisson", "blur", "contrast")
+from ldseg.options import DEGRADATIONS
 
 BLUR = 20.0
 """Pixels of a blur's width for each unit of sigma."""
@@ -37,7 +36,7 @@ def corrupt_image(
 
     Args:
         image: float32 ``(*S, c)``.
-        kind: one of ``NOISES``.
+        kind: one of ``DEGRADATIONS``.
         sigma: strength, at least 0; below 1e-7, finer than 32 bits tell apart, it is as 0.
         seed: the run's seed.
         content: the digest of the image as it was read.
@@ -49,8 +48,8 @@ def corrupt_image(
     Raises:
         ValueError: for an unknown kind, or a sigma below 0.
     """
-    if kind not in NOISES or sigma < 0:
-        raise ValueError(f"expected one of {NOISES} and a sigma of at least 0, got {kind!r} and {sigma}")
+    if kind not in DEGRADATIONS or sigma < 0:
+        raise ValueError(f"expected one of {tuple(DEGRADATIONS)} and a sigma of at least 0, got {kind!r} and {sigma}")
     if sigma < _LEAST:
         return image
     strength = np.float32(sigma)

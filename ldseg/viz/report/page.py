@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ldseg.evaluation.compare import difference, read_run
+from ldseg.evaluation.compare import difference
+from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import Record, columns, flat, settings, statistics, strips, words, worst_first
+from ldseg.viz.report.records import columns, flat, settings, statistics, strips, words, worst_first
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -42,27 +43,28 @@ class Views:
     uncertainty: Picture | None
 
 
-def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> Path:
-    """Write ``report.html`` into the folder of a run, from its ``metrics.json`` and its pictures.
+def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord] | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run, from its record and its pictures.
 
     The page needs no other file and no network. Pictures that are not there are not missed.
 
     Args:
         folder: of the run.
-        compared: other runs as `read_run` gives them, by the name under which they are shown.
+        run: its record.
+        compared: other runs, by the name under which they are shown.
 
     Returns:
         The path of the page.
 
     Raises:
-        DataError: the figures cannot be read, or the page cannot be written.
+        DataError: the page cannot be written.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
 
-    run, pictures, outputs = read_run(folder), Pictures(MAX_BYTES), Outputs(folder)
+    pictures, outputs = Pictures(MAX_BYTES), Outputs(folder)
     runs = {"This run": run, **(compared or {})}
-    cases = worst_first(run["cases"])
-    large = {case["name"]: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
+    cases = worst_first(run.cases)
+    large = {case.name: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
     figures = list(_figures(outputs, run, pictures))
     environment = Environment(
         loader=PackageLoader("ldseg.viz.report"),
@@ -75,9 +77,9 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
     page = environment.get_template("report.html").render(
         folder=folder,
         run=run,
-        facts=run["run"],
-        config=run["run"]["config"],
-        summary=run["summary"],
+        facts=run.facts,
+        config=run.config,
+        summary=run.summary,
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
@@ -86,35 +88,35 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
         cases=cases,
         columns=columns(run, compared or {}),
         large={name: views for name, views in large.items() if views.overlay or views.uncertainty},
-        small={case["name"]: _views(outputs, run, case, pictures, THUMBNAIL) for case in cases},
+        small={case.name: _views(outputs, run, case, pictures, THUMBNAIL) for case in cases},
         figures=figures,
         left_out=pictures.left_out,
     )
     return write_text(outputs.report, page)
 
 
-def _views(outputs: Outputs, run: Record, case: Record, pictures: Pictures, width: int) -> Views:
+def _views(outputs: Outputs, run: RunRecord, case: CaseResult, pictures: Pictures, width: int) -> Views:
     """Those that this run has made: an earlier one may have left others."""
-    config, name, ok = run["run"]["config"], case["name"], case["status"] == "ok"
+    config, name, ok = run.config, case.name, case.ok
     return Views(
         overlay=pictures.take(outputs.overlay(name), width) if ok and config["Output"]["Overlay"] else None,
         uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and config["Sampler"]["Samples"] > 1 else None,
     )
 
 
-def _figures(outputs: Outputs, run: Record, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
+def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
     """The pictures of the set and what they show: of this run, of tests of its weights in its folder, of the training."""
-    facts = run["run"]
-    ok = [case["name"] for case in run["cases"] if case["status"] == "ok"]
-    drawn = ok[: min(facts["config"]["Output"]["Diffusion"], PER_KIND)]
+    # Which cases were drawn, the pictures tell: those of other cases are removed.
+    names = (case.name for case in run.segmented if outputs.diffusion(case.name).is_file())
+    drawn = islice(names, min(run.config["Output"]["Diffusion"], PER_KIND))
     calibration = outputs.calibration.with_suffix(".png")
-    wanted = [(calibration, "How far the probabilities can be believed")] if run["summary"]["scored"] else []
+    wanted = [(calibration, "How far the probabilities can be believed")] if run.summary.scored else []
     wanted += [(outputs.schedule, "The noise schedule, and the steps that are taken")]
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
-    weights = facts["weights_sha256"]
+    weights = run.facts["weights_sha256"]
     for kind, shows in OTHERS.items():
         wanted += [(path, shows) for path in islice(outputs.test_figures(kind, weights), PER_KIND)]
-    wanted += [(Path(facts["weights"]) / "training" / "curves.png", "The training of the weights")]
+    wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):
             yield picture, shows
