@@ -16,7 +16,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
 from ldseg.spatial import AXES
-from ldseg.text import counted, some
+from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import choose, look
 from ldseg.training.fit import TrainingResult, train
@@ -131,5 +131,5 @@ def _tell_new(cases: Sequence[Case], split: Mapping[str, Any]) -> None:
     if new := [case.name for case in cases if case.name not in named]:
         logger.info(
             "%d cases are not in the split of the training that goes on: %s; Checkpoint = False begins anew with them",
-            len(new), ", ".join(new[:5]) + ", …" * (len(new) > 5),
+            len(new), few(new),
         )  # fmt: skip
