@@ -86,15 +86,18 @@ def held_folder(folder: Path, setting: str) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
+        with os.fdopen(descriptor) as stream:
+            process = stream.read(20).strip() or "unknown"
         raise DataError(
-            f"{folder}: another run of LDSeg writes to it now; wait for it, or name another in {setting}"
+            f"{folder}: another run of LDSeg (process {process}) writes to it now; wait for it, or name another in {setting}"
         ) from None
     except OSError:  # a file system without locks
         os.close(descriptor)
         yield
         return
     try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
         os.close(descriptor)

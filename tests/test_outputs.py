@@ -74,7 +74,7 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with (
-            pytest.raises(DataError, match="out: another run .* now; wait for it, or name another in --out"),
+            pytest.raises(DataError, match=rf"out: another run .* \(process {other.pid}\) .*, or name another in --out"),
             held_folder(folder, "--out"),
         ):
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
@@ -10,6 +11,7 @@ from ldseg.shipped import shipped_file
 from ldseg.text import number
 from ldseg.training.fit import TrainingResult
 from ldseg.training.prepare import train_config
+from ldseg.training.stop import TrainingStopped
 from ldseg.viz import save_figure, training_curves_figure
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def run(config: Config) -> int:
 
     Raises:
         LDSegError: if nothing can be done.
+        TrainingStopped: by Ctrl-C or SIGTERM, with what there is said.
     """
 
     def draw(result: TrainingResult) -> None:
@@ -47,7 +50,11 @@ def run(config: Config) -> int:
 
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
-    result = train_config(config, watch=draw)
+    try:
+        result = train_config(config, watch=draw)
+    except TrainingStopped as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        raise
     validated = [row for row in result.history if row.get("val_dice") is not None]
     rows = [
         [str(row["epoch"]), number(row.get("loss")), number(row["val_dice"]), number(row["val_iou"])]

@@ -97,9 +97,13 @@ class ParametersConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Section):
-    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes."""
+    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes.
+
+    `minutes` above 0 take the place of the number of epochs.
+    """
 
     NAME: ClassVar[str] = "Training"
+    minutes: float = _key("Minutes", 0.0, Number(0.0, 1_000_000.0))
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))

@@ -112,6 +112,10 @@ class TrainingBatches(keras.utils.PyDataset):
             found = self._ahead.pop(index)
         return found.result()
 
+    def close(self) -> None:
+        """Prepare no more batches; what is being prepared ends unheard."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def batch(self, index: int) -> Batch:
         """A batch, counted from the start of the training."""
         epoch, index = divmod(index, len(self))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
+from ldseg.training.clock import Clock, rate
 from ldseg.writing import write_text
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Epochs(keras.callbacks.Callback):
         log: where the CSV log goes.
         history: rows so far.
         meta: more plain values for the checkpoint.
+        clock: the time of the training; where it has a budget, it says when to validate, in place of the number of epochs.
 
     Attributes:
         diverged: why the training was stopped before its end, with the last checkpoint kept; empty if it was not.
@@ -60,8 +62,11 @@ class Epochs(keras.callbacks.Callback):
         log: Path,
         history: list[dict[str, Any]],
         meta: dict[str, Any],
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
+        self.clock = clock or Clock()
+        self.epoch = 0
         self.validate = validate
         self.keep_best = keep_best
         self.watch = watch
@@ -81,32 +86,54 @@ class Epochs(keras.callbacks.Callback):
         return max(scores, default=-math.inf)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch = epoch + 1
         self.started = time.perf_counter()
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Validate within an epoch that takes too long; the checkpoint waits for its end."""
+        self.clock.updated()
+        if self.clock.overdue and not self.model.stop_training:
+            self.history.append(self._validated(self._row(logs), logs))
+            self._write_log()
+            self.watch()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        updates = keras.ops.convert_to_numpy(self.model.optimizer.iterations)  # it may lie on several devices
-        row: dict[str, Any] = {"epoch": epoch + 1, "updates": int(updates)}
-        terms = {name.removesuffix("_loss"): float(value) for name, value in (logs or {}).items()}
-        row |= {name: value for name, value in terms.items() if name in COLUMNS}
+        row = self._row(logs)
         if not math.isfinite(row["loss"]):
             self.diverged = f"the loss of epoch {epoch + 1} is {row['loss']}"
             self.model.stop_training = True
             return
-        if (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs:
-            scores, collapse = self.validate()
-            better = scores["val_dice"] > self.best
-            row |= {**scores, "collapse": collapse.kind}
-            self._warn(epoch + 1, collapse)
-            if logs is not None:
-                logs.update(scores)
-            if better:
-                self.keep_best(row)
+        due = self.clock.due if self.clock.budget else (epoch + 1) % self.validate_every == 0
+        if due or epoch + 1 == self.epochs or self.model.stop_training:
+            row = self._validated(row, logs)
         row["seconds"] = round(time.perf_counter() - self.started, 2)
         self.history.append(row)
         self._write_log()
         if "val_dice" in row:
             self.watch()
-        save_checkpoint(self.checkpoint, self.model, {**self.meta, "epoch": epoch + 1, "history": self.history})
+        done = {"epoch": epoch + 1, "history": self.history, "spent": self.clock.elapsed}
+        save_checkpoint(self.checkpoint, self.model, {**self.meta, **done})
+        self.clock.paused()
+
+    def _row(self, logs: dict[str, Any] | None) -> dict[str, Any]:
+        updates = keras.ops.convert_to_numpy(self.model.optimizer.iterations)  # it may lie on several devices
+        terms = {name.removesuffix("_loss"): float(value) for name, value in (logs or {}).items()}
+        row = {"epoch": self.epoch, "updates": int(updates)}
+        return row | {name: value for name, value in terms.items() if name in COLUMNS}
+
+    def _validated(self, row: dict[str, Any], logs: dict[str, Any] | None) -> dict[str, Any]:
+        """The row with the scores of a validation, whose weights are kept where it is the best."""
+        began = self.clock.now()
+        scores, collapse = self.validate()
+        better = scores["val_dice"] > self.best
+        row = row | {**scores, "collapse": collapse.kind}
+        self._warn(row["epoch"], collapse)
+        if logs is not None:
+            logs.update(scores)
+        if better:
+            self.keep_best(row)
+        self.clock.validated(self.clock.now() - began)
+        return row
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         validated = [row for row in self.history if row.get("collapse")]
@@ -132,26 +159,100 @@ class Epochs(keras.callbacks.Callback):
         write_text(self.log, text.getvalue())
 
 
+class OnTime(keras.callbacks.Callback):
+    """Ends a training of given minutes on time, with the step size fallen.
+
+    Args:
+        clock: the time of the training.
+        peak: the highest step size.
+        warm_up: updates up to it.
+        epoch: updates of an epoch.
+    """
+
+    def __init__(self, clock: Clock, *, peak: float, warm_up: int, epoch: int) -> None:
+        super().__init__()
+        self.clock = clock
+        self.peak = peak
+        self.warm_up = warm_up
+        self.epoch = epoch
+        self.done = 0
+        self.planned = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.done = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        self._set()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._set()  # on JAX the only place where it counts: there an epoch's variables are out of reach
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.done += 1
+        self._set()
+        if self.clock.over:
+            self.model.stop_training = True
+        if not self.planned and not math.isnan(self.clock.update) and self.clock.progress > 0:
+            self._plan()
+
+    def _set(self) -> None:
+        self.model.optimizer.learning_rate = rate(self.peak, self.clock.progress, self.done, self.warm_up)
+
+    def _plan(self) -> None:
+        self.planned = True
+        update, left = self.clock.update, self.clock.left()
+        updates = round(left / update)
+        logger.info(
+            "%.2f s an update after compiling: about %d updates (%.1f epochs) in the %.1f minutes left, a validation every "
+            "%.1f minutes",
+            update, updates, updates / self.epoch, left / 60, self.clock.interval / 60,
+        )  # fmt: skip
+
+
+class Bar(tqdm):
+    """A progress bar whose time left is that of a ``Clock``: without the compiling, with the validations to come."""
+
+    left = math.nan
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the text of the bar is made of."""
+        shown = super().format_dict
+        return {**shown, "left": "?" if math.isnan(self.left) else tqdm.format_interval(self.left)}
+
+
 class Progress(keras.callbacks.Callback):
     """One progress bar over all updates of a training, with the loss and the last validation Dice beside it.
 
     Args:
-        updates: of the whole training.
+        updates: of the whole training; 0 where minutes decide.
         done: updates of earlier runs.
         history: the rows that ``Epochs`` keeps.
+        clock: the time of the training.
+        validate_every: updates between validations.
     """
 
-    def __init__(self, updates: int, done: int, history: list[dict[str, Any]]) -> None:
+    FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, left {left}{postfix}]"
+
+    def __init__(
+        self, updates: int, done: int, history: list[dict[str, Any]], clock: Clock | None = None, validate_every: int = 0
+    ) -> None:
         super().__init__()
         self.updates = updates
         self.done = done
         self.history = history
+        self.clock = clock or Clock()
+        self.validate_every = validate_every
         self.bar: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.bar = tqdm(total=self.updates, initial=self.done, unit="update", desc="training", mininterval=1.0)
+        total = self.updates or None
+        self.bar = Bar(total=total, initial=self.done, desc="training", mininterval=1.0, bar_format=self.FORMAT)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.clock.budget and not math.isnan(self.clock.update):
+            self.bar.total = self.bar.n + 1 + round(max(self.clock.left() - self.clock.reserve, 0) / self.clock.update)
+        todo = max(self.updates - self.bar.n - 1, 0)
+        validations = -(-todo // self.validate_every) if self.validate_every else 0
+        self.bar.left = self.clock.left(todo, validations)
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -163,4 +264,9 @@ class Progress(keras.callbacks.Callback):
         self.bar.set_postfix(shown)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is; also where a training does not come to its end."""
+        if self.bar is not None:
+            self.bar.close()

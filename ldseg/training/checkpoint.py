@@ -35,7 +35,9 @@ def _variables(trainer: keras.Model) -> dict[str, Any]:
     metrics = {id(variable) for variable in trainer.metrics_variables}
     own = [variable for variable in trainer.variables if id(variable) not in metrics]
     named = {f"model/{index}/{variable.path}": variable for index, variable in enumerate(own)}
-    for index, variable in enumerate(trainer.optimizer.variables):
+    # The step size follows from the plan and the time: with or without it, what a state is made of is the same.
+    kept = [variable for variable in trainer.optimizer.variables if variable.path.split("/")[-1] != "learning_rate"]
+    for index, variable in enumerate(kept):
         named[f"optimizer/{index}/{variable.path.split('/')[-1]}"] = variable
     return {_COUNTED.sub("", name): variable for name, variable in named.items()}
 

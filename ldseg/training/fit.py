@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,26 @@ from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
-from ldseg.evaluation.collapse import Collapse
-from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter
-from ldseg.training.callbacks import Epochs, Progress
-from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta
-from ldseg.training.folder import checkpoint_of, logs_of, set_aside
+from ldseg.training.callbacks import Epochs, OnTime, Progress
+from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
+from ldseg.training.clock import Clock
+from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
+from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.trainer import Trainer
-from ldseg.training.validation import validation_scores
+from ldseg.training.validation import Validator
 from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
+
+FINISHED = 0.95
+"""Of its minutes: a training that has had as many is over."""
+
+ENDLESS = 10**9
+"""Epochs, where minutes decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,7 @@ def train(
     *,
     go_on: bool = True,
     watch: Callable[[TrainingResult], None] | None = None,
+    since: float | None = None,
 ) -> TrainingResult:
     """Train as planned, and keep the best and the last state in a folder.
 
@@ -70,63 +78,82 @@ def train(
             start from the weights of the folder, if any. Otherwise begin anew. Earlier weights that a training does not go
             on with are set aside, never overwritten.
         watch: called after each validation.
+        since: when the plan's minutes began, as ``time.perf_counter`` tells it; now, unless given.
 
     Raises:
         ConfigError: if the batch does not suit the devices.
-        DataError: if cases of the split are missing, or the folder cannot be written.
+        DataError: if cases of the split are missing, the folder cannot be written, or another training writes to it.
         WeightsError: if what is to be gone on with does not fit, nothing can be written, or the loss is no longer finite.
+        TrainingStopped: by Ctrl-C or SIGTERM; what was finished is kept.
     """
-    checkpoint = checkpoint_of(folder)
-    resume = go_on and checkpoint.is_file()
-    if resume:
-        plan = replace(plan, split=read_meta(checkpoint)["split"])
-    training, validation = apply_manifest(cases, plan.split)
-    claim_folder(folder, "[Model] Weights")
+    with held_folder(folder, "[Model] Weights"):
+        if go_on:
+            settle(folder)
+        checkpoint = checkpoint_of(folder)
+        meta = read_meta(checkpoint) if go_on and checkpoint.is_file() else {}
+        plan = replace(plan, split=meta.get("split", plan.split))
+        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since)
+        training, validation = apply_manifest(cases, plan.split)
+        keras.utils.set_random_seed(plan.seed)
+        validator = Validator(plan, validation)  # which one device is enough for
+        with terminated_as_interrupted(), data_parallel(plan.several_devices) as devices:
+            if plan.batch_size % devices:
+                wanted = f"expected a multiple of {devices} devices"
+                raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
+            return _train(plan, training, validator, folder, clock, meta, go_on, watch)
 
-    keras.utils.set_random_seed(plan.seed)
-    averaged = Segmenter(plan.spec)
-    predictor = Predictor(averaged, sampler=plan.sampler, steps=plan.steps)
-    predictor.compile()
-    with data_parallel(plan.several_devices) as devices:
-        if plan.batch_size % devices:
-            raise ConfigError(f"Parameters.BatchSize: expected a multiple of {devices} devices, got {plan.batch_size}")
-        segmenter = Segmenter(replace(plan.spec, size=plan.patch))
-        if not resume and go_on and (folder / WEIGHTS_FILE).is_file():
-            load_weights(folder, segmenter)
-        if not resume:
-            set_aside(folder)
-        batches = batches_of(plan, training, segmenter)
-        trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
-        result = TrainingResult(folder=folder, history=[])
-        if resume:
-            meta = load_checkpoint(checkpoint, trainer)
-            result.history.extend(meta["history"])
-            batches.epoch = meta["epoch"]
 
-        def validate() -> tuple[dict[str, float], Collapse]:
-            trainer.copy_average(averaged)
-            return validation_scores(averaged, validation, plan.preprocessing, predictor, plan.batch_size)
-
-        epochs = Epochs(
-            validate=validate,
-            keep_best=lambda row: save_weights(folder, averaged, description_of(plan, row)),
-            watch=lambda: watch(result) if watch is not None else None,
-            validate_every=plan.validate_every,
-            epochs=plan.epochs,
-            checkpoint=checkpoint,
-            log=result.logs / "log.csv",
-            history=result.history,
-            meta={"split": plan.split, "networks": networks_of(segmenter.spec), "chosen": plan.chosen},
+def _train(
+    plan: Plan,
+    cases: Sequence[Case],
+    validator: Validator,
+    folder: Path,
+    clock: Clock,
+    before: Mapping[str, Any],
+    go_on: bool,
+    watch: Callable[[TrainingResult], None] | None,
+) -> TrainingResult:
+    """Train in a folder that is locked; ``before`` is the meta of the checkpoint to go on from, or nothing."""
+    checkpoint, result = checkpoint_of(folder), TrainingResult(folder=folder, history=[])
+    segmenter = Segmenter(replace(plan.spec, size=plan.patch))
+    if not before and go_on and (folder / WEIGHTS_FILE).is_file():
+        load_weights(folder, segmenter)
+    batches = batches_of(plan, cases, segmenter)
+    trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
+    meta = {
+        "split": plan.split, "networks": networks_of(segmenter.spec), "chosen": plan.chosen, "settings": plan.settings,
+    }  # fmt: skip
+    if before:
+        load_checkpoint(checkpoint, trainer)
+        result.history.extend(before["history"])
+        batches.epoch = before["epoch"]
+    else:
+        begin(folder, lambda path: save_checkpoint(path, trainer, {**meta, "epoch": 0, "history": [], "spent": 0.0}))
+    epochs = Epochs(
+        validate=lambda: validator(trainer),
+        keep_best=lambda row: save_weights(folder, validator.segmenter, description_of(plan, row)),
+        watch=lambda: watch(result) if watch is not None else None,
+        validate_every=plan.validate_every,
+        epochs=0 if plan.minutes else plan.epochs,
+        checkpoint=checkpoint,
+        log=result.logs / "log.csv",
+        history=result.history,
+        meta=meta,
+        clock=clock,
+    )
+    if plan.minutes and clock.spent > FINISHED * clock.budget:
+        logger.info("%s: trained for %.0f minutes already; raise [Training] Minutes to go on", folder, clock.spent / 60)
+    elif not plan.minutes and batches.epoch >= plan.epochs:
+        logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch)
+    else:
+        if before:
+            _tell_where(plan, before, checkpoint, clock)
+        _fit(plan, trainer, batches, epochs, result)
+    if epochs.diverged:
+        raise WeightsError(
+            f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
+            "are kept; try a lower [Parameters] LearningRate"
         )
-        if batches.epoch >= plan.epochs:
-            logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch)
-        else:
-            _fit(plan, trainer, batches, epochs, result)
-        if epochs.diverged:
-            raise WeightsError(
-                f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
-                "are kept; try a lower [Parameters] LearningRate"
-            )
     save_structure(folder, plan.spec)
     return result
 
@@ -153,7 +180,10 @@ def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
     """The trainer of a plan, compiled and its optimiser built for a number of updates."""
     trainer = Trainer(segmenter, diffusion_weight=plan.diffusion_weight, recycling=plan.recycling > 0, ema=plan.ema)
     optimizer = adamw(
-        learning_rate=plan.learning_rate, updates=updates, warm_up=plan.warm_up, weight_decay=plan.weight_decay
+        learning_rate=plan.learning_rate,
+        updates=0 if plan.minutes else updates,
+        warm_up=plan.warm_up,
+        weight_decay=plan.weight_decay,
     )
     trainer.compile(optimizer=optimizer)
     trainer.optimizer.build(trainer.trainable_variables)
@@ -171,18 +201,53 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
     )
 
 
+def _tell_where(plan: Plan, before: Mapping[str, Any], checkpoint: Path, clock: Clock) -> None:
+    """Say from where a training goes on, and which settings are not those of its last start."""
+    scores = [row["val_dice"] for row in before["history"] if row.get("val_dice") is not None]
+    best = f", best validation Dice {max(scores):.4f}" if scores else ""
+    spent = f", {clock.spent / 60:.1f} of {plan.minutes:g} minutes" if plan.minutes else ""
+    logger.info("going on after epoch %d%s%s: %s", before["epoch"], spent, best, checkpoint)
+    now, then = plan.settings, before.get("settings", {})
+    changed = [
+        f"{section}.{key} = {value} (was {then[section][key]})"
+        for section, values in now.items()
+        for key, value in values.items()
+        if key in then.get(section, {}) and then[section][key] != json.loads(json.dumps(value))
+    ]
+    if changed:
+        logger.info("changed since its last start: %s", ", ".join(changed))
+
+
 def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs, result: TrainingResult) -> None:
-    bar = Progress(plan.epochs * len(batches), batches.epoch * len(batches), result.history)
+    """Keras's fit, with the callbacks of a plan.
+
+    Raises:
+        TrainingStopped: by Ctrl-C or SIGTERM.
+    """
+    length = len(batches)
+    updates = 0 if plan.minutes else plan.epochs * length
+    bar = Progress(updates, batches.epoch * length, result.history, epochs.clock, plan.validate_every * length)
     callbacks: list[keras.callbacks.Callback] = [epochs, bar]
+    if plan.minutes:
+        on_time = OnTime(epochs.clock, peak=plan.learning_rate, warm_up=plan.warm_up, epoch=length)
+        callbacks.insert(0, on_time)  # it says which epoch is the last
     # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
     if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
-    trainer.fit(
-        batches,
-        steps_per_epoch=len(batches),
-        epochs=plan.epochs,
-        initial_epoch=batches.epoch,
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=0,
-    )
+    try:
+        trainer.fit(
+            batches,
+            steps_per_epoch=length,
+            epochs=plan.epochs if not plan.minutes else ENDLESS,
+            initial_epoch=batches.epoch,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+    except KeyboardInterrupt as stop:
+        fallen = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate)) / plan.learning_rate
+        total = 0 if plan.minutes else plan.epochs
+        raise TrainingStopped(farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)) from stop
+    finally:
+        bar.close()
+        batches.close()

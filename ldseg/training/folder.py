@@ -1,13 +1,21 @@
-"""What a training keeps in the folder of its weights, and what becomes of an earlier one's."""
+"""What a training keeps in the folder of its weights, and what becomes of an earlier one's.
+
+Weights and checkpoint are one state: a training writes a checkpoint before its first update, so that weights without one are
+never those of a training that was killed. At every moment of a kill the next start finds either the earlier training, or
+the state that the new one began with.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import WeightsError
+from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
 
@@ -16,6 +24,9 @@ logger = logging.getLogger(__name__)
 FOLDER = "training"
 """Where a training keeps its checkpoint and logs, inside the folder of its weights."""
 
+BEGINNING = "training.begin.npz"
+"""The first checkpoint of a training, until what an earlier one left is set aside."""
+
 
 def logs_of(folder: Path) -> Path:
     """The folder of checkpoint and logs of a training, by the folder of its weights."""
@@ -23,8 +34,37 @@ def logs_of(folder: Path) -> Path:
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """The checkpoint of a training, by the folder of its weights."""
+    """Where a training writes its checkpoint, by the folder of its weights."""
     return folder / FOLDER / CHECKPOINT_FILE
+
+
+def checkpoint_to_go_on(folder: Path) -> Path | None:
+    """The checkpoint that a training in a folder goes on from, if there is one."""
+    beginning, checkpoint = folder / BEGINNING, checkpoint_of(folder)
+    return next((path for path in (beginning, checkpoint) if path.is_file()), None)
+
+
+def begin(folder: Path, save: Callable[[Path], None]) -> None:
+    """Begin a training: write its first checkpoint, then set aside what an earlier one left, then put it in place."""
+    save(folder / BEGINNING)
+    settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Finish what ``begin`` was killed in; without that, change nothing.
+
+    Raises:
+        WeightsError: if something cannot be moved.
+    """
+    beginning, checkpoint = folder / BEGINNING, checkpoint_of(folder)
+    if not beginning.is_file():
+        return
+    set_aside(folder)
+    try:
+        checkpoint.parent.mkdir(exist_ok=True)
+        os.replace(beginning, checkpoint)
+    except OSError as error:
+        raise WeightsError(f"{checkpoint}: cannot be written: {error.strerror or error}") from error
 
 
 def set_aside(folder: Path) -> None:
@@ -33,10 +73,15 @@ def set_aside(folder: Path) -> None:
     Raises:
         WeightsError: if they cannot be moved.
     """
-    present = [folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, FOLDER) if (folder / name).exists()]
+    present = [
+        folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, STRUCTURE_FILE, FOLDER) if (folder / name).exists()
+    ]
     if not present:
         return
-    aside = folder / f"before-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"
+    # A start may follow another within the second.
+    numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    aside = next(folder / name for name in numbered if not (folder / name).exists())
     try:
         aside.mkdir()
         for path in present:

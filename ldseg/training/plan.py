@@ -29,7 +29,8 @@ class Plan:
         augmentation: a kind of ``ldseg.augmentation.augment``.
         split: a manifest of ``ldseg.data.splits``: which cases are trained on, which validate.
         batch_size: samples of an update.
-        epochs: times that the training goes through its cases.
+        epochs: times that the training goes through its cases, unless minutes say otherwise.
+        minutes: how long the training takes, all its starts together; 0 where epochs decide.
         learning_rate: the peak, see ``ldseg.training.optimizer.adamw``.
         warm_up: updates up to the peak.
         weight_decay: of AdamW.
@@ -56,6 +57,7 @@ class Plan:
     split: dict[str, Any]
     batch_size: int = 4
     epochs: int = 2500
+    minutes: float = 0.0
     learning_rate: float = 1e-3
     warm_up: int = 200
     weight_decay: float = 1e-4
@@ -95,6 +97,7 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = ()) -
         split=split,
         batch_size=parameters.batch_size,
         epochs=parameters.epoch,
+        minutes=training.minutes,
         learning_rate=parameters.learning_rate,
         warm_up=training.warm_up,
         weight_decay=training.weight_decay,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import choose, look
 from ldseg.training.fit import TrainingResult, train
-from ldseg.training.folder import checkpoint_of
+from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
 
 logger = logging.getLogger(__name__)
@@ -53,8 +54,9 @@ def plan_of(config: Config) -> Prepared:
         WeightsError: if the checkpoint to go on from cannot be read.
     """
     check_sizes(config)  # before images are read
-    checkpoint, axes = checkpoint_of(config.weights_folder), AXES[config.data.dimensions]
-    before = read_meta(checkpoint) if config.parameters.checkpoint and checkpoint.is_file() else {}
+    axes = AXES[config.data.dimensions]
+    checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
+    before = read_meta(checkpoint) if checkpoint else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}))
     for reason in reasons:
@@ -85,11 +87,12 @@ def train_config(config: Config, watch: Callable[[TrainingResult], None] | None 
         watch: called after each validation.
 
     Raises:
-        ConfigError, DataError, WeightsError: see ``plan_of`` and ``ldseg.training.train``.
+        ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
     """
+    since = time.perf_counter()
     prepared = plan_of(config)
     go_on = config.parameters.checkpoint
-    result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch)
+    result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
     return replace(result, problems=prepared.problems)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from ldseg.devices import distributed
 from ldseg.segmenter import Segmenter
 from ldseg.training.losses import segmentation_loss
 
@@ -87,6 +88,11 @@ class Trainer(keras.Model):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         losses = dict.fromkeys(self.weight_of, _as_it_is)
         super().compile(optimizer=optimizer, loss=losses, loss_weights=self.weight_of, **options)
+        if not distributed():
+            # What the loss makes for itself when it is first computed: made within the first update, it would have
+            # TensorFlow trace that update twice.
+            nothing = {name: ops.zeros(1) for name in losses}
+            self.compute_loss(y=nothing, y_pred=nothing)
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """A batch to the terms of the loss by name, each ``(B,)``."""
@@ -135,8 +141,8 @@ class Trainer(keras.Model):
     def _follow(self) -> None:
         decay = ops.minimum(self.ema, (1 + self.updates) / (10 + self.updates))
         for average, weight in zip(self.averages, self.segmenter.weights, strict=True):
-            value = ops.cast(ops.stop_gradient(ops.convert_to_tensor(weight)), "float32")
-            average.assign(decay * average + (1 - decay) * value)
+            # decay * average + (1 - decay) * weight, in the fewest operations: there are hundreds of weights.
+            self.optimizer.assign_sub(average, (1 - decay) * ops.subtract(average, weight))
         self.updates.assign(self.updates + 1)
 
     def copy_average(self, segmenter: Segmenter) -> None:

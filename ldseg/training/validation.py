@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
@@ -15,6 +16,33 @@ from ldseg.evaluation.metrics import dice, iou
 from ldseg.inference import segment_cases
 from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter
+from ldseg.training.plan import Plan
+from ldseg.training.trainer import Trainer
+
+
+class Validator:
+    """Segments the validation cases of a plan with the moving average of a trainer's weights.
+
+    Args:
+        plan: the training.
+        cases: those to validate on.
+
+    Attributes:
+        segmenter: the networks with the averaged weights, on the grid of whole cases.
+    """
+
+    def __init__(self, plan: Plan, cases: Sequence[Case]) -> None:
+        self.plan = plan
+        self.cases = cases
+        self.segmenter = Segmenter(plan.spec)
+        self.predictor = Predictor(self.segmenter, sampler=plan.sampler, steps=plan.steps)
+        self.predictor.compile()
+
+    def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
+        """The scores of ``validation_scores`` for the weights of now."""
+        trainer.copy_average(self.segmenter)
+        step, size = self.plan.preprocessing, self.plan.batch_size
+        return validation_scores(self.segmenter, self.cases, step, self.predictor, size)
 
 
 def validation_scores(
@@ -29,7 +57,8 @@ def validation_scores(
         DataError: if a case can no longer be read.
     """
     scores, collapse = [], Collapse(preprocessing.classes, segmenter.strides)
-    for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0):
+    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
+    for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
         pair = result.mask, result.loaded.label, segmenter.spec.classes

@@ -54,6 +54,22 @@ def test_group_norm_is_that_of_keras(options: dict[str, Any], grid: tuple[int, .
     assert type(ours).__name__ == type(theirs).__name__
 
 
+@EVERY_RANK
+@pytest.mark.parametrize("options", [{"groups": 2}, {"groups": 8}, {"groups": -1, "center": False, "scale": False}])
+def test_the_gradient_of_group_norm_is_that_of_keras(options: dict[str, Any], grid: tuple[int, ...]) -> None:
+    """Of the map and of the weights, through one step of plain gradient descent with a dense layer before it."""
+    x, wanted = draw(3, *grid, 8) + 5 * draw(8, seed=1), draw(3, *grid, 8, seed=2)
+    moved = []
+    for made in (GroupNormalization, keras.layers.GroupNormalization):
+        model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(8), made(**options)])
+        randomize(model)
+        model.compile(keras.optimizers.SGD(1.0), loss="mse", jit_compile=keras.backend.backend() == "jax")
+        model.train_on_batch(x, wanted)
+        moved.append(model.get_weights())
+    for ours, theirs in zip(*moved):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)
+
+
 def test_group_norm_of_values_far_from_zero() -> None:
     layer = GroupNormalization(-1, center=False, scale=False, epsilon=1e-5)
     x = 100 + 0.1 * draw(2, 16, 16, 3)

@@ -1,0 +1,127 @@
+"""Trainings that minutes or a signal end."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from ldseg.training.checkpoint import read_meta
+from ldseg.training.prepare import train_config
+from ldseg.training.stop import TrainingStopped, farewell
+from ldseg.weights import WEIGHTS_FILE, read_description
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks():
+        yield
+
+
+def test_minutes_are_kept_over_a_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the rate fallen, the best weights kept, and nothing left to do at the end."""
+    caplog.set_level(logging.INFO)
+    tiny.phantoms(tmp_path)
+    folder = tmp_path / "w"
+    config = tiny.settings(tmp_path, folder, Training_Minutes=0.5, Training_Workers=0, Parameters_Epoch=1)
+
+    def stop(result: Any) -> None:
+        if read_meta(result.logs / "last.npz")["epoch"]:
+            raise KeyboardInterrupt
+
+    began = time.perf_counter()
+    with pytest.raises(TrainingStopped, match=rf"best validation Dice 0\.\d+ at epoch \d+, its weights in {folder}; .*go"):
+        train_config(config, watch=stop)
+    result = train_config(config)
+    spent = time.perf_counter() - began
+    assert 0.8 * 30 < spent < 1.2 * 30  # and what was lost at the stop
+    assert "an update after compiling: about" in caplog.text
+    assert "going on after epoch" in caplog.text
+    assert read_meta(result.logs / "last.npz")["spent"] == pytest.approx(30, rel=0.1)
+    assert result.history[-1]["val_dice"] is not None
+    best = max((row for row in result.history if "val_dice" in row), key=lambda row: row["val_dice"])
+    assert read_description(folder).figures["epoch"] == best["epoch"]
+    length = len(result.history)
+    assert len(train_config(config).history) == length
+    assert "raise [Training] Minutes" in caplog.text
+
+
+SCRIPT = f"""
+import json, os, signal, sys
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+import conftest, tiny
+import ldseg.training.fit as fit
+from ldseg.config import Config
+from ldseg.cli import training
+config = Config.from_dict(json.loads(sys.argv[1]))
+save, number = fit.save_weights, getattr(signal, sys.argv[2])
+def save_and_die(*arguments):
+    save(*arguments)
+    os.kill(os.getpid(), number)
+fit.save_weights = save_and_die
+with tiny.tiny_networks():
+    training.run(config)
+"""
+
+
+def run(config: Any, name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", SCRIPT, json.dumps(config.to_dict()), name]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240)
+
+
+def test_a_kill_between_the_first_weights_and_their_checkpoint(tmp_path: Path) -> None:
+    """The next start goes on with that training, and ends as if nothing had happened."""
+    tiny.phantoms(tmp_path)
+    config = tiny.settings(tmp_path, tmp_path / "w", Training_ValidateEvery=1, Training_Workers=0)
+    killed = run(config, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (tmp_path / "w" / WEIGHTS_FILE).is_file()
+    assert read_meta(tmp_path / "w" / "training" / "last.npz")["epoch"] == 0
+    whole = train_config(config.with_values({"Model.Weights": str(tmp_path / "whole")}))
+    result = train_config(config)
+    assert [row["loss"] for row in result.history] == pytest.approx([row["loss"] for row in whole.history], rel=1e-6)
+    assert [row["val_dice"] for row in result.history] == [row["val_dice"] for row in whole.history]
+    assert sorted(os.listdir(tmp_path / "w")) == sorted(os.listdir(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_a_training_with_what_there_is(name: str, tmp_path: Path) -> None:
+    tiny.phantoms(tmp_path)
+    config = tiny.settings(tmp_path, tmp_path / "w", Training_ValidateEvery=1)
+    stopped = run(config, name)
+    assert "training stopped in epoch 1 of 4; nothing was validated yet" in stopped.stderr
+    assert "Checkpoint = True" in stopped.stderr
+
+
+def test_what_a_stopped_training_says() -> None:
+    rows = [{"epoch": 1, "val_dice": 0.5}, {"epoch": 2, "val_dice": 0.75}, {"epoch": 3}]
+    text = farewell(Path("w"), rows, 4, 10, 0.62)
+    assert "stopped in epoch 4 of 10; best validation Dice 0.7500 at epoch 2, its weights in w" in text
+    assert "goes on after epoch 3; its step size was still 62% of the highest" in text
+    assert "step size" not in farewell(Path("w"), rows, 4, 10, 0.02)
+    assert "no weights" in farewell(Path("w"), [], 1, 0, 1.0)
+
+
+def test_a_training_that_goes_on_says_what_has_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tiny.phantoms(tmp_path)
+    changes: dict[str, Any] = {"Training_Workers": 0, "Training_ValidateEvery": 1}
+    train_config(tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=1, **changes))
+    assert "going on" not in caplog.text
+    train_config(tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=2, Parameters_LearningRate=2e-3, **changes))
+    assert "going on after epoch 1, best validation Dice 0." in caplog.text
+    changed = "changed since its last start: Parameters.Epoch = 2 (was 1), Parameters.LearningRate = 0.002 (was 0.001)\n"
+    assert changed in caplog.text
