@@ -18,7 +18,7 @@ from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, spl
 from ldseg.errors import DataError
 from ldseg.models import Preset
 from ldseg.spatial import AXES
-from ldseg.text import counted, some
+from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import choose, look
 from ldseg.training.fit import TrainingResult, train
@@ -138,5 +138,5 @@ def _tell_new(cases: Sequence[Case], split: Mapping[str, Any]) -> None:
     if new := [case.name for case in cases if case.name not in named]:
         logger.info(
             "%d cases are not in the split of the training that goes on: %s; Checkpoint = False begins anew with them",
-            len(new), ", ".join(new[:5]) + ", …" * (len(new) > 5),
+            len(new), few(new),
         )  # fmt: skip
