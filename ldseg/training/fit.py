@@ -17,6 +17,7 @@ from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
+from ldseg.export.networks import save_structure
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -27,7 +28,7 @@ from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
