@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, special
 
 from ldseg.inference.seeding import case_generator
 from ldseg.options import DEGRADATIONS
@@ -55,6 +54,8 @@ def corrupt_image(
         return image
     strength = np.float32(sigma)
     if kind == "blur":
+        from scipy import ndimage  # here, as segmenting does without
+
         widths = [0.0 if axis == "T" else BLUR * sigma for axis in axes or "-" * (image.ndim - 1)]
         return np.clip(ndimage.gaussian_filter(image, (*widths, 0.0), mode="nearest"), 0, 1)
     if kind == "contrast":
@@ -77,6 +78,8 @@ def _poisson(mean: np.ndarray, normal: np.ndarray) -> np.ndarray:
     counts = np.maximum(np.rint(series), 0)
     few = mean < _MANY
     if few.any():
+        from scipy import special
+
         share, rate = special.ndtr(normal[few].astype(np.float64)), mean[few].astype(np.float64)
         above = np.ceil(special.pdtrik(share, rate))
         below = np.maximum(above - 1, 0)  # where rounding lifted a whole number to the next
