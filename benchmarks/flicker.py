@@ -37,7 +37,8 @@ def main() -> None:
     from ldseg.data.cases import Case, find_cases, load_case
     from ldseg.evaluation.flicker import flicker
     from ldseg.evaluation.metrics import dice, iou
-    from ldseg.inference import Predictor, segment_cases
+    from ldseg.inference import segment_cases
+    from ldseg.inference.predictor import Predictor
     from ldseg.text import number
     from ldseg.weights import load_segmenter
 

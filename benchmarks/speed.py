@@ -99,7 +99,7 @@ def naive(segmenter: Any, steps: int) -> Segment:
 
 def predictor(segmenter: Any, steps: int) -> Any:
     """The predictor that ``LDSeg.py`` runs."""
-    from ldseg.inference import Predictor
+    from ldseg.inference.predictor import Predictor
 
     made = Predictor(segmenter, steps=steps)
     made.compile()

@@ -9,13 +9,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib.util
+import json
 import os
 import platform
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+from ldseg.errors import ConfigError
+
+BACKENDS = ("tensorflow", "jax", "torch")
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -55,7 +62,11 @@ def choose(multiple: bool) -> str:
 
     Returns:
         one line that says what the run will use.
+
+    Raises:
+        ConfigError: the environment asks for a backend that Keras does not have.
     """
+    os.environ["KERAS_BACKEND"] = _backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -71,6 +82,21 @@ def choose(multiple: bool) -> str:
     return f"GPU {best}: {memory[best]} MiB free"
 
 
+def _backend() -> str:
+    """The backend of Keras: that of KERAS_BACKEND or of ``keras.json``, else the first that is installed."""
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        if named not in BACKENDS:
+            raise ConfigError(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got {named!r}")
+        return named
+    settings = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        wanted = json.loads(settings.read_text(encoding="utf-8")).get("backend")
+        if wanted in BACKENDS and importlib.util.find_spec(wanted):
+            return str(wanted)
+    return next((name for name in BACKENDS if importlib.util.find_spec(name)), BACKENDS[0])
+
+
 def unused_gpus() -> str:
     """One line if there are NVIDIA GPUs that the backend of Keras, as it is installed, cannot use; else nothing."""
     import keras
@@ -83,9 +109,15 @@ def unused_gpus() -> str:
 
 
 def set_precision(precision: str) -> None:
-    """Set the arithmetic of every layer built from now on: float32, or mixed bfloat16 or float16 on float32 weights."""
+    """Set the arithmetic of every layer built from now on: float32, or mixed bfloat16 or float16 on float32 weights.
+
+    What a ``keras.json`` of another project says of layouts and numbers does not count.
+    """
     import keras
 
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
     keras.config.set_dtype_policy(PRECISIONS[precision])
 
 
@@ -148,6 +180,8 @@ def peak_memory() -> tuple[int, str]:
     """The most memory that this process has had since ``forget_peak``, in bytes, and which: that of its first GPU, or, where
     there is none or its backend does not count, the resident memory of the process.
     """
+    if "keras" not in sys.modules:  # nothing that would use a GPU
+        return _peak_resident(), "process"
     import keras
 
     backend = keras.backend.backend()
@@ -177,9 +211,12 @@ def forget_peak() -> int:
         what is held now and is not to be counted, in bytes: the libraries, weights and programs of a process that are
         resident; nothing of a GPU.
     """
-    import keras
+    on_gpu = peak_memory()[1] == "GPU"
+    backend = ""
+    if on_gpu:
+        import keras
 
-    backend, on_gpu = keras.backend.backend(), peak_memory()[1] == "GPU"
+        backend = keras.backend.backend()
     if on_gpu and backend == "tensorflow":
         import tensorflow as tf
 

@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from ldseg.diffusion import PREDICTIONS, Schedule, convert, corrupt, decodable, sample, target
-from ldseg.diffusion.samplers import bound, standardize
-from ldseg.models import PRESETS, build_networks
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmenterSpec:
-    """All that it takes to build a segmenter again: what its weights fix.
-
-    Attributes:
-        preset: a name in ``ldseg.models.PRESETS``.
-        size: image grid S.
-        axes: axes string of S.
-        channels: channels of the image.
-        classes: number of classes C.
-        prediction: what the denoiser predicts.
-        schedule: the noise schedule.
-        control: whether state and time are hidden from the denoiser, which leaves a plain function of the image.
-        dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
-    """
-
-    preset: str
-    size: tuple[int, ...]
-    axes: str
-    channels: int
-    classes: int
-    prediction: str
-    schedule: Schedule
-    control: bool = False
-    dynamic_conditioning: bool = True
-    ff_parser: bool = True
-
-    def __post_init__(self) -> None:
-        if self.prediction not in PREDICTIONS:
-            raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
-        if self.control and self.prediction != "x0":
-            raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
-
-    @property
-    def architecture(self) -> str:
-        """The family of the networks, as [Model] Architecture names it."""
-        return "Control" if self.control else PRESETS[self.preset].architecture
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "size": list(self.size), "schedule": self.schedule.to_dict()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SegmenterSpec:
-        return cls(**{**values, "size": tuple(values["size"]), "schedule": Schedule(**values["schedule"])})
+from ldseg.diffusion import DDIM, Sampler, convert, corrupt, decodable, target
+from ldseg.diffusion.compiled import HOLDS, sample
+from ldseg.models import build_networks
+from ldseg.spec import SegmenterSpec
 
 
 class Segmenter(keras.Model):
@@ -76,7 +30,7 @@ class Segmenter(keras.Model):
         # The latent is float32 whatever the precision of the networks.
         super().__init__(name="segmenter", dtype="float32")
         networks = build_networks(
-            spec.preset,
+            spec.family,
             size=spec.size,
             channels=spec.channels,
             classes=spec.classes,
@@ -86,14 +40,19 @@ class Segmenter(keras.Model):
             ff_parser=spec.ff_parser,
         )
         self.spec = spec
-        self.preset = PRESETS[spec.preset]
+        self.preset = spec.family
         self.label_encoder = networks.label_encoder
         self.image_encoder = networks.image_encoder
         self.denoiser = networks.denoiser
         self.label_decoder = networks.label_decoder
-        self.strides = self.preset.strides(spec.axes)
-        self.grid = self.preset.latent_grid(spec.size, spec.axes)
+        self.strides = spec.strides
+        self.grid = spec.grid
         self.latent_channels = int(self.label_encoder.output_shape[-1])
+        if spec.latent_shape[-1] != self.latent_channels:
+            said = f"its preset says {spec.latent_shape[-1]}"
+            raise ValueError(
+                f"expected one number of channels of the latent, but {said}, its networks {self.latent_channels}"
+            )
         # Keras would otherwise take a model that is never called for one without weights.
         self.built = True
 
@@ -129,24 +88,18 @@ class Segmenter(keras.Model):
 
     @property
     def hold(self) -> Callable[[Any], Any] | None:
-        """Keeps a clean latent in range, each case by itself.
+        """Keeps a clean latent in range, each case by itself: see ``SegmenterSpec.hold``."""
+        return None if self.spec.hold is None else HOLDS[self.spec.hold]
 
-        A latent implied by noise is amplified up to twenty thousand times near pure noise, so it is standardised, as
-        LDSeg does; a network that predicts the latent itself has learnt its range. One that is bounded is cut to its bounds.
-        """
-        if self.preset.bounded:
-            return bound
-        return standardize if self.spec.prediction in ("eps", "ldseg") else None
-
-    def reverse(self, condition: Any, noise: Any, *, steps: int, eta: float = 0.0, **options: Any) -> Any:
-        """Sample a clean latent ``(B, *L, c)`` under a condition, see ``ldseg.diffusion.sample``."""
+    def reverse(self, condition: Any, noise: Any, *, steps: int, sampler: Sampler = DDIM, **options: Any) -> Any:
+        """Sample a clean latent ``(B, *L, c)`` under a condition, see ``ldseg.diffusion.compiled.sample``."""
         return sample(
             lambda x_t, time: self.denoise(x_t, condition, time),
             noise,
             schedule=self.spec.schedule,
             prediction=self.spec.prediction,
             steps=steps,
-            eta=eta,
+            sampler=sampler,
             hold=self.hold,
             **options,
         )
@@ -170,4 +123,4 @@ class Segmenter(keras.Model):
     def call(self, inputs: dict[str, Any]) -> Any:
         """One evaluation from pure noise: ``{"image", "noise"}`` to logits ``(B, *S, C)``."""
         condition = self.encode_image(inputs["image"])
-        return self.decode(self.reverse(condition, inputs["noise"], steps=1, eta=0.0))
+        return self.decode(self.reverse(condition, inputs["noise"], steps=1))

@@ -5,6 +5,20 @@ Arrays are channels-last, so an image batch is ``(B, *S, c)`` with one size in `
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[Any]
+"""Values as stored, ``(*S)`` or ``(*S, c)``, of any type that a file may have."""
+
+Mask: TypeAlias = NDArray[np.integer[Any]]
+"""Whole numbers ``(*S)``: classes from 0, or an id for each object."""
+
+Numbers: TypeAlias = NDArray[np.float32]
+"""Probabilities, maps and prepared images."""
+
 AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
 """The axes string of every value that ``[Data] Dimensions`` may take."""
 

@@ -1,81 +1,34 @@
-"""Folders of weights that describe themselves."""
+"""Writing and reading the folders of weights that ``ldseg.description`` describes. Keras is imported when one is loaded."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import platform
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
-from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import LDSegError, WeightsError
-from ldseg.paths import nearest_folder
-from ldseg.segmenter import Segmenter, SegmenterSpec
+from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
+from ldseg.errors import WeightsError
+from ldseg.export.structure import STRUCTURE_FILE
+from ldseg.models import Preset
+from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
 
-FORMAT_VERSION = 1
-WEIGHTS_FILE = "segmenter.weights.h5"
-DESCRIPTION_FILE = "segmenter.json"
-_ATTRIBUTE = "ldseg"
+if TYPE_CHECKING:
+    from ldseg.segmenter import Segmenter
 
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a folder of weights says about itself.
-
-    Attributes:
-        spec: how to build the networks.
-        preprocessing: from a case to their input.
-        figures: what they reached in validation, and when.
-        training: the settings of the training, by section and key.
-        split: the manifest of the cases trained on and validated on.
-        made: when, and by which versions.
-    """
-
-    spec: SegmenterSpec
-    preprocessing: Preprocessing
-    figures: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    split: dict[str, Any] = field(default_factory=dict)
-    made: dict[str, Any] = field(default_factory=dict)
-
-    def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
-        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels, label_map=label_map)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "format_version": FORMAT_VERSION,
-            "architecture": self.spec.architecture,
-            "spec": self.spec.to_dict(),
-            "preprocessing": self.preprocessing.to_dict(),
-            "figures": self.figures,
-            "training": self.training,
-            "split": self.split,
-            "made": self.made,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Description:
-        return cls(
-            spec=SegmenterSpec.from_dict(values["spec"]),
-            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            figures=values["figures"],
-            training=values["training"],
-            split=values["split"],
-            made=values["made"],
-        )
+logger = logging.getLogger(__name__)
 
 
 def save_weights(folder: Path, segmenter: Segmenter, description: Description) -> None:
@@ -87,6 +40,8 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
     Raises:
         WeightsError: if the folder cannot be written.
     """
+    import keras
+
     made = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ldseg": __version__,
@@ -101,7 +56,7 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
         folder.mkdir(parents=True, exist_ok=True)
         segmenter.save_weights(temporary)
         with h5py.File(temporary, "r+") as file:
-            file.attrs[_ATTRIBUTE] = json.dumps(values)
+            file.attrs[ATTRIBUTE] = json.dumps(values)
         readable.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         os.replace(temporary, folder / WEIGHTS_FILE)
         os.replace(readable, folder / DESCRIPTION_FILE)
@@ -113,39 +68,18 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
                 path.unlink(missing_ok=True)
 
 
-def read_description(folder: Path) -> Description:
-    """What the weights in a folder are.
+def save_structure(folder: Path, spec: SegmenterSpec) -> None:
+    """Write the graphs of the networks beside their weights, for the engines that do without Keras.
 
-    Raises:
-        WeightsError: if there are none, or the file is empty, damaged, or of a version that this code does not know.
+    Networks with a layer that has no place in a graph, and a folder that cannot be written, are left to Keras; that is said.
     """
-    path = folder / WEIGHTS_FILE
+    from ldseg.export.networks import structure_of
+
+    path = folder / STRUCTURE_FILE
     try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; train some with "
-            "[Parameters] Training = True, or name another folder in [Model] Weights"
-        ) from None
-    except NotADirectoryError:
-        raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be looked at: {error.strerror}") from error
-    if size == 0:
-        raise WeightsError(f"{path}: expected weights, found an empty file")
-    try:
-        with h5py.File(path, "r") as file:
-            stored = file.attrs[_ATTRIBUTE]
-        values = json.loads(stored)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
-    version = values.get("format_version") if isinstance(values, dict) else None
-    if version != FORMAT_VERSION:
-        raise WeightsError(f"{path}: expected weights of format version {FORMAT_VERSION}, found {version}")
-    try:
-        return Description.from_dict(values)
-    except (KeyError, TypeError, ValueError, LDSegError) as error:
-        raise WeightsError(f"{path}: its description is not complete: {error}") from error
+        structure_of(spec).write(path)
+    except (WeightsError, OSError) as error:
+        logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:
@@ -172,7 +106,9 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
     Raises:
         WeightsError: if they are missing, damaged, or of another architecture.
     """
-    read_description(folder)
+    import keras
+
+    read_description(folder, segmenter.spec.own)
     path = folder / WEIGHTS_FILE
     try:
         segmenter.load_weights(path)
@@ -190,13 +126,19 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
         ) from error
 
 
-def load_segmenter(folder: Path) -> tuple[Segmenter, Description]:
+def load_segmenter(folder: Path, preset: Preset | None = None) -> tuple[Segmenter, Description]:
     """Build the segmenter that a folder describes, with its weights.
+
+    Args:
+        folder: with the weights.
+        preset: their preset, if it is an own one.
 
     Raises:
         WeightsError: see ``read_description`` and ``load_weights``.
     """
-    description = read_description(folder)
+    from ldseg.segmenter import Segmenter
+
+    description = read_description(folder, preset)
     try:
         segmenter = Segmenter(description.spec)
     except ValueError as error:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from ldseg.errors import DataError
+
+LOCK = ".lock"
+"""A file that tells that a folder is one of LDSeg's, and whether a run writes to it now."""
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -44,15 +50,54 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file, or a folder with all that is in it, if it is there; of a link the link alone.
 
     Raises:
-        DataError: it cannot be removed (no permission, a folder in its place).
+        DataError: it cannot be removed (no permission).
     """
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{path}: cannot be removed: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def held_folder(folder: Path, setting: str) -> Iterator[None]:
+    """Make a folder and keep it for this process: another one that wants it gets an error instead.
+
+    What is held is a lock of the system on the file ``.lock`` in it, which a process that is killed lets go of.
+
+    Args:
+        folder: its path.
+        setting: that names it, as messages have it.
+
+    Raises:
+        DataError: it cannot be written, or another process holds it.
+    """
+    claim_folder(folder, setting)
+    path = folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise DataError(
+            f"{folder}: another run of LDSeg writes to it now; wait for it, or name another in {setting}"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def claim_folder(folder: Path, setting: str) -> None:

@@ -28,6 +28,8 @@ environment() {
     if ! cat requirements*.txt | cmp -s - "$stamp"; then
         echo "Installing $1.txt into $VENV: several hundred MB the first time, some minutes ..." >&2
         "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1.txt" || return 1
+        # The command ldseg, and the package as it stands in this clone.
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable . || return 1
         cat requirements*.txt > "$stamp"
     fi
 }

@@ -2,8 +2,8 @@
 
     python3 scripts/pack_weights.py FROM TO
 
-``TO`` gets the weights file and its description, nothing else. Segment with the packed weights before you report figures:
-they are what others will have.
+``TO`` gets the weights file, its description and the graphs of its networks, nothing else. Segment with the packed weights
+before you report figures: they are what others will have.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("goal", type=Path, metavar="TO")
     options = parser.parse_args()
 
-    from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, load_segmenter
+    from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, load_segmenter, save_structure
 
     options.goal.mkdir(parents=True, exist_ok=True)
     packed = options.goal / f"packed.{WEIGHTS_FILE}"
@@ -57,7 +57,8 @@ def main() -> None:
     description = (options.source / DESCRIPTION_FILE).read_text()
     os.replace(packed, options.goal / WEIGHTS_FILE)
     (options.goal / DESCRIPTION_FILE).write_text(description)
-    load_segmenter(options.goal)
+    _, packed_description = load_segmenter(options.goal)
+    save_structure(options.goal, packed_description.spec)
     before, after = ((folder / WEIGHTS_FILE).stat().st_size / 1e6 for folder in (options.source, options.goal))
     print(f"{options.goal}: {after:.1f} MB, was {before:.1f} MB")
 

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Set up what the tests need and run all checks: sh scripts/test.sh
-# With arguments, only pytest with these: sh scripts/test.sh tests/test_config.py -k nearest
+# Set up what the tests need and run the checks and tests: sh scripts/test.sh
+#   sh scripts/test.sh integrations   what needs a wheel, the site, notebooks or a browser, and a network to install from
+#   sh scripts/test.sh smoke          the first of each kind of these, as continuous integration runs them
+#   sh scripts/test.sh ARGUMENTS      only pytest with these: tests/config/test_config.py -k nearest
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
@@ -9,12 +11,21 @@ environment requirements-dev
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 python=$VENV/bin/python
 
-if [ $# -gt 0 ]; then
-    exec "$python" -m pytest "$@"
-fi
+case "${1:-}" in
+    integrations)
+        shift
+        exec "$python" -m pytest -m integration "$@" ;;
+    smoke)
+        shift
+        exec "$python" -m pytest -m smoke "$@" ;;
+    ?*)
+        exec "$python" -m pytest "$@" ;;
+esac
+# A process for each core, up to four; tests of a file stay together, since they share what is compiled.
+together="-n auto --maxprocesses 4 --dist loadfile"
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 "$python" -m mypy ldseg
-"$python" -m pytest
+"$python" -m pytest $together
 echo "The core once more, on JAX:"
-KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest -m core
+KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest $together -m core

@@ -136,7 +136,7 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError
-from ldseg.training import train_config
+from ldseg.training.prepare import train_config
 
 class Stopped(Exception):
     pass

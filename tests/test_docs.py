@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_imports import LAYERS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -45,3 +46,13 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         "# One: heading\n[a](#one-heading) [b](page.md#one-heading) [c](none.md) [d](#two) [e](https://example.org)\n"
     )
     assert missing(page) == ["none.md", "#two"]
+
+
+def test_the_architecture_shows_the_house_as_it_stands() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| \d+ \| (.+) \|$", page, re.MULTILINE)
+    assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == list(LAYERS)
+    drawn = page.partition("\nldseg/\n")[2].partition("\ndata/")[0]
+    units = {line.split()[0] for line in drawn.splitlines()}
+    places = [path for path in (ROOT / "ldseg").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    assert units == {f"{path.name}/" if path.is_dir() else path.name for path in places}

@@ -12,7 +12,8 @@ import pytest
 from ldseg.cli import main
 from ldseg.data.cases import find_cases
 from ldseg.evaluation.metrics import dice
-from ldseg.inference import Predictor, segment_cases
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
 from ldseg.inference.tiles import cover
 from ldseg.io.scans import read_scan, read_scan_label
 from ldseg.segmenter import Segmenter

@@ -7,8 +7,8 @@ import pytest
 from helpers import as_numpy
 from keras import ops
 
-from ldseg.diffusion import PREDICTIONS, Schedule
-from ldseg.diffusion.samplers import standardize
+from ldseg.diffusion import PREDICTIONS, Schedule, ddim
+from ldseg.diffusion.compiled import standardize
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 pytestmark = [
@@ -111,7 +111,7 @@ def test_only_a_latent_that_noise_implies_is_held(
     condition, noise, last = tensors(draw(2, 4, 8, 32), draw(2, 4, 8, 4, seed=1), last)
     clean, _ = segmenter.convert(segmenter.denoise(noise, condition, last), noise, last)
     expected = as_numpy(standardize(clean) if held else clean)
-    found = as_numpy(segmenter.reverse(condition, noise, steps=1, eta=0.0))
+    found = as_numpy(segmenter.reverse(condition, noise, steps=1))
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1, np.abs(expected).max()))
     if held:
         np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-4)
@@ -141,7 +141,7 @@ def test_a_case_is_sampled_as_if_alone(segmenter: Segmenter, monkeypatch: pytest
 
     def run(rows: list[int]) -> np.ndarray:
         mine, start, between = tensors(condition[rows], noise[rows], step_noise[rows])
-        return as_numpy(segmenter.reverse(mine, start, steps=2, eta=1.0, step_noise=between))
+        return as_numpy(segmenter.reverse(mine, start, steps=2, sampler=ddim(1.0), step_noise=between))
 
     together = run([0, 1, 2])
     np.testing.assert_allclose(run([2])[0], together[2], atol=1e-4)

@@ -58,7 +58,9 @@ def tiny_networks(stateful: bool = True, eager: bool = True) -> Iterator[None]:
         return networks(size, channels, classes, axes, stateful)
 
     stride = dict.fromkeys(AXES.values(), STRIDE)
-    preset = Preset(stride=stride, multiple=stride, any_size=True, prediction="x0", build=build)
+    preset = Preset(
+        name="lean", latent=lambda classes: 2, stride=stride, multiple=stride, any_size=True, prediction="x0", build=build
+    )
     compiled = keras.Model.compile
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "lean", preset)

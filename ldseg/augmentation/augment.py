@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldseg.augmentation.colours import jitter_colours
-from ldseg.augmentation.strength import STRENGTHS, Strength
+from ldseg.augmentation.strength import KINDS, STRENGTHS, Strength
 from ldseg.augmentation.warps import plane_map, volume_map, warp_label, warp_plane, warp_volume
 from ldseg.errors import ConfigError, DataError
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
-
-KINDS = (*STRENGTHS, "flips", "none")
 
 
 def augment(
@@ -36,7 +34,8 @@ def augment(
     patch: size of the sample, one number per axis; where it exceeds the image, the image is mirrored.
     kind:
         histology: any rotation, flips, scale, aspect, shear and elastic displacement in the plane of Y and X
-            (the same for all planes of a stack), random position, stain and colour jitter, blur and noise.
+            (the same for all planes of a stack), random position, stain and colour jitter, now and then another stain,
+            gray, other channels or any hue, fading, blur and noise.
         anatomy: the same with small rotations, mirrored along X only, without stains; in a volume ("ZYX") it turns
             and bends in space, all voxels taken as cubes.
         flips: random position, flips along every axis but T, and quarter turns where axes is "YX".

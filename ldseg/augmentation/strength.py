@@ -9,7 +9,7 @@ import numpy as np
 from ldseg.errors import ConfigError
 
 _AMOUNTS = (
-    "rotation", "shear", "elastic", "jitter", "stain_gain", "stain_offset", "brightness", "hue", "blur", "noise"
+    "rotation", "shear", "elastic", "jitter", "stain_gain", "stain_offset", "brightness", "hue", "blur", "noise", "fade"
 )  # fmt: skip
 
 
@@ -30,6 +30,12 @@ class Strength:
     gamma, contrast, saturation: largest change, as a factor or its inverse (1 is none).
     brightness: largest offset, image range 1. hue: largest rotation about the gray axis, radians.
     blur: largest standard deviation, pixels. noise: largest standard deviation, image range 1.
+    restain_p: other stains: mean and deviation of the optical density are moved, channel by channel, to values drawn at
+        random; half of the time haematoxylin and eosin become two colours drawn at random before.
+    gray_p, swap_p, any_hue_p: gray, by random weights of the channels; channels in another order; any hue. At most one of
+        the three is done to a sample, so that they add up to at most 1.
+    fade: largest share of the contrast that is taken away, towards a colour between the mean and white, below 1.
+    All of these but fade change colour images alone.
     """
 
     rotation: float = math.pi
@@ -54,6 +60,12 @@ class Strength:
     blur_p: float = 0.2
     noise: float = 0.04
     noise_p: float = 0.2
+    restain_p: float = 0.0
+    gray_p: float = 0.0
+    swap_p: float = 0.0
+    any_hue_p: float = 0.0
+    fade: float = 0.0
+    fade_p: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -69,6 +81,10 @@ class Strength:
         for name in _AMOUNTS:
             if getattr(self, name) < 0.0:
                 raise ConfigError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+        if self.gray_p + self.swap_p + self.any_hue_p > 1.0:
+            raise ConfigError("gray_p, swap_p and any_hue_p: expected probabilities that add up to at most 1")
+        if self.fade >= 1.0:
+            raise ConfigError(f"fade: expected a share below 1, got {self.fade}")
         if self.elastic_cell <= 0.0:
             raise ConfigError(f"elastic_cell: expected a number above 0, got {self.elastic_cell}")
 
@@ -79,7 +95,26 @@ def factor(rng: np.random.Generator, most: float) -> float:
 
 
 STRENGTHS: Mapping[str, Strength] = {
-    "histology": Strength(),
+    # Another laboratory, or another stain, is farther off than slides of one laboratory are from each other.
+    "histology": Strength(
+        scale=(0.65, 1.6),
+        stain_gain=0.4,
+        stain_offset=0.1,
+        gamma=1.4,
+        contrast=1.4,
+        saturation=1.6,
+        hue=0.3,
+        blur=2.5,
+        blur_p=0.25,
+        noise=0.2,
+        noise_p=0.25,
+        restain_p=0.25,
+        gray_p=0.08,
+        swap_p=0.06,
+        any_hue_p=0.08,
+        fade=0.8,
+        fade_p=0.1,
+    ),  # fmt: skip
     # A body has an upright position, and left and right are nearly mirror images.
     "anatomy": Strength(
         rotation=0.26,
@@ -94,3 +129,6 @@ STRENGTHS: Mapping[str, Strength] = {
     ),  # fmt: skip
 }
 """By kind. histology: tissue lies in any direction, stains vary. anatomy: organs in scans and endoscopy."""
+
+KINDS = (*STRENGTHS, "flips", "none")
+"""Every kind, as [Training] Augmentation knows it beside auto."""

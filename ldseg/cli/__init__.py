@@ -1,72 +1,118 @@
-"""The command line: ``python3 LDSeg.py [--config FILE] [--set Section.Key=VALUE ...]``."""
+"""The command line: ``ldseg COMMAND``, ``python -m ldseg`` and ``python3 LDSeg.py``."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ldseg import devices
-from ldseg.config import load_config
+from ldseg.cli.console import steady_output
+from ldseg.cli.parser import COMMANDS, Request, parse
+from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
-from ldseg.version import __version__
+from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
 
+DEFAULT = Path("cfg.ini")
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="LDSeg.py",
-        description="Segment images with a latent diffusion model, or train one, as a settings file says.",
-        epilog="Exit status: 0 done, 1 done but for the problems listed, 2 stopped by an error, 130 interrupted.",
-    )
-    parser.add_argument("--config", type=Path, default=Path("cfg.ini"), metavar="FILE", help="settings [cfg.ini]")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="Section.Key=VALUE",
-        dest="overrides",
-        help="override one setting; may be given several times",
-    )
-    parser.add_argument("--version", action="version", version=f"LDSeg {__version__}")
-    return parser
+BACKENDS = {"jax", "torch", "tensorflow"}
+
+NOISY = ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the settings say and return the exit status."""
-    options = _parser().parse_args(arguments)
+    """Do what the arguments ask for and return the exit status."""
+    with steady_output():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    request = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
-    for noisy in ("absl", "h5py", "jax", "matplotlib", "PIL", "py.warnings", "tensorflow"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        config = load_config(options.config, options.overrides)
-        logger = logging.getLogger(__name__)
-        logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-        # Only now: importing them imports Keras, which reads the environment that the line above prepared.
-        from ldseg.cli import audit, robustness, segment, sweep, training
-
-        if missed := devices.unused_gpus():
-            logger.warning(missed)
-        devices.set_precision(config.gpu.precision)
-        if config.parameters.training:
-            problems = training.run(config)
-        elif config.evaluation.robustness:
-            problems = robustness.run(config)
-        elif config.evaluation.step_sweep:
-            problems = sweep.run(config)
-        elif config.evaluation.state_audit:
-            problems = audit.run(config)
-        else:
-            problems = segment.run(config)
+        problems = _run(request)
     except LDSegError as error:
         print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except ModuleNotFoundError as error:
+        print(f"error: {_missing(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
     return PARTLY if problems else DONE
+
+
+def _run(request: Request) -> int:
+    """Do it, and return the number of problems."""
+    if request.command and not COMMANDS[request.command].config:
+        return _module(request.command).run(request.paths)
+    config, files = _settings(request)
+    if request.command == "validate":
+        return _module("validate").run(config)
+    from ldseg import devices
+
+    logger = logging.getLogger(__name__)
+    logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
+    # Only now: what imports Keras, which reads the environment that the line above prepared.
+    if config.parameters.training:
+        if missed := devices.unused_gpus():
+            logger.warning(missed)
+        devices.set_precision(config.gpu.precision)
+        return _module("training").run(config)
+    if config.evaluation.robustness:
+        return _module("robustness").run(config)
+    if config.evaluation.step_sweep:
+        return _module("sweep").run(config)
+    if config.evaluation.state_audit:
+        return _module("audit").run(config)
+    return _module("segment").run(config, files)
+
+
+def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
+    """The settings, with a data set that was named as a path, and the files to segment, if any."""
+    path = request.config
+    if path is None and (DEFAULT.exists() or not request.command):
+        path = DEFAULT
+    config = load_config(None if path is None else settings_file(path), request.overrides)
+    match request.paths:
+        case ():
+            return config, ()
+        case (folder,) if request.command != "segment" or folder.is_dir():
+            folder = folder if folder.name not in ("", "..") else folder.resolve()
+            config = config.with_values({"Data.Root": str(folder.parent), "Data.Dataset": folder.name})
+            return replace(config, explicit=config.explicit | {"Data.Root", "Data.Dataset"}), ()
+    return config, request.paths
+
+
+def settings_file(path: Path) -> Path:
+    """A settings file: the user's own, or, where there is none of its name, the one that comes with LDSeg."""
+    if path.exists() or path.parent != Path() or path == DEFAULT:
+        return path
+    with contextlib.suppress(FileNotFoundError):
+        return shipped_file(path.name)
+    return path
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"ldseg.cli.{name}")
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to install for a library that is not there."""
+    name = (error.name or "").partition(".")[0]
+    if name == "keras":
+        return 'Keras is not installed, which this needs: pip install "ldseg[tensorflow]" (or [jax], [torch])'
+    if name in BACKENDS:
+        return f'{name} is not installed, which Keras was told to use: pip install "ldseg[{name}]"'
+    return f"{name} is not installed: pip install {name}"

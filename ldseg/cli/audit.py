@@ -14,15 +14,14 @@ from ldseg.cli.table import table
 from ldseg.cli.task import begin
 from ldseg.config import Config
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.inference import StateAudit, audit_states
-from ldseg.inference.state_audit import STATES
+from ldseg.inference.predictor import Predictor
+from ldseg.inference.state_audit import STATES, StateAudit, audit_states
+from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import audit_figure, save_figure
 from ldseg.writing import claim_folder
 
 logger = logging.getLogger(__name__)
-
-FOLDER = "StateAudit"
 
 
 def run(config: Config) -> int:
@@ -34,12 +33,15 @@ def run(config: Config) -> int:
     Raises:
         LDSegError: if nothing can be done.
     """
-    task = begin(config)
-    classes, sampler, folder = task.preprocessing.classes, task.config.sampler, task.config.output_folder / FOLDER
-    audit = StateAudit(task.predictor(flips=False, samples=1))
+    task = begin(config, engine="keras")
+    classes, sampler = task.preprocessing.classes, task.config.sampler
+    record = Outputs(task.config.output_folder).state_audit
+    predictor = task.predictor(flips=False, samples=1)
+    assert isinstance(predictor, Predictor)
+    audit = StateAudit(predictor)
     audit.compile()
     cases = task.labelled()
-    claim_folder(folder, "[Output] Folder")
+    claim_folder(record.parent, "[Output] Folder")
     steps, states = len(audit.steps), len(STATES)
     of_each = f"{counted(len(cases), 'case')} x {counted(steps, 'step')} x {states} states"
     logger.info("%s: %d masks", of_each, len(cases) * steps * states)
@@ -55,14 +57,14 @@ def run(config: Config) -> int:
     report = document(
         conditions_of(audit.times, scores, classes),
         classes,
-        **facts_of(task.config, task.description),
+        **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
     )
-    write_document(folder / "state_audit", report, ("t", "state", "agreement"))
-    save_figure(audit_figure(report), folder / "state_audit.png")
+    write_document(record, report, ("t", "state", "agreement"))
+    save_figure(audit_figure(report), record.with_suffix(".png"))
     print(_table(report))
-    print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {folder}")
+    print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {record.parent}")
     for line in problems:
         print(f"problem: {line}")
     return len(problems)

@@ -3,107 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
-from ldseg.inference import Predictor, Segmented, TiledCase, Trajectory
+from ldseg.inference import Engine, Segmented, TiledCase
+from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
 from ldseg.viz import (
     CLASS_COLOURS,
     TRUE_COLOUR,
-    cine_figure,
-    cine_gif,
+    CaseView,
+    Trace,
     legend,
     overlay,
-    reverse_diffusion_figure,
     reverse_diffusion_gif,
-    save_figure,
+    reverse_diffusion_picture,
     save_image,
     slices_gif,
-    volume_figure,
+    uncertainty_picture,
+    video_gif,
+    video_picture,
+    volume_picture,
 )
 from ldseg.writing import remove
 
 
-def draw_overlay(
-    folder: Path, item: Segmented, mask: np.ndarray, axes: str, names: Sequence[str], colours: Sequence[str]
-) -> None:
-    """The image with its mask over it, and with the outline of the label where there is one.
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Draws the cases of a run.
 
-    ``<case>_overlay.png``: a picture as it is, three planes of a volume, frames of a film with the areas over time.
-    ``<case>_overlay.gif``: a volume slice by slice, a film in time.
+    Attributes:
+        outputs: where pictures go.
+        preprocessing: of the cases: their axes and classes.
+        colours: of the classes, background first; nothing for those of `CLASS_COLOURS`.
     """
-    assert item.loaded is not None
-    path = folder / f"{item.case.name}_overlay.png"
-    colours = colours or CLASS_COLOURS
-    image, label = item.loaded.image, item.loaded.label
-    if axes == "YX":
-        picture = overlay(image, mask, true=item.loaded.outlined, colours=colours)
-        if len(names) > 2:
-            picture = legend(picture, names, colours, true_colour=None if label is None else TRUE_COLOUR)
-        save_image(picture, path)
-        return
-    figure, animation = (volume_figure, slices_gif) if axes == "ZYX" else (cine_figure, cine_gif)
-    common: dict[str, Any] = {"true": label, "spacing": item.loaded.spacing, "colours": colours, "names": names}
-    save_figure(figure(image, mask, title=item.case.name, **common), path)
-    animation(path.with_suffix(".gif"), image, mask, **common)
 
+    outputs: Outputs
+    preprocessing: Preprocessing
+    colours: Sequence[str] = ()
 
-def remove_diffusion(folder: Path, name: str) -> None:
-    """Remove what `draw_diffusion` wrote of a case in an earlier run: it does not belong to the mask of this one."""
-    for suffix in (".png", ".gif"):
-        remove(_diffusion_path(folder, name, suffix))
+    def _view(self, item: Segmented, mask: np.ndarray) -> CaseView:
+        loaded = item.loaded
+        assert loaded is not None
+        return CaseView(
+            image=loaded.image,
+            mask=mask,
+            true=loaded.label if len(self.preprocessing.axes) > 2 else loaded.outlined,
+            spacing=loaded.spacing,
+            colours=self.colours or CLASS_COLOURS,
+            names=self.preprocessing.classes,
+            title=item.case.name,
+        )
 
+    def draw_overlay(self, item: Segmented, mask: np.ndarray) -> None:
+        """The image with its mask over it, and with the outline of the label where there is one.
 
-def draw_diffusion(
-    folder: Path,
-    item: Segmented,
-    predictor: Predictor,
-    preprocessing: Preprocessing,
-    seed: int,
-    names: Sequence[str],
-    colours: Sequence[str],
-) -> None:
-    """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
+        A picture as it is, three planes of a volume, frames of a video with the areas over time; volumes and videos also
+        as GIF, slice by slice or in time.
 
-    Of a case that is covered with several tiles, the middle one is drawn.
-    """
-    assert item.loaded is not None
-    tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
-    start = tiled.tiling.starts[len(tiled.tiling.starts) // 2]
-    tile = tiled.tile(start)
-    trajectory = Trajectory(predictor)
-    trajectory.compile()
-    latents = np.asarray(trajectory.predict_on_batch({name: array[None] for name, array in tile.items()}))
-    decoder = predictor.segmenter.label_decoder
-    logits = np.concatenate([np.asarray(decoder.predict_on_batch(latent[None])) for latent in latents])
-    image = tile["image"]
-    if len(tiled.tiling.starts) == 1:
-        # Shown as it came, at its own size.
-        image = item.loaded.image
-        steps = [preprocessing.probabilities_to_case(tiled.tiling.crop(_softmax(step)), item.loaded.size) for step in logits]
-        logits = np.stack(steps)
-    masks = np.argmax(logits, axis=-1).astype(np.int32)
-    times = step_grid(predictor.segmenter.spec.schedule.timesteps, predictor.steps)[list(trajectory.kept)]
-    path = _diffusion_path(folder, item.case.name, ".png")
-    common: dict[str, Any] = {
-        "colours": colours or CLASS_COLOURS,
-        "names": names if len(names) > 2 else None,
-        "slices": slice_name(predictor.segmenter.spec.axes),
-    }
-    title = f"{item.case.name}: states of the diffusion, and the mask decoded from each"
-    save_figure(reverse_diffusion_figure(latents, masks, times, image, title=title, **common), path)
-    reverse_diffusion_gif(path.with_suffix(".gif"), latents, masks, times, image, **common)
+        Raises:
+            DataError: a file cannot be written.
+        """
+        view, axes, name = self._view(item, mask), self.preprocessing.axes, item.case.name
+        path = self.outputs.overlay(name)
+        if axes == "YX":
+            picture = overlay(view.image, mask, true=view.true, colours=view.colours)
+            names = self.preprocessing.classes
+            if len(names) > 2:
+                picture = legend(picture, names, view.colours, true_colour=None if view.true is None else TRUE_COLOUR)
+            save_image(picture, path)
+            return
+        draw, animate = (volume_picture, slices_gif) if axes == "ZYX" else (video_picture, video_gif)
+        save_image(draw(view), path)
+        animate(self.outputs.overlay(name, ".gif"), view)
 
+    def draw_uncertainty(self, item: Segmented, mask: np.ndarray) -> None:
+        """Image, predictive entropy and variance between the members, side by side.
 
-def _diffusion_path(folder: Path, name: str, suffix: str) -> Path:
-    return folder / f"{name}_diffusion{suffix}"
+        Raises:
+            DataError: the file cannot be written.
+        """
+        assert item.loaded is not None
+        assert item.variance is not None
+        view = replace(self._view(item, mask), true=item.loaded.outlined)
+        picture = uncertainty_picture(view, item.entropy, item.variance, axes=self.preprocessing.axes)
+        save_image(picture, self.outputs.uncertainty(item.case.name))
 
+    def draw_diffusion(self, item: Segmented, predictor: Engine, seed: int) -> None:
+        """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+        Of a case that is covered with several tiles, the middle one is drawn.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
+        assert item.loaded is not None
+        assert item.states is not None
+        preprocessing, name = self.preprocessing, item.case.name
+        tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
+        image, steps = tiled.tile(tiled.middle)["image"], predictor.decode(item.states)
+        if len(tiled.tiling.starts) == 1:
+            # Shown as it came, at its own size.
+            image, size = item.loaded.image, item.loaded.size
+            steps = np.stack([preprocessing.probabilities_to_case(tiled.tiling.crop(step), size) for step in steps])
+        trace = Trace(
+            latents=item.states,
+            masks=np.argmax(steps, axis=-1).astype(np.int32),
+            times=step_grid(predictor.spec.schedule.timesteps, predictor.steps)[list(predictor.kept)],
+            image=image,
+            colours=self.colours or CLASS_COLOURS,
+            names=preprocessing.classes if len(preprocessing.classes) > 2 else None,
+            slices=slice_name(preprocessing.axes),
+            title=f"{name}: states of the diffusion, and the mask decoded from each",
+        )
+        save_image(reverse_diffusion_picture(trace), self.outputs.diffusion(name))
+        reverse_diffusion_gif(self.outputs.diffusion(name, ".gif"), trace)
+
+    def remove_diffusion(self, name: str) -> None:
+        """Remove what `draw_diffusion` wrote of a case in an earlier run: it does not belong to the mask of this one."""
+        for suffix in (".png", ".gif"):
+            remove(self.outputs.diffusion(name, suffix))

@@ -1,4 +1,4 @@
-"""``Robustness = True``: how masks hold out as noise on the image grows."""
+"""``Robustness = True``: how masks hold out as images are degraded more and more."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from ldseg.cli.trials import prepare
 from ldseg.config import Config
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, foreground
+from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
-from ldseg.viz import CLASS_COLOURS, NoisyFrame, robustness_figure, robustness_gif
-
-FOLDER = "Robustness"
+from ldseg.viz import CLASS_COLOURS, DegradedFrame, robustness_figure, robustness_gif
 
 
 def run(config: Config) -> int:
-    """Segment the labelled cases under every strength of noise and write ``Robustness/<noise>.*`` in the output folder.
+    """Segment the labelled cases under every strength of degradation and write ``Robustness/<kind>.*`` in the output folder.
 
-    Of the first [Output] Diffusion cases an animation is drawn, ``Robustness/<case>_<noise>.gif``.
+    Of the first [Output] Diffusion cases an animation is drawn, ``Robustness/<case>_<kind>.gif``.
 
     Returns:
         the number of problems.
@@ -26,12 +25,13 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done.
     """
     kind, sigmas = config.evaluation.noise, sorted(set(config.evaluation.sigmas))
-    trial = prepare(config, f"{FOLDER}/{kind}", [{"sigma": sigma} for sigma in sigmas], noise=kind)
+    outputs = Outputs(config.output_folder)
+    trial = prepare(config, outputs.robustness(kind), [{"sigma": sigma} for sigma in sigmas], noise=kind)
     classes, colours = trial.task.preprocessing.classes, trial.task.config.data.colours or CLASS_COLOURS
-    gifs = {case.name: trial.folder / f"{case.name}_{kind}.gif" for case in trial.cases[: config.output.diffusion]}
+    gifs = {case.name: outputs.robustness_gif(case.name, kind) for case in trial.cases[: config.output.diffusion]}
     unfinished = {case.name for case, _ in trial.left(trial.conditions)}
     drawn = [name for name, path in gifs.items() if name in unfinished or not path.exists()]
-    frames: dict[str, list[NoisyFrame]] = {name: [] for name in drawn}
+    frames: dict[str, list[DegradedFrame]] = {name: [] for name in drawn}
     for name in frames:
         with contextlib.suppress(OSError):  # what cannot be replaced either is told of then
             gifs[name].unlink()
@@ -42,8 +42,8 @@ def run(config: Config) -> int:
             if name not in frames or loaded is None or loaded.label is None:
                 continue
             score = foreground(list(dice(item.mask, loaded.label, len(classes))))
-            slices = slice_name(trial.task.segmenter.spec.axes)
-            frames[name].append(NoisyFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score, slices))
+            slices = slice_name(trial.task.description.spec.axes)
+            frames[name].append(DegradedFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score, slices))
             if len(frames[name]) == len(sigmas):
                 try:
                     robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,24 +15,25 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import draw_diffusion, draw_overlay, remove_diffusion
-from ldseg.cli.table import side_by_side, table
+from ldseg.cli.pictures import Pictures
+from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
-from ldseg.cli.trust import Trust, remove_uncertainty, write_uncertainty
+from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, class_scores, foreground, object_scores, summarise, write_metrics
+from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.inference import Predictor, Segmented, label_instances, segment_cases
+from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
 from ldseg.viz import save_figure, schedule_figure
 from ldseg.viz.report.page import write_report
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -44,23 +46,33 @@ class Run:
     """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
 
     task: Task
-    predictor: Predictor
-    compared: Mapping[str, dict[str, Any]]
+    predictor: Engine
+    compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
 
-    @property
-    def folder(self) -> Path:
+    @cached_property
+    def outputs(self) -> Outputs:
         """Where things go."""
-        return self.task.config.output_folder
+        return Outputs(self.task.config.output_folder)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What draws its cases."""
+        task = self.task
+        return Pictures(outputs=self.outputs, preprocessing=task.preprocessing, colours=task.config.data.colours)
 
     @cached_property
     def collapse(self) -> Collapse:
         """What its masks have in common that they should not."""
-        return Collapse(self.task.preprocessing.classes, self.task.segmenter.strides)
+        return Collapse(self.task.preprocessing.classes, self.task.description.spec.strides)
 
 
-def run(config: Config) -> int:
+def run(config: Config, files: Sequence[Path] = ()) -> int:
     """Segment the cases that the settings name and write what the settings ask for.
+
+    Args:
+        config: the settings.
+        files: files and folders to segment in place of the data set of the settings.
 
     Returns:
         the number of problems: cases skipped, labels without an image.
@@ -69,13 +81,23 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
-    task = begin(config)
-    config, sampler = task.config, task.config.sampler
+    task = begin(config, files)
+    config = task.config
     compared = {
         other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
-    claim_folder(this.folder, "[Output] Folder")
+    # Of files that were named one by one, none is read because it lies in a folder.
+    sources = () if files else [path for case in task.cases for path in (case.image, case.label) if path]
+    this.outputs.check([case.name for case in task.cases], sources)
+    with held_folder(this.outputs.folder, "[Output] Folder"):
+        return _segment(this, started)
+
+
+def _segment(this: Run, started: float) -> int:
+    """Segment all cases and write what there is to write, and return the number of problems."""
+    task = this.task
+    config, sampler = task.config, task.config.sampler
     segmented = segment_cases(
         this.predictor,
         task.cases,
@@ -84,6 +106,7 @@ def run(config: Config) -> int:
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
+        states=config.output.diffusion > 0,
     )
     results: list[CaseResult] = []
     to_draw = config.output.diffusion
@@ -93,9 +116,12 @@ def run(config: Config) -> int:
         draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
         to_draw -= draw
         results.append(_finish(this, item, draw))
-    skipped = [result.message for result in results if result.status == "skipped"]
+    skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
+        for result in results:
+            if result.status == "skipped":
+                _remove_earlier(this.outputs, result.name)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -108,77 +134,94 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     name, loaded, task = item.case.name, item.loaded, this.task
     if item.problem or loaded is None:
-        logger.error("skipped %s: %s", name, item.problem)
-        return CaseResult(name=name, status="skipped", message=item.problem, seconds=item.seconds)
+        return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    axes, names, colours = preprocessing.axes, preprocessing.classes, config.data.colours
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
-        path = write_scan_mask(this.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+        path = write_scan_mask(this.outputs.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
         if config.output.overlay:
-            draw_overlay(this.folder / "Overlay", item, numbered, axes, names, colours)
+            this.pictures.draw_overlay(item, numbered)
         if item.members is None:
-            remove_uncertainty(this.folder, item.case)
+            remove_uncertainty(this.outputs, item.case)
         else:
-            write_uncertainty(this.folder, item, numbered, axes, colours)
-        folder, seed = this.folder / "Diffusion", config.sampler.seed
+            write_maps(this.outputs, item)
+            this.pictures.draw_uncertainty(item, numbered)
         if draw:
-            draw_diffusion(folder, item, this.predictor, preprocessing, seed, names, colours)
+            this.pictures.draw_diffusion(item, this.predictor, config.sampler.seed)
         else:
-            remove_diffusion(folder, name)
+            this.pictures.remove_diffusion(name)
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
-        logger.error("skipped %s: %s", name, error)
-        return CaseResult(name=name, status="skipped", message=str(error), seconds=item.seconds)
+        return _skip(item, str(error))
     entropy = float(item.entropy.mean())
     return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
 
 
+def _remove_earlier(outputs: Outputs, case: str) -> None:
+    """Nothing of an earlier run stays under the name of a case that is left out, beside the figures of this one."""
+    for path in outputs.of_case(case):
+        with contextlib.suppress(DataError):  # the case is a problem already
+            remove(path)
+
+
+def _skip(item: Segmented, problem: str) -> CaseResult:
+    """Tell of a case that is left out."""
+    logger.error("skipped %s: %s", item.case.name, problem)
+    return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
+
+
 def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
     """What `CaseResult` takes of a mask and its label."""
-    spec = this.task.segmenter.spec
+    spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
         scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["objects"] = object_scores(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["objects"] = scores["sums"].scores
     return scores
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.segmenter.spec.schedule
+    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.folder / "schedule.png")
-    facts = {**facts_of(task.config, task.description), "problems": list(task.problems), "seconds": round(seconds, 2)}
-    summary = summarise(results, names)
-    write_metrics(this.folder, results, names, facts)
+    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
+    facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
+    record = record_run(results, names, facts)
+    summary = record.summary
+    write_metrics(this.outputs.folder, record)
     several = names[1:] if len(names) > 2 else ()
-    objects = ["object_f1"] if "object_f1" in summary["objects"] else []
+    objects = ["object_f1"] if "object_f1" in summary.objects else []
     rows = []
     for result in results:
-        cells = [number(foreground(result.scores.get(metric)), digits) for metric, digits in COLUMNS.items()]
+        cells = [number(result.foreground(metric), digits) for metric, digits in COLUMNS.items()]
         by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
         cells += [number(value) for value in (*by_class, *(result.objects.get(metric) for metric in objects))]
-        rows.append([result.name, *cells, number(result.seconds, 2) if result.status == "ok" else "skipped"])
-    if summary["scored"]:
+        rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
+    if summary.scored:
         for kind in ("mean", "std"):
-            cells = [number(summary[metric]["foreground"][kind], digits) for metric, digits in COLUMNS.items()]
-            cells += [number(summary["dice"]["classes"][name][kind]) for name in several]
-            cells += [number(summary["objects"][metric][kind]) for metric in objects]
+            cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in COLUMNS.items()]
+            cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
+            cells += [number(getattr(summary.objects[metric], kind)) for metric in objects]
             rows.append([kind, *cells, ""])
     print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
-    if summary["scored"]:
-        print(f"HD95 in {summary['unit']}. The other metrics, with intervals and the worst cases: metrics.json")
-    if several and summary["scored"]:
+    if summary.scored:
+        print(f"HD95 in {summary.unit}. The other metrics, with intervals and the worst cases: metrics.json")
+    if told := objects_pooled(summary):
+        print(told)
+    if several and summary.scored:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in [*this.trust.write(this.folder, task.config.sampler), *side_by_side(read_run(this.folder), this.compared)]:
+    for line in this.trust.write(this.outputs, task.config.sampler):
+        print(line)
+    for line in side_by_side(record, this.compared):
         print(line)
     if task.config.output.report:
-        write_report(this.folder, this.compared)
-    skipped = sum(result.status == "skipped" for result in results)
-    print(f"\n{len(results) - skipped} segmented, {skipped} skipped, in {seconds:.1f} s. Written to {this.folder}")
+        write_report(this.outputs.folder, record, this.compared)
+    print(
+        f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
+    )

@@ -6,11 +6,10 @@ from typing import Any
 
 from ldseg.cli.trials import prepare
 from ldseg.config import Config
-from ldseg.inference.predictor import SAMPLERS
+from ldseg.diffusion import SAMPLERS
+from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import sweep_figure
-
-STEM = "Sweep/sweep"
 
 
 def run(config: Config) -> int:
@@ -25,7 +24,8 @@ def run(config: Config) -> int:
     steps = sorted(set(config.evaluation.step_sweep))
     conditions: list[dict[str, Any]] = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
     # Seconds and memory of two machines say nothing of each other.
-    trial = prepare(config, STEM, conditions, depends=("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of"))
+    depends = ("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of")
+    trial = prepare(config, Outputs(config.output_folder).sweep, conditions, depends=depends)
     with trial.bar(len(trial.left(conditions))) as bar:
         for condition in conditions:
             work = trial.left([condition])

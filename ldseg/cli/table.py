@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ldseg.evaluation.compare import difference
+from ldseg.evaluation.record import RunRecord, Summary
 from ldseg.text import number
-from ldseg.viz.report.records import HEADLINES, TITLES, statistics
+from ldseg.viz.report.records import HEADLINES, statistics, title_of
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,11 +21,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
 
 
-def side_by_side(run: Mapping[str, Any], compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The figures of a run and of others, as `read_run` gives them, and their differences; nothing where there are none."""
+def objects_pooled(summary: Summary) -> str:
+    """The scores of objects over the set together, in a sentence; empty where there are none."""
+    found = {name: each.value for name, each in summary.pooled.items()}
+    if not found:
+        return ""
+    f1, dice = number(found["object_f1"]), number(found["object_dice"])
+    distance = f"{number(found['object_hausdorff'], 2)} {summary.unit}".strip()
+    return f"Objects pooled over the set (not means over images): F1 {f1}, Dice {dice}, Hausdorff {distance}."
+
+
+def side_by_side(run: RunRecord, compared: Mapping[str, RunRecord]) -> list[str]:
+    """The figures of a run and of others, and their differences; nothing where there are none."""
     rows = []
     for name, each in {"this run": run, **compared}.items():
         means = {found.metric: found.with_std for found in statistics(each) if not found.of}
         rows.append([name, *(means.get(metric, number(None)) for metric in HEADLINES)])
     told = [f"Dice against {name}: {difference(run, other)}" for name, other in compared.items()]
-    return ["", table(["run", *(TITLES[metric] for metric in HEADLINES)], rows), *told] if compared else []
+    return ["", table(["run", *(title_of(metric) for metric in HEADLINES)], rows), *told] if compared else []

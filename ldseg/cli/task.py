@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.data.cases import Case, find_cases
+from ldseg.data.cases import Case
+from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
+from ldseg.description import Description, read_description
 from ldseg.errors import DataError
-from ldseg.inference import Predictor
+from ldseg.inference import Engine
+from ldseg.inference.opening import Opened, open_weights
+from ldseg.model import available, find_weights
+from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
-from ldseg.segmenter import Segmenter
 from ldseg.spatial import AXES
 from ldseg.text import counted
-from ldseg.weights import Description, load_segmenter, read_description
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +55,18 @@ class Task:
         config: the settings, with what the weights fix.
         cases: those that the settings name.
         problems: what else is wrong with the data set, one line each.
-        segmenter: the networks with their weights.
-        description: of the weights.
+        opened: the weights, read by an engine.
     """
 
     config: Config
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
-    segmenter: Segmenter
-    description: Description
+    opened: Opened
+
+    @property
+    def description(self) -> Description:
+        """Of the weights."""
+        return self.opened.description
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -78,8 +86,8 @@ class Task:
             logger.info("left out, as they have no label: %s", counted(len(self.cases) - len(found), "case"))
         return found
 
-    def predictor(self, **changes: Any) -> Predictor:
-        """The compiled predictor that the settings ask for, or with other options of ``Predictor``."""
+    def predictor(self, **changes: Any) -> Engine:
+        """The engine that draws masks as the settings ask for, or with other options of ``Engine``."""
         sampler = self.config.sampler
         settings: dict[str, Any] = {
             "sampler": sampler.sampler,
@@ -88,22 +96,39 @@ class Task:
             "samples": sampler.samples,
             "at_once": self.config.parameters.batch_size,
         }
-        predictor = Predictor(self.segmenter, **settings | changes)
-        predictor.compile()
-        return predictor
+        return self.opened.engine(**settings | changes)
 
 
-def begin(config: Config) -> Task:
+def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None) -> Task:
     """Find the cases and load the weights.
+
+    Args:
+        config: the settings.
+        paths: files and folders to take in place of the data set of the settings.
+        engine: to take in place of that of the settings.
 
     Raises:
         LDSegError: the weights or the data set cannot be used.
     """
-    require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
+    if paths:
+        # Files from anywhere have no folder of their own for results: those go to where the run was started.
+        config = config if config.output.folder else config.with_values({"Output.Folder": SEGMENTATION})
+    else:
+        require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
+    config = config.with_values({"Model.Weights": str(_weights(config))})
     config = settle(config, read_description(config.weights_folder))
-    found = find_cases(config.dataset_folder, config.data.cases, axes=AXES[config.data.dimensions])
-    segmenter, description = load_segmenter(config.weights_folder)
-    return Task(config=config, cases=found.cases, problems=found.problems, segmenter=segmenter, description=description)
+    axes, patterns = AXES[config.data.dimensions], config.data.cases
+    found = cases_of(paths or [config.dataset_folder], axes, patterns)
+    opened = open_weights(config.weights_folder, engine or config.gpu.engine, precision=config.gpu.precision)
+    return Task(config=config, cases=found.cases, problems=found.problems, opened=opened)
+
+
+def _weights(config: Config) -> Path:
+    """The weights of the settings: a folder, or the name of weights that come with LDSeg."""
+    if config.model.weights:
+        return find_weights(config.model.weights)
+    own, shipped = config.weights_folder, available()
+    return own if own.exists() or config.data.dataset not in shipped else shipped[config.data.dataset]
 
 
 def settle(config: Config, description: Description) -> Config:

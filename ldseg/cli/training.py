@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
+from ldseg.shipped import shipped_file
 from ldseg.text import number
-from ldseg.training import TrainingResult, TrainingStopped, train_config
+from ldseg.training.fit import TrainingResult
+from ldseg.training.prepare import train_config
+from ldseg.training.stop import TrainingStopped
 from ldseg.viz import save_figure, training_curves_figure
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 10
 
-PUBLISHED = Path(__file__).parents[2] / "medsegdiff.ini"
-"""The settings that MedSegDiff was published with, where the package lies in its repository."""
+PUBLISHED = shipped_file("medsegdiff.ini")
+"""The settings that MedSegDiff was published with."""
 
 FREE = ("Model.Preset", "Parameters.BatchSize")
 """What it sets for a start only."""
@@ -25,7 +27,7 @@ FREE = ("Model.Preset", "Parameters.BatchSize")
 
 def unlike_published(config: Config) -> list[str]:
     """The settings of a MedSegDiff that was published with others: each with the published value."""
-    if config.model.architecture != "MedSegDiff" or not PUBLISHED.is_file():
+    if config.model.architecture != "MedSegDiff":
         return []
     published = load_config(PUBLISHED)
     names = sorted(published.explicit.difference(FREE))

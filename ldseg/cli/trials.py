@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from ldseg import devices
@@ -22,10 +21,13 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.inference import Predictor, Segmented, corrupted, segment_each
+from ldseg.inference import Engine, Segmented, corrupted, segment_each
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
 from ldseg.writing import claim_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +57,6 @@ class Trial:
     facts: Mapping[str, Any]
     problems: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def folder(self) -> Path:
-        """Where the files of the test lie."""
-        return self.journal.path.parent
-
     def left(self, conditions: Iterable[Condition], again: Iterable[str] = ()) -> list[tuple[Case, Condition]]:
         """What is still to be segmented, case by case, or is to be segmented again."""
         done, repeated = {_key(record["case"], record) for record in self.journal.records}, frozenset(again)
@@ -67,7 +64,7 @@ class Trial:
         return [(case, c) for case, c in pairs if case.name in repeated or _key(case.name, c) not in done]
 
     def segment(
-        self, predictor: Predictor, work: Sequence[tuple[Case, Condition]], bar: tqdm
+        self, predictor: Engine, work: Sequence[tuple[Case, Condition]], bar: tqdm
     ) -> Iterator[tuple[Condition, Segmented]]:
         """Segment the work and enter it in the journal, warmed up first; a case that fails is named and left out.
 
@@ -157,13 +154,13 @@ class Trial:
 
 
 def prepare(
-    config: Config, stem: str, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
+    config: Config, record: Path, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
 ) -> Trial:
     """Find cases and weights, and what an earlier run of the same settings has done.
 
     Args:
         config: the settings.
-        stem: of the test's files in the output folder, ``<folder>/<name>``.
+        record: of the test, see ``Outputs``; its journal has the same name.
         conditions: what each case is segmented under.
         noise: the kind of noise on the images.
         depends: keys and facts that the results depend on beside those of [Sampler], [Data] and [GPU], weights and versions.
@@ -173,18 +170,17 @@ def prepare(
     """
     task = begin(config)
     cases = task.labelled()
-    path = task.config.output_folder / f"{stem}.jsonl"
-    claim_folder(path.parent, "[Output] Folder")
-    facts = {**facts_of(task.config, task.description), "noise": noise, "memory_of": devices.peak_memory()[1]}
+    claim_folder(record.parent, "[Output] Folder")
+    facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}
     known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
-    names += ["weights_sha256", "ldseg", "keras", "backend", "noise", *depends]
+    names += ["weights_sha256", "ldseg", "engine", "noise", *depends]
     return Trial(
         task=task,
         cases=cases,
         noise=noise,
         conditions=tuple(conditions),
-        journal=Journal(path, {name: known[name] for name in names}),
+        journal=Journal(record.with_suffix(".jsonl"), {name: known[name] for name in names}),
         facts=facts,
         problems={line: line for line in task.problems},
     )
@@ -194,8 +190,8 @@ def _key(case: str, condition: Condition) -> tuple[Any, ...]:
     return case, *(condition.get(name) for name in ("sigma", "sampler", "steps"))
 
 
-def _warm_up(predictor: Predictor, batch_size: int) -> None:
+def _warm_up(predictor: Engine, batch_size: int) -> None:
     """One call on nothing, so that no case pays for what is compiled."""
-    spec = predictor.segmenter.spec
+    spec = predictor.spec
     shapes = {"image": (*spec.size, spec.channels), "noise": predictor.noise_shape}
-    predictor.predict_on_batch({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})
+    predictor.run({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +12,9 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation import Calibration, energy_distance
 from ldseg.inference import Segmented
 from ldseg.io.scans import map_path, write_scan_map
+from ldseg.outputs import MAPS, Outputs
 from ldseg.text import json_text, number
-from ldseg.viz import CLASS_COLOURS, calibration_figure, save_figure, uncertainty_figure
+from ldseg.viz import calibration_figure, save_figure
 from ldseg.writing import remove, write_text
 
 
@@ -41,7 +40,7 @@ class Trust:
         if item.loaded.label is not None:
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
-    def write(self, folder: Path, sampler: SamplerConfig) -> list[str]:
+    def write(self, outputs: Outputs, sampler: SamplerConfig) -> list[str]:
         """Write ``calibration.json`` and ``calibration.png``, if there was a label, and say what they hold."""
         if not self.calibration.cases:
             return []
@@ -52,41 +51,26 @@ class Trust:
             mean = float(np.mean(list(self.distances.values())))
             report["energy_distance"] = {"mean": mean, "cases": self.distances}
             lines.append(f"Generalised energy distance from the annotators: {number(mean)}")
-        write_text(folder / "calibration.json", json_text(report))
-        save_figure(calibration_figure(report), folder / "calibration.png")
+        write_text(outputs.calibration, json_text(report))
+        save_figure(calibration_figure(report), outputs.calibration.with_suffix(".png"))
         return lines
 
 
-MAPS = "entropy", "variance"
-
-
-def _picture(folder: Path, case: Case) -> Path:
-    return folder / "Uncertainty" / f"{case.name}_uncertainty.png"
-
-
-def remove_uncertainty(folder: Path, case: Case) -> None:
-    """Remove what `write_uncertainty` wrote of a case in an earlier run: it does not belong to the mask of this one."""
+def remove_uncertainty(outputs: Outputs, case: Case) -> None:
+    """Remove maps and picture of a case from an earlier run: they do not belong to the mask of this one."""
     for kind in MAPS:
-        remove(map_path(folder, case.name, kind, case.image))
-    remove(_picture(folder, case))
+        remove(map_path(outputs.folder, case.name, kind, case.image))
+    remove(outputs.uncertainty(case.name))
 
 
-def write_uncertainty(folder: Path, item: Segmented, mask: np.ndarray, axes: str, colours: Sequence[str]) -> None:
-    """The maps ``<case>_entropy`` and ``<case>_variance``, and ``Uncertainty/<case>_uncertainty.png``."""
+def write_maps(outputs: Outputs, item: Segmented) -> None:
+    """Write the maps ``<case>_entropy`` and ``<case>_variance``.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
     assert item.loaded is not None
     assert item.variance is not None
-    name, entropy = item.case.name, item.entropy
-    for kind, values in zip(MAPS, (entropy, item.variance), strict=True):
-        write_scan_map(folder, name, kind, values, like=item.case.image, geometry=item.loaded.geometry)
-    figure = uncertainty_figure(
-        item.loaded.image,
-        mask,
-        entropy,
-        item.variance,
-        axes=axes,
-        true=item.loaded.outlined,
-        spacing=item.loaded.spacing,
-        colours=colours or CLASS_COLOURS,
-        title=name,
-    )
-    save_figure(figure, _picture(folder, item.case))
+    for kind, values in zip(MAPS, (item.entropy, item.variance), strict=True):
+        like, geometry = item.case.image, item.loaded.geometry
+        write_scan_map(outputs.folder, item.case.name, kind, values, like=like, geometry=geometry)

@@ -1,6 +1,7 @@
 """From a file and overrides to a Config."""
 
 import configparser
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 from ldseg.config.kinds import convert, nearest_name
 from ldseg.config.settings import Config, Key, find_key, find_section, split_name
 from ldseg.errors import ConfigError
+
+_COMMENT = re.compile(r"(?:^|(?<=\s))[#;](?=\s|$)")
+"""Begins a comment in a line: # or ; with spaces around it, so that #ff0000 and a folder named "batch #3" are values."""
 
 
 def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
@@ -62,7 +66,8 @@ def _read(path: Path) -> Iterator[tuple[Key, str]]:
         if name in sections:
             raise ConfigError(f"[{section}]: begins again; expected each section once")
         sections.add(name)
-        for option, text in parser.items(section):
+        for option, written in parser.items(section):
+            text = _COMMENT.split(written, maxsplit=1)[0].strip()
             key = find_key(name, option)
             if key in keys:
                 raise ConfigError(f"{_full(key)}: set again as {option}; expected each key once")
@@ -77,7 +82,6 @@ def _parse(path: Path) -> configparser.ConfigParser:
     # No interpolation, so that a path may hold a %; no DEFAULT section, whose values would reach all others.
     parser = configparser.ConfigParser(
         interpolation=None,
-        inline_comment_prefixes=("#", ";"),
         default_section="\0",
         empty_lines_in_values=False,
     )

@@ -6,8 +6,12 @@ To add a key, write its line here and its paragraph in ``cfg.ini``.
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from ldseg.augmentation.strength import KINDS
 from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
+from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
+from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
+from ldseg.models import presets_by_architecture
 from ldseg.spatial import AXES
 
 _SEED = Number(0, 2**31 - 1)
@@ -51,7 +55,7 @@ class NoiseSchedulerConfig(Section):
     NAME: ClassVar[str] = "NoiseScheduler"
     beta_0: float = _key("Beta_0", 1e-4, Number(1e-8, 0.999))
     beta_t: float = _key("Beta_T", 0.02, Number(1e-8, 0.999))
-    scheduler: str = _key("Scheduler", "cosine", Choice(("linear", "quadratic", "cosine")))
+    scheduler: str = _key("Scheduler", "cosine", Choice(tuple(SCHEDULES)))
     timesteps: int = _key("Timesteps", 1000, Number(1, 100_000))
 
     def __post_init__(self) -> None:
@@ -69,7 +73,7 @@ class SamplerConfig(Section):
     """
 
     NAME: ClassVar[str] = "Sampler"
-    sampler: str = _key("Sampler", "DDIM", Choice(("DDIM", "DDPM", "DPM-Solver++")))
+    sampler: str = _key("Sampler", "DDIM", Choice(tuple(SAMPLERS)))
     sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
@@ -102,7 +106,7 @@ class TrainingConfig(Section):
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
-    augmentation: str = _key("Augmentation", "auto", Choice(("auto", "histology", "anatomy", "flips", "none")))
+    augmentation: str = _key("Augmentation", "auto", Choice(("auto", *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
     recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
@@ -120,6 +124,7 @@ class GPUConfig(Section):
 
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
+    engine: str = _key("Engine", "auto", Choice(("auto", *ENGINES)))
     precision: str = _key("Precision", "float32", Choice(("float32", "bfloat16", "float16")))
 
 
@@ -138,7 +143,7 @@ class DataConfig(Section):
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
     size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
-    fit: str = _key("Fit", "resize", Choice(("resize", "tile")))
+    fit: str = _key("Fit", "resize", Choice(("resize", "aspect", "tile")))
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
     channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 2, 3, 4)))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
@@ -194,8 +199,7 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
-_LDSEG = ("lean", "small", "ldseg")
-PRESETS_OF = {"LDSeg": _LDSEG, "MedSegDiff": ("tiny", "S", "B", "L", "++"), "Control": _LDSEG}
+PRESETS_OF = presets_by_architecture()
 """The presets of each architecture."""
 
 
@@ -205,8 +209,10 @@ class ModelConfig(Section):
 
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
-    preset: str = _key("Preset", "lean", Choice((*_LDSEG, *PRESETS_OF["MedSegDiff"])))
-    prediction: str = _key("Prediction", "auto", Choice(("auto", "eps", "x0", "v", "ldseg")))
+    preset: str = _key(
+        "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
+    )
+    prediction: str = _key("Prediction", "auto", Choice(("auto", *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))

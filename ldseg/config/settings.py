@@ -19,6 +19,7 @@ from ldseg.config.sections import (
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
+from ldseg.outputs import SEGMENTATION
 from ldseg.paths import named_path
 
 MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep", "Evaluation.StateAudit")
@@ -91,7 +92,7 @@ class Config:
     def output_folder(self) -> Path:
         """[Output] Folder, or <Root>/<Dataset>/Segmentation where that is empty."""
         named = self.output.folder
-        return named_path("Output.Folder", named) if named else self.dataset_folder / "Segmentation"
+        return named_path("Output.Folder", named) if named else self.dataset_folder / SEGMENTATION
 
     def value(self, name: str) -> Any:
         """The value of the key ``Section.Key``. Raises ConfigError for an unknown name."""

@@ -19,7 +19,8 @@ from ldseg.data.labels import to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
-from ldseg.io.scans import read_scan, read_scan_label
+from ldseg.io.names import same_form
+from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
 from ldseg.text import natural, some, times
@@ -133,25 +134,53 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
 
 
 def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
-    """Read and check a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
+    """Read a case and `prepare` it.
 
-    Channels as `to_channels` has them. Raises DataError that
-    names the file: unreadable, constant, not finite, of other axes, a label of another size or geometry or with
-    values that the rule does not allow.
+    Raises DataError as `prepare` does, and for a file that cannot be read or has other axes, and a label that does not
+    lie on its image.
     """
-    step = preprocessing
-    scan, source = read_scan(case.image, step.axes, *case.channels), str(case.image)
-    size = scan.values.shape[:-1]
-    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities)
-    image = to_channels(scaled, step.channels, source, scan.modalities)
-    label = instances = None
+    scan = read_scan(case.image, preprocessing.axes, *case.channels)
+    numbers = None
     if case.label is not None:
-        numbers = _read_label(case.label, case, step.axes, size, scan.geometry)
+        numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
+    return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
+
+
+def prepare(
+    name: str,
+    scan: Scan,
+    preprocessing: Preprocessing,
+    numbers: np.ndarray | None = None,
+    *,
+    source: str = "array",
+    label_source: str = "label",
+) -> LoadedCase:
+    """Check a scan and make it a case: intensities to [0, 1] (`scale_intensity`), label to classes (`to_classes`).
+
+    Files and arrays in memory take this one way, so that they give the same case.
+
+    Args:
+        name: what the case is called.
+        scan: the image, read (`read_scan`) or given (`scan_of`).
+        preprocessing: the rules for intensities, channels and labels.
+        numbers: the label int32 (*S) as stored; None without one.
+        source: what messages call the image.
+        label_source: what messages call the label.
+
+    Raises:
+        DataError: an image that is constant, not finite, or of other channels (`to_channels`), a label of another size or
+            with values that the rule does not allow.
+    """
+    step, size, label, instances = preprocessing, scan.values.shape[:-1], None, None
+    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
+    image = to_channels(scaled, step.channels, source, scan.modalities)
+    if numbers is not None:
+        _check_size(numbers, size, label_source, source)
         label_map = dict(step.label_map)
-        label = to_classes(numbers, step.labels, step.num_classes, str(case.label), label_map)
+        label = to_classes(numbers, step.labels, step.num_classes, label_source, label_map)
         instances = to_instances(numbers, step.labels, step.num_classes, label_map)
     return LoadedCase(
-        name=case.name,
+        name=name,
         image=image,
         label=label,
         size=size,
@@ -174,21 +203,28 @@ def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessin
     step, label_map = preprocessing, dict(preprocessing.label_map)
     found = np.zeros((len(case.annotations), *loaded.size), np.int32)
     for index, path in enumerate(case.annotations):
-        numbers = _read_label(path, case, step.axes, loaded.size, loaded.geometry)
+        numbers = read_case_label(path, case, step.axes, loaded.size, loaded.geometry)
         found[index] = to_classes(numbers, step.labels, step.num_classes, str(path), label_map)
     return found
 
 
-def _read_label(path: Path, case: Case, axes: str, size: tuple[int, ...], geometry: Geometry | None) -> np.ndarray:
-    """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image."""
+def read_case_label(
+    path: Path, case: Case, axes: str, size: tuple[int, ...] | None, geometry: Geometry | None
+) -> np.ndarray:
+    """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image, as far as that is known."""
     numbers, found = read_scan_label(path, axes, like=case.image)
-    if numbers.shape != size:
-        raise DataError(f"{path}: label of size {times(numbers.shape)}, expected {times(size)} as its image {case.image}")
+    if size is not None:
+        _check_size(numbers, size, str(path), str(case.image))
     difference = found.difference(geometry) if found and geometry else ""
     if difference:
         raise DataError(f"{path}: label of {difference} as its image {case.image}")
     return numbers
 
 
+def _check_size(numbers: np.ndarray, size: tuple[int, ...], label: str, image: str) -> None:
+    if numbers.shape != size:
+        raise DataError(f"{label}: label of size {times(numbers.shape)}, expected {times(size)} as its image {image}")
+
+
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(fnmatchcase(name, same_form(pattern)) for pattern in patterns)

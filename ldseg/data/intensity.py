@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.io.contract import said_once
+from ldseg.io.planes import depth_of
 
 INTENSITIES = ("dtype", "percentile", "zscore", "window")
 Z_RANGE = 4.0
@@ -14,12 +16,18 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def scale_intensity(
-    image: np.ndarray, intensity: str, source: str, window: Sequence[float] = (), modalities: bool = False
+    image: np.ndarray,
+    intensity: str,
+    source: str,
+    window: Sequence[float] = (),
+    modalities: bool = False,
+    bits: int | None = None,
 ) -> np.ndarray:
     """An image (*S, c) as float32 in [0, 1].
 
-    - ``dtype`` (photographs, endoscopy, histology): uint8 is divided by 255, uint16 by 65535, floats must lie in
-      [0, 1] already.
+    - ``dtype`` (photographs, endoscopy, histology): uint8 is divided by 255, uint16 by 2^b - 1, floats must lie in
+      [0, 1] already. b are the `bits` in use that the file tells, else the fewest of 8, 10, 12, 14 and 16 that hold the
+      image: cameras and scanners store 12 bits in 16.
     - ``percentile`` (ultrasound, MR): from the 0.5th to the 99.5th percentile over all channels together (colours
       keep their ratio), clipped.
     - ``zscore`` (MR): (I - mean) / std, from -4 to 4 brought to 0 to 1, clipped.
@@ -34,7 +42,7 @@ def scale_intensity(
     if modalities:
         parts = [image[..., index : index + 1] for index in range(image.shape[-1])]
         named = [f"{source} (channel {index + 1} of {len(parts)})" for index in range(len(parts))]
-        scaled = [scale_intensity(part, intensity, name, window) for part, name in zip(parts, named, strict=True)]
+        scaled = [scale_intensity(part, intensity, name, window, bits=bits) for part, name in zip(parts, named, strict=True)]
         return np.concatenate(scaled, axis=-1)
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         bad = int(image.size - np.isfinite(image).sum())
@@ -43,7 +51,7 @@ def scale_intensity(
     if low == high:
         raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
     if intensity == "dtype":
-        return _by_type(image, low, high, source)
+        return _by_type(image, low, high, source, bits)
     if intensity == "percentile":
         bottom, top = (float(value) for value in np.percentile(image, (0.5, 99.5)))
         if bottom == top:  # nearly constant: what differs is all there is
@@ -56,13 +64,19 @@ def scale_intensity(
     return np.clip((image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom), 0.0, 1.0)
 
 
-def _by_type(image: np.ndarray, low: float, high: float, source: str) -> np.ndarray:
-    if image.dtype in (np.uint8, np.uint16):
-        return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+def _by_type(image: np.ndarray, low: float, high: float, source: str, bits: int | None) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / np.float32(255)
+    if image.dtype == np.uint16:
+        used = bits if bits is not None and high < 2**bits else depth_of(high)
+        if used < 16:
+            said_once(f"{used} bits", f"{source}: {used} bits are in use of 16: taken as such (this is said once)")
+        return image.astype(np.float32) / np.float32(2**used - 1)
     if low < 0 or high > 1:
         raise DataError(
-            f"{source}: {image.dtype} values from {low:g} to {high:g}, expected 0 to 1"
-            " (set [Data] Intensity to percentile, zscore or window to scale by content)"
+            f"{source}: values from {low:g} to {high:g} that are no unsigned whole numbers of 8 or 16 bits, expected 0 to 1;"
+            " save it with 8 or 16 bits, or take weights that scale by content (trained with [Data] Intensity percentile,"
+            " zscore or window)"
         )
     return image.astype(np.float32)
 

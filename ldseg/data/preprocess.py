@@ -13,7 +13,7 @@ from ldseg.data.labels import LABEL_RULES
 from ldseg.errors import ConfigError
 from ldseg.spatial import AXES, MOST_CHANNELS
 
-FITS = ("resize", "tile")
+FITS = ("resize", "aspect", "tile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,9 @@ class Preprocessing:
         classes: their names, background first.
         labels: a rule of `ldseg.data.labels`.
         label_map: pairs of a label's value and its class, which go before the rule.
-        fit: ``resize`` brings the whole case to `size` along the axes of space; ``tile`` keeps it, or brings it to
-            `spacing`, and covers it with tiles of `size`. Along time a case is always covered.
+        fit: ``resize`` brings the whole case to `size` along the axes of space; ``aspect`` brings it, all axes of space by
+            one factor, to the smallest grid that `size` fits into, and covers that with tiles of `size`; ``tile`` keeps
+            it, or brings it to `spacing`, and covers it. Along time a case is always covered.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
 
     Raises ConfigError for anything else.
@@ -96,12 +97,16 @@ class Preprocessing:
             case_size: size of the case, one length per axis.
             spacing: its spacing in mm per axis, if known.
         """
+        space = [index for index, axis in enumerate(self.axes) if axis != "T"]
+        scale = max(self.size[index] / case_size[index] for index in space)
         grid = []
         for index, (axis, length) in enumerate(zip(self.axes, case_size, strict=True)):
             if axis == "T":
                 grid.append(length)
             elif self.fit == "resize":
                 grid.append(self.size[index])
+            elif self.fit == "aspect":
+                grid.append(max(self.size[index], math.floor(length * scale + 0.5)))
             elif self.spacing and spacing is not None:
                 grid.append(max(1, math.floor(length * spacing[index] / self.spacing[index] + 0.5)))
             else:

@@ -1,18 +1,17 @@
-"""Reverse diffusion: from noise to a clean latent in a few evaluations of the denoiser."""
+"""Samplers: the steps of the reverse diffusion, as a table of coefficients. ``compiled`` and ``plain`` run them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from keras import ops
 
-from ldseg.diffusion.process import convert
 from ldseg.diffusion.schedules import Schedule
 
-Denoiser = Callable[[Any, Any], Any]
-"""``(x_t (B, *L, c), t int32 (B,)) -> prediction (B, *L, c)``."""
+Coefficients = Mapping[str, np.ndarray]
+"""What ``transition_table`` gives."""
 
 
 def step_grid(timesteps: int, steps: int) -> np.ndarray:
@@ -86,92 +85,63 @@ def transition_table(schedule: Schedule, grid: np.ndarray, eta: float, order: in
     }
 
 
-def standardize(x: Any) -> Any:
-    """Zero mean and unit variance over everything but the batch: a latent held in range, each case by itself."""
-    axes = list(range(1, len(x.shape)))
-    mean = ops.mean(x, axis=axes, keepdims=True)
-    variance = ops.mean(ops.square(x - mean), axis=axes, keepdims=True)
-    return (x - mean) * ops.rsqrt(variance + 1e-6)
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    r"""How a step goes on from the estimate of the clean latent.
+
+    Every update is of the form :math:`x' = a \hat x_0 + b \hat\epsilon + c n + d (\hat x_0 - \hat x_0^-)`. To add a sampler,
+    give the factors of its steps and enter it in ``SAMPLERS``, or hand the object to whoever takes a sampler's name.
+
+    Attributes:
+        name: what settings and reports call it.
+        coefficients: the factors on a grid of times, in the form of ``transition_table``.
+        noisy: whether a step draws noise (c is not 0).
+        second_order: whether a step uses the estimate of the step before (d is not 0).
+    """
+
+    name: str
+    coefficients: Callable[[Schedule, np.ndarray], Coefficients]
+    noisy: bool = False
+    second_order: bool = False
+
+    def table(self, schedule: Schedule, steps: int) -> Coefficients:
+        """The coefficients of so many steps."""
+        return self.coefficients(schedule, step_grid(schedule.timesteps, steps))
 
 
-def bound(x: Any) -> Any:
-    """Values from -1 to 1, where a mask lies."""
-    return ops.clip(x, -1.0, 1.0)
-
-
-def sample(
-    denoise: Denoiser,
-    x: Any,
-    *,
-    schedule: Schedule,
-    prediction: str,
-    steps: int,
-    eta: float = 0.0,
-    order: int = 1,
-    step_noise: Any = None,
-    hold: Callable[[Any], Any] | None = None,
-    last: int | None = None,
-    keep: Sequence[int] | None = None,
-) -> Any:
-    """Run the reverse process as one loop that the backend compiles.
-
-    Args:
-        denoise: the trained denoiser with its condition bound in, see ``Denoiser``.
-        x: standard normal noise to start from ``(B, *L, c)``.
-        schedule: the schedule of the training.
-        prediction: what the denoiser predicts, one of ``PREDICTIONS``.
-        steps: N, the number of evaluations from pure noise to the clean latent.
-        eta: 0 is DDIM, 1 is DDPM.
-        order: 1, or 2 for DPM-Solver++ (2M), with ``eta`` 0. Both evaluate the denoiser N times.
-        step_noise: standard normal ``(B, N, *L, c)``, or a function of a step's index to its noise ``(B, *L, c)``, such as
-            ``ldseg.diffusion.random.normal`` of a key, which takes no memory for each step; needed when ``eta > 0``. A
-            case's noise is its own, so that what is sampled does not depend on the other cases of the batch.
-        hold: keeps the estimate of the clean latent in range, each case by itself. The noise is left as predicted.
-        last: run only the first so many of the N steps.
-        keep: return these states, 0 the noise and N the clean latent, in place of the last alone.
-
-    Returns:
-        the state after the last step ``(B, *L, c)``, the clean latent unless ``last`` says otherwise; or the states to
-        ``keep``, ``(K, B, *L, c)``.
+def ddim(eta: float = 0.0) -> Sampler:
+    """DDIM with a share of the posterior's noise, see ``transition_table``.
 
     Raises:
-        ValueError: if noise is needed and was not given.
+        ValueError: for a share that is not from 0 to 1.
     """
-    if eta > 0 and step_noise is None:
-        raise ValueError(f"expected step_noise for eta = {eta}, got none")
-    table = {
-        name: ops.convert_to_tensor(values, dtype="int32" if name == "time" else "float32")
-        for name, values in transition_table(schedule, step_grid(schedule.timesteps, steps), eta, order).items()
-    }
-    cases = ops.shape(x)[:1]
-    noise_of = step_noise if callable(step_noise) else lambda index: ops.take(step_noise, index, axis=1)
-    kept = ops.convert_to_tensor(np.asarray(keep or (), np.int32))
+    if not 0 <= eta <= 1:
+        raise ValueError(f"expected eta from 0 to 1, got {eta}")
+    name = {0.0: "DDIM", 1.0: "DDPM"}.get(eta, f"DDIM (eta {eta:g})")
+    return Sampler(name=name, coefficients=partial(transition_table, eta=eta), noisy=eta > 0)
 
-    def record(index: Any, state: Any, states: Any) -> Any:
-        # Each state is added to zeros in a place of its own: a loop, where unrolled steps take minutes to trace.
-        return states + ops.reshape(ops.cast(ops.equal(kept, index), "float32"), (-1, *[1] * len(x.shape))) * state
 
-    def step(index: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
-        state, *more = carried
-        at = {name: ops.take(values, index) for name, values in table.items()}
-        predicted = ops.cast(denoise(state, ops.broadcast_to(at["time"], cases)), "float32")
-        x0, eps = convert(prediction, predicted, state, at["signal_rate"], at["noise_rate"])
-        if hold is not None:
-            x0 = hold(x0)
-        state = at["to_x0"] * x0 + at["to_eps"] * eps
-        if order == 2:
-            state = state + at["to_change"] * (x0 - more[0])
-            more[0] = x0
-        if eta > 0:
-            state = state + at["to_noise"] * noise_of(index)
-        if keep is not None:
-            more[-1] = record(index + 1, state, more[-1])
-        return (state, *more)
+DDIM = ddim()
 
-    x = ops.convert_to_tensor(x, dtype="float32")
-    start = [x]
-    if order == 2:
-        start.append(ops.zeros_like(x))
-    if keep is not None:
-        start.append(record(0, x, ops.zeros((len(keep), *[1] * len(x.shape)))))
-    return ops.fori_loop(0, steps if last is None else last, step, tuple(start))[0 if keep is None else -1]
+SAMPLERS: dict[str, Sampler] = {
+    sampler.name: sampler
+    for sampler in (
+        DDIM,
+        ddim(1.0),
+        Sampler(name="DPM-Solver++", coefficients=partial(transition_table, eta=0.0, order=2), second_order=True),
+    )
+}
+"""Every sampler by its name, as [Sampler] Sampler knows it."""
+
+
+def sampler_of(sampler: str | Sampler) -> Sampler:
+    """The sampler of a name, or the one that was given.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if isinstance(sampler, Sampler):
+        return sampler
+    if sampler not in SAMPLERS:
+        raise ValueError(f"expected a sampler of {sorted(SAMPLERS)}, got {sampler!r}")
+    return SAMPLERS[sampler]

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-SCHEDULES = ("linear", "quadratic", "cosine")
-
 # Nichol & Dhariwal 2021 keep every beta below this, so that the last step does not divide by a signal rate of zero.
 MAX_BETA = 0.999
 
 # Below this, what noise implies of the clean latent overflows in float32, or its square does.
 MIN_ALPHA_BAR = 1e-30
+
+
+def _linear(steps: int, beta_0: float, beta_t: float) -> np.ndarray:
+    return np.linspace(beta_0, beta_t, steps)
+
+
+def _quadratic(steps: int, beta_0: float, beta_t: float) -> np.ndarray:
+    return np.linspace(np.sqrt(beta_0), np.sqrt(beta_t), steps) ** 2
+
+
+def _cosine(steps: int, beta_0: float, beta_t: float) -> np.ndarray:
+    angle = (np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2
+    left = np.cos(angle) ** 2
+    return np.minimum(1 - left[1:] / left[:-1], MAX_BETA)
+
+
+SCHEDULES: dict[str, Callable[[int, float, float], np.ndarray]] = {
+    "linear": _linear,
+    "quadratic": _quadratic,
+    "cosine": _cosine,
+}
+"""By name, as [NoiseScheduler] Scheduler knows it: the betas ``(T,)`` of so many steps, given the first and the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +68,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
-            raise ValueError(f"expected a schedule of {SCHEDULES}, got {self.name!r}")
+            raise ValueError(f"expected a schedule of {tuple(SCHEDULES)}, got {self.name!r}")
         if self.timesteps < 1:
             raise ValueError(f"expected at least one timestep, got {self.timesteps}")
         if not 0 < self.beta_0 <= self.beta_t < 1:
@@ -59,14 +80,7 @@ class Schedule:
     @cached_property
     def beta(self) -> np.ndarray:
         """Variance added at each step: float64 ``(T,)``, entry ``t - 1`` belongs to step t."""
-        steps = self.timesteps
-        if self.name == "linear":
-            return np.linspace(self.beta_0, self.beta_t, steps)
-        if self.name == "quadratic":
-            return np.linspace(np.sqrt(self.beta_0), np.sqrt(self.beta_t), steps) ** 2
-        angle = (np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2
-        left = np.cos(angle) ** 2
-        return np.minimum(1 - left[1:] / left[:-1], MAX_BETA)
+        return SCHEDULES[self.name](self.timesteps, self.beta_0, self.beta_t)
 
     @cached_property
     def alpha_bar(self) -> np.ndarray:

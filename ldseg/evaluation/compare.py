@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ldseg.errors import DataError
-from ldseg.evaluation.report import FORMAT_VERSION, bootstrap_interval, foreground
+from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
+from ldseg.evaluation.report import bootstrap_interval
+from ldseg.outputs import Outputs
 
 FEWEST = 6
 """Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
 
 
-def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str, Any]:
+def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecord:
     """What `write_metrics` wrote into the folder of a run.
 
     Args:
@@ -28,24 +29,22 @@ def read_run(folder: Path, class_names: Sequence[str] | None = None) -> dict[str
     Raises:
         DataError: its `metrics.json` is missing, of another format, or of other classes.
     """
-    path = folder / "metrics.json"
+    path = Outputs(folder).metrics
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         wanted = "expected the figures of a run, as its Output.Folder holds them, which cannot be read"
         raise DataError(f"{path}: {wanted}: {reason}") from error
-    keys = {"format", "classes", "run", "summary", "cases"}
-    if not isinstance(found, dict) or not keys <= found.keys() or found["format"] != FORMAT_VERSION:
+    try:
+        record = RunRecord.from_dict(found) if found["format"] == FORMAT_VERSION else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        record = None
+    if record is None:
         raise DataError(f"{path}: expected the figures of a run in format {FORMAT_VERSION}, found {str(found)[:80]}")
-    if class_names is not None and found["classes"] != list(class_names):
-        raise DataError(f"{path}: expected the classes {', '.join(class_names)}, found {', '.join(found['classes'])}")
-    return found
-
-
-def foreground_of(case: Mapping[str, Any], metric: str) -> float:
-    """The foreground figure of a case of `metrics.json`; NaN where there is none."""
-    return foreground([math.nan if value is None else value for value in (case[metric] or {}).values()])
+    if class_names is not None and record.classes != tuple(class_names):
+        raise DataError(f"{path}: expected the classes {', '.join(class_names)}, found {', '.join(record.classes)}")
+    return record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +76,9 @@ class Difference:
         return f"{sign}: {self.mean:+.4f}{span} in {self.n} common cases, {self.higher} higher, {self.lower} lower"
 
 
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], seed: int = 0) -> Difference:
-    """The paired difference of the foreground Dice of two runs, as `read_run` gives them; `seed` is of the bootstrap."""
-    scores = [{case["name"]: foreground_of(case, "dice") for case in run["cases"]} for run in (ours, theirs)]
+def difference(ours: RunRecord, theirs: RunRecord, seed: int = 0) -> Difference:
+    """The paired difference of the foreground Dice of two runs; `seed` is of the bootstrap."""
+    scores = [{case.name: case.foreground("dice") for case in run.cases} for run in (ours, theirs)]
     pairs = [(score, scores[1].get(name, math.nan)) for name, score in scores[0].items()]
     gains = np.array([a - b for a, b in pairs if not math.isnan(a - b)])
     return Difference(

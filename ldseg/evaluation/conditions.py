@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.evaluation.report import FORMAT_VERSION, LEVEL, RESAMPLES, bootstrap_interval, foreground
+from ldseg.evaluation.record import FORMAT_VERSION, LEVEL, RESAMPLES, foreground
+from ldseg.evaluation.report import bootstrap_interval, mean_of
 from ldseg.text import csv_text, fixed, json_text, plain
 from ldseg.writing import write_text
 
@@ -33,8 +34,7 @@ def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Seque
 
     def figures(values: Sequence[float]) -> dict[str, Any]:
         there = np.array([value for value in values if not math.isnan(value)])
-        mean = there.mean() if there.size else math.nan
-        return {"mean": mean, "interval": bootstrap_interval(there, seed), "n": int(there.size)}
+        return {"mean": mean_of(there), "interval": bootstrap_interval(there, seed), "n": int(there.size)}
 
     found: dict[str, Any] = plain(
         {

@@ -8,12 +8,13 @@ of those that cover it equally.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy  # its parts are imported when they are first used
 
 from ldseg.errors import DataError
 from ldseg.evaluation.surface import diagonal, pixel_size
@@ -27,7 +28,68 @@ OBJECT_METRICS = ("object_f1", "object_dice", "object_hausdorff")
 def object_scores(
     pred: npt.ArrayLike, true: npt.ArrayLike, spacing: Sequence[float] | None = None, *, frames: bool = False
 ) -> dict[str, float]:
-    """F1, object Dice and object Hausdorff distance of the objects of one case.
+    """F1, object Dice and object Hausdorff distance of the objects of one case, by the names of OBJECT_METRICS.
+
+    All are NaN if neither has an object. For the definitions and the errors see `object_sums`.
+    """
+    return object_sums(pred, true, spacing, frames=frames).scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSums:
+    """What the scores of objects are made of: sums over the objects of a case, which may be added over cases.
+
+    Attributes:
+        hits: predicted objects that cover more than half of their partner.
+        predicted, true: how many objects there are.
+        predicted_area, true_area: their areas, pixels, or mm to the power of the axes.
+        predicted_dice, true_dice: over the objects, area times Dice with the partner.
+        predicted_distance, true_distance: over the objects, area times Hausdorff distance to the partner.
+    """
+
+    hits: float = 0.0
+    predicted: float = 0.0
+    true: float = 0.0
+    predicted_area: float = 0.0
+    true_area: float = 0.0
+    predicted_dice: float = 0.0
+    true_dice: float = 0.0
+    predicted_distance: float = 0.0
+    true_distance: float = 0.0
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Those of the case alone, by the names of OBJECT_METRICS."""
+        return dict(zip(OBJECT_METRICS, pooled([self]), strict=True))
+
+
+def pooled(cases: Iterable[ObjectSums]) -> tuple[float, float, float]:
+    """The scores of OBJECT_METRICS over all objects of a set of cases together, as the contest has them.
+
+    Counts are added up, and each object weighs as its share of the area of all objects of the set: large objects and
+    cases with many count more than in a mean over cases. NaN where there is no object.
+    """
+    totals = np.array([astuple(one) for one in cases]).reshape(-1, 9).sum(axis=0, keepdims=True)
+    f1, dice, distance = scores_of(totals)[0]
+    return float(f1), float(dice), float(distance)
+
+
+def scores_of(totals: FloatArray) -> FloatArray:
+    """Sums, each a row (n, 9) in the order of ObjectSums, to scores (n, 3) in the order of OBJECT_METRICS."""
+    hits, predicted, true, area_p, area_t, dice_p, dice_t, distance_p, distance_t = np.asarray(totals, np.float64).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f1 = 2 * hits / (predicted + true)
+        sides = [(dice_p / area_p + dice_t / area_t) / 2, (distance_p / area_p + distance_t / area_t) / 2]
+        # Where one side has no object at all, the other speaks for both.
+        alone = (area_p == 0) != (area_t == 0)
+        one = [(dice_p + dice_t) / (area_p + area_t), (distance_p + distance_t) / (area_p + area_t)]
+    return np.stack([f1, *(np.where(alone, single, both) for single, both in zip(one, sides, strict=True))], axis=1)
+
+
+def object_sums(
+    pred: npt.ArrayLike, true: npt.ArrayLike, spacing: Sequence[float] | None = None, *, frames: bool = False
+) -> ObjectSums:
+    """The sums that F1, object Dice and object Hausdorff distance of a case, or of a set, are made of.
 
     ``object_f1``: 2 TP / (2 TP + FP + FN). A predicted object that covers more than half of its partner is a TP, every
     other one a FP; FN are the true objects less the TP. (The paper writes "at least 50 %", the contest's program "more".)
@@ -48,8 +110,8 @@ def object_scores(
         frames: whether the first axis is time.
 
     Returns:
-        one number for each of OBJECT_METRICS. All are NaN if neither has an object; if only one has, F1 and Dice are 0 and
-        the distance is the diagonal of the image, as it is for an object in a frame where the other has none.
+        the sums. If only one of the two has an object, Dice is 0 and the distance is the diagonal of the image, as it is
+        for an object in a frame where the other has none.
 
     Raises:
         DataError: if the shapes differ, or the spacing does not suit them.
@@ -60,27 +122,22 @@ def object_scores(
     steps = pixel_size(arrays[0].ndim, spacing, frames)
     p, t = (_Objects(separate(array, frames=frames), steps) for array in arrays)
     far = diagonal(arrays[0].shape[-steps.size :], steps)
-    if not len(p) and not len(t):
-        return dict.fromkeys(OBJECT_METRICS, math.nan)
-    if not len(p) or not len(t):
-        return dict(zip(OBJECT_METRICS, (0.0, 0.0, far), strict=True))
-
     partner_of_p, shared_p = _partners(p.labels, t.labels, len(p))
     partner_of_t, shared_t = _partners(t.labels, p.labels, len(t))
     there = partner_of_p >= 0
     hits = np.count_nonzero(shared_p[there] > 0.5 * t.areas[partner_of_p[there]])
-    sides = ((p, t, partner_of_p, shared_p), (t, p, partner_of_t, shared_t))
-    # Without a partner nothing is shared, whatever the index -1 stands for.
-    overlap = [2 * shared / (own.areas + other.areas[partner]) for own, other, partner, shared in sides]
-    distance = [
-        np.array([_distance(own, i, other, j, far) for i, j in enumerate(partner)]) for own, other, partner, _ in sides
-    ]
-    weights = [own.areas / own.areas.sum() for own in (p, t)]
-    return {
-        "object_f1": float(2 * hits / (len(p) + len(t))),
-        "object_dice": float(sum(np.dot(w, d) for w, d in zip(weights, overlap, strict=True)) / 2),
-        "object_hausdorff": float(sum(np.dot(w, d) for w, d in zip(weights, distance, strict=True)) / 2),
-    }
+    pixel, sums = float(steps.prod()), []
+    for own, other, partner, shared in ((p, t, partner_of_p, shared_p), (t, p, partner_of_t, shared_t)):
+        # Without a partner nothing is shared, whatever the index -1 stands for.
+        overlap = 2 * shared / (own.areas + (other.areas[partner] if len(other) else 0.0))
+        distance = [_distance(own, i, other, int(j), far) if len(other) else far for i, j in enumerate(partner)]
+        areas = own.areas * pixel
+        sums.append((float(areas.sum()), float(np.dot(areas, overlap)), float(np.dot(areas, distance))))
+    return ObjectSums(
+        hits=float(hits), predicted=float(len(p)), true=float(len(t)),
+        predicted_area=sums[0][0], true_area=sums[1][0], predicted_dice=sums[0][1], true_dice=sums[1][1],
+        predicted_distance=sums[0][2], true_distance=sums[1][2],
+    )  # fmt: skip
 
 
 def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.int32]:
@@ -103,8 +160,8 @@ def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.i
     if frames:
         touching[0] = touching[2] = False
     result, count = np.zeros(array.shape, np.int32), 0
-    for index, box in enumerate(ndimage.find_objects(dense), start=1):
-        pieces, found = ndimage.label(dense[box] == index, touching)
+    for index, box in enumerate(scipy.ndimage.find_objects(dense), start=1):
+        pieces, found = scipy.ndimage.label(dense[box] == index, touching)
         np.copyto(result[box], pieces + count, where=pieces > 0)
         count += found
     return result
@@ -115,7 +172,7 @@ class _Objects:
 
     def __init__(self, labels: npt.NDArray[np.int32], steps: FloatArray) -> None:
         self.labels, self.steps = labels, steps
-        self.boxes = ndimage.find_objects(labels)
+        self.boxes = scipy.ndimage.find_objects(labels)
         self.areas = np.bincount(labels.ravel(), minlength=len(self.boxes) + 1)[1:].astype(np.float64)
 
     def __len__(self) -> int:
@@ -170,5 +227,5 @@ def _hausdorff(a: _Objects, i: int, b: _Objects, j: int) -> float:
     )
     one, two = a.labels[box] == i + 1, b.labels[box] == j + 1
     steps = (1.0,) * (one.ndim - a.steps.size) + tuple(a.steps)
-    directed = (ndimage.distance_transform_edt(~y, sampling=steps)[x].max() for x, y in ((one, two), (two, one)))
+    directed = (scipy.ndimage.distance_transform_edt(~y, sampling=steps)[x].max() for x, y in ((one, two), (two, one)))
     return float(max(directed))

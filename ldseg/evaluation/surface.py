@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy.spatial import KDTree
+import scipy  # its parts are imported when they are first used
 
 from ldseg.errors import DataError
 
@@ -97,7 +96,7 @@ def surface_distances(
 
 def border(mask: BoolArray) -> BoolArray:
     """The pixels of a mask bool (*S) that have a face neighbour outside of it."""
-    return mask & ~ndimage.binary_erosion(mask)
+    return mask & ~scipy.ndimage.binary_erosion(mask)
 
 
 def diagonal(size: Sequence[int], steps: FloatArray) -> float:
@@ -116,7 +115,7 @@ def pixel_size(rank: int, spacing: Sequence[float] | None, frames: bool) -> Floa
 
 def bounding_box(mask: BoolArray) -> tuple[slice, ...]:
     """The smallest box that holds all of a mask; an empty one if there is nothing."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
+    found = scipy.ndimage.find_objects(mask.astype(np.uint8))
     return found[0] if found else (slice(0, 0),) * mask.ndim
 
 
@@ -130,4 +129,4 @@ def _frames(pred: BoolArray, true: BoolArray, frames: bool) -> Iterator[tuple[Bo
 def _nearest(points: FloatArray, others: FloatArray, far: float) -> FloatArray:
     """From each of the points (n, d) to the nearest of the others (m, d)."""
     # A tree grows with the surface; a distance transform would grow with the volume around it.
-    return KDTree(others).query(points)[0] if len(others) else np.full(len(points), far)
+    return scipy.spatial.KDTree(others).query(points)[0] if len(others) else np.full(len(points), far)

@@ -15,8 +15,8 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.inference.degradation import corrupt_image
+from ldseg.inference.engine import Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
-from ldseg.inference.predictor import Predictor
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy
 
@@ -32,6 +32,8 @@ class Segmented:
         members: the mask of each of several members, ``(E, *S)`` in 8 or 16 bits; None if there is one.
         variance: variance between them, float32 ``(*S)``; None if there is one.
         fused: the mask that they make, where it is not the most probable class of the mean.
+        states: the states of the run that made it, float32 ``(K, *L, c)``, see ``Drawn``; of several tiles that of
+            ``TiledCase.middle``. None unless asked for.
         problem: what was wrong with it; empty if nothing was.
         seconds: reading, segmenting (its share of each batch) and resampling.
     """
@@ -42,6 +44,7 @@ class Segmented:
     members: np.ndarray | None = None
     variance: np.ndarray | None = None
     fused: np.ndarray | None = None
+    states: np.ndarray | None = None
     problem: str = ""
     seconds: float = 0.0
 
@@ -70,27 +73,34 @@ class TiledCase:
     Tiles of one case share one field of noise for each member, so that they agree where they overlap.
     """
 
-    def __init__(self, loaded: LoadedCase, preprocessing: Preprocessing, predictor: Predictor, seed: int) -> None:
-        segmenter = predictor.segmenter
+    def __init__(self, loaded: LoadedCase, preprocessing: Preprocessing, engine: Engine, seed: int) -> None:
         grid = preprocessing.grid_of(loaded.size, loaded.spacing)
-        self.tiling: Tiling = cover(grid, segmenter.spec.size, segmenter.strides)
-        self.strides = segmenter.strides
+        self.tiling: Tiling = cover(grid, engine.spec.size, engine.strides)
+        self.strides = engine.strides
         self.image = self.tiling.pad(preprocessing.image_to_grid(loaded.image, grid))
         latent_grid = tuple(n // d for n, d in zip(self.tiling.padded, self.strides, strict=True))
-        self.noise = predictor.draw_noise(seed, loaded.digest, latent_grid)
+        self.noise = engine.draw_noise(seed, loaded.digest, latent_grid)
         self.left = len(self.tiling.starts)
         self.blend = self.tiling.weights()
         self.totals: list[np.ndarray] = []
+        self.states: np.ndarray | None = None
         self.weight: np.ndarray | None = None
 
+    @property
+    def middle(self) -> tuple[int, ...]:
+        """Where the tile in the middle begins, which stands for the case where one is shown."""
+        return self.tiling.starts[len(self.tiling.starts) // 2]
+
     def tile(self, start: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """What the predictor takes for one tile, without the axis of the batch."""
+        """What the engine takes for one tile, without the axis of the batch."""
         latent = (slice(None),) * 3 + self.tiling.window(start, self.strides)
         return {"image": self.image[self.tiling.window(start)], "noise": self.noise[latent]}
 
-    def add(self, start: tuple[int, ...], probabilities: np.ndarray) -> None:
-        """Take in what the predictor gave for one tile, float32 ``(E, *S, C)``."""
+    def add(self, start: tuple[int, ...], probabilities: np.ndarray, states: np.ndarray | None = None) -> None:
+        """Take in what the engine gave for one tile: float32 ``(E, *S, C)``, and the states if there are any."""
         self.left -= 1
+        if states is not None and start == self.middle:
+            self.states = states.copy()  # not the whole batch
         if len(self.tiling.starts) == 1:
             self.totals = list(probabilities)
             return
@@ -114,7 +124,7 @@ class _Entry:
     """A case on its way, in the order of the cases."""
 
     def __init__(
-        self, case: Case, read: Callable[[], LoadedCase], predictor: Predictor, preprocessing: Preprocessing, seed: int
+        self, case: Case, read: Callable[[], LoadedCase], engine: Engine, preprocessing: Preprocessing, seed: int
     ) -> None:
         started = time.perf_counter()
         self.case, self.problem = case, ""
@@ -122,7 +132,7 @@ class _Entry:
         self.tiled: TiledCase | None = None
         try:
             self.loaded = read()
-            self.tiled = TiledCase(self.loaded, preprocessing, predictor, seed)
+            self.tiled = TiledCase(self.loaded, preprocessing, engine, seed)
         except DataError as error:
             self.problem = str(error)
         self.seconds = time.perf_counter() - started
@@ -146,11 +156,11 @@ class _Entry:
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
+        return Segmented(case=self.case, loaded=self.loaded, states=self.tiled.states, seconds=seconds, **found)
 
 
 def segment_cases(
-    predictor: Predictor,
+    engine: Engine,
     cases: Iterable[Case],
     preprocessing: Preprocessing,
     *,
@@ -158,6 +168,7 @@ def segment_cases(
     seed: int,
     sigma: float = 0.0,
     fusion: str = "mean",
+    states: bool = False,
 ) -> Iterator[Segmented]:
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
 
@@ -169,7 +180,7 @@ def segment_cases(
         return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
 
     given = ((case, reader(case)) for case in cases)
-    return segment_each(predictor, given, preprocessing, batch_size=batch_size, seed=seed, fusion=fusion)
+    return segment_each(engine, given, preprocessing, batch_size=batch_size, seed=seed, fusion=fusion, states=states)
 
 
 def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
@@ -179,49 +190,49 @@ def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocess
 
 
 def segment_each(
-    predictor: Predictor,
+    engine: Engine,
     given: Iterable[tuple[Case, Callable[[], LoadedCase]]],
     preprocessing: Preprocessing,
     *,
     batch_size: int,
     seed: int,
     fusion: str = "mean",
+    states: bool = False,
 ) -> Iterator[Segmented]:
     """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
 
     The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
-    They are fused as ``ldseg.inference.fusion`` says.
+    They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at.
 
-    The last batch is padded to full size, so that the compiled call has one shape, and a mask does not depend on how many
-    cases there are.
+    Where another size of a batch would have to be compiled, the last one is padded to full size.
     """
-    batch_size = max(1, batch_size // predictor.samples)
+    batch_size = max(1, batch_size // engine.samples)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
     for case, read in given:
-        entry = _Entry(case, read, predictor, preprocessing, seed)
+        entry = _Entry(case, read, engine, preprocessing, seed)
         entries.append(entry)
         for start in entry.tiled.tiling.starts if entry.tiled is not None else ():
             waiting.append((entry, start))
             if len(waiting) == batch_size:
-                _run(predictor, waiting, batch_size)
+                _run(engine, waiting, batch_size, states)
                 waiting = []
         while entries and entries[0].done:
             yield entries.popleft().close(preprocessing, fusion)
     if waiting:
-        _run(predictor, waiting, batch_size)
+        _run(engine, waiting, batch_size, states)
     for entry in entries:
         yield entry.close(preprocessing, fusion)
 
 
-def _run(predictor: Predictor, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int) -> None:
+def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, states: bool) -> None:
     started = time.perf_counter()
     tiles = [entry.tiled.tile(start) for entry, start in waiting if entry.tiled is not None]
-    tiles += tiles[-1:] * (batch_size - len(tiles))
-    inputs = {name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}
-    probabilities = np.asarray(predictor.predict_on_batch(inputs), dtype=np.float32)
+    if engine.whole_batches:
+        tiles += tiles[-1:] * (batch_size - len(tiles))
+    drawn = engine.run({name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}, states=states)
     share = (time.perf_counter() - started) / len(waiting)
-    for (entry, start), one in zip(waiting, probabilities, strict=False):
+    for index, (entry, start) in enumerate(waiting):
         entry.seconds += share
         if entry.tiled is not None:
-            entry.tiled.add(start, one)
+            entry.tiled.add(start, drawn.probabilities[index], None if drawn.states is None else drawn.states[index])

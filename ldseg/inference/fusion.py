@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
+
+from ldseg.errors import ConfigError
 
 FUSIONS = ("mean", "vote", "staple")
 
@@ -42,6 +43,7 @@ def fuse_labels(members: np.ndarray, mean: np.ndarray, fusion: str) -> np.ndarra
 
     Raises:
         ValueError: for an unknown fusion.
+        ConfigError: for ``staple`` where SimpleITK is not installed.
     """
     if fusion not in FUSIONS:
         raise ValueError(f"expected a fusion of {FUSIONS}, got {fusion!r}")
@@ -64,6 +66,11 @@ def _vote(members: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def _staple(members: np.ndarray, mean: np.ndarray) -> np.ndarray:
     if (members == members[0]).all():  # nothing to estimate, and without an object not a number
         return members[0].astype(np.int32)
+    try:
+        import SimpleITK as sitk  # a large library, for this alone
+    except ModuleNotFoundError:
+        wanted = 'expected SimpleITK, which is not installed: pip install "ldseg[staple]"'
+        raise ConfigError(f"Sampler.Fusion = staple: {wanted}") from None
     images = [sitk.GetImageFromArray(member) for member in members]
     if mean.shape[-1] == 2:
         estimate = sitk.STAPLEImageFilter()

@@ -1,145 +1,172 @@
-"""The compiled predictor: an image and noise in, class probabilities of each member out, in one call."""
+"""The engine of Keras: encode the image once, run the whole reverse diffusion in one compiled loop, decode."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from ldseg.devices import fused
-from ldseg.diffusion.random import KEYS, WORDS, normal
-from ldseg.inference.seeding import case_generator
+from ldseg import devices
+from ldseg.description import Description
+from ldseg.diffusion.random import normal
+from ldseg.inference.engine import Drawn, Engine
 from ldseg.segmenter import Segmenter
-
-SAMPLERS: dict[str, dict[str, Any]] = {
-    "DDIM": {"eta": 0.0, "order": 1},
-    "DDPM": {"eta": 1.0, "order": 1},
-    "DPM-Solver++": {"eta": 0.0, "order": 2},
-}
-"""The share of the posterior's noise in each step of a sampler, and its order: see ``ldseg.diffusion.sample``."""
+from ldseg.weights import load_segmenter
 
 FUSED = 64 * 64
 """Positions of a latent of two axes up to which fused loops were measured to be faster; in three axes they are slower."""
 
 
-class Predictor(keras.Model):
-    """Encode the image once, run the whole reverse diffusion of all members in one compiled loop, decode.
-
-    A case's masks depend on its image and its noise alone: all members of an ensemble share the image, each has its own
-    noise, and the first members do not depend on how many follow. With ``flips``, the case is segmented as it is and
-    mirrored along each combination of the axes of space, each copy from noise of its own, one copy after the other; their
-    probabilities, mirrored back, are averaged.
+class Predictor(keras.Model, Engine):
+    """The engine of Keras, on any of its backends and devices; see ``Engine``.
 
     Args:
         segmenter: the networks with their weights.
-        sampler: one of ``SAMPLERS``.
-        steps: evaluations of the denoiser.
-        flips: whether each member is an average over mirrored copies.
-        samples: E, the members of the ensemble.
-        at_once: members in memory at the same time, for each image; more than that go in several loops, one after the
-            other. All of them by default.
+        options: how masks are drawn, see ``Engine``.
 
     Raises:
         ValueError: for an unknown sampler, or no member.
     """
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        *,
-        sampler: str = "DDIM",
-        steps: int = 15,
-        flips: bool = False,
-        samples: int = 1,
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(name="predictor", dtype="float32")
-        if sampler not in SAMPLERS:
-            raise ValueError(f"expected a sampler of {sorted(SAMPLERS)}, got {sampler!r}")
-        if samples < 1 or (at_once is not None and at_once < 1):
-            raise ValueError(f"expected at least one member, got {samples} samples, {at_once} at once")
+    kind: ClassVar[str] = "keras"
+    whole_batches: ClassVar[bool] = True
+
+    def __init__(self, segmenter: Segmenter, **options: Any) -> None:
+        keras.Model.__init__(self, name="predictor", dtype="float32")
+        Engine.__init__(self, segmenter.spec, **options)
         self.segmenter = segmenter
-        self.steps = 1 if segmenter.spec.control else steps  # whose every step is the same
-        self.samples = samples
-        # Parts of equal size, so that as few places as can be are left over in the last.
-        self._part = math.ceil(samples / math.ceil(samples / (at_once or samples)))
-        self.eta: float = SAMPLERS[sampler]["eta"]
-        self.order: int = SAMPLERS[sampler]["order"]
-        space = [index for index, axis in enumerate(segmenter.spec.axes, start=1) if axis != "T"]
-        chosen = itertools.chain.from_iterable(itertools.combinations(space, n) for n in range(len(space) + 1))
-        self.mirrors = tuple(chosen) if flips else ((),)
         self.built = True
+        self._traced: Traced | None = None
 
-    @property
-    def noise_shape(self) -> tuple[int, ...]:
-        """``(E, M, 1 + K, *L, c)``: for each member and mirrored copy the state to start from, then the K words of a key.
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+        """See ``Engine``. Either way of calling it is compiled once."""
+        if not states:
+            return Drawn(probabilities=_array(self.predict_on_batch(dict(inputs))))
+        if self._traced is None:
+            traced = Traced(self)
+            traced.compile()
+            # Past Keras, which would otherwise take it for a part of this model.
+            object.__setattr__(self, "_traced", traced)
+        assert self._traced is not None
+        found = self._traced.predict_on_batch(dict(inputs))
+        return Drawn(probabilities=_array(found["probabilities"]), states=_array(found["states"]))
 
-        K is 2 for DDPM, whose noise each step works out from the key of each position, and 0 for the others.
-        """
-        return (self.samples, len(self.mirrors), 1 + (KEYS if self.eta else 0), *self.segmenter.latent_shape)
-
-    def draw_noise(self, seed: int, content: str, grid: tuple[int, ...] | None = None) -> np.ndarray:
-        """The noise of one case, float32 ``noise_shape``, or over a latent grid of its own in place of L.
-
-        Every sampler starts from the same state.
-        """
-        _, copies, fields, *latent = self.noise_shape
-        latent = latent if grid is None else [*grid, latent[-1]]
-        purposes = ["latent", *(f"latent {index}" for index in range(1, self.samples))]
-        noise = np.empty((self.samples, copies, fields, *latent), np.float32)
-        for member, purpose in zip(noise, purposes, strict=True):
-            rng = case_generator(seed, content, purpose)
-            member[:, 0] = rng.standard_normal((copies, *latent), dtype=np.float32)
-            member[:, 1:] = rng.integers(0, WORDS, (copies, fields - 1, *latent))
-        return noise
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """See ``Engine``; one latent after the other."""
+        decoder = self.segmenter.label_decoder
+        logits = np.concatenate([_array(decoder.predict_on_batch(latent[np.newaxis])) for latent in latents])
+        return _array(ops.softmax(logits, axis=-1))
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, C)``."""
-        spec, positions = self.segmenter.spec, math.prod(self.segmenter.latent_shape[:-1])
-        small = spec.axes == "YX" and positions <= FUSED and self.steps > 1  # one step is no loop
-        reverse = fused(self.reverse) if small else self.reverse
-        total = 0.0
+        return self.draw(inputs, ())[0]
+
+    def draw(self, inputs: dict[str, Any], kept: tuple[int, ...]) -> tuple[Any, Any]:
+        """The probabilities ``(B, E, *S, C)`` and, where there are some to be kept, the states ``(B, K, *L, c)``."""
+        reverse = self._loop(())
+        total, states = 0.0, None
         for index, mirror in enumerate(self.mirrors):
             image = ops.flip(inputs["image"], mirror) if mirror else inputs["image"]
             condition = self.segmenter.encode_image(image)
-            probabilities = self._members(reverse, condition, inputs["noise"][:, :, index])
+            noise = inputs["noise"][:, :, index]
+            if kept and index == 0:
+                probabilities, states = self._members(self._loop(kept), condition, noise, kept)
+            else:
+                probabilities, _ = self._members(reverse, condition, noise, ())
             total = total + (ops.flip(probabilities, [axis + 1 for axis in mirror]) if mirror else probabilities)
-        return total / len(self.mirrors)
+        return total / len(self.mirrors), states
 
-    def _members(self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any) -> Any:
-        """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, C)``."""
-        part, rest = self._part, noise.shape[2:]
+    def _members(
+        self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any, kept: tuple[int, ...]
+    ) -> tuple[Any, Any]:
+        """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, C)``, and the states."""
+        part, rest = self.part, noise.shape[2:]
         if part > 1:
             condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)
 
-        def one(noise: Any) -> Any:
-            return ops.softmax(self.segmenter.decode(reverse(condition, noise)), axis=-1)
+        def one(noise: Any) -> tuple[Any, Any]:
+            found = reverse(condition, noise)
+            clean = found[-1] if kept else found
+            # Those of the first member of each part: (B, K, *L, c), where nothing is kept of no length.
+            states = ops.moveaxis(found[:, ::part], 0, 1) if kept else ops.zeros((0,))
+            return ops.softmax(self.segmenter.decode(clean), axis=-1), states
 
         if part == self.samples:
-            members = one(ops.reshape(noise, (-1, *rest)))
-            return ops.reshape(members, (-1, part, *members.shape[1:]))
+            members, states = one(ops.reshape(noise, (-1, *rest)))
+            return ops.reshape(members, (-1, part, *members.shape[1:])), states
         parts = math.ceil(self.samples / part)
         left_over = parts * part - self.samples
         if left_over:
             noise = ops.concatenate([noise, noise[:, :left_over]], axis=1)
         noise = ops.moveaxis(ops.reshape(noise, (-1, parts, part, *rest)), 1, 0)
-        members = ops.map(one, ops.reshape(noise, (parts, -1, *rest)))
+        members, states = ops.map(one, ops.reshape(noise, (parts, -1, *rest)))
         members = ops.moveaxis(ops.reshape(members, (parts, -1, part, *members.shape[2:])), 0, 1)
-        return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples]
+        return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples], states[0]
+
+    def _loop(self, kept: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+        """From a condition and one copy's noise to the clean latent, or to the states that are kept."""
+        positions = math.prod(self.latent_shape[:-1])
+        small = self.spec.axes == "YX" and positions <= FUSED and self.steps > 1  # one step is no loop
+
+        def reverse(condition: Any, noise: Any) -> Any:
+            return self.reverse(condition, noise, **({"keep": kept} if kept else {}))
+
+        return devices.fused(reverse) if small else reverse
 
     def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
-        """Run the sampler, or the part of it that ``ldseg.diffusion.sample`` is told, on one copy's noise."""
+        """Run the sampler, or the part of it that ``ldseg.diffusion.compiled.sample`` is told, on one copy's noise."""
+        keys = (noise[:, 1], noise[:, 2]) if self.sampler.noisy else None
         return self.segmenter.reverse(
             condition,
             noise[:, 0],
             steps=self.steps,
-            eta=self.eta,
-            order=self.order,
-            step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index)) if self.eta else None,
+            sampler=self.sampler,
+            step_noise=None if keys is None else lambda index: normal(keys, index, ops),
             **part,
         )
+
+
+class Traced(keras.Model):
+    """A predictor that gives the states of the run beside its probabilities, see ``Drawn``."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(name="traced", dtype="float32")
+        self.predictor = predictor
+        self.built = True
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs of ``Predictor`` to probabilities and states."""
+        probabilities, states = self.predictor.draw(inputs, self.predictor.kept)
+        return {"probabilities": probabilities, "states": states}
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor), dtype=np.float32)
+
+
+def missing() -> str:
+    """Nothing: this module could be imported."""
+    return ""
+
+
+def version() -> str:
+    """Keras and its backend, in words."""
+    return f"Keras {keras.__version__} on {keras.backend.backend()}"
+
+
+def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., Engine]:
+    """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.engines``."""
+    devices.set_precision(precision)
+    segmenter, _ = load_segmenter(folder, description.spec.own)
+
+    def make(**options: Any) -> Engine:
+        predictor = Predictor(segmenter, **options)
+        predictor.compile()
+        return predictor
+
+    return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,18 @@ class Geometry:
     direction: tuple[float, ...]
     axes: tuple[int, ...]
     channels: int = 1
+
+    @classmethod
+    def upright(cls, size: Sequence[int], spacing: Sequence[float]) -> Geometry:
+        """The geometry of an array of a size and a spacing (z or t first): at the origin, along the axes of the world."""
+        rank = len(size)
+        return cls(
+            size=tuple(reversed(size)),
+            spacing=tuple(reversed(spacing)),
+            origin=(0.0,) * rank,
+            direction=tuple(np.eye(rank).ravel().tolist()),
+            axes=tuple(reversed(range(rank))),
+        )
 
     @property
     def array_spacing(self) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """Names of files and cases: what stands in a folder, what a file is called, and in which order."""
 
+import unicodedata
 from pathlib import Path
 
 from ldseg.errors import DataError
@@ -15,9 +16,14 @@ def suffix_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """The name without its extension; of a folder the whole name."""
+    """The name without its extension, in one Unicode form (`same_form`); of a folder the whole name."""
     suffix = suffix_of(path)
-    return path.name[: -len(suffix)] if suffix else path.name
+    return same_form(path.name[: -len(suffix)] if suffix else path.name)
+
+
+def same_form(name: str) -> str:
+    """A name in the composed form of Unicode: macOS writes é as two characters, others as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def visible(folder: Path) -> list[Path]:

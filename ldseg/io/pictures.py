@@ -1,68 +1,64 @@
-"""Images, labels and masks on disk: BMP, PNG, TIFF and JPEG, 8-bit, 16-bit and (TIFF) floating point.
+"""Flat images, labels and masks on disk, 8-bit, 16-bit and (TIFF) floating point.
 
-A file is recognised by its content, not by its extension. Decoders forgive a file that ends early (they fill
-the rest with grey or black), which is the last thing wanted of training data or of a mask, so the structure
-of each format is checked as well. The orientation tag of JPEG files is ignored: a label has the pixel order
-of its image.
+A file is recognised by its content, not by its extension (`ldseg.io.codecs`, `ldseg.io.tiff`). The orientation that EXIF or
+TIFF tells is applied to images and labels alike, so that a mask lies on what viewers show.
 """
 
+from __future__ import annotations
+
 import io
-import logging
-import struct
-import zlib
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import tifffile
-from PIL import Image
 
 from ldseg.errors import DataError
+from ldseg.io.codecs import decode
+from ldseg.io.contract import Content, Format, Refused, check_size, read_checked
+from ldseg.io.geometry import Geometry
+from ldseg.io.planes import upright, without_alpha
+from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
 from ldseg.writing import write_bytes
 
-IMAGE_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
-LOSSLESS_SUFFIXES = (".bmp", ".png", ".tif", ".tiff")
-
-# Of a damaged file tifffile logs line after line; the DataError says it once.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# What Pillow, tifffile and OpenCV raise on damaged bytes (their own errors derive from some of these).
-DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    MemoryError,
-    RuntimeError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-    cv2.error,
-    Image.DecompressionBombError,
+LOSSLESS_SUFFIXES = (".bmp", ".png", *TIFF_SUFFIXES)
+IMAGE_SUFFIXES = (
+    *(".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".gif", ".jp2", ".j2k", ".avif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm"),
 )
+WRITTEN_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
+    """Read a picture, as `Format.read` asks: (H, W, c) with c = 1, 3, or as many as a TIFF has channels."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start in _TIFF:
+        return read_tiff(path, "YX", label)
+    check_size((path.stat().st_size,), 1)
+    pixels = decode(path.read_bytes())
+    values = pixels.values if pixels.values.ndim == 3 else pixels.values[..., np.newaxis]
+    if values.shape[-1] in (2, 4):
+        values = without_alpha(values, str(path), label)
+    if values.ndim != 3 or values.shape[-1] not in (1, 3) or not values.size:
+        raise Refused(f"expected one gray or RGB plane (H, W) or (H, W, 3), found {values.shape}")
+    values = upright(values, pixels.orientation)
+    if label:
+        return Content(values=values // pixels.steps if pixels.steps > 1 else values)
+    return Content(values=values if pixels.palette is None else pixels.palette[values[..., 0]], bits=pixels.bits)
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read one image as (H, W, c), c = 1 (gray) or 3 (red, green, blue); uint8, uint16 or float32, as stored.
 
-    An alpha plane is dropped, a palette is expanded, a 1-bit image becomes 0/255. Integers other than 8- and
+    Transparency is left out, a palette is expanded, a 1-bit image becomes 0/255. Integers other than 8- and
     16-bit unsigned become float32 with their values kept. Raises DataError for a file that is missing,
     unreadable, cut short, of another format, of several pages, or with another number of planes.
     """
-    pixels, palette = _decode(path)
-    if palette is not None:
-        pixels = palette[pixels]
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        pixels = pixels.astype(np.float32)
-    return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., np.newaxis])
+    return stored(read_checked(Path(path), "image", partial(read_picture, Path(path))).values)
 
 
 def read_label(path: Path) -> np.ndarray:
@@ -71,8 +67,16 @@ def read_label(path: Path) -> np.ndarray:
     A label stored as RGB counts as one plane where its three planes agree. Raises DataError as `read_image`
     does, and for planes that differ, and for values that are no whole numbers of 32 bits.
     """
-    pixels, _ = _decode(path)
-    return label_numbers(pixels if pixels.ndim == 3 else pixels[..., np.newaxis], str(path))
+    content = read_checked(Path(path), "image", partial(read_picture, Path(path), label=True))
+    return label_numbers(content.values, str(path))
+
+
+def stored(values: np.ndarray) -> np.ndarray:
+    """Values of any type as scans have them: truth values as 0 and 255, whole numbers but 8 and 16 bits as float32."""
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * np.uint8(255)
+    kind = values.dtype.newbyteorder("=")
+    return np.ascontiguousarray(values, kind if kind in (np.uint8, np.uint16) else np.float32)
 
 
 def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
@@ -84,7 +88,9 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
         raise DataError(f"{source}: a label needs one plane of class or instance numbers, found a colour image")
     pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (pixels == np.rint(pixels))).all():
+    with np.errstate(invalid="ignore"):
+        whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()
+    if not whole:
         raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
@@ -124,8 +130,8 @@ def write_image(path: Path, image: np.ndarray) -> Path:
         image = image[..., np.newaxis]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3) or image.size == 0:
         raise DataError(f"{path}: an image must be uint8 (H, W), (H, W, 1) or (H, W, 3), got {image.dtype} {image.shape}")
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise DataError(f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(IMAGE_SUFFIXES)}")
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise DataError(f"{path}: cannot write type {path.suffix or '(none)'}, only {' '.join(WRITTEN_SUFFIXES)}")
     write_bytes(path, encode(path, image[..., 0] if image.shape[-1] == 1 else image))
     return path
 
@@ -144,128 +150,22 @@ def encode(path: Path, pixels: np.ndarray) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def _decode(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels (H, W) or (H, W, 3), and the palette (n, 3) that they index, if any."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not content:
-        raise DataError(f"{path}: the file is empty (zero bytes), expected an image")
-    palette = None
-    try:
-        if content.startswith(_TIFF):
-            pixels, palette = _decode_tiff(content)
-        elif content.startswith(_PNG):
-            bits = _check_png(content)
-            pixels, palette = _decode_opencv(content) if bits == 16 else _decode_pillow(content)
-        elif content.startswith(b"\xff\xd8"):
-            _check_jpeg(content)
-            pixels, palette = _decode_pillow(content)
-        elif content.startswith(b"BM"):
-            _check_bmp(content)
-            pixels, palette = _decode_pillow(content)
-        else:
-            raise ValueError("not a BMP, PNG, TIFF or JPEG file")
-    except DECODER_ERRORS as error:
-        raise DataError(f"{path}: not a readable image (damaged, cut short or not supported): {error}") from error
-    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]  # alpha
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] != 3) or pixels.size == 0:
-        raise DataError(f"{path}: expected one gray or RGB plane (H, W) or (H, W, 3), found {pixels.shape}")
-    return pixels, palette
+def write_flat(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
+    """Write a mask or a map, as `Format.write` asks; one that lies in space keeps no place here."""
+    if values.dtype.kind == "f":
+        return write_bytes(path.with_name(path.name.removesuffix(path.suffix) + TIFF_SUFFIXES[0]), encode(path, values))
+    return write_mask(path, values)
 
 
-def _decode_pillow(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    with Image.open(io.BytesIO(content), formats=("BMP", "PNG", "JPEG", "MPO")) as image:
-        image.load()
-        if image.mode == "P":
-            colours = np.zeros((256, 3), np.uint8)
-            listed = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-            colours[: len(listed)] = listed
-            return np.asarray(image), colours
-        if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-            return np.asarray(image.convert("RGB")), None
-        return np.asarray(image), None
-
-
-def _decode_opencv(content: bytes) -> tuple[np.ndarray, None]:
-    level = cv2.utils.logging.setLogLevel(0)  # what is wrong goes into the DataError, not to the screen
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if pixels is None:
-        raise ValueError("OpenCV cannot decode it")
-    if pixels.ndim == 3 and pixels.shape[-1] >= 3:
-        pixels = pixels[..., [2, 1, 0]]  # blue first to red first; alpha dropped
-    return pixels, None
-
-
-def _decode_tiff(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    with tifffile.TiffFile(io.BytesIO(content)) as stored:
-        if len(stored.pages) != 1:
-            raise ValueError(f"{len(stored.pages)} pages, expected one")
-        page: Any = stored.pages[0]
-        # tifffile passes over tags that lie beyond the end, and decodes without what they say.
-        count = struct.Struct(stored.tiff.tagnoformat)
-        (declared,) = count.unpack_from(content, page.offset)
-        if len(page.tags) != declared:
-            raise ValueError(f"{len(page.tags)} of {declared} tags are readable")
-        ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if not ends or max(ends) > len(content):
-            raise ValueError(f"the file ends at byte {len(content)}, its pixels at byte {max(ends, default=0)}")
-        photometric = tifffile.PHOTOMETRIC(page.photometric).name
-        if photometric not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR"):
-            raise ValueError(f"colours are stored as {photometric}, expected gray, RGB or a palette")
-        if page.compression not in (
-            1,
-            8,
-            32946,
-        ):  # none and deflate; tifffile needs another package for the rest
-            return _decode_opencv(content)
-        pixels = page.asarray()
-        if page.axes.startswith("S"):  # planes stored one after the other
-            pixels = np.moveaxis(pixels, 0, -1)
-        if photometric == "MINISWHITE":
-            pixels = ~pixels if pixels.dtype == bool else np.iinfo(pixels.dtype).max - pixels
-        if photometric == "PALETTE":
-            return pixels, (np.asarray(page.colormap) >> 8).astype(np.uint8).T
-        return pixels, None
-
-
-def _check_png(content: bytes) -> int:
-    """Walk the chunks to the end mark, check sums included; return the bits per sample."""
-    place = len(_PNG)
-    while place + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, place)
-        kind, end = content[place + 4 : place + 8], place + 12 + length
-        if end > len(content):
-            break
-        if zlib.crc32(content[place + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
-            raise ValueError(f"wrong check sum in PNG chunk {kind.decode('latin-1')} at byte {place}")
-        if kind == b"IEND":
-            return content[24]
-        place = end
-    raise ValueError(f"the PNG file ends early, at byte {len(content)}")
-
-
-def _check_jpeg(content: bytes) -> None:
-    # Inside the coded pixels 0xFF is always followed by 0 or a restart mark, so an end mark after the last
-    # start of scan is a true one; the one of a thumbnail comes earlier.
-    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise ValueError(f"the JPEG file ends early, at byte {len(content)}")
-
-
-def _check_bmp(content: bytes) -> None:
-    start, header, width, height, _, bits, compression, stored = struct.unpack_from("<IIiiHHII", content, 10)
-    if header < 40:
-        return  # the format of OS/2, whose fields differ; Pillow counts its bytes
-    size = stored if compression in (1, 2) else (abs(width) * bits + 31) // 32 * 4 * abs(height)
-    if start + size > len(content):
-        raise ValueError(f"the BMP file ends at byte {len(content)}, its pixels at byte {start + size}")
+PICTURE = Format(
+    thing="image",
+    suffixes=IMAGE_SUFFIXES,
+    axes=("YX",),
+    read=read_picture,
+    write=write_flat,
+    masks={suffix: ".png" for suffix in IMAGE_SUFFIXES if suffix not in LOSSLESS_SUFFIXES},
+    maps=".tif",
+)
 
 
 def _some(values: np.ndarray) -> str:

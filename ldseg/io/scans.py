@@ -5,27 +5,25 @@ A scan is a file or, for volumes and films, a folder with a file for each slice 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.io.contract import Content, Format, one_line
+from ldseg.io.formats import is_scan, read_file, writer_of
+from ldseg.io.frames import frames_of, label_frames, read_frames, write_frames
 from ldseg.io.geometry import Geometry
-from ldseg.io.masks import write_frames, write_map, write_pages, write_volume
+from ldseg.io.masks import finite, narrowed
 from ldseg.io.names import suffix_of, visible
-from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, write_mask
-from ldseg.io.stacks import TIFF_SUFFIXES, frames_of, label_frames, read_frames, read_pages
-from ldseg.io.videos import FILM_SUFFIXES, read_film
-from ldseg.io.volumes import DICOM_SUFFIX, VOLUME_SUFFIXES, is_dicom, read_dicom_folder, read_volume
+from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, stored
+from ldseg.io.series import dicom_files, read_series
+from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
-
-SUFFIXES = {
-    "YX": (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES),
-    "ZYX": (*VOLUME_SUFFIXES, *TIFF_SUFFIXES),
-    "TYX": (*FILM_SUFFIXES, *TIFF_SUFFIXES, *VOLUME_SUFFIXES),
-}
-"""The extensions of the files that may be a scan, by axes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +31,13 @@ class Scan:
     """Values (*S, c) as stored, uint8, uint16 or float32, and where they lie, if known.
 
     c is 1 (gray), 3 (RGB), or with `modalities` the number of images of one thing, such as sequences of MR.
+    `bits` are those in use of each value, None where the file does not say.
     """
 
     values: np.ndarray
     geometry: Geometry | None = None
     modalities: bool = False
+    bits: int | None = None
 
 
 def find_scans(folder: Path, axes: str) -> list[Path]:
@@ -47,11 +47,7 @@ def find_scans(folder: Path, axes: str) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    return [
-        path
-        for path in visible(folder)
-        if (len(axes) > 2 if path.is_dir() else path.is_file() and suffix_of(path) in SUFFIXES[axes])
-    ]
+    return [path for path in visible(folder) if (len(axes) > 2 if path.is_dir() else path.is_file() and is_scan(path, axes))]
 
 
 def read_scan(path: Path, axes: str, *channels: Path) -> Scan:
@@ -60,14 +56,65 @@ def read_scan(path: Path, axes: str, *channels: Path) -> Scan:
     `channels` are the files of its channels after the first. Raises DataError for a scan that is missing, damaged, cut
     short, or does not have the axes, and for a channel that is not gray, or not of the first one's size and place.
     """
-    values, geometry = _read(path, axes)
-    if values.dtype == bool:
-        values = values.astype(np.uint8) * np.uint8(255)
-    if values.dtype not in (np.uint8, np.uint16):
-        values = values.astype(np.float32)
-    modalities = geometry is not None and geometry.channels > 1
-    first = Scan(values=np.ascontiguousarray(values), geometry=geometry, modalities=modalities)
+    content = _read(path, axes)
+    first = Scan(values=stored(content.values), geometry=content.geometry, modalities=content.modalities, bits=content.bits)
     return _joined([path, *channels], [first, *(read_scan(channel, axes) for channel in channels)])
+
+
+def scan_of(
+    array: Any, axes: str, spacing: Sequence[float] = (), *, channels: int | None = None, source: str = "array"
+) -> Scan:
+    """An array in memory as the scan that a file of it would give.
+
+    Args:
+        array: values (*S) or (*S, c) as a file stores them: whole numbers, floating-point numbers or truth values.
+        axes: a letter for each length in S.
+        spacing: mm along each axis of the array, z or t first; empty where it is unknown.
+        channels: how many channels the image is to have. With it, the fourth plane beside three, and the second beside
+            one, are transparency, as in files; without it every plane is kept.
+        source: what messages call the array.
+
+    Returns:
+        the scan. Two planes, or four, that are not transparency are images of their own (`Scan.modalities`).
+
+    Raises:
+        DataError: for another number of axes or planes, an empty array, other types, and a spacing that is none.
+    """
+    values = _planes_of(array, axes, source)
+    planes = values.shape[-1]
+    if planes > MOST_CHANNELS:
+        raise DataError(f"{source}: expected up to {MOST_CHANNELS} channels in the last axis, found shape {values.shape}")
+    if channels is not None and planes in (2, 4) and planes != channels:
+        values = values[..., :-1]
+    geometry = None
+    if len(spacing):
+        steps = tuple(float(step) for step in spacing)
+        if len(steps) != len(axes) or not all(math.isfinite(step) and step > 0 for step in steps):
+            raise DataError(
+                f"{source}: expected a spacing of {len(axes)} positive numbers ({axes.lower()}), found {spacing}"
+            )
+        geometry = Geometry.upright(values.shape[:-1], steps)
+    return Scan(values=stored(values), geometry=geometry, modalities=values.shape[-1] in (2, 4))
+
+
+def label_of(array: Any, axes: str, source: str = "label") -> np.ndarray:
+    """An array in memory as the numbers int32 (*S) that a file of such a label would give.
+
+    Raises:
+        DataError: as `scan_of` and `read_scan_label` do.
+    """
+    return label_numbers(_planes_of(array, axes, source), source)
+
+
+def _planes_of(array: Any, axes: str, source: str) -> np.ndarray:
+    """An array (*S) or (*S, c) as (*S, c)."""
+    values = np.asarray(array)
+    if values.dtype.kind not in "buif":
+        raise DataError(f"{source}: expected numbers or truth values, found {values.dtype}")
+    if values.ndim not in (len(axes), len(axes) + 1) or not values.size:
+        wanted = f"shape ({', '.join(axes.lower())}) or ({', '.join(axes.lower())}, channels)"
+        raise DataError(f"{source}: expected {wanted}, found {values.shape}")
+    return values if values.ndim > len(axes) else values[..., np.newaxis]
 
 
 def _joined(paths: list[Path], scans: list[Scan]) -> Scan:
@@ -84,7 +131,7 @@ def _joined(paths: list[Path], scans: list[Scan]) -> Scan:
         if difference:
             raise DataError(f"{path}: channel of {difference} as in {paths[0].name}")
     values = np.concatenate([scan.values for scan in scans], axis=-1)
-    return Scan(values=values, geometry=first.geometry, modalities=True)
+    return Scan(values=values, geometry=first.geometry, modalities=True, bits=first.bits)
 
 
 def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
@@ -94,34 +141,32 @@ def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np
     Raises DataError as `read_scan` does, for colours, for values that are no whole numbers of 32 bits, and for frames
     without a partner.
     """
-    if axes == "YX" and suffix_of(path) in IMAGE_SUFFIXES:
-        return read_label(path), None
-    values, geometry = _read(path, axes, label=True, like=like)
-    return label_numbers(values, str(path)), geometry
+    content = _read(path, axes, label=True, like=like)
+    return label_numbers(content.values, str(path)), content.geometry
 
 
-def write_scan_mask(folder: Path, case_name: str, mask: np.ndarray, *, like: Path, geometry: Geometry | None = None) -> Path:
+def write_scan_mask(
+    folder: Path, case_name: str, mask: np.ndarray, *, like: Path | None, geometry: Geometry | None = None
+) -> Path:
     """Write a mask (*S) of whole numbers from 0 to 65535 as ``<case>_segmentation`` and return the path written.
 
-    It has the format of its image `like` where that holds a label map without loss: DICOM becomes .nii.gz, .mhd
-    .mha, .nhdr .nrrd, a film a TIFF of many pages, a folder of frames a folder of PNG files with the frames' names.
+    It has the format of its image `like` where that holds a label map without loss (`Format.masks`): DICOM becomes .nii.gz,
+    .mhd .mha, .nhdr .nrrd, a video a TIFF of many pages, a folder of frames a folder of PNG files with the frames' names;
+    of an array in memory, without `like`, .nii.gz where it lies in space, else PNG or TIFF.
     8 bits where the values fit, 16 bits otherwise. It appears whole or not at all.
 
     Raises DataError for a mask that cannot be written, or not there.
     """
-    suffix, path = suffix_of(like), folder / f"{case_name}_segmentation"
-    frames = frames_of(like) if like.is_dir() else {}
-    if frames:
+    path = folder / f"{case_name}_segmentation"
+    if like is not None and like.is_dir() and (frames := _planes_in(like)):
         return write_frames(path, mask, list(frames))
-    if like.is_dir() or suffix in VOLUME_SUFFIXES:
-        return write_volume(_with(path, _volume_suffix(suffix)), mask, geometry, like)
-    if mask.ndim == 2:
-        return write_mask(_with(path, like.suffix), mask)
-    return write_pages(_with(path, suffix if suffix in TIFF_SUFFIXES else TIFF_SUFFIXES[0]), mask)
+    values = narrowed(path, mask)
+    target, suffix = _target(like, values.ndim == 2, geometry)
+    return _written(target, _with(path, suffix), values, geometry, like)
 
 
 def write_scan_map(
-    folder: Path, case_name: str, kind: str, values: np.ndarray, *, like: Path, geometry: Geometry | None = None
+    folder: Path, case_name: str, kind: str, values: np.ndarray, *, like: Path | None, geometry: Geometry | None = None
 ) -> Path:
     """Write numbers (*S) as ``<case>_<kind>`` in float32, see `map_path`, and return the path written.
 
@@ -129,50 +174,76 @@ def write_scan_map(
 
     Raises DataError for values that are not finite, and where the file cannot be written.
     """
-    return write_map(map_path(folder, case_name, kind, like), values, geometry, like)
+    values = np.asarray(values)
+    path = map_path(folder, case_name, kind, like, values.ndim == 2)
+    target = writer_of(suffix_of(path), values.ndim == 2)
+    assert target is not None
+    return _written(target, path, finite(path, values), geometry, like)
 
 
-def map_path(folder: Path, case_name: str, kind: str, like: Path) -> Path:
+def map_path(folder: Path, case_name: str, kind: str, like: Path | None, planar: bool = False) -> Path:
     """Where a map of a case goes: that of a volume has the format of its mask, any other is a TIFF, a page a frame."""
-    suffix, path = suffix_of(like), folder / f"{case_name}_{kind}"
-    volume = suffix in VOLUME_SUFFIXES or (like.is_dir() and not frames_of(like))
-    return _with(path, _volume_suffix(suffix) if volume else TIFF_SUFFIXES[0])
+    path = folder / f"{case_name}_{kind}"
+    if like is None or (like.is_dir() and _planes_in(like)):
+        return _with(path, ".tif")
+    source = writer_of(suffix_of(like), planar) or writer_of(suffix_of(like), not planar)
+    if source is not None and source.maps:
+        return _with(path, source.maps)
+    return _with(path, _target(like, planar, None)[1])
 
 
-def _volume_suffix(suffix: str) -> str:
-    """The format in which a mask of such a volume is written, in one file."""
-    return {"": ".nii.gz", DICOM_SUFFIX: ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}.get(suffix, suffix)
+def _target(like: Path | None, planar: bool, geometry: Geometry | None) -> tuple[Format, str]:
+    """The format of the mask of an image, and its extension."""
+    if like is None:
+        suffix = ".nii.gz" if geometry is not None else ".png" if planar else ".tif"
+    else:
+        found = suffix_of(like)
+        source = writer_of(found, planar) or writer_of(found, not planar)
+        # A folder of slices, and a file whose name says nothing, are DICOM.
+        suffix = source.masks.get(found, like.suffix if found == like.suffix.lower() else found) if source else ".nii.gz"
+    target = writer_of(suffix.lower(), planar) or writer_of(suffix.lower(), not planar)
+    if target is None or target.write is None:
+        raise DataError(f"{like}: no mask can be written for it")
+    return target, suffix
+
+
+def _written(target: Format, path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
+    if geometry is not None and values.shape != geometry.array_size:
+        raise DataError(f"{path}: expected a mask of size {geometry.array_size}, got {values.shape}")
+    assert target.write is not None
+    try:
+        return target.write(path, values, geometry, like)
+    except DataError:
+        raise  # it is a ValueError too
+    except (OSError, ValueError, MemoryError) as error:
+        raise DataError(f"{path}: cannot be written: {one_line(error)}") from error
 
 
 def _with(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)  # `with_suffix` would cut "scan.7" short
 
 
-def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
-    """Values (*S, c) as they come out of the file."""
-    if path.is_dir() and len(axes) > 2:
-        return _read_folder(path, axes, label, like)
-    suffix = suffix_of(path)
-    if suffix not in SUFFIXES[axes]:
-        raise DataError(f"{path}: expected a file of type {' '.join(SUFFIXES[axes])}, found {suffix or 'none'}")
-    if suffix in VOLUME_SUFFIXES:
-        return read_volume(path, axes)
-    if axes == "YX":
-        return read_image(path), None
-    if suffix in TIFF_SUFFIXES:
-        return read_pages(path, indices=label), None
-    return read_film(path), None
+def _planes_in(folder: Path) -> dict[str, Path]:
+    """The frames of a folder that is no DICOM series."""
+    return {} if dicom_files(folder) else frames_of(folder)
 
 
-def _read_folder(folder: Path, axes: str, label: bool, like: Path | None) -> tuple[np.ndarray, Geometry | None]:
+def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> Content:
+    """What a file or a folder holds, (*S, c) as stored."""
+    return _read_folder(path, axes, label, like) if path.is_dir() and len(axes) > 2 else read_file(path, axes, label)
+
+
+def _read_folder(folder: Path, axes: str, label: bool, like: Path | None) -> Content:
+    """DICOM slices, where there are any, else frames: a picture among slices is a preview of them."""
+    files = dicom_files(folder)
+    if files:
+        return read_series(folder, files, axes, label)
     frames = list(frames_of(folder).values())
-    if not frames and any(is_dicom(path) for path in visible(folder)):
-        return read_dicom_folder(folder, axes)
     if not frames:
         what = "DICOM slices" if axes == "ZYX" else "frames"
         raise DataError(f"{folder}: expected {what}, or images of type {' '.join(IMAGE_SUFFIXES)}, found none")
     if not label:
-        return read_frames(frames, read_image), None
-    if like is not None and like.is_dir() and frames_of(like):
+        return Content(values=read_frames(frames, read_image))
+    if like is not None and like.is_dir() and _planes_in(like):
         frames = label_frames(folder, like)
-    return read_frames(frames, read_label)[..., np.newaxis], None
+    return Content(values=read_frames(frames, read_label)[..., np.newaxis])

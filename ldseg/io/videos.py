@@ -1,55 +1,84 @@
-"""Films: GIF through Pillow, AVI and MP4 through OpenCV."""
+"""Videos: GIF through Pillow, AVI and MP4 through OpenCV."""
 
+from __future__ import annotations
+
+import io
 import os
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import GifImagePlugin, ImageSequence
 
-from ldseg.errors import DataError
-from ldseg.io.integrity import check_film
+from ldseg.io.codecs import gif_frames
+from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
-from ldseg.io.pictures import DECODER_ERRORS
 
 GIF_SUFFIX = ".gif"
-FILM_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
+VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
+MOST_FRAMES = 1 << 16
+"""Frames that a video may have."""
+_BOXES = (
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"free",
+    b"skip",
+    b"wide",
+    b"udta",
+    b"uuid",
+    b"meta",
+    b"moof",
+    b"mfra",
+    b"sidx",
+    b"pdin",
+)
 
-# What is wrong goes into the DataError, not to the screen. Read by OpenCV when it first opens a film.
+# What is wrong goes into the DataError, not to the screen. Read by OpenCV when it first opens a video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
-def read_film(path: Path) -> np.ndarray:
-    """Read a film as uint8 (T, H, W, 3), red first.
-
-    Raises DataError for a file that is missing, damaged, cut short, or without frames.
-    """
-    try:
-        check_film(path)
-        frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_video(path)
-    except DECODER_ERRORS as error:
-        text = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"{path}: not a readable film (damaged, cut short or not supported): {text}") from error
+def read_video(path: Path, axes: str, label: bool = False) -> Content:
+    """Read a video as `Format.read` asks: uint8 (T, H, W, 3), red first."""
+    frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
     if not frames:
-        raise DataError(f"{path}: expected a film, found no frame in it")
-    return np.stack(frames)
+        raise ValueError("found no frame in it")
+    return Content(values=np.stack(frames))
 
 
 def _read_gif(path: Path) -> list[np.ndarray]:
-    with Image.open(path, formats=("GIF",)) as film:
-        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    check_size((path.stat().st_size,), 1)
+    content = path.read_bytes()
+    count = gif_frames(content)
+    with GifImagePlugin.GifImageFile(io.BytesIO(content)) as film:
+        _check_count(count, film.height, film.width)
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    if len(frames) != count:
+        raise ValueError(f"{len(frames)} of {count} frames can be read")
+    return frames
 
 
-def _read_video(path: Path) -> list[np.ndarray]:
+def _check_count(frames: int, height: int, width: int) -> None:
+    """Raises Refused for more frames than are read."""
+    check_size((frames, height, width, 3), 1)
+    if frames > MOST_FRAMES:
+        raise Refused(f"more than {MOST_FRAMES} frames; cut it into parts")
+
+
+def _read_frames(path: Path) -> list[np.ndarray]:
+    edited = _check_boxes(path)
     level = cv2.utils.logging.setLogLevel(0)
     try:
         film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         try:
             if not film.isOpened():
                 raise ValueError("it cannot be opened as a video")
-            film.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # a label has the pixel order of its image
-            declared, frames = int(film.get(cv2.CAP_PROP_FRAME_COUNT)), []
+            height, width = (int(film.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+            declared = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+            frames: list[np.ndarray] = []
             while True:
+                _check_count(len(frames) + 1, height, width)
                 done, frame = film.read()
                 if not done:
                     break
@@ -58,6 +87,54 @@ def _read_video(path: Path) -> list[np.ndarray]:
             film.release()
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if 0 < len(frames) < declared:
+    if 0 < len(frames) < declared and not edited:
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
     return frames
+
+
+def _check_boxes(path: Path) -> bool:
+    """The outermost parts of an AVI or MP4 end where the file does, or before.
+
+    Returns:
+        whether a list of edits may leave out frames that are in the file.
+    """
+    end = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        if head.startswith(b"RIFF"):
+            _check_end(8 + struct.unpack_from("<I", head, 4)[0], end)
+        elif head[4:8] == b"ftyp":
+            place, edited, media = 0, False, False
+            while place + 8 <= end:
+                stream.seek(place)
+                size, kind = struct.unpack(">I4s", stream.read(8))
+                if kind not in _BOXES:  # bytes behind the last part, which no player looks at
+                    break
+                if size == 1:
+                    (size,) = struct.unpack(">Q", stream.read(8).ljust(8, b"\0"))
+                if size == 0:  # to the end of the file
+                    size = end - place
+                _check_end(place + size, end)
+                if kind == b"moov":
+                    edited = b"elst" in stream.read(min(size, 1 << 26))
+                media = media or kind in (b"mdat", b"moof")
+                place += max(size, 8)
+            if not media:
+                raise ValueError(f"the file ends early, at byte {end}")
+            return edited
+    return False
+
+
+def _check_end(declared: int, end: int) -> None:
+    if declared > end:
+        raise ValueError(f"the file ends at byte {end}, what it holds at byte {declared}")
+
+
+VIDEO = Format(
+    thing="film",
+    suffixes=VIDEO_SUFFIXES,
+    axes=("TYX",),
+    read=read_video,
+    masks=dict.fromkeys(VIDEO_SUFFIXES, ".tif"),
+    maps=".tif",
+)

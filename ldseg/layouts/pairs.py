@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ldseg.errors import DataError
-from ldseg.io.names import stem_of
+from ldseg.io.formats import is_scan
+from ldseg.io.names import same_form, stem_of, suffix_of, visible
+from ldseg.outputs import FOLDERS
+from ldseg.text import some
 
 _ENDS = re.compile(r"_(label|mask|seg|segmentation)$", re.IGNORECASE)
 _PATIENTS = (
@@ -15,6 +18,16 @@ _PATIENTS = (
     r"(?P<patient>BraTS-\w+-\d+)(?P<mark>-\d+)",  # BraTS since 2023: patient-time
 )
 """Names that tell the patient; all of a set must be of one kind, and some have its mark: 1_2 alone may mean anything."""
+
+
+MOST_TABLE = 1 << 26
+"""Bytes that a table may have."""
+_BESIDE = re.compile(r"(.+)_(mask|label|seg|segmentation)(_\d+)?", re.IGNORECASE)
+_COMPANIONS = (
+    *(".raw", ".zraw", ".img", ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".ini", ".toml"),
+    *(".pdf", ".html", ".htm", ".log", ".py", ".db", ".bib", ".xls", ".xlsx", ".doc", ".docx", ".license"),
+)
+"""Extensions of what stands beside images and is none: voxels of a header elsewhere, tables, texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +96,54 @@ def annotations_of(images: dict[str, Path], paths: Sequence[Path]) -> dict[str, 
     return found
 
 
+def beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:
+    """The masks ``x_mask`` (``_label``, ``_seg``, ``_segmentation``) that stand beside an image ``x``, by that image.
+
+    Further ones, ``x_mask_1``, ``x_mask_2``, ..., come after it.
+    """
+    images = {(path.parent, stem_of(path)): path for path in paths}
+    found: dict[Path, list[Path]] = {}
+    for (folder, stem), path in images.items():
+        match = _BESIDE.fullmatch(stem)
+        if match and (folder, match[1]) in images:
+            found.setdefault(images[folder, match[1]], []).append(path)
+    return {image: sorted(masks, key=lambda mask: (len(stem_of(mask)), mask.name)) for image, masks in found.items()}
+
+
+def several_masks(found: dict[Path, list[Path]]) -> list[str]:
+    """A line for each image that has more than one mask beside it: the first is used."""
+    return [
+        f"{image}: {len(masks)} masks beside it, used {masks[0].name}; not used: {some([mask.name for mask in masks[1:]])}"
+        for image, masks in found.items()
+        if len(masks) > 1
+    ]
+
+
+def left_out(folder: Path, axes: str) -> list[str]:
+    """A line with what stands in a folder and is not used, if there is anything but texts and tables."""
+    if not folder.is_dir():
+        return []
+    names = []
+    for path in visible(folder):
+        if path.is_dir():
+            if len(axes) == 2 and path.name not in FOLDERS and any(path.iterdir()):
+                names.append(f"{path.name} (a folder)")
+        elif not path.is_file():
+            kind = "a pipe or a device" if path.exists() else "a link that leads nowhere"
+            names.append(f"{path.name} ({kind})")
+        elif not is_scan(path, axes) and suffix_of(path) not in _COMPANIONS and path.stem.lower() not in _TEXTS:
+            names.append(path.name)
+    return [not_used(folder, names)] if names else []
+
+
+def not_used(folder: Path, names: Sequence[str]) -> str:
+    """The line that names files of types that are not read."""
+    return f"{folder}: not used, as {'it is' if len(names) == 1 else 'they are'} of no type that is read: {some(names)}"
+
+
+_TEXTS = ("license", "licence", "readme", "attribution", "dicomdir", "desktop", "thumbs")
+
+
 def groups_of(table: Path, names: Iterable[str]) -> dict[str, str]:
     """The patient of each case as a table lists it or, without one, as the names tell (`_PATIENTS`); may be empty.
 
@@ -103,10 +164,15 @@ def rows_of(path: Path, errors: str = "strict") -> list[list[str]]:
     Raises DataError for a file that cannot be read.
     """
     try:
+        if path.stat().st_size > MOST_TABLE:
+            raise DataError(f"{path}: a table of more than {MOST_TABLE >> 20} MiB, which is not read")
         text = path.read_text(encoding="utf-8-sig", errors=errors)  # universal newlines: a lone carriage return ends a line
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(f"{path}: not a table of CSV: {error}") from error
+    return [row for row in rows if any(row)]
 
 
 def _listed(path: Path) -> dict[str, str]:
@@ -117,4 +183,4 @@ def _listed(path: Path) -> dict[str, str]:
         found = ", ".join(header) or "none"
         raise DataError(f"{path}: expected the columns name and patient (or patient ID), found {found}")
     name = header.index("name")
-    return {row[name]: row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}
+    return {same_form(row[name]): row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}

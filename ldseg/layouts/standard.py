@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import stem_of
-from ldseg.io.scans import SUFFIXES, find_scans
-from ldseg.layouts.downloads import pair_brats, pair_folders, pair_tables
-from ldseg.layouts.pairs import Pairs, annotations_of, by_name, groups_of, labels_of
+from ldseg.io.scans import find_scans
+from ldseg.layouts.downloads import pair_beside, pair_brats, pair_folders, pair_tables
+from ldseg.layouts.pairs import Pairs, annotations_of, beside, by_name, groups_of, labels_of, left_out, several_masks
+from ldseg.text import some
 
 
 def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
@@ -33,15 +35,29 @@ def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:
 def _pair_ldseg(folder: Path, axes: str, training: bool) -> Pairs | None:
     if not (folder / "Image").is_dir():
         return None
-    images = by_name(find_scans(folder / "Image", axes), "images")
     found = find_scans(folder / "Label", axes)
+    labelled = {stem_of(path) for path in found}
+    stored = find_scans(folder / "Image", axes)
+    # A mask beside its image, unless it is itself an image with a label.
+    masks = {
+        image: [mask for mask in masks if not labelled & {stem_of(mask), f"{stem_of(mask)}_label"}]
+        for image, masks in beside(stored).items()
+    }
+    aside = {mask for several in masks.values() for mask in several}
+    images = by_name([path for path in stored if path not in aside], "images")
     annotations = annotations_of(images, found)
     several = {path for paths in annotations.values() for path in paths}
     labels, orphans = labels_of(images, [path for path in found if path not in several])
+    spare = {stem_of(image): own[0] for image, own in masks.items() if own and stem_of(image) not in {*labels, *annotations}}
+    unused = [mask.name for image, own in masks.items() for mask in own[:1] if stem_of(image) not in spare]
+    problems = several_masks({image: own for image, own in masks.items() if stem_of(image) in spare})
+    if unused:
+        problems.append(f"{folder / 'Image'}: not used, as Label has labels of their images: {some(unused)}")
     return Pairs(
+        problems=[*problems, *left_out(folder / "Image", axes), *left_out(folder / "Label", axes)],
         folder=folder / "Image",
         images=images,
-        labels={name: paths[0] for name, paths in annotations.items()} | labels,
+        labels=spare | {name: paths[0] for name, paths in annotations.items()} | labels,
         annotations=annotations,
         orphans=orphans,
         groups=groups_of(folder / "patients.csv", images),
@@ -61,7 +77,13 @@ def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs | None:
     labels, orphans = labels_of(images, labelled)
     groups = groups_of(folder / "patients.csv", images)
     return Pairs(
-        folder=folder / f"images{part}", images=images, labels=labels, channels=channels, orphans=orphans, groups=groups
+        folder=folder / f"images{part}",
+        images=images,
+        labels=labels,
+        channels=channels,
+        orphans=orphans,
+        groups=groups,
+        problems=[line for kind in ("images", "labels") for line in left_out(folder / f"{kind}{part}", axes)],
     )
 
 
@@ -102,7 +124,9 @@ def _pair_contest(folder: Path, axes: str, training: bool) -> Pairs | None:
         if not images:
             raise DataError(f"{folder}: training in the contest's layout takes train_* images, found none")
     groups = groups_of(folder / "Grade.csv", images)
-    return Pairs(folder=folder, images=images, labels=labels, orphans=orphans, groups=groups)
+    return Pairs(
+        folder=folder, images=images, labels=labels, orphans=orphans, groups=groups, problems=left_out(folder, axes)
+    )
 
 
 LAYOUTS: tuple[Callable[[Path, str, bool], Pairs | None], ...] = (
@@ -110,6 +134,7 @@ LAYOUTS: tuple[Callable[[Path, str, bool], Pairs | None], ...] = (
     _pair_decathlon,
     pair_brats,
     pair_tables,
+    pair_beside,
     pair_folders,
     _pair_contest,
 )

@@ -13,52 +13,13 @@ Along time ("T") nothing is strided: a cine keeps its frames. They meet in the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 
 from ldseg.layers import GroupNormalization, ResidualBlock, SelfAttention, TimeEmbedding, conv, conv_transpose, upsample
+from ldseg.models.plans import LEAN_LATENT as LATENT
+from ldseg.models.plans import LeanPlan, strides
 
-LATENT = 4
 GROUPS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Widths and strides of the four networks.
-
-    The latent lies at twice the stride of the stem; two more levels below it, each at twice the stride, see the context.
-
-    Attributes:
-        stem: stride of the stems, along axes of space.
-        image: channels of the image encoder at 1, 2, 4 and 8 times the stride of the stem.
-        condition: channels of its output.
-        denoiser: channels of the denoiser at 1, 2 and 4 times the stride of the latent.
-        label: channels of the label encoder at 1 and 2 times the stride of the stem.
-        decoder: channels of the label decoder, likewise.
-    """
-
-    stem: int
-    image: tuple[int, int, int, int]
-    condition: int
-    denoiser: tuple[int, int, int]
-    label: tuple[int, int]
-    decoder: tuple[int, int]
-
-    @property
-    def stride(self) -> int:
-        """Stride of the latent."""
-        return 2 * self.stem
-
-    @property
-    def multiple(self) -> int:
-        """Stride of the deepest level."""
-        return 8 * self.stem
-
-
-def strides(axes: str, factor: int) -> tuple[int, ...]:
-    """The same stride along every axis of space, none along time."""
-    return tuple(1 if axis == "T" else factor for axis in axes)
 
 
 def _window(axes: str, factor: int) -> tuple[int, ...]:
@@ -71,7 +32,7 @@ def _frame(axes: str) -> tuple[int, ...]:
     return tuple(1 if axis == "T" else 3 for axis in axes)
 
 
-def label_encoder(plan: Plan, size: tuple[int, ...], classes: int, axes: str) -> keras.Model:
+def label_encoder(plan: LeanPlan, size: tuple[int, ...], classes: int, axes: str) -> keras.Model:
     """One-hot label ``(B, *S, classes)`` to the latent ``(B, *L, 4)``, zero mean and unit variance by channel."""
     rank, (fine, coarse) = len(axes), plan.label
     label = keras.Input((*size, classes), name="label")
@@ -84,7 +45,7 @@ def label_encoder(plan: Plan, size: tuple[int, ...], classes: int, axes: str) ->
     return keras.Model(label, x, name="label_encoder")
 
 
-def label_decoder(plan: Plan, grid: tuple[int, ...], classes: int, axes: str) -> keras.Model:
+def label_decoder(plan: LeanPlan, grid: tuple[int, ...], classes: int, axes: str) -> keras.Model:
     """The latent ``(B, *L, 4)`` to logits ``(B, *S, classes)``."""
     rank, (fine, coarse) = len(axes), plan.decoder
     latent = keras.Input((*grid, LATENT), name="latent")
@@ -97,7 +58,7 @@ def label_decoder(plan: Plan, grid: tuple[int, ...], classes: int, axes: str) ->
     return keras.Model(latent, x, name="label_decoder")
 
 
-def image_encoder(plan: Plan, size: tuple[int, ...], channels: int, axes: str) -> keras.Model:
+def image_encoder(plan: LeanPlan, size: tuple[int, ...], channels: int, axes: str) -> keras.Model:
     """Image ``(B, *S, channels)`` in [0, 1] to the condition ``(B, *L, condition)``: down three levels and back up two."""
     rank, (finest, fine_width, middle_width, deepest) = len(axes), plan.image
     image = keras.Input((*size, channels), name="image")
@@ -120,7 +81,7 @@ def image_encoder(plan: Plan, size: tuple[int, ...], channels: int, axes: str) -
     return keras.Model(image, x, name="image_encoder")
 
 
-def denoiser(plan: Plan, grid: tuple[int, ...], axes: str) -> keras.Model:
+def denoiser(plan: LeanPlan, grid: tuple[int, ...], axes: str) -> keras.Model:
     """``[x_t (B, *L, 4), condition (B, *L, condition), t int32 (B,)]`` to the prediction ``(B, *L, 4)``.
 
     A U-Net of one block a level, attention in the middle of it.

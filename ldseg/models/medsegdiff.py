@@ -19,8 +19,6 @@ where 16 positions are left of 256 along an axis. Widths double at every second 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 
 from ldseg.layers import (
@@ -35,47 +33,9 @@ from ldseg.layers import (
     conv,
     upsample,
 )
-from ldseg.models.lean import strides
+from ldseg.models.plans import MedSegDiffPlan, state_channels, strides
 
 Maps = list[keras.KerasTensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Sizes of the network.
-
-    Attributes:
-        widths: channels of each level, from fine to coarse, each at twice the stride of the one before.
-        blocks: residual blocks of each level of an encoder; of the decoder one more, as there is one more skip.
-        attention: strides at which attention follows each block; it is in the middle of the network in any case.
-        heads: of attention.
-        groups: of GroupNorm.
-    """
-
-    widths: tuple[int, ...]
-    blocks: int = 2
-    attention: tuple[int, ...] = (16,)
-    heads: int = 4
-    groups: int = 32
-
-    @property
-    def multiple(self) -> int:
-        """Stride of the deepest level."""
-        return 2 ** (len(self.widths) - 1)
-
-
-PLANS = {
-    "tiny": Plan(widths=(16, 24, 32, 48), blocks=1, attention=(8,), groups=8),
-    "S": Plan(widths=(64, 64, 128, 128, 256)),
-    "B": Plan(widths=(128, 128, 256, 256, 512, 512)),
-    "L": Plan(widths=(256, 256, 512, 512, 1024, 1024, 1024)),
-    "++": Plan(widths=(512, 512, 1024, 1024, 2048, 2048, 2048), blocks=12, heads=8),
-}
-
-
-def state_channels(classes: int) -> int:
-    """Channels of the state."""
-    return 1 if classes == 2 else classes
 
 
 def label_encoder(size: tuple[int, ...], classes: int) -> keras.Model:
@@ -90,7 +50,9 @@ def label_decoder(size: tuple[int, ...], classes: int) -> keras.Model:
     return keras.Model(state, MaskLogits(dtype="float32", name="logits")(state), name="label_decoder")
 
 
-def image_encoder(plan: Plan, size: tuple[int, ...], channels: int, axes: str, dynamic_conditioning: bool) -> keras.Model:
+def image_encoder(
+    plan: MedSegDiffPlan, size: tuple[int, ...], channels: int, axes: str, dynamic_conditioning: bool
+) -> keras.Model:
     """Image ``(B, *S, channels)`` in [0, 1] to the condition.
 
     With dynamic conditioning that is the image itself, in [-1, 1]; without it, the features of each level.
@@ -103,7 +65,7 @@ def image_encoder(plan: Plan, size: tuple[int, ...], channels: int, axes: str, d
 
 
 def denoiser(
-    plan: Plan,
+    plan: MedSegDiffPlan,
     size: tuple[int, ...],
     channels: int,
     classes: int,
@@ -157,7 +119,7 @@ def denoiser(
 
 def _image_path(
     image: keras.KerasTensor,
-    plan: Plan,
+    plan: MedSegDiffPlan,
     axes: str,
     embedding: keras.KerasTensor | None = None,
     met: Maps | None = None,
@@ -177,7 +139,7 @@ def _image_path(
 
 
 def _stage(
-    x: keras.KerasTensor, plan: Plan, level: int, name: str, embedding: keras.KerasTensor | None
+    x: keras.KerasTensor, plan: MedSegDiffPlan, level: int, name: str, embedding: keras.KerasTensor | None
 ) -> keras.KerasTensor:
     block = ResidualBlock(plan.widths[level], plan.groups, name=name)
     x = block(x if embedding is None else [x, embedding])

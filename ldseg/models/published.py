@@ -24,9 +24,6 @@ from ldseg.models.unet import denoising_unet
 
 BASE = 16
 STAGES = 4
-STRIDE = 2**STAGES
-MULTIPLE = 4 * STRIDE
-"""The denoiser goes down twice more."""
 
 DROPOUT = 0.2
 

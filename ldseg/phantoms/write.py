@@ -1,20 +1,20 @@
 """Phantoms as data sets on disk, images and labels."""
 
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ldseg.io.geometry import Geometry
 from ldseg.io.masks import write_pages
+from ldseg.io.nifti import write_nifti
 from ldseg.io.pictures import write_image, write_mask
 from ldseg.phantoms.cine import cine_phantom
 from ldseg.phantoms.glands import SIZE as BUNDLED_SIZE
 from ldseg.phantoms.glands import gland_phantom
 from ldseg.phantoms.volume import volume_phantom
-from ldseg.writing import write_bytes
 
 BUNDLED_SEED = 2034
 BUNDLED_COUNT = 4
@@ -98,12 +98,10 @@ def write_volume_phantoms(
 
 
 def _write_volume(path: Path, pixels: NDArray, spacing: tuple[float, float, float], direction: NDArray[np.float64]) -> None:
-    volume = sitk.GetImageFromArray(pixels)
     steps = np.array(spacing[::-1])
-    volume.SetSpacing(steps.tolist())
-    volume.SetDirection(direction.ravel().tolist())
     # the scanner's origin lies in the middle of the volume
-    volume.SetOrigin((-direction @ (steps * (np.array(pixels.shape[::-1]) - 1) / 2)).tolist())
-    with tempfile.TemporaryDirectory() as scratch:  # ITK writes to named files alone
-        sitk.WriteImage(volume, str(Path(scratch) / path.name), useCompression=True)
-        write_bytes(path, (Path(scratch) / path.name).read_bytes())
+    origin = -direction @ (steps * (np.array(pixels.shape[::-1]) - 1) / 2)
+    geometry = replace(
+        Geometry.upright(pixels.shape, spacing), origin=tuple(origin.tolist()), direction=tuple(direction.ravel().tolist())
+    )
+    write_nifti(path, pixels, geometry, None)

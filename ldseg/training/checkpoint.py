@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from ldseg.errors import WeightsError
-from ldseg.segmenter import SegmenterSpec
+from ldseg.spec import SegmenterSpec
 from ldseg.text import times
 
 CHECKPOINT_FILE = "last.npz"

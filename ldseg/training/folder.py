@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ldseg.errors import WeightsError
+from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
 
@@ -80,7 +81,9 @@ def set_aside(folder: Path) -> None:
     Raises:
         WeightsError: if they cannot be moved.
     """
-    present = [folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, FOLDER) if (folder / name).exists()]
+    present = [
+        folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, STRUCTURE_FILE, FOLDER) if (folder / name).exists()
+    ]
     if not present:
         return
     name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -10,8 +10,8 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError
 from ldseg.models import PRESETS
-from ldseg.segmenter import SegmenterSpec
 from ldseg.spatial import AXES
+from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")

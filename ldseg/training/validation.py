@@ -13,7 +13,8 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
-from ldseg.inference import Predictor, segment_cases
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer

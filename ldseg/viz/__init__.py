@@ -1,34 +1,35 @@
-"""Pictures, returned and saved, never shown: overlays, volumes, cines, noise schedule, reverse diffusion, training curves.
+"""What there is to see, returned or saved, never shown.
 
-Figures are made with Matplotlib's object-oriented interface: no pyplot state, no window, no display needed.
+Pictures of cases are arrays, put together with OpenCV and Pillow: quick, as there are many. Charts are figures of
+Matplotlib, which is imported when the first of them is drawn.
 """
 
 from ldseg.viz.calibration import calibration_figure
 from ldseg.viz.conditions import robustness_figure, sweep_figure
 from ldseg.viz.curves import schedule_figure, training_curves_figure
-from ldseg.viz.degradation import NoisyFrame, robustness_gif
-from ldseg.viz.diffusion import latent_to_rgb, reverse_diffusion_figure, reverse_diffusion_gif
+from ldseg.viz.degradation import DegradedFrame, robustness_gif
+from ldseg.viz.diffusion import Trace, latent_to_rgb, reverse_diffusion_gif, reverse_diffusion_picture
+from ldseg.viz.figures import save_figure
+from ldseg.viz.gif import Animation
 from ldseg.viz.legend import legend
 from ldseg.viz.overlays import overlay
 from ldseg.viz.state_audit import audit_figure
-from ldseg.viz.style import CLASS_COLOURS, OKABE_ITO, TRUE_COLOUR, save_figure, save_image
-from ldseg.viz.uncertainty import uncertainty_figure
-from ldseg.viz.volumes import cine_figure, cine_gif, slices_gif, volume_figure
+from ldseg.viz.style import CLASS_COLOURS, OKABE_ITO, TRUE_COLOUR, save_image
+from ldseg.viz.uncertainty import uncertainty_picture
+from ldseg.viz.view import CaseView
+from ldseg.viz.volumes import slices_gif, video_gif, video_picture, volume_picture
 
 __all__ = [
     "CLASS_COLOURS",
     "OKABE_ITO",
-    "NoisyFrame",
     "TRUE_COLOUR",
     "audit_figure",
     "calibration_figure",
-    "cine_figure",
-    "cine_gif",
     "latent_to_rgb",
     "legend",
     "overlay",
-    "reverse_diffusion_figure",
     "reverse_diffusion_gif",
+    "reverse_diffusion_picture",
     "robustness_figure",
     "robustness_gif",
     "save_figure",
@@ -37,6 +38,12 @@ __all__ = [
     "slices_gif",
     "sweep_figure",
     "training_curves_figure",
-    "uncertainty_figure",
-    "volume_figure",
+    "uncertainty_picture",
+    "video_gif",
+    "video_picture",
+    "volume_picture",
+    "Animation",
+    "CaseView",
+    "DegradedFrame",
+    "Trace",
 ]

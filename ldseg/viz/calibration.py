@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from ldseg.errors import DataError
 from ldseg.evaluation.calibration import best_retained
-from ldseg.viz.style import MUTED, OKABE_ITO, new_figure, style
+from ldseg.viz.canvas import MUTED
+from ldseg.viz.figures import new_figure, style
+from ldseg.viz.style import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BLUE, _RED, _GREEN = (OKABE_ITO[name] for name in ("blue", "vermillion", "bluish green"))
 
@@ -28,7 +31,7 @@ def calibration_figure(report: dict[str, Any]) -> Figure:
     if not report["pixels"]:
         raise DataError("calibration: expected at least one labelled case, got none")
     with style():
-        figure = new_figure(9.0, 4.6)
+        figure = new_figure(9.0, 4.6, left=0.075, right=0.97, bottom=0.11, top=0.935, wspace=0.24, hspace=0.09)
         grid = figure.add_gridspec(2, 2, height_ratios=(3.2, 1.0))
         diagram = figure.add_subplot(grid[0, 0])
         _draw_reliability(diagram, report)
@@ -55,17 +58,23 @@ def _draw_reliability(axes: Axes, report: dict[str, Any]) -> None:
 
 
 def _draw_counts(axes: Axes, report: dict[str, Any]) -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
     rows = report["reliability"]
     share = np.array([row["pixels"] for row in rows]) / report["pixels"]
     middle = [(row["above"] + row["up_to"]) / 2 for row in rows]
     axes.bar(middle, share, 1 / len(rows), color=MUTED, edgecolor="white", linewidth=0.8)
     axes.set_yscale("log")
     axes.set_ylim(share[share > 0].min() / 3, 2)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    axes.yaxis.set_minor_locator(NullLocator())
     cases = f"{report['cases']} case{'' if report['cases'] == 1 else 's'}"
-    axes.set(xlabel=f"confidence ({report['pixels']:,} pixels of {cases})", ylabel="share of\npixels")
+    axes.set(xlabel=f"confidence ({report['pixels']:,} pixels of {cases})", ylabel="share")
 
 
 def _draw_retained(axes: Axes, report: dict[str, Any]) -> None:
+    from matplotlib.ticker import PercentFormatter
+
     fraction, error = (np.array(report["retained"][name]) for name in ("fraction", "error"))
     rate = float(error[-1])
     axes.plot(fraction, error, color=_BLUE, label="the most uncertain set aside first")

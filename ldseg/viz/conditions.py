@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from ldseg.errors import DataError
 from ldseg.evaluation import foreground
 from ldseg.text import counted
-from ldseg.viz.style import MUTED, OKABE_ITO, new_figure, style
+from ldseg.viz.canvas import MUTED
+from ldseg.viz.figures import new_figure, style
+from ldseg.viz.style import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLUMNS = 3
 _SAMPLERS = {
@@ -95,6 +98,8 @@ def sweep_figure(report: Mapping[str, Any]) -> Figure:
     Raises:
         DataError: there is no condition in it.
     """
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     rows = _conditions(report)
     steps = sorted({row["steps"] for row in rows})
     with style():

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from scipy import ndimage
 
 from ldseg.errors import DataError
-from ldseg.viz.style import INK, MUTED, OKABE_ITO, new_figure, style
+from ldseg.viz.canvas import INK, MUTED
+from ldseg.viz.figures import new_figure, style
+from ldseg.viz.style import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,12 +49,13 @@ def schedule_figure(alpha_bar: npt.ArrayLike, grid: npt.ArrayLike, name: str) ->
     log_snr = _log_snr(table)
     visited = np.unique(steps)
     with style():
-        figure = new_figure(9.0, 3.8)
+        figure = new_figure(9.0, 3.7, left=0.05, right=0.98, bottom=0.215, top=0.92, wspace=0.12)
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+        # In letters, not in Matplotlib's mathematics, which take as long as all the rest.
         curves = (
-            (r"$\bar\alpha_t$", table, _LINES[0]),
-            (r"signal rate $\sqrt{\bar\alpha_t}$", np.sqrt(table), _LINES[2]),
-            (r"noise rate $\sqrt{1-\bar\alpha_t}$", np.sqrt(1.0 - table), _LINES[1]),
+            ("ᾱₜ", table, _LINES[0]),
+            ("signal rate √ᾱₜ", np.sqrt(table), _LINES[2]),
+            ("noise rate √(1 − ᾱₜ)", np.sqrt(1.0 - table), _LINES[1]),
         )
         for label, values, colour in curves:
             left.plot(t, values, color=colour, label=label)
@@ -133,6 +136,8 @@ def training_curves_figure(
     Raises:
         DataError: No row has a number as its epoch.
     """
+    from matplotlib.ticker import MaxNLocator
+
     by_epoch = {e: row for row in rows if math.isfinite(e := _number(row.get("epoch")))}
     if not by_epoch:
         raise DataError("training log: expected rows with a numeric 'epoch', got none")
@@ -153,6 +158,9 @@ def training_curves_figure(
 
 
 def _draw_losses(axes: Axes, epochs: FloatArray, columns: Mapping[str, FloatArray]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from scipy import ndimage  # drawn after each validation of a training, and nowhere else
+
     axes.set_title("Training losses")
     drawn = 0
     for k, (name, values) in enumerate(columns.items()):

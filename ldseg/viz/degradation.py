@@ -1,4 +1,4 @@
-"""A case as the noise on its image grows: noisy image, mask, and both together with the true label."""
+"""A case as its image is degraded more and more: image, mask, and both together with the true label."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ldseg.viz.gif import Shown, check_suffix, pages, save_gif
+from ldseg.viz.gif import Animation, Shown, check_suffix, pages
 from ldseg.viz.legend import entries_for
-from ldseg.viz.overlays import colour_of, fit, fit_labels, largest_plane, panel, to_rgb_image, to_uint8
+from ldseg.viz.overlays import colour_of, fit_labels, panel
 from ldseg.viz.style import CLASS_COLOURS, class_rgb
+from ldseg.viz.view import CaseView, largest_plane, to_rgb_image, to_uint8
 
 _PAPER = np.float32(0.93)  # brightness of the background class
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyFrame:
-    """A plane of a case under one strength of noise.
+class DegradedFrame:
+    """A plane of a case under one strength of degradation.
 
     Attributes:
         image: float32 ``(H, W, c)`` in [0, 1], c of 1 or 3.
@@ -52,31 +53,29 @@ class NoisyFrame:
         return cls(image=image, mask=mask, true=true, sigma=sigma, dice=dice, where=where)
 
 
+ROBUSTNESS = Animation(width=1000, max_frames=1000, max_bytes=4_000_000, seconds=7.0, hold=2.0)
+"""How the growing degradation of an image is animated."""
+
+
 def robustness_gif(
     path: Path,
-    frames: Sequence[NoisyFrame],
+    frames: Sequence[DegradedFrame],
     *,
     noise: str,
     colours: Sequence[str] = CLASS_COLOURS,
     names: Sequence[str] | None = None,
-    width: int = 1000,
-    max_bytes: int = 4_000_000,
-    seconds: float = 0.7,
-    hold: float = 2.0,
+    animation: Animation = ROBUSTNESS,
 ) -> Path:
-    """Writes an endless GIF, a frame for each strength: noisy image, mask, overlay with the outline of the true label.
+    """Writes an endless GIF, a frame for each strength: image, mask, overlay with the outline of the true label.
 
-    Planes of gray volumes and films are all shown in the range of the first, from its 0.5th to its 99.5th percentile.
+    Planes of gray volumes and videos are all shown in the range of the first, from its 0.5th to its 99.5th percentile.
 
     Args:
         path: Where to write; the suffix must be .gif.
         frames: At least one, in their order.
-        noise: Kind of noise, for the heading.
+        noise: Kind of degradation, for the heading.
         colours, names: Of each class, background first.
-        width: Width in pixels. A file that would be larger than `max_bytes` is made narrower.
-        max_bytes: Size that the file must not pass, as far as narrowing can help.
-        seconds: Time that a frame stays.
-        hold: Time that the last frame stays.
+        animation: Size and pace.
 
     Raises:
         DataError: The path has another suffix or cannot be written.
@@ -87,16 +86,17 @@ def robustness_gif(
     scale = np.float32(high - low if high > low else 1.0)
     keys = entries_for([first.mask, first.true], names, colours)
 
-    def draw(frame: NoisyFrame, wide: int, high: int) -> Shown:
+    def draw(frame: DegradedFrame, wide: int, high: int) -> Shown:
         image = to_rgb_image((frame.image - np.float32(low)) / scale)
         labels = fit_labels(frame.mask, wide, high)
         flat = np.where(labels[..., None] > 0, colour_of(labels, palette), _PAPER)
+        view = CaseView(image=image, mask=frame.mask, true=frame.true, colours=colours)
         return (
-            (f"{noise}, σ = {frame.sigma:g}{frame.where}", to_uint8(fit(image, wide, high, smooth=True))),
+            (f"{noise}, σ = {frame.sigma:g}{frame.where}", panel(view, (high, wide), plain=True)),
             ("mask", to_uint8(flat)),
-            (f"overlay, Dice = {frame.dice:.3f}", panel(image, frame.mask, frame.true, (high, wide), colours)),
+            (f"overlay, Dice = {frame.dice:.3f}", panel(view, (high, wide))),
         )
 
     aspect = first.image.shape[0] / first.image.shape[1]
-    durations = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * hold)]
-    return save_gif(path, lambda wide: pages(frames, wide, aspect, keys, draw), durations, width, max_bytes)
+    chosen = [frames[k] for k in animation.chosen(len(frames))]
+    return animation.save(path, lambda wide: pages(chosen, wide, aspect, keys, draw), longest=700)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ldseg.errors import DataError
 from ldseg.viz.conditions import draw_interval
-from ldseg.viz.style import OKABE_ITO, new_figure, style
+from ldseg.viz.figures import new_figure, style
+from ldseg.viz.style import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LOOKS = {
     "own": ("the run's own", "blue", "o", "-"),

@@ -2,106 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import cv2
 import numpy as np
 import numpy.typing as npt
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from ldseg.errors import DataError
 from ldseg.spatial import slice_name
-from ldseg.viz.overlays import fit, largest_plane, panel, to_shown
-from ldseg.viz.style import CLASS_COLOURS, MUTED, style
+from ldseg.viz.canvas import MUTED, Canvas, Picture
+from ldseg.viz.overlays import fit, panel
+from ldseg.viz.view import CaseView, largest_plane
 
-MAP = "cividis"
+MAP = cv2.COLORMAP_CIVIDIS
 """A map of colours whose brightness grows evenly, and that colour-blind readers see as others do."""
 
-_DPI = 150  # as `save_figure` takes it
 
+def uncertainty_picture(view: CaseView, entropy: npt.ArrayLike, variance: npt.ArrayLike, *, axes: str) -> Picture:
+    """A plane of the image with its mask, its predictive entropy and the variance between the members.
 
-def uncertainty_figure(
-    image: npt.ArrayLike,
-    mask: npt.ArrayLike,
-    entropy: npt.ArrayLike,
-    variance: npt.ArrayLike,
-    *,
-    axes: str,
-    true: npt.ArrayLike | None = None,
-    spacing: Sequence[float] | None = None,
-    colours: Sequence[str] = CLASS_COLOURS,
-    title: str = "",
-) -> Figure:
-    """Draws a plane of the image with its mask, its predictive entropy and the variance between the members.
-
-    Of a volume that plane along z is shown where the mask is largest, of a film the frame in the middle.
+    Of a volume that plane along z is shown where the mask is largest, of a video the frame in the middle.
 
     Args:
-        image: Float (*S, c), see `to_shown`.
-        mask: Integer (*S).
+        view: What is shown.
         entropy: Float (*S) in [0, 1]: the scale is the same for all cases.
         variance: Float (*S): the scale goes up to the highest of the plane, of which the bar tells.
         axes: "YX", "ZYX" or "TYX".
-        true: Integer (*S): the true label, drawn as an outline.
-        spacing: Distance of the pixels along the axes; pixels are square by default.
-        colours: Colour of each class, background first.
-        title: Written above, left.
+
+    Returns:
+        uint8 (H, W, 3).
 
     Raises:
         DataError: Shapes do not go together.
     """
-    pixels, found = to_shown(image), np.asarray(mask)
     maps = [np.asarray(each, np.float32) for each in (entropy, variance)]
-    actual = None if true is None else np.asarray(true)
-    for name, array in (("mask", found), ("entropy", maps[0]), ("variance", maps[1]), ("true", actual)):
-        if array is not None and (array.shape != pixels.shape[:-1] or len(axes) != array.ndim):
-            raise DataError(f"{name}: expected the image's size {pixels.shape[:-1]}, one length per axis, got {array.shape}")
-    steps = (1.0,) * len(axes) if spacing is None else tuple(float(step) for step in spacing)
+    for name, array in (("entropy", maps[0]), ("variance", maps[1])):
+        if array.shape != view.mask.shape or len(axes) != array.ndim:
+            raise DataError(f"{name}: expected the image's size {view.mask.shape}, one length per axis, got {array.shape}")
     where = ""
     if len(axes) > 2:
-        at = largest_plane(found, 0) if axes[0] == "Z" else len(found) // 2
-        where = f", {slice_name(axes)} {at + 1} of {len(found)}"
-        pixels, found, *maps = pixels[at], found[at], *(each[at] for each in maps)
-        actual = None if actual is None else actual[at]
+        depth = len(view.mask)
+        at = largest_plane(view.mask, 0) if axes[0] == "Z" else depth // 2
+        where = f", {slice_name(axes)} {at + 1} of {depth}"
+        view, maps = view.plane(at), [each[at] for each in maps]
 
-    # In inches, as in all figures that are made of pictures.
-    tall, wide = found.shape[0] * steps[-2], found.shape[1] * steps[-1]
-    edge, gap, head, below = 0.12, 0.2, 0.3 + 0.32 * bool(title), 0.72
-    scale = min(3.1 / wide, 4.2 / tall)
-    cell = scale * tall, scale * wide
-    column = max(cell[1], 2.7)  # what the words under a bar need
-    width, height = 2 * edge + 3 * column + 2 * gap, head + cell[0] + below
-    size = round(cell[0] * _DPI), round(cell[1] * _DPI)
+    edge, gap, head, below = 18, 30, 42 + 39 * bool(view.title), 108
+    wide = min(465.0, 630.0 / view.aspect)
+    size = max(round(wide * view.aspect), 1), max(round(wide), 1)
+    column = max(size[1], 405)  # what the words under a bar need
     highest = max(float(maps[1].max()), 1e-6)
-    drawn = (
-        (f"image and mask{where}", None, ""),
-        ("predictive entropy", (maps[0], 1.0), "0: certain   1: all classes equally likely"),
-        ("variance between members", (maps[1], highest), "0: all members agree"),
+    paper = Canvas(2 * edge + 3 * column + 2 * gap, head + size[0] + below)
+    if view.title:
+        paper.write(edge, 36, view.title, 23, bold=True)
+    drawn: tuple[tuple[str, Picture, float, str], ...] = (
+        (f"image and mask{where}", panel(view, size), 0.0, ""),
+        ("predictive entropy", heat(maps[0], 1.0, size), 1.0, "0: certain   1: all classes equally likely"),
+        ("variance between members", heat(maps[1], highest, size), highest, "0: all members agree"),
     )
-    with style():
-        figure = Figure(figsize=(width, height))
-        if title:
-            figure.text(edge / width, 1 - 0.1 / height, title, va="top", fontsize=11, fontweight="bold")
-        for index, (name, shown, words) in enumerate(drawn):
-            start = edge + index * (column + gap)
-            figure.text(start / width, 1 - (head - 0.06) / height, name, va="bottom", fontsize=9)
-            place = ((start + 0.5 * (column - cell[1])) / width, below / height, cell[1] / width, cell[0] / height)
-            panes = figure.add_axes(place, xticks=[], yticks=[])
-            panes.grid(False)
-            for spine in panes.spines.values():
-                spine.set(visible=True, linewidth=0.6, color=MUTED)
-            if shown is None:
-                panes.imshow(panel(pixels, found, actual, size, colours), aspect="auto")
-                continue
-            values, top = shown
-            scaled = Normalize(0.0, top)
-            panes.imshow(fit(values, size[1], size[0], smooth=True), aspect="auto", cmap=MAP, norm=scaled)
-            bar = figure.add_axes((start / width, (below - 0.24) / height, column / width, 0.12 / height))
-            made = figure.colorbar(ScalarMappable(scaled, MAP), cax=bar, orientation="horizontal", ticks=[0, top / 2, top])
-            made.ax.set_xticklabels(["0", f"{top / 2:.2g}", f"{top:.2g}"], fontsize=8)
-            made.ax.get_xticklabels()[0].set_horizontalalignment("left")
-            made.ax.get_xticklabels()[-1].set_horizontalalignment("right")
-            made.outline.set_linewidth(0.5)
-            made.ax.set_xlabel(words, fontsize=8, labelpad=2, color=MUTED)
-    return figure
+    for index, (name, picture, top, words) in enumerate(drawn):
+        x = edge + index * (column + gap)
+        paper.write(x, head - 9, name, 18.75)
+        paper.paste(picture, x + (column - size[1]) // 2, head, frame=True)
+        if top:
+            y = head + size[0] + 18
+            paper.paste(heat(np.linspace(0, top, column)[None], top, (18, column)), x, y, frame=True)
+            for place, value, anchor in ((0.0, "0", "la"), (0.5, f"{top / 2:.2g}", "ma"), (1.0, f"{top:.2g}", "ra")):
+                paper.write(x + place * column, y + 22, value, 16.5, anchor=anchor, colour=MUTED)
+            paper.write(x + column / 2, y + 46, words, 16.5, anchor="ma", colour=MUTED)
+    return paper.array()
+
+
+def heat(values: npt.NDArray, top: float, size: tuple[int, int]) -> Picture:
+    """Numbers (H, W) from 0 to `top` in the colours of `MAP`, resampled to a height and width."""
+    height, width = size
+    scaled = fit(values.astype(np.float32), width, height, smooth=True) / np.float32(top)
+    coloured = cv2.applyColorMap(np.clip(scaled * 256, 0, 255).astype(np.uint8), MAP)
+    return np.asarray(coloured[..., ::-1], np.uint8)

@@ -260,6 +260,81 @@ def test_contrast_spreads_about_the_mean():
     assert 0.1 <= min(ranges) < 0.15 and 0.3 < max(ranges) <= 0.4
 
 
+def two_stains():
+    """Pixels (32, 32, 3) of haematoxylin and eosin in random amounts."""
+    amounts = np.random.default_rng(3).uniform(0.0, 0.8, (32, 32, 2))
+    return np.exp(-amounts @ np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])).astype(np.float32)
+
+
+def test_other_stains_have_other_statistics():
+    """Means from 0.15 / e to 0.9 e about: far from those of the image, and apart from channel to channel."""
+    image = two_stains()
+    before = -np.log(image).reshape(-1, 3)
+    means, ratios = [], []
+    for seed in range(60):
+        density = -np.log(np.maximum(jittered(image, seed, restain_p=1.0), 1 / 255)).reshape(-1, 3)
+        means.append(density.mean(0))
+        ratios.append(density.std(0).mean() / density.mean())
+    means = np.array(means)
+    assert means.min() < 0.5 * before.mean(0).min() and means.max() > 1.5 * before.mean(0).max()
+    # any channel may be the darkest, which green always is of haematoxylin and eosin
+    assert set(means.argmax(1)) == {0, 1, 2}
+    assert min(ratios) > 0.2 and max(ratios) < 1.0
+
+
+def test_another_stain_keeps_what_is_where():
+    """The channels are sums of the amounts of the two stains: what they explain of an image is what they did before."""
+    image = two_stains()
+    amounts = np.column_stack([np.ones(32 * 32), -np.log(image).reshape(-1, 3)])
+    for seed in range(20):
+        x = jittered(image, seed, restain_p=1.0, rotation=0.0, mirror="").reshape(-1, 3)
+        inside = np.all((x > 1.5 / 255) & (x < 0.999), axis=1)  # not clipped
+        density = -np.log(x[inside])
+        fitted = amounts[inside] @ np.linalg.lstsq(amounts[inside], density, rcond=None)[0]
+        np.testing.assert_allclose(fitted, density, atol=2e-3)
+
+
+def test_gray_swapped_and_any_hue():
+    image = colour_image()
+    gray = jittered(image, gray_p=1.0)
+    np.testing.assert_allclose(gray, np.repeat(gray[..., :1], 3, axis=-1), atol=1e-6)
+    assert gray.std() > 0.05
+    orders = set()
+    for seed in range(40):
+        swapped = jittered(image, seed, swap_p=1.0, rotation=0.0, mirror="")
+        orders.add(tuple(int(np.abs(image - swapped[..., [k]]).sum((0, 1)).argmin()) for k in range(3)))
+        np.testing.assert_allclose(np.sort(swapped, axis=-1), np.sort(image, axis=-1), atol=1e-6)
+    assert len(orders) == 6
+    pink = constant([0.7, 0.4, 0.5])
+    tones = [jittered(pink, seed, any_hue_p=1.0)[0, 0] for seed in range(40)]
+    np.testing.assert_allclose(np.mean(tones, axis=1), 1.6 / 3, atol=1e-4)
+    assert {int(tone.argmax()) for tone in tones} == {0, 1, 2}
+
+
+def test_fading_takes_contrast_away():
+    image = np.full((32, 32, 3), 0.3, np.float32)
+    image[:, 16:] = 0.7
+    ranges = []
+    for seed in range(30):
+        x = jittered(image, seed, fade=0.8, fade_p=1.0)
+        assert x.mean() >= 0.5 - 1e-4
+        ranges.append(np.ptp(x))
+    assert 0.08 - 1e-4 <= min(ranges) < 0.16 and 0.3 < max(ranges) <= 0.4 + 1e-4
+
+
+def test_gray_images_have_no_other_stain():
+    image, _ = blobs((32, 32))
+    np.testing.assert_array_equal(jittered(image, restain_p=1.0, gray_p=0.4, swap_p=0.3, any_hue_p=0.3), jittered(image))
+
+
+def test_wider_colours_leave_the_other_kinds_as_they_were():
+    """Each new kind of change draws nothing where its probability is 0: seeds give what they gave before."""
+    image, label = colour_image((24, 24)), np.zeros((24, 24), np.int32)
+    x, _ = augment(image, label, kind="anatomy", patch=(24, 24), axes="YX", rng=np.random.default_rng(7))
+    before = [[0.53561, 0.62232, 0.56576], [0.68401, 0.72861, 0.51810], [0.85619, 0.29471, 0.23625]]
+    np.testing.assert_allclose(x[[3, 12, 20], [5, 12, 18]], before, atol=2e-4)
+
+
 @pytest.mark.parametrize("patch", [(32,), (32, 32, 32), (0, 32)])
 def test_patch_that_does_not_fit_the_axes(patch):
     with pytest.raises(ConfigError, match="patch"):
@@ -286,11 +361,19 @@ def test_label_of_another_size():
         ("aspect", 0.5),
         ("noise", -0.1),
         ("elastic_cell", 0.0),
+        ("restain_p", -0.1),
+        ("fade", 1.0),
+        ("fade", -0.5),
     ],
 )
 def test_strength_out_of_range(name, value):
     with pytest.raises(ConfigError, match=name):
         Strength(**{name: value})
+
+
+def test_kinds_of_exchange_add_up():
+    with pytest.raises(ConfigError, match="gray_p, swap_p and any_hue_p"):
+        Strength(gray_p=0.5, swap_p=0.3, any_hue_p=0.3)
 
 
 # anatomy

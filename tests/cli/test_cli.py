@@ -211,7 +211,7 @@ def test_a_missing_file_of_settings(place: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupt(config: Config) -> int:
+    def interrupt(config: Config, files: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(segment, "run", interrupt)
@@ -326,16 +326,19 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     assert re.search(r"^case +Dice +IoU +HD95 +F1 +seconds$", printed, re.MULTILINE)
     assert "HD95 in pixels" in printed
+    assert re.search(r"^Objects pooled over the set \(not means over images\): F1 [01]\.\d{4}, Dice ", printed, re.MULTILINE)
     document = json.loads((out(place) / "metrics.json").read_text())
     one, two = document["cases"]
     assert set(one["objects"]) == {"object_f1", "object_dice", "object_hausdorff"} and two["objects"] is None
     assert document["summary"]["objects"]["object_f1"]["n"] == 1
+    # Of one image, pooled and mean are the same.
+    assert document["summary"]["objects_pooled"]["object_f1"]["value"] == pytest.approx(one["objects"]["object_f1"])
     assert document["summary"]["surface_dice"]["foreground"]["mean"] == 1
     assert document["run"]["config"]["Evaluation"]["Tolerance"] == 100
     for path in labels:
         write_image(path, np.minimum(numbered, 1))
     assert run(place, *QUICK) == 0
-    assert not re.search(r"^case.* F1 ", capsys.readouterr().out, re.MULTILINE)
+    assert not re.search(r"^case.* F1 |^Objects ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_report_of_a_run_and_of_another_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

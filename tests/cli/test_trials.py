@@ -17,7 +17,7 @@ from ldseg.cli import main, robustness
 from ldseg.evaluation.journal import Journal
 from ldseg.io.pictures import read_image, write_image
 from ldseg.segmenter import Segmenter
-from ldseg.viz import NoisyFrame
+from ldseg.viz import DegradedFrame
 from ldseg.weights import Description, save_weights
 
 # Keras's variables, not ours.
@@ -136,7 +136,7 @@ def test_with_noise_too(place: Path) -> None:
 
 
 def test_the_same_realisation_is_scaled(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[list[NoisyFrame]] = []
+    drawn: list[list[DegradedFrame]] = []
     monkeypatch.setattr(robustness, "robustness_gif", lambda path, frames, **_: drawn.append(frames))
     assert run(place, *ROBUSTNESS, "Output.Diffusion=2") == 0
     assert len(drawn) == 2

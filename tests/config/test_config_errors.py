@@ -8,7 +8,7 @@ import pytest
 from ldseg.config import load_config
 from ldseg.errors import ConfigError
 
-SHIPPED = Path(__file__).parent.parent / "cfg.ini"
+SHIPPED = Path(__file__).parents[2] / "cfg.ini"
 Write = Callable[[str | bytes], Path]
 
 

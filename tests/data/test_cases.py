@@ -247,7 +247,10 @@ def test_intensities_by_type() -> None:
         0.25,
         0.5,
     ]
-    with pytest.raises(DataError, match="a: float32 values from -1 to 700, expected 0 to 1 .*percentile"):
+    with pytest.raises(
+        DataError,
+        match="a: values from -1 to 700 that are no unsigned whole numbers of 8 or 16 bits, expected 0 to 1; save it with",
+    ):
         scale_intensity(np.array([[[-1], [700]]], np.float32), "dtype", "a")
 
 

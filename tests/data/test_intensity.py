@@ -3,6 +3,7 @@ import pytest
 
 from ldseg.data.intensity import INTENSITIES, Z_RANGE, scale_intensity
 from ldseg.errors import DataError
+from ldseg.io import contract
 
 SCAN = np.random.default_rng(0).normal(40, 300, (4, 20, 30, 1)).astype(np.float32)
 
@@ -39,3 +40,32 @@ def test_what_is_no_image() -> None:
         scale_intensity(np.full((2, 2, 2, 1), 3, np.int16), "window", "a.nii", (0, 1))
     with pytest.raises(DataError, match="unknown intensity rule 'z'"):
         scale_intensity(SCAN, "z", "a.nii")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("told", [True, False])
+def test_bits_in_use_of_sixteen(bits: int, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A picture of 12 bits in 16 is scaled as the same picture of 8 bits."""
+    contract._SAID.clear()
+    picture = np.arange(256, dtype=np.uint16).reshape(16, 16, 1)
+    deep = np.rint(picture * ((2**bits - 1) / 255)).astype(np.uint16)
+    expected = scale_intensity(picture.astype(np.uint8), "dtype", "a")
+    for _ in range(2):
+        scaled = scale_intensity(deep, "dtype", "a", bits=bits if told else None)
+        np.testing.assert_allclose(scaled, expected, atol=0.5 / (2**bits - 1))
+    said = [f"a: {bits} bits are in use of 16: taken as such (this is said once)"] if bits < 16 else []
+    assert [record.message for record in caplog.records] == said
+
+
+def test_more_bits_than_a_file_tells() -> None:
+    image = np.array([[[0], [60000]]], np.uint16)
+    assert scale_intensity(image, "dtype", "a", bits=12).max() == np.float32(60000) / np.float32(65535)
+
+
+def test_the_remedy_can_be_followed() -> None:
+    """Weights fix the rule: what is said is to save the file in another type."""
+    with pytest.raises(
+        DataError, match="a: values from 57 to 235 that are no unsigned whole numbers of 8 or 16 bits"
+    ) as caught:
+        scale_intensity(np.array([[[57], [235]]], np.float32), "dtype", "a")
+    assert "save it with 8 or 16 bits" in str(caught.value)

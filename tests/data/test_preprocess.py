@@ -44,6 +44,22 @@ def test_a_label_survives_the_grid_and_back(axes: str, size: tuple[int, ...], ca
     assert 2 * (found & label).sum() / (found.sum() + label.sum()) > 0.87
 
 
+@pytest.mark.parametrize(
+    ("axes", "size", "case", "grid"),
+    [
+        ("YX", (224, 224), (224, 224), (224, 224)),
+        ("YX", (224, 224), (522, 775), (224, 333)),
+        ("YX", (224, 224), (100, 50), (448, 224)),
+        ("YX", (256, 384), (522, 775), (259, 384)),
+        ("TYX", (4, 32, 32), (9, 40, 80), (9, 32, 64)),
+        ("ZYX", (8, 32, 32), (20, 64, 80), (10, 32, 40)),
+    ],
+)
+def test_the_aspect_is_kept(axes: str, size: tuple[int, ...], case: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    """The smallest grid of the case's own aspect into which the tile fits."""
+    assert Preprocessing(size=size, axes=axes, fit="aspect").grid_of(case) == grid
+
+
 def test_shrinking_averages_over_areas() -> None:
     image = np.random.default_rng(1).random((24, 40, 3), np.float32)
     means = image.reshape(12, 2, 20, 2, 3).mean(axis=(1, 3))

@@ -7,10 +7,25 @@ import pytest
 from helpers import as_numpy
 from keras import ops
 
-from ldseg.diffusion import PREDICTIONS, SCHEDULES, Schedule, corrupt, sample, step_grid, target, transition_table
-from ldseg.diffusion.samplers import standardize
+from ldseg.diffusion import (
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    Schedule,
+    compiled,
+    corrupt,
+    ddim,
+    step_grid,
+    target,
+    transition_table,
+)
+from ldseg.diffusion.compiled import standardize
 
 pytestmark = pytest.mark.core
+
+
+def sample(*given: Any, eta: float = 0.0, order: int = 1, **options: Any) -> Any:
+    return compiled.sample(*given, sampler=SAMPLERS["DPM-Solver++"] if order == 2 else ddim(eta), **options)
 
 
 # The grid
@@ -387,7 +402,7 @@ def test_compiled_with_any_batch() -> None:
 
 
 def test_noise_that_is_missing() -> None:
-    with pytest.raises(ValueError, match="step_noise for eta = 0.5, got none"):
+    with pytest.raises(ValueError, match="step_noise for the sampler DDIM .eta 0.5., got none"):
         sample(denoiser(1000), np.zeros((1, 2, 1)), schedule=Schedule(), prediction="x0", steps=3, eta=0.5)
 
 

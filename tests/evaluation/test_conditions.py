@@ -12,7 +12,7 @@ from PIL import Image
 from ldseg.errors import DataError
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.report import bootstrap_interval
-from ldseg.viz import NoisyFrame, robustness_figure, robustness_gif, save_figure, sweep_figure
+from ldseg.viz import Animation, DegradedFrame, robustness_figure, robustness_gif, save_figure, sweep_figure
 
 CLASSES = ("background", "a", "b")
 CASES = {"one": (0.9, 0.5, 0.7), "two": (0.8, float("nan"), 0.1), "three": (0.7, 0.3, None)}
@@ -98,10 +98,10 @@ def test_an_animation_of_noise(planes: tuple[int, ...], channels: int, tmp_path:
     label = np.zeros(size, np.int32)
     label[(3, slice(4, 9), slice(4, 9)) if planes else (slice(4, 9), slice(4, 9))] = 2
     image = rng.uniform(0.2, 0.3, (*size, channels)).astype(np.float32)
-    frames = [NoisyFrame.of(image + sigma, label, label, sigma, 1.0, "frame") for sigma in (0.0, 0.3)]
+    frames = [DegradedFrame.of(image + sigma, label, label, sigma, 1.0, "frame") for sigma in (0.0, 0.3)]
     assert frames[0].where == (", frame 4 of 5" if planes else "")
     assert (frames[0].mask == 2).sum() == 25
-    path = robustness_gif(tmp_path / "x.gif", frames, noise="gaussian", names=CLASSES, width=300)
+    path = robustness_gif(tmp_path / "x.gif", frames, noise="gaussian", names=CLASSES, animation=Animation(width=300))
     with Image.open(path) as found:
         assert found.n_frames == 2
         pages = []

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ldseg.errors import DataError
-from ldseg.evaluation.objects import OBJECT_METRICS, object_scores, separate
+from ldseg.evaluation.objects import OBJECT_METRICS, ObjectSums, object_scores, object_sums, pooled, separate
 
 
 def canvas(shape: tuple[int, ...], *boxes: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -88,6 +88,55 @@ def test_arrays_that_do_not_suit() -> None:
         object_scores(np.zeros((2, 3), int), np.zeros((3, 2), int))
     with pytest.raises(DataError, match="spacing: expected 2 numbers"):
         object_scores(np.zeros((2, 3), int), np.zeros((2, 3), int), (1.0,))
+
+
+# ---- pooled over a set
+
+
+def test_pooled_scores_add_counts_and_weigh_by_area() -> None:
+    """One image with one object found whole, one with four of which one is found, shifted by a column."""
+    easy = canvas((10, 10), ((0, 10), (0, 10)))
+    true = canvas((4, 40), *(((0, 4), (10 * k, 10 * k + 5)) for k in range(4)))
+    pred = canvas((4, 40), ((0, 4), (1, 6)))
+    sums = [object_sums(easy, easy), object_sums(pred, true)]
+    f1, dice, hausdorff = pooled(sums)
+    assert f1 == pytest.approx(2 * 2 / (2 * 2 + 0 + 3))
+    assert f1 != pytest.approx((1 + 2 * 1 / (1 + 4)) / 2)  # the mean over images
+    # Areas: 100 and 4 x 20 true, 100 and 20 predicted; the pair of the second image shares 16 of 20 + 20 pixels.
+    assert dice == pytest.approx(((100 + 20 * 0.8) / 180 + (100 + 20 * 0.8) / 120) / 2)
+    # The nearest predicted object to the others is the one: its first column is 9, 19 and 29 from theirs.
+    assert hausdorff == pytest.approx((20 * (1 + 9 + 19 + 29) / 180 + 20 * 1 / 120) / 2)
+    assert sums[1].scores == object_scores(pred, true)
+
+
+def test_pooled_over_images_side_by_side_is_one_image() -> None:
+    """Where partners are near, pooling is what one large image with all of them would give."""
+    rng = np.random.default_rng(0)
+    fields = [ndimage.gaussian_filter(rng.standard_normal((3, 60, 60)), (0, 3, 3)) for _ in range(2)]
+    true = np.pad(fields[0] > 0.03, [(0, 0), (5, 5), (5, 5)])
+    pred = np.pad(fields[0] + 0.3 * fields[1] > 0.03, [(0, 0), (5, 5), (5, 5)])
+    numbered = [(separate(p.astype(int)), separate(t.astype(int))) for p, t in zip(pred, true)]
+    together = object_scores(separate(np.hstack(list(pred)).astype(int)), separate(np.hstack(list(true)).astype(int)))
+    assert pooled(object_sums(*each) for each in numbered)[:2] == pytest.approx(tuple(together.values())[:2])
+
+
+def test_pooled_with_an_image_that_lacks_one_side() -> None:
+    none, one = np.zeros((4, 5), np.int32), canvas((4, 5), ((0, 2), (0, 2)))
+    hit, missed, extra = object_sums(one, one), object_sums(none, one), object_sums(one, none)
+    far = math.hypot(3, 4)
+    assert pooled([hit, missed]) == pytest.approx((2 / 3, (1 / 2 + 1) / 2, (far / 2 + 0) / 2))
+    assert pooled([hit, extra]) == pytest.approx(pooled([hit, missed]))
+    assert pooled([missed]) == pytest.approx((0, 0, far))
+    assert pooled([hit, object_sums(none, none)]) == pytest.approx((1, 1, 0))
+    assert all(math.isnan(value) for value in pooled([])) and all(math.isnan(value) for value in pooled([ObjectSums()]))
+
+
+def test_areas_in_millimetres_weigh() -> None:
+    """The same picture at twice the spacing weighs four times as much in the plane."""
+    one, miss = canvas((6, 6), ((0, 2), (0, 2))), canvas((6, 6), ((0, 2), (1, 3)))
+    fine, coarse = object_sums(one, one, (1.0, 1.0)), object_sums(miss, one, (2.0, 2.0))
+    assert coarse.true_area == 16 and pooled([fine, coarse])[1] == pytest.approx((4 + 16 * 0.5) / 20)
+    assert pooled([fine, coarse])[2] == pytest.approx(16 * 2 / 20)
 
 
 # ---- numbering

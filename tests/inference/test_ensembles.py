@@ -10,9 +10,11 @@ from helpers import as_numpy
 from keras import ops
 
 from ldseg.data.cases import Case, find_cases
+from ldseg.diffusion import ddim
 from ldseg.diffusion.random import normal
-from ldseg.inference import Predictor, Segmented, case_generator, segment_cases
+from ldseg.inference import Segmented, case_generator, segment_cases
 from ldseg.inference.fusion import FUSIONS, fuse_labels
+from ldseg.inference.predictor import Predictor
 from ldseg.inference.uncertainty import member_variance, predictive_entropy
 from ldseg.segmenter import Segmenter
 
@@ -68,9 +70,9 @@ def test_one_member_is_the_plain_segmentation_bit_for_bit(sampler: str, segmente
         rng = case_generator(0, f"case{index}")
         starts.append(rng.standard_normal(segmenter.latent_shape, dtype=np.float32))
         keys.append(rng.integers(0, 2**24, (2, *segmenter.latent_shape)))
-    step_noise = ops.stack([normal(np.stack(keys, axis=1), step) for step in range(3)], axis=1) if eta else None
+    step_noise = ops.stack([normal(np.stack(keys, axis=1), step, ops) for step in range(3)], axis=1) if eta else None
     condition = segmenter.encode_image(images(2))
-    latent = segmenter.reverse(condition, np.stack(starts), steps=3, eta=eta, step_noise=step_noise)
+    latent = segmenter.reverse(condition, np.stack(starts), steps=3, sampler=ddim(eta), step_noise=step_noise)
     expected = as_numpy(ops.softmax(segmenter.decode(latent), axis=-1))
     found = members(a_predictor(segmenter, sampler=sampler))
     assert found.shape == (2, 1, *tiny.SIZE, 2)

@@ -11,7 +11,8 @@ import tiny
 from helpers import as_numpy
 
 from ldseg.data.cases import Case, find_cases
-from ldseg.inference import Predictor, Segmented, Trajectory, case_generator, corrupt_image, label_instances, segment_cases
+from ldseg.inference import Segmented, case_generator, corrupt_image, label_instances, segment_cases
+from ldseg.inference.predictor import Predictor
 from ldseg.io.pictures import read_image, write_image
 from ldseg.segmenter import Segmenter
 
@@ -160,13 +161,14 @@ def test_time_is_not_mirrored(axes: str, mirrors: set[tuple[int, ...]]) -> None:
 def test_a_trajectory_ends_at_the_mask(sampler: str, segmenter: Segmenter) -> None:
     predictor = a_predictor(segmenter, sampler=sampler)
     inputs = given(predictor)
-    trajectory = Trajectory(predictor)
-    trajectory.compile()
-    latents = as_numpy(trajectory.predict_on_batch(inputs))
-    assert latents.shape == (4, 4, 4, 2)
-    np.testing.assert_array_equal(latents[0], inputs["noise"][0, 0, 0, 0])
-    decoded = as_numpy(keras.ops.softmax(segmenter.decode(latents[-1:])))
-    np.testing.assert_allclose(decoded, as_numpy(predictor.predict_on_batch(inputs))[:, 0], atol=1e-5)
+    drawn = predictor.run(inputs, states=True)
+    assert drawn.states is not None
+    assert drawn.states.shape == (1, 4, 4, 4, 2)
+    np.testing.assert_array_equal(drawn.states[0, 0], inputs["noise"][0, 0, 0, 0])
+    np.testing.assert_allclose(predictor.decode(drawn.states[:, -1]), drawn.probabilities[:, 0], atol=1e-5)
+    alone = predictor.run(inputs)
+    assert alone.states is None
+    np.testing.assert_allclose(alone.probabilities, drawn.probabilities, atol=1e-6)
 
 
 def test_noise_does_not_grow_with_the_steps(segmenter: Segmenter) -> None:
@@ -185,12 +187,11 @@ def test_noise_does_not_grow_with_the_steps(segmenter: Segmenter) -> None:
 
 def test_a_long_trajectory_keeps_some_states(segmenter: Segmenter) -> None:
     predictor = a_predictor(segmenter, steps=200)
-    trajectory = Trajectory(predictor)
-    trajectory.compile()
-    latents = as_numpy(trajectory.predict_on_batch(given(predictor)))
-    assert len(latents) == len(trajectory.kept) == 64
-    assert (trajectory.kept[0], trajectory.kept[-1]) == (0, 200)
-    assert set(np.diff(trajectory.kept)) == {3, 4}
+    latents = predictor.run(given(predictor), states=True).states
+    assert latents is not None
+    assert latents.shape[1] == len(predictor.kept) == 64
+    assert (predictor.kept[0], predictor.kept[-1]) == (0, 200)
+    assert set(np.diff(predictor.kept)) == {3, 4}
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

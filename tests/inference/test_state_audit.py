@@ -10,8 +10,8 @@ import tiny
 
 from ldseg.data.cases import find_cases, load_case
 from ldseg.errors import DataError
-from ldseg.inference import Predictor, StateAudit, audit_states
-from ldseg.inference.state_audit import STATES, Audited, _Window
+from ldseg.inference.predictor import Predictor
+from ldseg.inference.state_audit import STATES, Audited, StateAudit, _Window, audit_states
 from ldseg.segmenter import Segmenter
 
 OWN, TRUE, OTHER, NOISE = range(4)

@@ -49,11 +49,12 @@ def test_padding_is_taken_back(grid: tuple[int, ...], size: tuple[int, ...], str
 
 
 def tiled(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]) -> TiledCase:
-    """A case of the grid's size under a predictor that only draws noise."""
+    """A case of the grid's size under an engine that only draws noise."""
     axes = {2: "YX", 3: "TYX" if strides[0] == 1 else "ZYX"}[len(grid)]
     image = np.random.default_rng(1).random((*grid, 1)).astype("float32")
     predictor = SimpleNamespace(
-        segmenter=SimpleNamespace(spec=SimpleNamespace(size=size), strides=strides),
+        spec=SimpleNamespace(size=size),
+        strides=strides,
         draw_noise=lambda seed, name, latent: np.random.default_rng(seed).random((1, 1, 1, *latent, 4), "float32"),
     )
     step = Preprocessing(size=size, axes=axes, channels=1, fit="tile")

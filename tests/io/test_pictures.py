@@ -163,7 +163,12 @@ def test_damaged_files_raise_nothing_but_data_errors(tmp_path: Path, rgb: np.nda
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"", "zero bytes"), (b"GIF89a...", "not a BMP, PNG, TIFF or JPEG"), (None, "No such file")],
+    [
+        (b"", "zero bytes"),
+        (b"%PDF-1.4...", "not a BMP, PNG, TIFF or JPEG"),
+        (b"GIF89a...", "the GIF ends early"),
+        (None, "No such file"),
+    ],
 )
 def test_what_is_no_image_is_an_error(tmp_path: Path, content: bytes | None, expected: str) -> None:
     path = tmp_path / "a.png"

@@ -92,6 +92,15 @@ def test_a_mask_lies_where_its_image_lies(tmp_path: Path, suffix: str, seed: int
     np.testing.assert_array_equal(label, mask)
     assert geometry == scan.geometry  # bit by bit
     assert sitk.ReadImage(str(written)).GetPixelID() == sitk.sitkUInt8
+    same_for_others(path, written, mask)
+
+
+def same_for_others(image: Path, written: Path, values: np.ndarray) -> None:
+    """SimpleITK, which shares no code with the project, finds the mask where it finds the image."""
+    source, target = sitk.ReadImage(str(image)), sitk.ReadImage(str(written))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(target), values)
+    for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(target, name)(), getattr(source, name)(), rtol=1e-6, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

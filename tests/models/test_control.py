@@ -12,10 +12,10 @@ from ldseg.cli.task import settle
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError
-from ldseg.inference import Predictor
+from ldseg.inference.predictor import Predictor
 from ldseg.models import build_networks
 from ldseg.segmenter import Segmenter, SegmenterSpec
-from ldseg.training import Trainer
+from ldseg.training.trainer import Trainer
 from ldseg.weights import Description, read_description, save_weights
 
 SIZES = {"YX": (32, 64), "TYX": (3, 32, 32), "ZYX": (16, 16, 32)}

@@ -18,16 +18,18 @@ from keras import ops
 from ldseg.cli.training import unlike_published
 from ldseg.config import load_config
 from ldseg.data.cases import find_cases
-from ldseg.diffusion import Schedule
-from ldseg.diffusion.samplers import bound
-from ldseg.inference import Predictor, segment_cases
-from ldseg.models import PRESETS, medsegdiff
+from ldseg.diffusion import Schedule, ddim
+from ldseg.diffusion.compiled import bound
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
+from ldseg.models import PRESETS
+from ldseg.models.plans import MedSegDiffPlan
 from ldseg.models.presets import _medsegdiff
 from ldseg.phantoms import write_volume_phantoms
 from ldseg.phantoms.volume import VOLUME_CLASSES
 from ldseg.segmenter import Segmenter, SegmenterSpec
-from ldseg.training import train_config
 from ldseg.training.plan import spec_of
+from ldseg.training.prepare import train_config
 from ldseg.training.trainer import Trainer
 from ldseg.weights import load_segmenter
 
@@ -36,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-PLAN = medsegdiff.Plan(widths=(8, 16), blocks=1, attention=(2,), heads=2, groups=4)
+PLAN = MedSegDiffPlan(widths=(8, 16), blocks=1, attention=(2,), heads=2, groups=4)
 SPEC = SegmenterSpec(
     preset="tiny", size=(16, 8), axes="YX", channels=1, classes=3, prediction="eps", schedule=Schedule(name="linear")
 )
@@ -47,7 +49,7 @@ def two_levels() -> Iterator[None]:
     """In place of the preset ``tiny``, and eagerly: a few updates take less time than to trace one."""
     compiled = keras.Model.compile
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "tiny", _medsegdiff(PLAN))
+        patch.setitem(PRESETS, "tiny", _medsegdiff("tiny", PLAN))
         patch.setattr(keras.Model, "compile", lambda *args, **options: compiled(*args, **{"run_eagerly": True, **options}))
         yield
 
@@ -91,7 +93,7 @@ def test_what_is_sampled_is_a_mask(prediction: str) -> None:
     condition = segmenter.encode_image(np.random.default_rng(0).random((2, 16, 8, 1)).astype("float32"))
     noise, between = (ops.convert_to_tensor(array) for array in (draw(2, 16, 8, 3), draw(2, 4, 16, 8, 3, seed=1)))
     for eta in (0.0, 1.0):
-        found = as_numpy(segmenter.reverse(condition, noise, steps=4, eta=eta, step_noise=between))
+        found = as_numpy(segmenter.reverse(condition, noise, steps=4, sampler=ddim(eta), step_noise=between))
         assert np.abs(found).max() <= 1
 
 
@@ -236,7 +238,8 @@ from ldseg.data.cases import find_cases
 from ldseg.data.preprocess import Preprocessing
 from ldseg.devices import peak_memory
 from ldseg.diffusion import Schedule
-from ldseg.inference import Predictor, segment_cases
+from ldseg.inference import segment_cases
+from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter, SegmenterSpec
 
 spec = SegmenterSpec(

@@ -9,7 +9,8 @@ from helpers import as_numpy
 from keras import ops
 
 from ldseg.config.sections import PRESETS_OF
-from ldseg.models import PRESETS, Networks, build_networks, lean, medsegdiff, published
+from ldseg.models import PRESETS, Networks, build_networks, medsegdiff, published
+from ldseg.models.plans import MEDSEGDIFF, MedSegDiffPlan, state_channels, strides
 from ldseg.models.unet import denoising_unet
 
 pytestmark = [
@@ -107,11 +108,11 @@ def test_lean_by_axes(axes: str, size: tuple[int, ...], grid: tuple[int, ...], p
 
 
 def test_along_time_nothing_is_strided() -> None:
-    assert lean.strides("TYX", 8) == (1, 8, 8)
-    assert lean.strides("ZYX", 8) == (8, 8, 8)
+    assert strides("TYX", 8) == (1, 8, 8)
+    assert strides("ZYX", 8) == (8, 8, 8)
     networks = lean_networks((3, 32, 64), "TYX")
-    strides = {layer.strides[0] for part in PARTS for layer in getattr(networks, part).layers if hasattr(layer, "strides")}
-    assert strides == {1}
+    found = {layer.strides[0] for part in PARTS for layer in getattr(networks, part).layers if hasattr(layer, "strides")}
+    assert found == {1}
 
 
 def test_lean_weights_serve_images_of_any_size() -> None:
@@ -199,14 +200,14 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
 # MedSegDiff
 
 SWITCHES = pytest.mark.parametrize(("dynamic", "ff"), [(True, True), (True, False), (False, True), (False, False)])
-MINI = medsegdiff.Plan(widths=(4, 8), blocks=1, attention=(2,), heads=2, groups=2)
+MINI = MedSegDiffPlan(widths=(4, 8), blocks=1, attention=(2,), heads=2, groups=2)
 
 
 def dense(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 
 
-def counted(plan: medsegdiff.Plan, size: tuple[int, ...], axes: str, channels: int, dynamic: bool, ff: bool) -> list[int]:
+def counted(plan: MedSegDiffPlan, size: tuple[int, ...], axes: str, channels: int, dynamic: bool, ff: bool) -> list[int]:
     """The parameters of image encoder and denoiser for two classes, added up on paper."""
     rank, widths, deepest = len(axes), plan.widths, plan.widths[-1]
     units = 4 * widths[0]
@@ -256,7 +257,7 @@ def test_the_parameters_of_medsegdiff(axes: str, size: tuple[int, ...], dynamic:
         "tiny", size=size, channels=3, classes=2, axes=axes, dynamic_conditioning=dynamic, ff_parser=ff
     )
     found = [networks.image_encoder.count_params(), networks.denoiser.count_params()]
-    assert found == counted(medsegdiff.PLANS["tiny"], size, axes, 3, dynamic, ff)
+    assert found == counted(MEDSEGDIFF["tiny"], size, axes, 3, dynamic, ff)
     assert networks.label_encoder.count_params() == networks.label_decoder.count_params() == 0
 
 
@@ -266,7 +267,7 @@ PUBLISHED = {"tiny": 2_305_369, "S": 31_088_513, "B": 162_808_065, "L": 829_122_
 @pytest.mark.parametrize("preset", PUBLISHED)
 def test_the_parameters_of_the_presets_at_256(preset: str) -> None:
     """L and ++ on paper alone: their weights do not fit everywhere."""
-    plan = medsegdiff.PLANS[preset]
+    plan = MEDSEGDIFF[preset]
     assert sum(counted(plan, (256, 256), "YX", 3, True, True)) == PUBLISHED[preset]
     assert len(plan.widths) - 1 == {"tiny": 3, "S": 4, "B": 5, "L": 6, "++": 6}[preset]
     if preset in ("S", "B"):
@@ -296,7 +297,7 @@ def mini(axes: str, dynamic: bool, ff: bool = True, classes: int = 2) -> tuple[N
         label_decoder=medsegdiff.label_decoder(size, classes),
     )
     image = np.random.default_rng(2).random((2, *size, 2)).astype("float32")
-    channels = medsegdiff.state_channels(classes)
+    channels = state_channels(classes)
     condition = networks.image_encoder(image)
     given = [ops.convert_to_tensor(draw(2, *size, channels)), condition, ops.convert_to_tensor([500, 20], dtype="int32")]
     return networks, given, image

@@ -24,13 +24,14 @@ from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
-from ldseg.training import TrainingResult, train_config
 from ldseg.training import checkpoint as checkpoints
 from ldseg.training.callbacks import COLUMNS, Epochs
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
+from ldseg.training.fit import TrainingResult
 from ldseg.training.losses import segmentation_loss
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import spec_of
+from ldseg.training.prepare import train_config
 from ldseg.training.trainer import LATENT_NOISE, Trainer
 from ldseg.weights import WEIGHTS_FILE, read_description
 
@@ -285,7 +286,7 @@ import json, os, sys
 sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 import conftest, tiny
 from ldseg.config import Config
-from ldseg.training import train_config
+from ldseg.training.prepare import train_config
 with tiny.tiny_networks():
     train_config(Config.from_dict(json.loads(sys.argv[1])), watch=lambda result: os.kill(os.getpid(), 9))
 """

@@ -11,8 +11,8 @@ import tiny
 from PIL import Image
 
 from ldseg.errors import DataError
-from ldseg.training import train_config
 from ldseg.training.checkpoint import read_meta
+from ldseg.training.prepare import train_config
 from ldseg.weights import WEIGHTS_FILE, read_description
 
 # Keras's variables, not ours.

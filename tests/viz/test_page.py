@@ -14,12 +14,12 @@ import pytest
 
 from ldseg.config import Config
 from ldseg.errors import DataError
-from ldseg.evaluation import CaseResult, write_metrics
+from ldseg.evaluation import CaseResult, ObjectSums, RunRecord, record_run, write_metrics
 from ldseg.evaluation.compare import difference, read_run
 from ldseg.io.pictures import write_image
 from ldseg.viz.report import page
 from ldseg.viz.report.embed import Pictures
-from ldseg.viz.report.records import Strips, columns, settings, statistics, strips, worst_first
+from ldseg.viz.report.records import TITLES, Strips, columns, settings, statistics, strips, worst_first
 
 NAMES = ("background", "gland")
 ODD = '<b>&"1"</b>'
@@ -41,11 +41,11 @@ CASES = (
 )
 
 
-def a_run(folder: Path, cases: tuple[CaseResult, ...] = CASES, **settings: Any) -> dict[str, Any]:
+def a_run(folder: Path, cases: tuple[CaseResult, ...] = CASES, **settings: Any) -> RunRecord:
     config = Config().with_values(settings)
     facts = {"ldseg": "1.2.3", "config": config.to_dict(), "weights": "weights/GlaS", "weights_figures": {"val_dice": 0.5}}
     facts["weights_sha256"] = "0" * 64
-    write_metrics(folder, cases, NAMES, {**facts, "problems": ["a & b"], "seconds": 3.0})
+    write_metrics(folder, record_run(cases, NAMES, {**facts, "problems": ["a & b"], "seconds": 3.0}))
     return read_run(folder)
 
 
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def text(folder: Path, **compared: Any) -> str:
-    return page.write_report(folder, compared).read_text("utf-8")
+    return page.write_report(folder, read_run(folder), compared).read_text("utf-8")
 
 
 # ---- What stands in it
@@ -96,8 +96,8 @@ def test_the_worst_cases_come_first_and_skipped_ones_last(folder: Path) -> None:
 
 
 def test_without_a_label_the_least_certain_comes_first() -> None:
-    cases = [{"name": name, "status": "ok", "dice": None, "entropy": value} for name, value in (("a", 0.1), ("b", 0.2))]
-    assert [case["name"] for case in worst_first(cases)] == ["b", "a"]
+    cases = [CaseResult(name=name, entropy=value) for name, value in (("a", 0.1), ("b", 0.2))]
+    assert [case.name for case in worst_first(cases)] == ["b", "a"]
 
 
 def test_a_run_without_labels_and_without_pictures(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_of_a_control_no_steps_are_told(folder: Path) -> None:
 def test_classes_are_shown_where_there_are_several(tmp_path: Path) -> None:
     results = [CaseResult(name="a", scores={"dice": (1.0, 0.5, np.nan)}, seconds=1.0)]
     facts = {"config": Config().to_dict(), "weights": "w", "weights_sha256": "", "problems": [], "seconds": 1.0}
-    write_metrics(tmp_path, results, ("none", "bone", "gap"), facts)
+    write_metrics(tmp_path, record_run(results, ("none", "bone", "gap"), facts))
     run = read_run(tmp_path)
     assert [each.title for each in statistics(run)] == ["Dice", "Dice of bone"]
     assert [each.title for each in strips({"This run": run}).rows] == ["This run", "bone"]
@@ -179,6 +179,31 @@ def test_the_axis_of_the_strips(folder: Path) -> None:
 
 
 # ---- Side by side
+
+
+def test_pooled_scores_of_objects_are_named(tmp_path: Path) -> None:
+    sums = ObjectSums(hits=1, predicted=1, true=2, predicted_area=20, true_area=40, predicted_dice=16, true_dice=16)
+    a_run(tmp_path, (scored("a", 0.8, objects=sums.scores, sums=sums),))
+    row = r"<tr><th scope=\"row\">Object F1 pooled over the set</th><td>0\.6667</td>"
+    assert re.search(row, text(tmp_path))
+    found = [each for each in statistics(read_run(tmp_path)) if each.metric == "pooled_object_dice"]
+    assert [each.mean for each in found] == ["0.6000"]  # (16 / 20 + 16 / 40) / 2
+
+
+def test_a_run_from_before_the_pooled_scores_has_none(folder: Path) -> None:
+    path = folder / "metrics.json"
+    found = json.loads(path.read_text())
+    del found["summary"]["objects_pooled"]
+    for case in found["cases"]:
+        del case["object_sums"]
+    path.write_text(json.dumps(found))
+    assert not any(each.metric.startswith("pooled") for each in statistics(read_run(folder)))
+
+
+def test_a_metric_without_a_title_is_shown_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(TITLES, "iou")
+    assert [each.title for each in statistics(read_run(folder))] == ["Dice", "HD95 (pixels)", "Iou"]
+    assert '<th scope="row">Iou</th>' in text(folder)
 
 
 def test_the_difference_is_that_of_the_common_cases(tmp_path: Path) -> None:
@@ -266,7 +291,8 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.smoke
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_works_in_a_browser(width: int, folder: Path, browse: Callable[..., Any]) -> None:
     html = text(folder, control=read_run(folder))

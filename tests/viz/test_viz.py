@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from PIL import Image
 
 from ldseg import viz
 from ldseg.errors import DataError
-from ldseg.viz.style import figure_to_array
+from ldseg.viz.canvas import Canvas
+from ldseg.viz.figures import figure_to_array
+from ldseg.viz.volumes import area_chart, crossing
 
 SIDE = 64
 
@@ -103,8 +106,8 @@ def test_outlines_are_readable_on_stained_tissue() -> None:
 
     image, labels = _tissue()
     predicted, actual = (np.array(to_rgb(c)) for c in (viz.CLASS_COLOURS[1], viz.TRUE_COLOUR))
-    for colour in (predicted, actual):
-        out = viz.overlay(image, labels, colours=("black", tuple(colour)), alpha=0.0).astype(float) / 255
+    for name, colour in ((viz.CLASS_COLOURS[1], predicted), (viz.TRUE_COLOUR, actual)):
+        out = viz.overlay(image, labels, colours=("black", name), alpha=0.0).astype(float) / 255
         on_line = np.abs(out - colour).max(-1) < 0.02
         assert on_line.sum() > 1000
         below = rgb2lab(image[on_line])
@@ -171,7 +174,7 @@ def test_bad_legends_are_named(picture: np.ndarray, names: list[str], words: str
         viz.legend(picture, names)
 
 
-# Volumes and cines
+# Volumes and videos
 
 
 def _stack(size: tuple[int, int, int] = (12, 24, 36)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -184,74 +187,69 @@ def _stack(size: tuple[int, int, int] = (12, 24, 36)) -> tuple[np.ndarray, np.nd
     return rng.random((*size, 1)).astype(np.float32), mask, np.roll(mask, 1, axis=2)
 
 
-def _texts(figure: Figure) -> list[str]:
-    return [text.get_text() for found in figure.legends for text in found.get_texts()]
-
-
-def test_volume_figure_shows_three_planes_through_the_object() -> None:
+def _view(change: dict[str, Any] | None = None, **more: Any) -> viz.CaseView:
     image, mask, true = _stack()
-    names = ("background", "outer", "inner")
-    figure = viz.volume_figure(image, mask, true=true, spacing=(3, 1, 1), names=names, title="Case")
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[0] == "z 9 of 12" and titles[1].startswith("y ") and titles[2].startswith("x ")
-    assert _texts(figure) == ["outer", "inner", "true label"]
-    wide, high = figure.get_size_inches()
-    for axes, (rows, columns) in zip(figure.axes, ((24, 36), (36, 36), (36, 24))):
-        box = axes.get_position()
-        assert (box.height * high) / (box.width * wide) == pytest.approx(rows / columns, rel=0.01)
-    # lines cross where the other planes lie
-    assert [axes.lines[0].get_ydata()[0] for axes in figure.axes[1:]] == [8.5, 8.5]
-    assert figure_to_array(figure).std() > 10
+    return viz.CaseView(**{"image": image, "mask": mask, "true": true, **(change or {}), **more})
+
+
+def _pixels_of(picture: np.ndarray, colour: str) -> int:
+    """How many pixels have a colour."""
+    return int((np.abs(picture / 255 - np.array(to_rgb(colour))).max(-1) < 0.01).sum())
+
+
+def test_a_volume_is_shown_in_three_planes_through_its_object() -> None:
+    view = _view(spacing=(3, 1, 1), names=("background", "outer", "inner"), title="Case")
+    assert crossing(view)[0] == 8
+    picture = viz.volume_picture(view)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 10
+    for colour in (*viz.CLASS_COLOURS[1:3], viz.TRUE_COLOUR):  # outlines, and in the legend
+        assert _pixels_of(picture, colour) > 100
+    assert len(viz.volume_picture(_view(spacing=(3, 1, 1), title="Case", true=None, mask=0 * view.mask))) < len(picture)
 
 
 def test_a_plane_across_the_slices_has_the_first_slice_below() -> None:
-    image, mask, _ = _stack()
-    image[:] = 0.5
-    image[0] = 1.0
-    picture = viz.volume_figure(image, np.zeros_like(mask)).axes[1].images[0]
-    shown = np.asarray(picture.get_array())
-    assert shown[-1].mean() > shown[0].mean() and tuple(picture.get_extent()) == (0, 36, 0, 12)
+    image = np.zeros((12, 24, 36, 3), np.float32)
+    image[0, ..., 0] = 1.0
+    picture = viz.volume_picture(viz.CaseView(image=image, mask=np.zeros(image.shape[:3], int)))
+    red = np.flatnonzero((picture[..., 0] > 200) & (picture[..., 1] < 90))
+    black = np.flatnonzero(picture.max(-1) == 0)
+    rows = [found // picture.shape[1] for found in (red, black)]
+    assert rows[0].min() > np.median(rows[1])
 
 
-def test_figures_of_empty_masks_and_odd_images() -> None:
+def test_pictures_of_empty_masks_and_odd_images() -> None:
     image, mask, true = _stack()
-    titles = [axes.get_title(loc="left") for axes in viz.volume_figure(image, 0 * mask).axes]
-    assert titles == ["z 7 of 12", "y 13 of 24", "x 19 of 36"]
-    assert viz.volume_figure(image, 0 * mask, true=true).axes[0].get_title(loc="left") == "z 9 of 12"
-    assert not viz.volume_figure(image, (mask > 0).astype(int)).legends
+    assert crossing(viz.CaseView(image=image, mask=0 * mask)) == [6, 12, 18]
+    assert crossing(viz.CaseView(image=image, mask=0 * mask, true=true))[0] == 8
     four = np.concatenate([image * 700 - 300, *[image] * 3], axis=-1)
     for odd in (four, np.full_like(image, np.nan), np.zeros_like(image)):
-        assert figure_to_array(viz.volume_figure(odd, mask)).std() > 1
-        assert figure_to_array(viz.cine_figure(odd[:1], mask[:1])).std() > 1
+        assert viz.volume_picture(viz.CaseView(image=odd, mask=mask)).std() > 1
+        assert viz.video_picture(viz.CaseView(image=odd[:1], mask=mask[:1])).std() > 1
 
 
 def test_dark_volumes_are_brightened() -> None:
     image, mask, _ = _stack()
     for factor in (0.01, 30.0):
-        shown = np.asarray(viz.volume_figure(factor * image, 0 * mask).axes[0].images[0].get_array())
-        assert shown.min() < 30 and shown.max() > 225
+        shown = viz.CaseView(image=factor * image, mask=0 * mask).shown
+        assert shown.min() < 0.1 and shown.max() > 0.9
 
 
-def test_cine_figure_draws_frames_and_areas() -> None:
+def test_a_video_is_shown_in_frames_and_areas() -> None:
     image, mask, true = _stack()
-    figure = viz.cine_figure(image, mask, true=true[::-1], spacing=(9, 0.5, 2), frames=4)
-    *shown, below = figure.axes
-    assert [axes.get_title(loc="left") for axes in shown] == ["frame 1 of 12", "5", "8", "12"]
-    drawn = below.lines[:4]
-    np.testing.assert_allclose(drawn[0].get_ydata(), (mask == 1).sum((1, 2)))
-    np.testing.assert_allclose(drawn[2].get_ydata(), (true[::-1] == 1).sum((1, 2)))
-    assert [line.get_linestyle() for line in drawn] == ["-", "-", "--", "--"]
-    assert to_rgb(drawn[1].get_color()) == pytest.approx(to_rgb(viz.CLASS_COLOURS[2]))
-    assert _texts(figure) == ["class 1", "class 2", "true label", "area of the mask", "of the true label"]
-    assert below.get_ylabel() == "area (mm²)"
-    box, (wide, high) = shown[0].get_position(), figure.get_size_inches()
-    assert (box.height * high) / (box.width * wide) == pytest.approx(24 * 0.5 / (36 * 2), rel=0.01)
+    view = viz.CaseView(image=image, mask=mask, true=true[::-1], spacing=(9, 0.5, 2))
+    picture, bare = viz.video_picture(view, frames=4), viz.video_picture(replace(view, title="Case"), frames=4)
+    assert picture.shape[1] == 1440 and len(bare) - len(picture) == 39
+    for colour in (*viz.CLASS_COLOURS[1:3], viz.TRUE_COLOUR):
+        assert _pixels_of(picture, colour) > 50
+    chart = area_chart(view, [0, 11], 900)
+    assert chart.shape == (360, 900, 3)
+    assert _pixels_of(chart, viz.CLASS_COLOURS[2]) > 50
 
 
-@pytest.mark.parametrize("write", [viz.slices_gif, viz.cine_gif])
+@pytest.mark.parametrize("write", [viz.slices_gif, viz.video_gif])
 def test_a_stack_becomes_a_small_gif(write: Any, tmp_path: Path) -> None:
-    image, mask, true = _stack()
-    path = write(tmp_path / "a.gif", image, mask, true=true, names=("background", "outer", "inner"))
+    path = write(tmp_path / "a.gif", _view(names=("background", "outer", "inner")))
     with Image.open(path) as gif:
         assert gif.n_frames == 12 and gif.width == 480 and gif.info["loop"] == 0
         pages = []
@@ -268,8 +266,8 @@ def test_a_stack_becomes_a_small_gif(write: Any, tmp_path: Path) -> None:
 
 def test_a_long_stack_keeps_to_its_frames_and_bytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    image, mask = rng.random((90, 40, 30, 3)), np.zeros((90, 40, 30), int)
-    path = viz.slices_gif(tmp_path / "a.gif", image, mask, spacing=(1, 5, 1), max_frames=10, width=200, max_bytes=60_000)
+    view = viz.CaseView(image=rng.random((90, 40, 30, 3)), mask=np.zeros((90, 40, 30), int), spacing=(1, 5, 1))
+    path = viz.slices_gif(tmp_path / "a.gif", view, viz.Animation(max_frames=10, width=200, max_bytes=60_000))
     with Image.open(path) as gif:
         assert gif.n_frames == 10 and gif.width == 90 and gif.height < 200
 
@@ -277,25 +275,29 @@ def test_a_long_stack_keeps_to_its_frames_and_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"image": np.zeros((12, 24, 36))}, "image: expected three spatial axes"),
+        ({"image": np.zeros((12, 24))}, "image: expected two or three spatial axes"),
         ({"mask": np.zeros((12, 24, 35), int)}, "mask: expected the image's size"),
         ({"mask": np.zeros((12, 24, 36))}, "mask: expected an integer array"),
         ({"true": np.zeros((1, 24, 36), int)}, "true: expected the image's size"),
-        ({"spacing": (1, 1)}, "spacing: expected three positive numbers"),
-        ({"spacing": (1, 0, 1)}, "spacing: expected three positive numbers"),
+        ({"spacing": (1, 1)}, "spacing: expected 3 positive numbers"),
+        ({"spacing": (1, 0, 1)}, "spacing: expected 3 positive numbers"),
     ],
 )
-def test_bad_stacks_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    image, mask, _ = _stack()
-    given = {"image": image, "mask": mask, **change}
-    for draw in (viz.volume_figure, viz.cine_figure):
-        with pytest.raises(DataError, match=words):
-            draw(**given)
-    for write in (viz.slices_gif, viz.cine_gif):
-        with pytest.raises(DataError, match=words):
-            write(tmp_path / "x.gif", **given)
+def test_bad_views_are_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        _view(change)
+
+
+def test_what_needs_three_axes_says_so(tmp_path: Path) -> None:
+    flat = viz.CaseView(image=np.zeros((8, 9, 1)), mask=np.zeros((8, 9), int))
+    for draw in (viz.volume_picture, viz.video_picture):
+        with pytest.raises(DataError, match="image: expected three spatial axes"):
+            draw(flat)
+    for write in (viz.slices_gif, viz.video_gif):
+        with pytest.raises(DataError, match="image: expected three spatial axes"):
+            write(tmp_path / "x.gif", flat)
         with pytest.raises(DataError, match=r"\.gif"):
-            write(tmp_path / "x.png", image, mask)
+            write(tmp_path / "x.png", _view())
     assert not list(tmp_path.iterdir())
 
 
@@ -349,24 +351,22 @@ def test_latents_share_one_map(channels: int) -> None:
 
 @pytest.mark.parametrize("kind", ["probabilities", "classes"])
 @pytest.mark.parametrize("rank", [2, 3])
-def test_reverse_diffusion_figure(rank: int, kind: str) -> None:
-    trace = _trace(rank, steps=11)
+def test_the_reverse_diffusion_as_a_picture(rank: int, kind: str) -> None:
+    given = _trace(rank, steps=11)
     if kind == "classes":
-        trace["masks"] = (trace["masks"] * 3).astype(np.int32)
-    figure = viz.reverse_diffusion_figure(**trace, max_steps=4, title="Case 1")
-    assert isinstance(figure, Figure)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0].startswith("image") and "t = 1000" in titles and "t = 0" in titles
-    assert len(figure.axes) == 1 + 2 * 4
-    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    plane, last = trace["image"], trace["latents"][-1]
+        given["masks"] = (given["masks"] * 3).astype(np.int32)
+    planes = viz.Trace(**given).planes
+    plane, last = given["image"], given["latents"][-1]
     if rank == 3:
-        area = (trace["masks"][-1] >= (0.5 if kind == "probabilities" else 1)).sum((1, 2))
+        area = (given["masks"][-1] >= (0.5 if kind == "probabilities" else 1)).sum((1, 2))
         plane, last = plane[area.argmax()], last[0]
-        assert titles[0] == f"image, plane {area.argmax() + 1} of 4"
-    np.testing.assert_allclose(shown[0], plane)
-    np.testing.assert_array_equal(shown[-2], viz.latent_to_rgb(last))
-    assert figure_to_array(figure).std() > 10
+        assert planes.name == f"image, plane {area.argmax() + 1} of 4"
+    np.testing.assert_allclose(planes.image, plane)
+    np.testing.assert_array_equal(planes.latent(11), viz.latent_to_rgb(last))
+    wide, narrow = (viz.reverse_diffusion_picture(viz.Trace(**given, title="Case 1"), count) for count in (4, 2))
+    assert wide.shape[1] - narrow.shape[1] == 2 * (210 + 9)
+    assert wide.std() > 10
+    assert len(wide) > len(viz.reverse_diffusion_picture(viz.Trace(**given), 4))  # without a title
 
 
 @pytest.mark.parametrize("plane", [0, 3, 7])
@@ -379,27 +379,28 @@ def test_one_plane_is_shown_of_all_steps_the_largest_of_the_last(plane: int, tmp
     latents = np.zeros((4, *latent, 1)) + np.linspace(-2, 2, 4)[:, None, None, None]  # by plane
     image = np.random.default_rng(0).random((*size, 1))
     image /= image.max()
-    trace = {"latents": latents, "masks": masks, "times": np.arange(4)[::-1], "image": image}
-    figure = viz.reverse_diffusion_figure(**trace, names=("background", "bone", "cartilage"))
-    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    np.testing.assert_array_equal(shown[1], viz.latent_to_rgb(latents[0, plane // 2]))
-    np.testing.assert_allclose(shown[-1][10, 10], to_rgb(viz.CLASS_COLOURS[2]), atol=1e-6)
-    assert shown[2].std() < 1e-6  # the first step has nothing in that plane
-    assert _texts(figure) == ["bone", "cartilage"]
-    with Image.open(viz.reverse_diffusion_gif(tmp_path / "a.gif", **trace)) as gif:
+    given = {"latents": latents, "masks": masks, "times": np.arange(4)[::-1], "image": image}
+    planes = viz.Trace(**given, names=("background", "bone", "cartilage")).planes
+    np.testing.assert_array_equal(planes.latent(0), viz.latent_to_rgb(latents[0, plane // 2]))
+    np.testing.assert_allclose(planes.mask(3)[10, 10] / 255, to_rgb(viz.CLASS_COLOURS[2]), atol=1 / 255)
+    assert planes.mask(0).std() == 0  # the first step has nothing in that plane
+    assert [entry.name for entry in planes.entries()] == ["bone", "cartilage"]
+    with Image.open(viz.reverse_diffusion_gif(tmp_path / "a.gif", viz.Trace(**given))) as gif:
         named = gif.height
-    trace["masks"] = np.minimum(masks, 1)
-    with Image.open(viz.reverse_diffusion_gif(tmp_path / "b.gif", **trace)) as gif:
+    given["masks"] = np.minimum(masks, 1)
+    with Image.open(viz.reverse_diffusion_gif(tmp_path / "b.gif", viz.Trace(**given))) as gif:
         assert gif.height < named  # two classes need no legend
 
 
 def test_a_one_step_diffusion_shows_both_ends() -> None:
-    figure = viz.reverse_diffusion_figure(**_trace(steps=1))
-    assert [a.get_title() for a in figure.axes if a.get_title()] == ["image", "t = 1000", "t = 0"]
+    trace = viz.Trace(**_trace(steps=1))
+    assert [trace.planes.time(step) for step in (0, 1)] == ["t = 1000", "t = 0"]
+    assert viz.reverse_diffusion_picture(trace).shape == viz.reverse_diffusion_picture(trace, 2).shape
 
 
 def test_reverse_diffusion_gif(tmp_path: Path) -> None:
-    path = viz.reverse_diffusion_gif(tmp_path / "a" / "case.gif", **_trace(steps=5), width=450)
+    pace = viz.Animation(width=450, seconds=3.5, hold=2.5)
+    path = viz.reverse_diffusion_gif(tmp_path / "a" / "case.gif", viz.Trace(**_trace(steps=5)), pace)
     assert [p.name for p in path.parent.iterdir()] == ["case.gif"]
     with Image.open(path) as gif:
         assert gif.n_frames == 6 and gif.width == 450 and gif.info["loop"] == 0
@@ -416,11 +417,25 @@ def test_reverse_diffusion_gif(tmp_path: Path) -> None:
 
 
 def test_gif_keeps_its_size_limit_and_its_last_step(tmp_path: Path) -> None:
-    trace = _trace(steps=30)
-    path = viz.reverse_diffusion_gif(tmp_path / "c.gif", **trace, width=600, max_frames=8, max_bytes=150_000)
+    pace = viz.Animation(width=600, max_frames=8, max_bytes=150_000)
+    path = viz.reverse_diffusion_gif(tmp_path / "c.gif", viz.Trace(**_trace(steps=30)), pace)
     assert path.stat().st_size <= 150_000
     with Image.open(path) as gif:
         assert gif.n_frames == 8 and gif.width < 600
+
+
+def test_colours_of_a_gif_are_those_of_its_frames(tmp_path: Path) -> None:
+    """Flat colours within what five bits a channel can tell, white exactly."""
+    page = np.full((40, 60, 3), 255, np.uint8)
+    colours = [np.rint(255 * np.array(to_rgb(colour))).astype(int) for colour in viz.CLASS_COLOURS]
+    for k, colour in enumerate(colours):
+        page[8:, 8 * k : 8 * k + 8] = colour
+    path = viz.Animation().save(tmp_path / "a.gif", lambda _: [page, page[::-1].copy()])
+    with Image.open(path) as gif:
+        found = np.asarray(gif.convert("RGB"), int)
+    assert (found[0] == 255).all()
+    for k, colour in enumerate(colours):
+        assert np.abs(found[20, 8 * k + 4] - colour).max() <= 8
 
 
 @pytest.mark.parametrize(
@@ -432,12 +447,9 @@ def test_gif_keeps_its_size_limit_and_its_last_step(tmp_path: Path) -> None:
         ({"image": np.zeros((24, 36))}, "image: expected"),
     ],
 )
-def test_bad_traces_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_bad_traces_are_named(change: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        viz.reverse_diffusion_figure(**{**_trace(), **change})
-    with pytest.raises(DataError, match=words):
-        viz.reverse_diffusion_gif(tmp_path / "x.gif", **{**_trace(), **change})
-    assert not list(tmp_path.iterdir())
+        viz.Trace(**{**_trace(), **change})
 
 
 # Training curves
@@ -520,7 +532,20 @@ def test_unfit_targets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'\.xyz'"):
         viz.save_figure(Figure(), tmp_path / "o.xyz")
     with pytest.raises(DataError, match=r"\.gif"):
-        viz.reverse_diffusion_gif(tmp_path / "o.png", **_trace())
+        viz.reverse_diffusion_gif(tmp_path / "o.png", viz.Trace(**_trace()))
+
+
+def test_matplotlib_waits_for_the_first_chart() -> None:
+    code = (
+        "import sys, numpy as np, ldseg.viz as v, ldseg.viz.report.page;"
+        "image, mask = np.zeros((40, 50, 3)), np.eye(40, 50, dtype=int);"
+        "v.legend(v.overlay(image, mask), ['', 'a', 'b']);"
+        "v.uncertainty_picture(v.CaseView(image=image, mask=mask, title='x'), mask * 0.5, mask * 0.1, axes='YX');"
+        "v.reverse_diffusion_picture(v.Trace(latents=np.zeros((1, 4, 5, 2)), masks=mask[None], times=[0], image=image));"
+        "print(*sorted({'matplotlib', 'jinja2', 'scipy.ndimage', 'keras'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8")
+    assert found.stdout.split() == []
 
 
 def test_neither_keras_nor_pyplot_is_imported_and_the_users_style_stays() -> None:
@@ -543,41 +568,45 @@ def _unsure(size: tuple[int, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("size", "axes", "words"),
-    [((40, 56), "YX", "image and mask"), ((6, 40, 20), "ZYX", "plane 2 of 6"), ((6, 20, 40), "TYX", "frame 4 of 6")],
-)
-def test_uncertainty_of_every_rank(size: tuple[int, ...], axes: str, words: str) -> None:
+@pytest.mark.parametrize(("size", "axes", "plane"), [((40, 56), "YX", ()), ((6, 40, 20), "ZYX", 1), ((6, 20, 40), "TYX", 3)])
+def test_uncertainty_of_every_rank(size: tuple[int, ...], axes: str, plane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     given = _unsure(size)
+    entropy, variance = given.pop("entropy"), given.pop("variance")
     if axes == "ZYX":
         given["mask"][:] = 0
         given["mask"][1] = 1
-    figure = viz.uncertainty_figure(**given, axes=axes, true=given["mask"], spacing=(2.0,) * len(size), title="case")
-    texts = [text.get_text() for text in figure.texts]
-    assert any(words in text for text in texts)
-    assert {"predictive entropy", "variance between members"} <= set(texts)
-    bars = [each for each in figure.axes if each.get_xlabel()]
-    assert [bar.get_xlabel().split(":")[0] for bar in bars] == ["0", "0"]
-    picture = figure_to_array(figure)
+    words: list[str] = []
+    write = Canvas.write
+    monkeypatch.setattr(Canvas, "write", lambda paper, x, y, text, *more, **how: words.append(text) or write(
+        paper, x, y, text, *more, **how
+    ))  # fmt: skip
+    view = viz.CaseView(**given, true=given["mask"], spacing=(2.0,) * len(size), title="case")
+    picture = viz.uncertainty_picture(view, entropy, variance, axes=axes)
+    assert {"case", "predictive entropy", "variance between members", "0.5", f"{variance[plane].max():.2g}"} <= set(words)
+    named = {"YX": "image and mask", "ZYX": "image and mask, plane 2 of 6", "TYX": "image and mask, frame 4 of 6"}
+    assert named[axes] in words
     assert picture.std() > 10
     # The entropy that is drawn is that of the plane.
-    at = {"YX": (), "ZYX": (1,), "TYX": (3,)}[axes]
-    drawn = np.asarray(figure.axes[1].images[0].get_array())
-    assert drawn.mean() == pytest.approx(given["entropy"][at].mean(), abs=0.02)
+    values = np.zeros(size, np.float32)
+    values[plane] = 1.0
+    bright, dark = (viz.uncertainty_picture(view, each, variance, axes=axes).astype(int) for each in (values, 0 * values))
+    changed = np.abs(bright - dark).max(-1) > 30
+    assert changed.sum() > 10_000
 
 
-@pytest.mark.parametrize("name", ["mask", "entropy", "variance"])
+@pytest.mark.parametrize("name", ["entropy", "variance"])
 def test_uncertainty_of_another_size(name: str) -> None:
     given = _unsure((8, 9))
-    given[name] = given[name][:, :5]
+    maps = {each: given.pop(each) for each in ("entropy", "variance")}
+    maps[name] = maps[name][:, :5]
     with pytest.raises(DataError, match=f"{name}: expected the image's size"):
-        viz.uncertainty_figure(**given, axes="YX")
+        viz.uncertainty_picture(viz.CaseView(**given), **maps, axes="YX")
 
 
 def test_a_certain_case_is_drawn_too() -> None:
     given = _unsure((8, 9))
-    given["variance"][:] = 0
-    assert figure_to_array(viz.uncertainty_figure(**given, axes="YX")).size
+    entropy, variance = given.pop("entropy"), given.pop("variance")
+    assert viz.uncertainty_picture(viz.CaseView(**given), entropy, 0 * variance, axes="YX").size
 
 
 # Calibration

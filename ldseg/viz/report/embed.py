@@ -17,6 +17,13 @@ from ldseg.io.pictures import read_image
 logger = logging.getLogger(__name__)
 
 
+COLOURS = 4096
+"""A picture of more colours is a photograph, not a chart."""
+
+KEPT = 16
+"""Pictures that are kept in memory."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture of a page: its data URI, its size in pixels, and the file that it was made from."""
@@ -39,6 +46,7 @@ class Pictures:
 
     def __init__(self, max_bytes: int) -> None:
         self._left = max_bytes
+        self._seen: dict[Path, Image.Image] = {}
         self.left_out: list[Path] = []
 
     def take(self, path: Path, width: int) -> Picture | None:
@@ -46,17 +54,14 @@ class Pictures:
 
         None where there is no such file, a damaged one, or no room for it.
         """
-        if not path.is_file():
-            return None
         if self.left_out:
-            self.left_out.append(path)
+            if path.is_file():
+                self.left_out.append(path)
             return None
-        try:
-            pixels = read_image(path)
-        except DataError as error:
-            logger.warning("not in the report: %s", error)
+        image = self._read(path)
+        if image is None:
             return None
-        image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
+        image = image.copy()
         if image.width > 2 * image.height:
             width *= 2  # several panels side by side
         image.thumbnail((width, 3 * width))
@@ -67,13 +72,30 @@ class Pictures:
         self._left -= len(uri)
         return Picture(uri=uri, width=image.width, height=image.height, path=path)
 
+    def _read(self, path: Path) -> Image.Image | None:
+        """The picture of a file; the first are kept, as they are shown large and small. None where there is none."""
+        if path not in self._seen:
+            if not path.is_file():
+                return None
+            try:
+                pixels = read_image(path)
+            except DataError as error:
+                logger.warning("not in the report: %s", error)
+                return None
+            image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
+            if len(self._seen) == KEPT:
+                return image
+            self._seen[path] = image
+        return self._seen[path]
+
 
 def _uri(image: Image.Image) -> str:
-    """As PNG, which keeps lines and words sharp, unless JPEG takes less than half of it."""
-    encoded = {}
-    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": 82, "optimize": True})):
-        stream = BytesIO()
-        image.save(stream, kind, **options)
-        encoded[kind] = stream.getvalue()
-    kind = "jpeg" if 2 * len(encoded["jpeg"]) < len(encoded["png"]) else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(encoded[kind]).decode()}"
+    """Charts as PNG, which keeps lines and words sharp, photographs as JPEG, which takes less than half of it."""
+    stream = BytesIO()
+    photograph = image.getcolors(COLOURS) is None
+    if photograph:
+        image.save(stream, "JPEG", quality=82)
+    else:
+        image.save(stream, "PNG")
+    kind = "jpeg" if photograph else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from ldseg.evaluation.compare import difference, read_run
+from ldseg.evaluation.compare import difference
+from ldseg.evaluation.record import CaseResult, RunRecord
+from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import Record, columns, flat, settings, statistics, strips, words, worst_first
+from ldseg.viz.report.records import columns, flat, settings, statistics, strips, words, worst_first
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -25,9 +25,9 @@ THUMBNAIL, LARGE = 240, 800
 """Widths in pixels."""
 
 OTHERS = {
-    "Robustness/*.png": "Dice as the image gets worse",
-    "Sweep/*.png": "Dice, time and memory by sampler and number of steps",
-    "StateAudit/*.png": "What the network takes from its state",
+    ROBUSTNESS: "Dice as the image gets worse",
+    SWEEP: "Dice, time and memory by sampler and number of steps",
+    STATE_AUDIT: "What the network takes from its state",
 }
 """Figures that tests of the same weights leave in the folder of a run, and what they show."""
 
@@ -43,26 +43,29 @@ class Views:
     uncertainty: Picture | None
 
 
-def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> Path:
-    """Write ``report.html`` into the folder of a run, from its ``metrics.json`` and its pictures.
+def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord] | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run, from its record and its pictures.
 
     The page needs no other file and no network. Pictures that are not there are not missed.
 
     Args:
         folder: of the run.
-        compared: other runs as `read_run` gives them, by the name under which they are shown.
+        run: its record.
+        compared: other runs, by the name under which they are shown.
 
     Returns:
         The path of the page.
 
     Raises:
-        DataError: the figures cannot be read, or the page cannot be written.
+        DataError: the page cannot be written.
     """
-    run, pictures = read_run(folder), Pictures(MAX_BYTES)
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
+
+    pictures, outputs = Pictures(MAX_BYTES), Outputs(folder)
     runs = {"This run": run, **(compared or {})}
-    cases = worst_first(run["cases"])
-    large = {case["name"]: _views(folder, run, case, pictures, LARGE) for case in cases[:WORST]}
-    figures = list(_figures(folder, run, pictures))
+    cases = worst_first(run.cases)
+    large = {case.name: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
+    figures = list(_figures(outputs, run, pictures))
     environment = Environment(
         loader=PackageLoader("ldseg.viz.report"),
         autoescape=True,
@@ -74,9 +77,9 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
     page = environment.get_template("report.html").render(
         folder=folder,
         run=run,
-        facts=run["run"],
-        config=run["run"]["config"],
-        summary=run["summary"],
+        facts=run.facts,
+        config=run.config,
+        summary=run.summary,
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
@@ -85,45 +88,35 @@ def write_report(folder: Path, compared: Mapping[str, Record] | None = None) -> 
         cases=cases,
         columns=columns(run, compared or {}),
         large={name: views for name, views in large.items() if views.overlay or views.uncertainty},
-        small={case["name"]: _views(folder, run, case, pictures, THUMBNAIL) for case in cases},
+        small={case.name: _views(outputs, run, case, pictures, THUMBNAIL) for case in cases},
         figures=figures,
         left_out=pictures.left_out,
     )
-    return write_text(folder / "report.html", page)
+    return write_text(outputs.report, page)
 
 
-def _views(folder: Path, run: Record, case: Record, pictures: Pictures, width: int) -> Views:
+def _views(outputs: Outputs, run: RunRecord, case: CaseResult, pictures: Pictures, width: int) -> Views:
     """Those that this run has made: an earlier one may have left others."""
-    config, name, ok = run["run"]["config"], case["name"], case["status"] == "ok"
-    overlay, uncertainty = folder / "Overlay" / f"{name}_overlay.png", folder / "Uncertainty" / f"{name}_uncertainty.png"
+    config, name, ok = run.config, case.name, case.ok
     return Views(
-        overlay=pictures.take(overlay, width) if ok and config["Output"]["Overlay"] else None,
-        uncertainty=pictures.take(uncertainty, width) if ok and config["Sampler"]["Samples"] > 1 else None,
+        overlay=pictures.take(outputs.overlay(name), width) if ok and config["Output"]["Overlay"] else None,
+        uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and config["Sampler"]["Samples"] > 1 else None,
     )
 
 
-def _figures(folder: Path, run: Record, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
+def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[tuple[Picture, str]]:
     """The pictures of the set and what they show: of this run, of tests of its weights in its folder, of the training."""
-    facts = run["run"]
-    ok = [case["name"] for case in run["cases"] if case["status"] == "ok"]
-    drawn = ok[: min(facts["config"]["Output"]["Diffusion"], PER_KIND)]
-    wanted = [(folder / "calibration.png", "How far the probabilities can be believed")] if run["summary"]["scored"] else []
-    wanted += [(folder / "schedule.png", "The noise schedule, and the steps that are taken")]
-    wanted += [(folder / "Diffusion" / f"{name}_diffusion.png", f"The way from noise to mask: {name}") for name in drawn]
-    weights = facts["weights_sha256"]
+    # Which cases were drawn, the pictures tell: those of other cases are removed.
+    names = (case.name for case in run.segmented if outputs.diffusion(case.name).is_file())
+    drawn = islice(names, min(run.config["Output"]["Diffusion"], PER_KIND))
+    calibration = outputs.calibration.with_suffix(".png")
+    wanted = [(calibration, "How far the probabilities can be believed")] if run.summary.scored else []
+    wanted += [(outputs.schedule, "The noise schedule, and the steps that are taken")]
+    wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
+    weights = run.facts["weights_sha256"]
     for kind, shows in OTHERS.items():
-        own = [path for path in sorted(folder.glob(kind)) if _weights_of(path.with_suffix(".json")) == weights]
-        wanted += [(path, shows) for path in own[:PER_KIND]]
-    wanted += [(Path(facts["weights"]) / "training" / "curves.png", "The training of the weights")]
+        wanted += [(path, shows) for path in islice(outputs.test_figures(kind, weights), PER_KIND)]
+    wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):
             yield picture, shows
-
-
-def _weights_of(path: Path) -> str | None:
-    """The hash of the weights that a test was made with; None where it cannot be told."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found.get("weights_sha256") if isinstance(found, dict) else None

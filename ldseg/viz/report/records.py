@@ -1,27 +1,32 @@
-"""What `metrics.json` says, in the rows and columns that a report shows."""
+"""What the record of a run says, in the rows and columns that a report shows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.evaluation.compare import foreground_of
-from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES
+from ldseg.evaluation.metrics import DISTANCES
+from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord
 from ldseg.text import number
-
-Record = Mapping[str, Any]
 
 TITLES = {
     "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",
     "assd": "ASSD", "surface_dice": "Surface Dice", "object_dice": "Object Dice", "object_hausdorff": "Object Hausdorff",
+    "pooled_object_f1": "Object F1 pooled over the set", "pooled_object_dice": "Object Dice pooled over the set",
+    "pooled_object_hausdorff": "Object Hausdorff pooled over the set",
 }  # fmt: skip
-"""Of the metrics, in the order in which they are shown."""
+"""Of the metrics, in the order in which they are shown; others follow them. What is not pooled is a mean over cases."""
 
-HEADLINES = ("dice", "iou", "hd95", "object_f1")
+HEADLINES = ("dice", "iou", "hd95", "object_f1", "pooled_object_f1")
+POOLED = "pooled_"
+
+
+def title_of(metric: str) -> str:
+    """What a metric is called; one without a title by its name."""
+    return TITLES.get(metric) or metric.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +37,17 @@ class Statistic:
         metric: its name.
         of: the class; empty for the foreground and for objects.
         unit: of a distance, else empty.
-        values: what `summarise` says: "mean", "std", "median", "interval", "n".
+        values: what sums up the cases; a pooled score stands as the mean.
     """
 
     metric: str
-    of: str
-    unit: str
-    values: Record
+    of: str = ""
+    unit: str = ""
+    values: Figures
 
     @property
     def title(self) -> str:
-        return TITLES[self.metric] + (self.of and f" of {self.of}") + (self.unit and f" ({self.unit})")
+        return title_of(self.metric) + (self.of and f" of {self.of}") + (self.unit and f" ({self.unit})")
 
     @property
     def headline(self) -> bool:
@@ -50,40 +55,52 @@ class Statistic:
 
     @property
     def mean(self) -> str:
-        return number(self.values["mean"], self._digits)
+        return number(self.values.mean, self._digits)
 
     @property
     def with_std(self) -> str:
-        spread = number(self.values["std"], self._digits)
+        spread = number(self.values.std, self._digits)
         return self.mean if spread == "–" else f"{self.mean} ± {spread}"
 
     @property
     def interval(self) -> str:
-        low, high = (number(end, self._digits) for end in self.values["interval"])
+        low, high = (number(end, self._digits) for end in self.values.interval)
         return "–" if low == "–" else f"{low} to {high}"
 
     @property
     def median(self) -> str:
-        return number(self.values["median"], self._digits)
+        return number(self.values.median, self._digits)
 
     @property
     def _digits(self) -> int:
-        return 2 if self.metric in DISTANCES else 4
+        return 2 if self.metric.removeprefix(POOLED) in DISTANCES else 4
 
 
-def statistics(run: Record) -> list[Statistic]:
+def statistics(run: RunRecord) -> list[Statistic]:
     """Those that a run has, without its background; those of single classes where there are several."""
-    summary, several = run["summary"], len(run["classes"]) > 2
-    found = []
-    for metric in TITLES:
-        unit = summary["unit"] if metric in DISTANCES else ""
-        if metric in CLASS_METRICS:
-            of = {"": summary[metric]["foreground"]}
-            of |= {name: summary[metric]["classes"][name] for name in run["classes"][1:] if several}
-        else:
-            of = {"": summary["objects"][metric]} if metric in summary["objects"] else {}
-        found += [Statistic(metric=metric, of=name, unit=unit, values=values) for name, values in of.items() if values["n"]]
-    return found
+    order = list(TITLES)
+    found = [each for each in _statistics(run) if each.values.n]
+    return sorted(found, key=lambda each: order.index(each.metric) if each.metric in TITLES else len(order))
+
+
+def _statistics(run: RunRecord) -> Iterator[Statistic]:
+    summary, several = run.summary, run.classes[1:] if len(run.classes) > 2 else ()
+
+    def statistic(metric: str, values: Figures, of: str = "") -> Statistic:
+        unit = summary.unit if metric.removeprefix(POOLED) in DISTANCES else ""
+        return Statistic(metric=metric, of=of, unit=unit, values=values)
+
+    for metric, figures in summary.foreground.items():
+        yield statistic(metric, figures)
+        yield from (statistic(metric, summary.classes[metric][name], name) for name in several)
+    for metric, figures in summary.objects.items():
+        yield statistic(metric, figures)
+    for metric, pooled in summary.pooled.items():
+        yield statistic(POOLED + metric, _as_figures(pooled))
+
+
+def _as_figures(pooled: Pooled) -> Figures:
+    return Figures(mean=pooled.value, interval=pooled.interval, n=pooled.n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,41 +115,54 @@ class Column:
     """
 
     title: str
-    of: Callable[[Record], float]
+    of: Callable[[CaseResult], float]
     digits: int = 4
     falls: bool = False
 
-    def shown(self, case: Record) -> str:
+    def shown(self, case: CaseResult) -> str:
         return number(self.of(case), self.digits)
 
 
-def columns(run: Record, compared: Mapping[str, Record]) -> list[Column]:
+def columns(run: RunRecord, compared: Mapping[str, RunRecord]) -> list[Column]:
     """The figures of a case that some case of the run has; the Dice comes first, then that in the other runs, by name."""
-    several = run["classes"][1:] if len(run["classes"]) > 2 else ()
-    unit = run["summary"]["unit"]
-    dice = partial(foreground_of, metric="dice")
-    found = [Column(title="Dice", of=dice)]
+    several = run.classes[1:] if len(run.classes) > 2 else ()
+    found = [Column(title="Dice", of=foreground("dice"))]
     for name, other in compared.items():
-        scores = {case["name"]: dice(case) for case in other["cases"]}
-        found.append(Column(title=f"Dice in {name}", of=partial(_of_run, scores)))
-    found += [Column(title=f"Dice of {name}", of=partial(_of_class, name)) for name in several]
+        found.append(Column(title=f"Dice in {name}", of=dice_in(other)))
+    found += [Column(title=f"Dice of {name}", of=dice_of(k)) for k, name in enumerate(several, start=1)]
     found += [
-        Column(title="IoU", of=partial(foreground_of, metric="iou")),
-        Column(title=f"HD95 ({unit})", of=partial(foreground_of, metric="hd95"), digits=2, falls=True),
-        Column(title="Object F1", of=lambda case: _float((case["objects"] or {}).get("object_f1"))),
-        Column(title="Entropy", of=lambda case: _float(case.get("entropy")), falls=True),
-        Column(title="Seconds", of=lambda case: _float(case["seconds"]), digits=2, falls=True),
+        Column(title="IoU", of=foreground("iou")),
+        Column(title=f"HD95 ({run.summary.unit})", of=foreground("hd95"), digits=2, falls=True),
+        Column(title="Object F1", of=lambda case: case.objects.get("object_f1", math.nan)),
+        Column(title="Entropy", of=lambda case: _float(case.entropy), falls=True),
+        Column(title="Seconds", of=lambda case: _float(case.seconds), digits=2, falls=True),
     ]
-    return [column for column in found if any(not math.isnan(column.of(case)) for case in run["cases"])]
+    return [column for column in found if any(not math.isnan(column.of(case)) for case in run.cases)]
 
 
-def worst_first(cases: Sequence[Record]) -> list[Record]:
+def foreground(metric: str) -> Callable[[CaseResult], float]:
+    """From a case to its figure over the classes but the background."""
+    return lambda case: case.foreground(metric)
+
+
+def dice_in(run: RunRecord) -> Callable[[CaseResult], float]:
+    """From a case to its Dice in another run."""
+    scores = {case.name: case.foreground("dice") for case in run.cases}
+    return lambda case: scores.get(case.name, math.nan)
+
+
+def dice_of(index: int) -> Callable[[CaseResult], float]:
+    """From a case to its Dice of a class, by the number of the class."""
+    return lambda case: case.scores["dice"][index] if "dice" in case.scores else math.nan
+
+
+def worst_first(cases: Sequence[CaseResult]) -> list[CaseResult]:
     """The cases with the lowest Dice first, then those without, the least certain first, then those that were skipped."""
 
-    def rank(case: Record) -> tuple[bool, bool, float, float]:
-        dice = foreground_of(case, "dice")
+    def rank(case: CaseResult) -> tuple[bool, bool, float, float]:
+        dice = case.foreground("dice")
         missing = math.isnan(dice)
-        return case["status"] != "ok", missing, 0.0 if missing else dice, -(case.get("entropy") or 0.0)
+        return not case.ok, missing, 0.0 if missing else dice, -(case.entropy or 0.0)
 
     return sorted(cases, key=rank)
 
@@ -170,30 +200,30 @@ class Strips:
         return round(100 * (value - low) / (high - low), 2)
 
 
-def strips(runs: Mapping[str, Record]) -> Strips:
+def strips(runs: Mapping[str, RunRecord]) -> Strips:
     """Of each run over the foreground, then of each class of the first, where there are several."""
     rows = []
     for name, run in runs.items():
         for mean in statistics(run):
             if mean.metric == "dice" and (not mean.of or run is next(iter(runs.values()))):
-                of = partial(_of_class, mean.of) if mean.of else partial(foreground_of, metric="dice")
-                scores = {case["name"]: of(case) for case in run["cases"]}
+                of = dice_of(run.classes.index(mean.of)) if mean.of else foreground("dice")
+                scores = {case.name: of(case) for case in run.cases}
                 there = {case: score for case, score in scores.items() if not math.isnan(score)}
                 rows.append(Strip(title=mean.of or name, mean=mean, scores=there))
     return Strips(rows=sorted(rows, key=lambda row: bool(row.mean.of)))
 
 
-def settings(runs: Mapping[str, Record]) -> list[tuple[str, bool, list[Any]]]:
+def settings(runs: Mapping[str, RunRecord]) -> list[tuple[str, bool, list[Any]]]:
     """(``Section.Key``, whether a run differs from the default, [the default, of each run]) of every key, in their order."""
     found = []
     for section, keys in Config().to_dict().items():
         for key, default in keys.items():
-            values = [run["run"]["config"].get(section, {}).get(key, default) for run in runs.values()]
+            values = [run.config.get(section, {}).get(key, default) for run in runs.values()]
             found.append((f"{section}.{key}", any(value != default for value in values), [default, *values]))
     return found
 
 
-def flat(values: Record, above: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with colons between the keys."""
     found: dict[str, Any] = {}
     for key, value in values.items():
@@ -206,14 +236,6 @@ def words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(words, value)) or "–"
     return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _of_run(scores: Mapping[str, float], case: Record) -> float:
-    return scores.get(case["name"], math.nan)
-
-
-def _of_class(name: str, case: Record) -> float:
-    return _float((case["dice"] or {}).get(name))
 
 
 def _float(value: float | None) -> float:

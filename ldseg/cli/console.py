@@ -1,0 +1,64 @@
+"""The screen: what is printed never ends a run, and names of files cannot steer a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class Steady:
+    """A stream that writes to another one as long as that takes it.
+
+    A character that the other stream cannot show is written as its code, and so is a control character, but for the ends of
+    lines and tabs. Where the other stream is closed or full, what is written is lost, and no error is raised.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = False
+
+    def write(self, text: str) -> int:
+        """Write a text, as far as that can be done."""
+        shown = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+        encoding = self._stream.encoding or "utf-8"
+        shown = shown.encode(encoding, "backslashreplace").decode(encoding)
+        self._try(lambda: self._stream.write(shown))
+        return len(text)
+
+    def flush(self) -> None:
+        """Let what was written reach its end."""
+        self._try(self._stream.flush)
+
+    def _try(self, do: Any) -> None:
+        if not self.lost:
+            try:
+                do()
+            except (OSError, ValueError):  # a closed pipe, a full disk, a stream that is closed
+                self.lost = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def steady_output() -> Iterator[None]:
+    """Make both streams of the program steady."""
+    before = sys.stdout, sys.stderr
+    streams: list[Any] = [Steady(stream) for stream in before]
+    sys.stdout, sys.stderr = streams
+    try:
+        yield
+    finally:
+        for stream in streams:
+            stream.flush()
+        sys.stdout, sys.stderr = before
+        for own, stream in zip(streams, before, strict=True):
+            if own.lost:  # what is left in its buffer would be an error again when the program ends
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

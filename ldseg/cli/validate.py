@@ -1,0 +1,82 @@
+"""``ldseg validate``: whether a data set can be trained on, and what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+
+import numpy as np
+from tqdm import tqdm
+
+from ldseg.config import Config
+from ldseg.data.cases import Case, find_cases
+from ldseg.data.check import faults
+from ldseg.errors import DataError
+from ldseg.paths import require_folder
+from ldseg.spatial import AXES
+from ldseg.text import counted, times
+from ldseg.training.choices import choose, look
+from ldseg.training.plan import preprocessing_of
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: Config) -> int:
+    """Read all cases and print what is wrong with each, and what the set holds.
+
+    Returns:
+        the number of problems.
+
+    Raises:
+        DataError: there is no such folder, or no case in it.
+    """
+    cases, problems = _cases(config)
+    config, _ = choose(config, look(cases, AXES[config.data.dimensions]))
+    preprocessing = preprocessing_of(config)
+    sizes: Counter[str] = Counter()
+    classes = np.zeros(preprocessing.num_classes, np.int64)
+    occurs = np.zeros(preprocessing.num_classes, np.int64)
+    bad = 0
+    for case in tqdm(cases, desc="checking", unit="case"):
+        found, size, counts = faults(case, preprocessing)
+        problems += found
+        bad += bool(found)
+        if size is not None:
+            sizes[times(size)] += 1
+        if counts is not None:
+            classes += counts
+            occurs += counts > 0
+    labelled = sum(case.label is not None for case in cases)
+    groups = len({case.group for case in cases})
+    patients = f", {counted(groups, 'patient')}" if groups < len(cases) else ""
+    print(f"{config.dataset_folder}: {counted(len(cases), 'case')}, {labelled} with a label{patients}")
+    most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(5))
+    print(f"sizes: {most}{', ...' if len(sizes) > 5 else ''}")
+    for index, name in enumerate(preprocessing.classes):
+        share = classes[index] / max(int(classes.sum()), 1)
+        print(f"class {index}, {name}: in {counted(int(occurs[index]), 'label')}, {share:.2%} of all")
+    for line in problems:
+        print(f"problem: {line}")
+    print(f"\n{counted(bad, 'case')} with a problem, {counted(len(problems), 'problem')} in all")
+    return len(problems)
+
+
+def _cases(config: Config) -> tuple[list[Case], list[str]]:
+    """All cases of a data set, those to train on and those to segment."""
+    folder, axes = config.dataset_folder, AXES[config.data.dimensions]
+    require_folder(folder, "a data set to check")
+    cases: dict[str, Case] = {}
+    problems: dict[str, None] = {}
+    logging.disable(logging.WARNING)  # what is wrong is told at the end
+    try:
+        for training in (True, False):
+            with contextlib.suppress(DataError):
+                found = find_cases(folder, config.data.cases, training, axes)
+                cases = {str(case.image): case for case in found.cases} | cases
+                problems |= dict.fromkeys(found.problems)
+        if not cases:
+            find_cases(folder, config.data.cases, axes=axes)  # raises what is wrong
+    finally:
+        logging.disable(logging.NOTSET)
+    return list(cases.values()), list(problems)

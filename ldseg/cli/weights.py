@@ -1,0 +1,40 @@
+"""``ldseg weights``: what is there, and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ldseg.cli.table import table
+from ldseg.errors import WeightsError
+from ldseg.model import available
+from ldseg.spatial import AXES
+from ldseg.text import number
+from ldseg.weights import read_description
+
+
+def run(paths: Sequence[Path]) -> int:
+    """List weights: networks, kind of images, size of the grid, classes and the Dice that they reached in validation.
+
+    Returns:
+        how many of them cannot be used.
+    """
+    named = {str(path): path for path in paths} or dict(available())
+    rows, problems = [], []
+    for name, folder in named.items():
+        try:
+            found = read_description(folder)
+        except WeightsError as error:
+            problems.append(str(error))
+            continue
+        spec, step = found.spec, found.preprocessing
+        kind = next(kind for kind, axes in AXES.items() if axes == spec.axes)
+        colours = {1: "gray", 3: "RGB"}.get(spec.channels, f"{spec.channels} channels")
+        size, dice = "×".join(map(str, spec.size)), number(found.figures.get("val_dice"), 3)
+        rows.append([name, f"{spec.architecture} ({spec.preset})", kind, colours, size, dice, ", ".join(step.classes[1:])])
+    if rows:
+        print(table(["weights", "networks", "images", "colours", "grid", "Dice", "classes beside the background"], rows))
+        print("\nDice: in validation, sampled. Figures, terms and sources: README.md in the folder of each.")
+    for line in problems:
+        print(f"problem: {line}")
+    return len(problems)

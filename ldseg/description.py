@@ -1,0 +1,110 @@
+"""What a folder of weights says about itself. Needs no Keras."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import LDSegError, WeightsError
+from ldseg.models import Preset
+from ldseg.paths import nearest_folder
+from ldseg.spec import SegmenterSpec
+
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "segmenter.weights.h5"
+DESCRIPTION_FILE = "segmenter.json"
+ATTRIBUTE = "ldseg"
+"""The attribute of the weights file that holds the description."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a folder of weights says about itself.
+
+    Attributes:
+        spec: how to build the networks.
+        preprocessing: from a case to their input.
+        figures: what they reached in validation, and when.
+        training: the settings of the training, by section and key.
+        split: the manifest of the cases trained on and validated on.
+        made: when, and by which versions.
+    """
+
+    spec: SegmenterSpec
+    preprocessing: Preprocessing
+    figures: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
+        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
+        return replace(self.preprocessing, labels=labels, label_map=label_map)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "architecture": self.spec.architecture,
+            "spec": self.spec.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+            "figures": self.figures,
+            "training": self.training,
+            "split": self.split,
+            "made": self.made,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], preset: Preset | None = None) -> Description:
+        """The inverse of ``to_dict``; ``preset`` is that of the networks, if it is an own one."""
+        return cls(
+            spec=SegmenterSpec.from_dict(values["spec"], preset),
+            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            figures=values["figures"],
+            training=values["training"],
+            split=values["split"],
+            made=values["made"],
+        )
+
+
+def read_description(folder: Path, preset: Preset | None = None) -> Description:
+    """What the weights in a folder are.
+
+    Args:
+        folder: with the weights.
+        preset: their preset, if it is an own one.
+
+    Raises:
+        WeightsError: if there are none, or the file is empty, damaged, or of a version that this code does not know.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; train some with "
+            "[Parameters] Training = True, or name another folder in [Model] Weights"
+        ) from None
+    except NotADirectoryError:
+        raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be looked at: {error.strerror}") from error
+    if size == 0:
+        raise WeightsError(f"{path}: expected weights, found an empty file")
+    try:
+        with h5py.File(path, "r") as file:
+            stored = file.attrs[ATTRIBUTE]
+        values = json.loads(stored)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if version != FORMAT_VERSION:
+        raise WeightsError(f"{path}: expected weights of format version {FORMAT_VERSION}, found {version}")
+    try:
+        return Description.from_dict(values, preset)
+    except (KeyError, TypeError, ValueError, LDSegError) as error:
+        raise WeightsError(f"{path}: its description is not complete: {error}") from error

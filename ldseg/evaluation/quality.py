@@ -1,0 +1,159 @@
+r"""How good a mask is likely to be, from what is known without a label.
+
+The probabilities of a mask expect a Dice of their own mask: with :math:`p` the probability of a class and :math:`m` its
+mask,
+
+.. math:: \hat D = \frac{2 \sum p m}{\sum p + \sum m}
+
+It ranks masks well and is too high, as networks are surer than they are right. A small fit on the cases of validation, kept
+with the weights, makes it honest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ldseg.errors import DataError
+from ldseg.evaluation.overlap import dice
+
+FEWEST = 8
+"""Cases of validation from which on there is a fit."""
+
+_EDGE = 0.01  # Dice this near to 0 and 1 counts as that near: a logarithm there has no end
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signs:
+    """What tells of the quality of a mask, each the mean over the classes that are in it, the background left out.
+
+    Attributes:
+        expected: the Dice that the probabilities expect, from 0 to 1; NaN where the mask is empty.
+        doubt: entropy, as a share of the highest there is, summed over the image, for each pixel of the mask; NaN likewise.
+        agreement: mean Dice of each member of an ensemble with the mask, from 0 to 1; NaN for one member or an empty mask.
+    """
+
+    expected: float
+    doubt: float
+    agreement: float = math.nan
+
+
+def signs_of(probabilities: np.ndarray, mask: np.ndarray, entropy: np.ndarray, members: np.ndarray | None = None) -> Signs:
+    """What tells of the quality of a mask.
+
+    Args:
+        probabilities: mean over the members, float32 ``(*S, C)``.
+        mask: class numbers int ``(*S)``.
+        entropy: of the probabilities, float32 ``(*S)`` from 0 to 1, see ``ldseg.inference.predictive_entropy``.
+        members: the mask of each of several members, ``(E, *S)``.
+
+    Raises:
+        DataError: the shapes do not go together.
+    """
+    if probabilities.shape[:-1] != mask.shape or entropy.shape != mask.shape:
+        shapes = f"{probabilities.shape}, {mask.shape} and {entropy.shape}"
+        raise DataError(f"expected probabilities (*S, C), a mask (*S) and an entropy (*S), got {shapes}")
+    classes = probabilities.shape[-1]
+    present = [index for index in range(1, classes) if (mask == index).any()]
+    if not present:
+        return Signs(expected=math.nan, doubt=math.nan)
+    expected = []
+    for index in present:
+        own, chance = mask == index, probabilities[..., index]
+        expected.append(2 * chance[own].sum(dtype=np.float64) / (chance.sum(dtype=np.float64) + own.sum()))
+    doubt = float(entropy.sum(dtype=np.float64) / np.count_nonzero(mask))
+    agreement = math.nan
+    if members is not None and len(members) > 1:
+        agreement = float(np.mean([[dice(member, mask, classes)[index] for index in present] for member in members]))
+    return Signs(expected=float(np.mean(expected)), doubt=doubt, agreement=agreement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    r"""A fit from ``Signs`` to Dice, stored with the weights.
+
+    .. math:: \operatorname{logit} D = a + b \operatorname{logit} \hat D + c \log d
+
+    with :math:`\hat D` the expected Dice and :math:`d` the doubt.
+
+    Attributes:
+        weights: a, b and c.
+        empty: Dice that an empty mask gets: the mean over the cases of validation whose mask came out empty, 0 without one.
+        cases: of validation that it was fitted on.
+        error: mean absolute error on these, each left out of the fit in turn.
+    """
+
+    weights: tuple[float, float, float]
+    empty: float
+    cases: int
+    error: float
+
+    def predict(self, signs: Signs) -> float:
+        """The Dice to expect of a mask with a label, from 0 to 1: the mean over its classes."""
+        if math.isnan(signs.expected):
+            return self.empty
+        return float(_sigmoid(_row(signs) @ np.array(self.weights)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"weights": list(self.weights)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Quality:
+        """The inverse of ``to_dict``. Raises TypeError or ValueError for anything else."""
+        a, b, c = (float(value) for value in values["weights"])
+        rest = {name: float(values[name]) for name in ("empty", "error")}
+        return cls(weights=(a, b, c), cases=int(values["cases"]), **rest)
+
+
+def fit_quality(signs: Sequence[Signs], scores: Sequence[float]) -> Quality | None:
+    """Fit the quality of masks to the Dice that they have, by ridge regression towards ``D`` as expected.
+
+    Args:
+        signs: of the masks of validation.
+        scores: their Dice, the mean over the classes; NaN for a case that has none.
+
+    Returns:
+        the fit, or None for fewer than ``FEWEST`` cases with a Dice and a mask that is not empty.
+    """
+    pairs = [(each, score) for each, score in zip(signs, scores, strict=True) if not math.isnan(score)]
+    empty = [score for each, score in pairs if math.isnan(each.expected)]
+    full = [(each, score) for each, score in pairs if not math.isnan(each.expected)]
+    if len(full) < FEWEST:
+        return None
+    rows, wanted = np.array([_row(each) for each, _ in full]), np.array([score for _, score in full])
+    left_out = [_solve(np.delete(rows, k, 0), np.delete(wanted, k)) for k in range(len(full))]
+    errors = [abs(_sigmoid(row @ found) - score) for row, found, score in zip(rows, left_out, wanted, strict=True)]
+    a, b, c = _solve(rows, wanted)
+    return Quality(
+        weights=(float(a), float(b), float(c)),
+        empty=float(np.mean(empty)) if empty else 0.0,
+        cases=len(full),
+        error=float(np.mean(errors)),
+    )
+
+
+def _row(signs: Signs) -> np.ndarray:
+    return np.array([1.0, _logit(signs.expected), math.log(max(signs.doubt, _EDGE))])
+
+
+def _solve(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The weights, drawn towards those of a mask that is as good as it expects."""
+    prior = np.array([0.0, 1.0, 0.0])
+    wanted = np.array([_logit(score) for score in scores]) - rows @ prior
+    penalty = np.diag([0.0, _RIDGE, _RIDGE])
+    return prior + np.linalg.solve(rows.T @ rows + penalty, rows.T @ wanted)
+
+
+def _logit(share: float) -> float:
+    bounded = min(max(float(share), _EDGE), 1 - _EDGE)
+    return math.log(bounded / (1 - bounded))
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-float(value)))

@@ -1,0 +1,129 @@
+"""From networks of Keras to graphs without weights. Each needs to be done once for networks of a kind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from ldseg.export.graph import Graph
+from ldseg.export.operations import OPERATIONS, refuse
+from ldseg.export.structure import Structure
+from ldseg.segmenter import Segmenter
+from ldseg.spec import SegmenterSpec
+
+
+def structure_of(spec: SegmenterSpec) -> Structure:
+    """The graphs of networks, and how their arrays are made from a file of weights.
+
+    Raises:
+        WeightsError: if a layer has no place in a graph.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        segmenter = Segmenter(spec)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    paths = _paths(segmenter)
+    graphs, recipes = {}, {}
+    for name, write in (("encoder", _encoder), ("denoiser", _denoiser), ("decoder", _decoder)):
+        graph = Graph(lambda variable: paths[id(variable)])
+        write(graph, segmenter)
+        graphs[name], recipes[name] = graph.model(), graph.recipes
+    return Structure(networks=Structure.key(spec), graphs=graphs, recipes=recipes)
+
+
+def _paths(segmenter: Segmenter) -> dict[int, str]:
+    """Where in a file of weights the array of each variable lies: found by a file whose arrays hold their own numbers."""
+    variables = segmenter.weights
+    for index, variable in enumerate(variables):
+        variable.assign(np.full(variable.shape, index, np.float32))
+    found: dict[int, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "numbers.weights.h5"
+        segmenter.save_weights(path)
+        with h5py.File(path, "r") as file:
+
+            def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+                if isinstance(item, h5py.Dataset):
+                    found[id(variables[int(item[()].flat[0])])] = name
+
+            file.visititems(look)
+    return found
+
+
+def _encoder(graph: Graph, segmenter: Segmenter) -> None:
+    spec, rank = segmenter.spec, len(segmenter.spec.axes)
+    image = graph.enter("image", "float32", (*spec.size, spec.channels))
+    model = segmenter.image_encoder
+    found = _walk(graph, model, [graph.channels_first(image, rank)])
+    for index, (value, tensor) in enumerate(zip(found, model.outputs, strict=True)):
+        graph.leave(value, f"condition{index}", _first(tensor.shape))
+
+
+def _denoiser(graph: Graph, segmenter: Segmenter) -> None:
+    rank, model = len(segmenter.spec.axes), segmenter.denoiser
+    state, *condition, time = model.inputs
+    shape = segmenter.latent_shape
+    given = [graph.channels_first(graph.enter("state", "float32", shape), rank)]
+    # What the encoder gives is handed on as it is, channels first.
+    given += [graph.enter(f"condition{index}", "float32", _first(tensor.shape)) for index, tensor in enumerate(condition)]
+    (prediction,) = _walk(graph, model, [*given, graph.enter("time", "int32", ())])
+    graph.leave(graph.channels_last(prediction, rank), "prediction", shape)
+
+
+def _decoder(graph: Graph, segmenter: Segmenter) -> None:
+    spec, rank = segmenter.spec, len(segmenter.spec.axes)
+    latent = graph.enter("latent", "float32", segmenter.latent_shape)
+    (logits,) = _walk(graph, segmenter.label_decoder, [graph.channels_first(latent, rank)])
+    probabilities = graph.add("Softmax", graph.channels_last(logits, rank), axis=-1)
+    graph.leave(probabilities, "probabilities", (*spec.size, spec.classes))
+
+
+def _first(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of a map without its batch, channels first."""
+    _, *size, channels = shape
+    return tuple(int(length or 0) for length in (channels, *size))
+
+
+def _walk(graph: Graph, model: keras.Model, inputs: list[str]) -> list[str]:
+    """Write the operations of a functional model, those of models in it included.
+
+    Raises:
+        WeightsError: for a layer that has no place in a graph.
+    """
+    values: dict[int, str] = {}
+    kept: list[Any] = []  # so that no two tensors have the same id
+
+    def note(tensors: Any, names: list[str]) -> None:
+        for tensor, name in zip(keras.tree.flatten(tensors), names, strict=True):
+            values[id(tensor)] = name
+            kept.append(tensor)
+
+    fresh = keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype, name=t.name), model.input)
+    fresh = keras.tree.map_structure(lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype), fresh)
+    note(fresh, inputs)
+
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        outputs = layer(*arguments, **options)
+        given = [tensor for tensor in keras.tree.flatten(arguments) if id(tensor) in values]
+        names = [values[id(tensor)] for tensor in given]
+        if isinstance(layer, keras.Model):
+            note(outputs, _walk(graph, layer, names))
+            return outputs
+        operation = OPERATIONS.get(type(layer).__name__)
+        if operation is None:
+            raise refuse(layer, "a layer of this kind is not known")
+        shapes = [tuple(tensor.shape[1:]) for tensor in given]
+        note(outputs, [operation(graph, layer, names, shapes, tuple(outputs.shape[1:]))])
+        return outputs
+
+    keep: Callable[[Any], Any] = lambda layer: layer  # noqa: E731  # the layers themselves, not copies
+    clone = keras.models.clone_model(model, input_tensors=fresh, clone_function=keep, call_function=call)
+    return [values[id(tensor)] for tensor in clone.outputs]

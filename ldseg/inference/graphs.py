@@ -1,0 +1,139 @@
+"""The light engine: exported networks in a runtime of their own, and the loop around them in NumPy. Needs no Keras."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ldseg.description import WEIGHTS_FILE, Description
+from ldseg.diffusion.plain import HOLDS, sample
+from ldseg.diffusion.random import normal
+from ldseg.errors import WeightsError
+from ldseg.export.structure import STRUCTURE_FILE, Structure
+from ldseg.inference.engine import Drawn, Engine
+from ldseg.spec import SegmenterSpec
+from ldseg.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """What runs the three graphs of a ``Structure``."""
+
+    def run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """What a graph gives for its inputs, those that it does not have left aside."""
+        ...
+
+
+class GraphEngine(Engine):
+    """An engine on a runtime, see ``Engine``."""
+
+    kind: ClassVar[str] = "graphs"
+
+    def __init__(self, spec: SegmenterSpec, runtime: Runtime, **options: Any) -> None:
+        super().__init__(spec, **options)
+        self.runtime = runtime
+
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+        """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
+        drawn = [self._image(image, noise, states) for image, noise in zip(inputs["image"], inputs["noise"], strict=True)]
+        return Drawn(
+            probabilities=np.stack([one.probabilities for one in drawn]),
+            states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
+        )
+
+    def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
+        """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
+        total = np.zeros((self.samples, *self.spec.size, self.spec.classes), np.float32)
+        kept: list[np.ndarray] = []
+        for index, mirror in enumerate(self.mirrors):
+            copy = np.flip(image, tuple(axis - 1 for axis in mirror))
+            condition = self.runtime.run("encoder", {"image": copy[np.newaxis]})
+            for member in range(self.samples):
+                first = states and index == member == 0
+                clean, found = self._reverse(condition, noise[member, index][np.newaxis], self.kept if first else ())
+                kept += found
+                total[member] += np.flip(self.decode(clean)[0], tuple(axis - 1 for axis in mirror))
+        if len(self.mirrors) > 1:
+            total /= np.float32(len(self.mirrors))
+        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None)
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """See ``Engine``."""
+        return np.concatenate([self.runtime.run("decoder", {"latent": latent[np.newaxis]})[0] for latent in latents])
+
+    def _reverse(
+        self, condition: list[np.ndarray], noise: np.ndarray, keep: tuple[int, ...]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """From the noise of one copy ``(N, 1 + K, *L, c)`` to the clean latent, and the states to keep."""
+        feeds = {f"condition{index}": features for index, features in enumerate(condition)}
+
+        def denoise(state: np.ndarray, time: np.ndarray) -> np.ndarray:
+            return self.runtime.run("denoiser", {**feeds, "state": state, "time": time})[0]
+
+        return sample(
+            denoise,
+            noise[:, 0],
+            schedule=self.spec.schedule,
+            prediction=self.spec.prediction,
+            steps=self.steps,
+            sampler=self.sampler,
+            step_noise=(lambda index: normal((noise[:, 1], noise[:, 2]), index, np)) if self.sampler.noisy else None,
+            hold=None if self.spec.hold is None else HOLDS[self.spec.hold],
+            keep=keep,
+        )
+
+
+def cache_folder() -> Path:
+    """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
+    own = os.environ.get("LDSEG_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldseg"
+
+
+def find_structure(folder: Path, description: Description) -> Structure:
+    """The graphs of the networks in a folder of weights: those that lie there, else those in the cache, else new ones.
+
+    To make new ones takes Keras; they are kept in the cache. Those of an own preset are always made anew, as its name does
+    not tell what it builds.
+
+    Raises:
+        WeightsError: if there are none and they cannot be made.
+    """
+    spec, key = description.spec, Structure.key(description.spec)
+    cached = cache_folder() / f"{key[:32]}-{__version__}.graphs.zip"
+    for path in (folder / STRUCTURE_FILE, cached) if spec.own is None else ():
+        with contextlib.suppress(WeightsError):  # none, or not to be read: then the next
+            structure = Structure.read(path)
+            if structure.networks == key:
+                return structure
+    if importlib.util.find_spec("keras") is None:
+        raise WeightsError(
+            f"{folder}: there are no graphs of its networks, and to make them takes Keras: "
+            'pip install "ldseg[tensorflow]" (or [jax], [torch])'
+        )
+    from ldseg.export.networks import structure_of
+
+    logger.info("making the graphs of the networks in %s, once", folder)
+    structure = structure_of(spec)
+    if spec.own is None:
+        try:
+            structure.write(cached)
+        except OSError as error:
+            logger.warning("%s: cannot be written, so they will be made again: %s", cached, error.strerror or error)
+    return structure
+
+
+def complete(folder: Path, description: Description) -> dict[str, bytes]:
+    """The graphs of the networks in a folder with their weights, each a whole file of ONNX.
+
+    Raises:
+        WeightsError: see ``find_structure`` and ``Structure.completed``.
+    """
+    return find_structure(folder, description).completed(folder / WEIGHTS_FILE)

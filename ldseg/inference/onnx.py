@@ -1,0 +1,65 @@
+"""The engine of ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ldseg.description import Description
+from ldseg.inference.graphs import GraphEngine, complete
+
+
+class OnnxEngine(GraphEngine):
+    """Networks in ONNX Runtime, on the processor."""
+
+    kind: ClassVar[str] = "onnx"
+
+
+class OnnxRuntime:
+    """Three sessions of ONNX Runtime."""
+
+    def __init__(self, graphs: Mapping[str, bytes]) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Memory that is given back: what one batch needs is not held for the next.
+        options.enable_cpu_mem_arena = False
+        self._sessions = {
+            name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            for name, graph in graphs.items()
+        }
+        self._inputs = {name: {given.name for given in session.get_inputs()} for name, session in self._sessions.items()}
+
+    def run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """See ``Runtime``."""
+        wanted = self._inputs[graph]
+        given = {name: np.ascontiguousarray(array) for name, array in feeds.items() if name in wanted}
+        found: list[np.ndarray] = self._sessions[graph].run(None, given)
+        return found
+
+
+def missing() -> str:
+    """What is to be installed, if anything is."""
+    return "" if importlib.util.find_spec("onnxruntime") else "ONNX Runtime is not installed: pip install onnxruntime"
+
+
+def version() -> str:
+    """The runtime and its version, in words."""
+    import onnxruntime
+
+    return f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
+    """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
+    runtime = OnnxRuntime(complete(folder, description))
+
+    def make(**options: Any) -> GraphEngine:
+        return OnnxEngine(description.spec, runtime, **options)
+
+    return make

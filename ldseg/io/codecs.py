@@ -1,0 +1,285 @@
+"""Decoders of flat pictures, chosen by the first bytes of a file and not by its name.
+
+Decoders forgive a file that ends early (they fill the rest with gray or black), which is the last thing wanted of training
+data or of a mask, so the structure of each format is checked as well.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import simplejpeg
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from ldseg.io.contract import Refused, check_size
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION = 0x0112
+_PLANES = {"1": 1, "L": 1, "P": 1, "LA": 2, "I;16": 1, "I;16B": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Decoded pixels (H, W) or (H, W, c), as stored.
+
+    Attributes:
+        values: the pixels.
+        palette: the colours (n, 3) that they index, if any.
+        orientation: the tag of EXIF; 1 is upright.
+        steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
+        bits: bits of each value in use; None where the file does not say.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None = None
+    orientation: int = 1
+    steps: int = 1
+    bits: int | None = None
+
+
+def decode(content: bytes) -> Pixels:
+    """The pixels of a picture.
+
+    Raises:
+        Refused: a picture that is whole but is not read, such as one of many frames.
+        ValueError: another kind of file, or a damaged one (and whatever decoders raise).
+    """
+    for magic, place, read in DECODERS:
+        if content[place : place + len(magic)] == magic:
+            return read(content)
+    raise ValueError("not a BMP, PNG, TIFF or JPEG file, nor WebP, GIF, JPEG 2000, AVIF or PNM")
+
+
+def _pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
+    """By Pillow. Its plugins are opened as they are: `Image.open` has a limit of its own on the number of pixels."""
+    with plugin(io.BytesIO(content)) as image:
+        check_size((image.height, image.width, _PLANES.get(image.mode, 3)), 1)
+        check(image)
+        if getattr(image, "is_animated", False):
+            raise Refused("several frames, expected one picture")
+        image.load()
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+        if image.mode == "P":
+            colours = np.zeros((256, 3), np.uint8)
+            listed = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            colours[: len(listed)] = listed
+            return Pixels(values=np.asarray(image), palette=colours, orientation=orientation)
+        if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
+            return Pixels(values=np.asarray(image.convert("RGB")), orientation=orientation)
+        return Pixels(values=np.asarray(image), orientation=orientation)
+
+
+def _png(content: bytes) -> Pixels:
+    """Walk the chunks to the end mark, check sums included, then decode."""
+    place, kinds = len(_PNG), set()
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        kind, end = content[place + 4 : place + 8], place + 12 + length
+        if end > len(content):
+            break
+        if zlib.crc32(memoryview(content)[place + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
+            raise ValueError(f"wrong check sum in PNG chunk {kind.decode('latin-1')} at byte {place}")
+        kinds.add(kind)
+        if kind == b"IEND":
+            return _whole_png(content, kinds)
+        place = end
+    raise ValueError(f"the PNG file ends early, at byte {len(content)}")
+
+
+def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
+    width, height, bits, colours = struct.unpack_from(">IIBB", content, 16)
+    planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
+    if planes is None or bits < 8 or b"tRNS" in kinds or b"acTL" in kinds:  # palettes, few bits, a colour that is none
+        pixels = _pillow(PngImagePlugin.PngImageFile, content)
+        if colours != 0 or bits not in (2, 4):
+            return pixels
+        return replace(pixels, steps=255 // (2**bits - 1))
+    check_size((height, width, planes), bits // 8)
+    orientation = 1
+    if b"eXIf" in kinds:
+        with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
+            orientation = int(image.getexif().get(_ORIENTATION, 1))
+    values = imagecodecs.png_decode(content)
+    if values.shape[:2] != (height, width):
+        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {(height, width)}")
+    return Pixels(values=values, orientation=orientation)
+
+
+def _jpeg(content: bytes) -> Pixels:
+    # Inside the coded pixels 0xFF is always followed by 0 or a restart mark, so an end mark after the last
+    # start of scan is a true one; the one of a thumbnail comes earlier.
+    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise ValueError(f"the JPEG file ends early, at byte {len(content)}")
+    precision, height, width, planes = _frame_of(content)
+    check_size((height, width, planes), 1 if precision == 8 else 2)
+    if precision != 8:
+        return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
+    kind = simplejpeg.decode_jpeg_header(content)[2]
+    if kind in ("Gray", "YCbCr", "RGB"):
+        values = simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", strict=True)
+        return Pixels(values=values, orientation=_exif(content))
+    return _pillow(JpegImagePlugin.JpegImageFile, content)
+
+
+def _exif(content: bytes) -> int:
+    if b"Exif\0\0" not in content[: 1 << 17]:
+        return 1
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
+        return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _frame_of(content: bytes) -> tuple[int, int, int, int]:
+    """Precision, height, width and planes in the header of a JPEG."""
+    place = 2
+    while place + 10 <= len(content):
+        mark, length = struct.unpack_from(">HH", content, place)
+        if mark == 0xFFFF:  # filling
+            place += 1
+        elif 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
+            if mark in (0xFFC3, 0xFFC7, 0xFFCB, 0xFFCF):
+                raise Refused("a lossless JPEG, which is not read; save it as PNG or TIFF")
+            return struct.unpack_from(">BHHB", content, place + 4)
+        elif mark < 0xFF00 or length < 2:
+            break
+        else:
+            place += 2 + length
+    raise ValueError("the JPEG file has no header with its size")
+
+
+def _bmp(content: bytes) -> Pixels:
+    start, header, width, height, _, bits, compression, stored = struct.unpack_from("<IIiiHHII", content, 10)
+    if header >= 40:  # otherwise the format of OS/2, whose fields differ; Pillow counts its bytes
+        size = stored if compression in (1, 2) else (abs(width) * bits + 31) // 32 * 4 * abs(height)
+        if start + size > len(content):
+            raise ValueError(f"the BMP file ends at byte {len(content)}, its pixels at byte {start + size}")
+    return _pillow(BmpImagePlugin.BmpImageFile, content)
+
+
+def gif_frames(content: bytes) -> int:
+    """The frames of a GIF, counted by its blocks alone. Raises ValueError for one that ends early."""
+
+    def table(packed: int) -> int:
+        return 3 << (packed & 7) + 1 if packed & 0x80 else 0
+
+    frames = 0
+    try:
+        place = 13 + table(content[10])
+        while content[place] != 0x3B:  # the end mark
+            if content[place] == 0x2C:
+                frames += 1
+                place += 11 + table(content[place + 9])
+            elif content[place] == 0x21:
+                place += 2
+            else:
+                raise ValueError(f"what is at byte {place} is no part of a GIF")
+            while content[place]:
+                place += 1 + content[place]
+            place += 1
+    except IndexError:
+        raise ValueError(f"the GIF ends early, at byte {len(content)}") from None
+    return frames
+
+
+def _gif(content: bytes) -> Pixels:
+    if (frames := gif_frames(content)) != 1:
+        raise Refused(f"{frames} frames, expected one picture")
+    return _pillow(GifImagePlugin.GifImageFile, content)
+
+
+def _webp(content: bytes) -> Pixels:
+    if content[8:12] != b"WEBP":
+        raise ValueError("not a WebP file")
+    if 8 + struct.unpack_from("<I", content, 4)[0] > len(content):
+        raise ValueError(f"the WebP file ends early, at byte {len(content)}")
+    return _pillow(WebPImagePlugin.WebPImageFile, content)
+
+
+def _jpeg2000(content: bytes) -> Pixels:
+    with Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(content)) as image:  # reads the header alone
+        size = (image.height, image.width)
+        check_size((*size, _PLANES.get(image.mode, 4)), 2)
+        palette = image.mode == "P"
+    if not content.endswith(b"\xff\xd9"):
+        raise ValueError(f"the JPEG 2000 file ends early, at byte {len(content)}")
+    if palette:
+        raise Refused("a JPEG 2000 file with a palette, which is not read; save it as PNG")
+    values = imagecodecs.jpeg2k_decode(content)
+    if values.shape[:2] != size:
+        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {size}")
+    return Pixels(values=values)
+
+
+def _avif(content: bytes) -> Pixels:
+    if content[8:12] not in (b"avif", b"avis"):
+        raise Refused("a file of the kind of HEIC or MP4, which is not read as a picture; save it as PNG")
+    return _pillow(AvifImagePlugin.AvifImageFile, content)
+
+
+def _pnm(content: bytes) -> Pixels:
+    """PBM, PGM and PPM, plain and packed: the values as stored, whatever their highest."""
+    kind, place = int(content[1:2]), 2
+    numbers: list[int] = []
+    wanted = 2 if kind in (1, 4) else 3
+    while len(numbers) < wanted:
+        while content[place : place + 1].isspace():
+            place += 1
+        if content[place : place + 1] == b"#":
+            place = content.index(b"\n", place)
+            continue
+        end = place
+        while content[end : end + 1].isdigit():
+            end += 1
+        numbers.append(int(content[place:end]))
+        place = end
+    (width, height), top = numbers[:2], numbers[2] if wanted == 3 else 1
+    shape = (height, width, 3) if kind in (3, 6) else (height, width)
+    depth = np.dtype("u1" if top < 256 else ">u2")
+    if not 0 < top < 65536:
+        raise ValueError(f"its highest value is {top}, expected 1 to 65535")
+    check_size(shape, depth.itemsize)
+    if kind == 4:
+        rows = np.frombuffer(content, np.uint8, height * ((width + 7) // 8), place + 1).reshape(height, -1)
+        return Pixels(values=np.unpackbits(rows, axis=1, count=width) == 0)
+    if kind in (5, 6):
+        values = np.frombuffer(content, depth, int(np.prod(shape)), place + 1)
+    else:
+        text = b"\n".join(line.partition(b"#")[0] for line in content[place:].splitlines())
+        digits = [bytes([c]) for c in text if c in b"01"] if kind == 1 else text.split()
+        values = np.array(digits[: int(np.prod(shape))]).astype(int)
+    values = values.reshape(shape)
+    if kind == 1:
+        return Pixels(values=values == 0)
+    if values.max() > top:
+        raise ValueError(f"it holds the value {values.max()}, its header promises up to {top}")
+    return Pixels(
+        values=values.astype(np.uint16 if top > 255 else np.uint8), bits=int(top).bit_length() if top > 255 else None
+    )
+
+
+DECODERS: tuple[tuple[bytes, int, Callable[[bytes], Pixels]], ...] = (
+    (_PNG, 0, _png),
+    (b"\xff\xd8", 0, _jpeg),
+    (b"BM", 0, _bmp),
+    (b"GIF8", 0, _gif),
+    (b"RIFF", 0, _webp),
+    (b"\0\0\0\x0cjP  ", 0, _jpeg2000),
+    (b"\xff\x4f\xff\x51", 0, _jpeg2000),
+    (b"ftyp", 4, _avif),
+    *((f"P{kind}".encode(), 0, _pnm) for kind in range(1, 7)),
+)
+"""The first bytes, where they stand, and the decoder of each kind of picture."""

@@ -1,0 +1,257 @@
+"""DICOM files through pydicom: frames, their values and their places."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut
+
+from ldseg.errors import DataError
+from ldseg.io.contract import Content, Format, Refused, check_size
+from ldseg.io.dicom_pixels import pixels_of, signed, to_rgb
+from ldseg.io.geometry import TOLERANCE
+from ldseg.io.volumes import check_volume, placed
+
+DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+
+
+# What is wrong goes into the DataError, not to the screen.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+_RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
+"""Modalities whose pixels have the spacing of the detector where there is no other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One plane of a file, and where it lies.
+
+    Attributes:
+        values: (H, W, planes), scaled as the file says.
+        place: the position of the first pixel; None where the file does not say.
+        turn: the six direction cosines of rows and columns; None likewise.
+        spacing: mm from row to row and from column to column.
+    """
+
+    values: np.ndarray
+    place: np.ndarray | None
+    turn: np.ndarray | None
+    spacing: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slices:
+    """The frames of a file.
+
+    Attributes:
+        frames: in the order of the file.
+        header: its data set, without the pixels.
+        step: mm from frame to frame where the file says so, else 1.
+        bits: bits of each value in use.
+    """
+
+    frames: list[Frame]
+    header: Any
+    step: float
+    bits: int
+
+
+def read_dicom(path: Path, axes: str, label: bool = False) -> Content:
+    """Read one file as `Format.read` asks. Frames with places in the patient are put in their order."""
+    slices = read_slices(path, axes, label)
+    return stacked([(path.name, frame) for frame in slices.frames], axes, slices.step, slices.bits)
+
+
+def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
+    """The frames of a DICOM file."""
+    header = header_of(path)
+    if "PixelData" not in header:
+        raise ValueError("it has no pixels")
+    rows, columns, samples = int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel", 1))
+    count, allocated = int(header.get("NumberOfFrames") or 1), int(header.BitsAllocated)
+    if allocated not in (1, 8, 16, 32):
+        raise Refused(f"pixels of {allocated} bits, expected 1, 8, 16 or 32")
+    kind = np.dtype(np.uint8 if allocated == 1 else f"u{allocated // 8}")
+    check_volume((columns, rows, count), samples, kind, axes)
+    values = pixels_of(header, (count, rows, columns, samples), kind)
+    stored = int(header.get("BitsStored", allocated))
+    groups = header.get("PerFrameFunctionalGroupsSequence") or []
+    if groups and len(groups) != count:
+        raise ValueError(f"it describes {len(groups)} frames and promises {count}")
+    frames = [_frame(header, frame, groups[index] if groups else None, stored, label) for index, frame in enumerate(values)]
+    return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 else 1.0, bits=stored)
+
+
+def _step_of(header: Any) -> float:
+    """mm from frame to frame as the file says, else 1."""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    measures = (shared.get("PixelMeasuresSequence") or [{}])[0]
+    for part in (measures, header):
+        for name in ("SpacingBetweenSlices", "SliceThickness"):
+            step = _number(part.get(name))
+            if step:
+                return abs(step)
+    return 1.0
+
+
+def header_of(path: Path) -> Any:
+    """The data set of a file, whose pixels are read when they are asked for."""
+    check_size((path.stat().st_size,), 1)
+    header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
+    if "Rows" not in header or "Columns" not in header:
+        raise ValueError("it has no picture (no Rows and Columns)")
+    return header
+
+
+def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, several: bool = False) -> Content:
+    """Frames as one content, along z in the order of their places.
+
+    Args:
+        named: the frames, each with the name of its file.
+        axes: what they are to be.
+        step: mm, or another unit along time, from frame to frame where places do not tell.
+        bits: bits of each value in use.
+        several: whether the frames come from several files, which lie in order along time by their numbers.
+    """
+    first_name, first = named[0]
+    for name, frame in named:
+        if frame.values.shape != first.values.shape:
+            wanted = f"{first.values.shape[1]}×{first.values.shape[0]} as {first_name}"
+            found = f"{frame.values.shape[1]}×{frame.values.shape[0]}"
+            raise Refused(f"{name} is of size {found}, expected {wanted}: is it a localizer, or of another series?")
+        if not np.allclose(frame.spacing, first.spacing, rtol=TOLERANCE, atol=0):
+            raise Refused(f"{name} has pixels of {frame.spacing} mm, expected {first.spacing} as {first_name}")
+    if axes == "ZYX" and len(named) > 1 and any(frame.place is not None for _, frame in named):
+        named, step = _in_order(named)
+        first = named[0][1]
+    elif axes == "TYX" and several:
+        places = _along(named)
+        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a film
+            named = [named[index] for index in np.argsort(places)]
+            first, step = named[0][1], float(np.ptp(places)) / (len(named) - 1)
+    types = np.result_type(*(frame.values for _, frame in named))
+    values = np.stack([frame.values.astype(types, copy=False) for _, frame in named])
+    rows, columns = first.values.shape[:2]
+    size = (columns, rows, len(named))
+    turn = np.array([1, 0, 0, 0, 1, 0], float) if first.turn is None else first.turn
+    direction = np.stack([turn[:3], turn[3:], np.cross(turn[:3], turn[3:])], axis=1)
+    origin = np.zeros(3) if first.place is None else first.place
+    spacing = np.array([first.spacing[1], first.spacing[0], step])
+    content = placed(values, size, spacing, origin, direction, axes)
+    return Content(values=content.values, geometry=content.geometry, bits=bits)
+
+
+def _along(named: list[tuple[str, Frame]]) -> np.ndarray | None:
+    """Where frames lie along the normal of the first, if all of them tell."""
+    turn = named[0][1].turn
+    places = [frame.place for _, frame in named if frame.place is not None]
+    return np.array(places) @ np.cross(turn[:3], turn[3:]) if turn is not None and len(places) == len(named) else None
+
+
+def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], float]:
+    """Parallel frames in the order of their places, and the step between them."""
+    for name, frame in named:
+        if frame.place is None or frame.turn is None:
+            raise DataError(f"{name}: expected a DICOM slice with its place in the patient, found none")
+    turns = np.array([frame.turn for _, frame in named])
+    if (abs(turns - turns[0]) > TOLERANCE).any():
+        raise Refused("expected parallel DICOM slices, found several orientations")
+    normal = np.cross(turns[0, :3], turns[0, 3:])
+    places = np.array([frame.place for _, frame in named])
+    order = np.argsort(places @ normal, kind="stable")
+    named, places = [named[index] for index in order], places[order]
+    steps = np.diff(places @ normal)
+    usual = float(np.median(steps))
+    if usual < TOLERANCE:
+        raise Refused(f"expected DICOM slices side by side, found them {usual:.6g} mm apart")
+    odd = np.flatnonzero(abs(steps - usual) > 0.05 * usual)
+    if odd.size:
+        before, after = (named[odd[0] + shift][0] for shift in (0, 1))
+        raise Refused(
+            f"expected slices {usual:.6g} mm apart, found {steps[odd[0]]:.6g} mm from {before} to"
+            f" {after}: a slice is missing or there twice"
+        )
+    aside = np.linalg.norm(places[-1] - places[0] - normal * steps.sum())
+    if aside > 0.01 * steps.sum() and aside > 0.1 * min(named[0][1].spacing):
+        degrees = np.degrees(np.arctan2(aside, steps.sum()))
+        raise Refused(
+            f"its slices are shifted against each other, {degrees:.1f} degrees from upright (gantry tilt): a mask cannot"
+            " hold that place; correct the tilt first (dcm2niix does)"
+        )
+    return named, usual if len(steps) < 2 else float(steps.mean())
+
+
+def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
+    """One frame with its colours, its own scale and its own place."""
+
+    def own(sequence: str, name: str) -> Any:
+        """An attribute of this frame, of all frames, or of the file."""
+        shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+        for part in (group, shared):
+            found = part.get(sequence) if part is not None else None
+            if found and found[0].get(name) is not None:
+                return found[0].get(name)
+        return header.get(name)
+
+    kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
+    values = signed(pixels, header, stored)
+    if kind == "PALETTE COLOR" and not label:
+        values = apply_color_lut(values[..., 0].astype(np.uint16), header)
+        values = values >> 8 if values.dtype == np.uint16 and values.max() > 255 else values
+        values = values.astype(np.uint8)
+    elif kind.startswith("YBR") and values.shape[-1] == 3:
+        values = to_rgb(values, header, kind)
+    elif values.shape[-1] == 1:
+        if kind == "MONOCHROME1" and not label:
+            low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
+            values = (high + low - values.astype(np.int64)).astype(values.dtype)
+        slope = _number(own("PixelValueTransformationSequence", "RescaleSlope"))
+        values = _scaled(values, slope, _number(own("PixelValueTransformationSequence", "RescaleIntercept")), stored)
+    place = _numbers(own("PlanePositionSequence", "ImagePositionPatient"), 3)
+    turn = _numbers(own("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _numbers(own("PixelMeasuresSequence", "PixelSpacing"), 2)
+    if spacing is None and header.get("Modality") in _RADIOGRAPHS:
+        spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
+    steps = (1.0, 1.0) if spacing is None or not (spacing > 0).all() else (float(spacing[0]), float(spacing[1]))
+    return Frame(values=values, place=place, turn=turn, spacing=steps)
+
+
+def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:
+    """Stored numbers in the units of the file: whole numbers of 8 or 16 bits where all that it may hold fit, else float."""
+    slope, shift = 1.0 if slope is None else slope, 0.0 if shift is None else shift
+    if not (np.isfinite(slope) and np.isfinite(shift)) or slope == 0:
+        raise ValueError(f"its header scales values by {slope:g} and shifts them by {shift:g}")
+    if (slope, shift) == (1, 0):
+        return values
+    ends = [end * slope + shift for end in ((0, 2**stored - 1) if values.dtype.kind == "u" else (-1, 1))]
+    if slope == int(slope) and shift == int(shift) and min(ends) >= 0 and max(ends) < 65536:
+        return (values.astype(np.int64) * int(slope) + int(shift)).astype(np.uint8 if max(ends) < 256 else np.uint16)
+    return (values * slope + shift).astype(np.float32)
+
+
+def _number(value: Any) -> float | None:
+    found = _numbers(value, 1)
+    return None if found is None else float(found[0])
+
+
+def _numbers(value: Any, count: int) -> np.ndarray | None:
+    if value is None or value == "":
+        return None
+    found = np.atleast_1d(np.array(value, float)).ravel()
+    return found if found.size == count and np.isfinite(found).all() else None
+
+
+DICOM = Format(
+    thing="DICOM file",
+    suffixes=DICOM_SUFFIXES,
+    axes=("YX", "ZYX", "TYX"),
+    read=read_dicom,
+    masks=dict.fromkeys((*DICOM_SUFFIXES, ""), ".nii.gz"),
+    magic=lambda start: start[128:132] == b"DICM",
+)

@@ -1,0 +1,106 @@
+"""The pixels of DICOM files: uncompressed, RLE, JPEG, JPEG-LS and JPEG 2000, the latter three through imagecodecs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from pydicom.encaps import generate_frames
+from pydicom.pixels import convert_color_space
+from pydicom.pixels.decoders import RLELosslessDecoder
+
+from ldseg.io.contract import Refused, check_length
+
+
+def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
+    """A frame in JPEG. Without a mark of its own the colours are those that the header tells."""
+    if colours == "RGB" and not any(mark in content[:512] for mark in (b"JFIF\0", b"Adobe")):
+        return imagecodecs.jpeg8_decode(content, colorspace="RGB", outcolorspace="RGB")
+    return imagecodecs.jpeg_decode(content)
+
+
+_CODECS: dict[str, Callable[[bytes], np.ndarray]] = {
+    "1.2.840.10008.1.2.4.50": _jpeg,
+    "1.2.840.10008.1.2.4.51": _jpeg,
+    "1.2.840.10008.1.2.4.57": _jpeg,
+    "1.2.840.10008.1.2.4.70": _jpeg,
+    "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_decode,
+    "1.2.840.10008.1.2.4.81": imagecodecs.jpegls_decode,
+    "1.2.840.10008.1.2.4.90": imagecodecs.jpeg2k_decode,
+    "1.2.840.10008.1.2.4.91": imagecodecs.jpeg2k_decode,
+}
+"""Decoders of one frame, by transfer syntax: JPEG, JPEG-LS, JPEG 2000."""
+_RLE = "1.2.840.10008.1.2.5"
+
+
+def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """The numbers (frames, H, W, samples) as they are stored, unsigned."""
+    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
+    count, rows, columns, samples = shape
+    content = header.PixelData
+    if pydicom.uid.UID(syntax).is_compressed and syntax != "1.2.840.10008.1.2.1.99":
+        frames = [_checked(frame, (rows, columns, samples), kind) for frame in _decoded(header, content, syntax, count)]
+        if len(frames) != count:
+            raise ValueError(f"it holds {len(frames)} frames, its header promises {count}")
+        return np.stack(frames)
+    total = count * rows * columns * samples
+    if int(header.BitsAllocated) == 1:
+        check_length(len(content), (total + 7) // 8)
+        return np.unpackbits(np.frombuffer(content, np.uint8), count=total, bitorder="little").reshape(shape)
+    check_length(len(content), total * kind.itemsize)
+    big = syntax == "1.2.840.10008.1.2.2"
+    flat = np.frombuffer(content, kind.newbyteorder(">" if big else "<"), total)
+    if samples > 1 and int(header.get("PlanarConfiguration", 0)) == 1:
+        return np.moveaxis(flat.reshape(count, samples, rows, columns), 1, -1)
+    return flat.reshape(shape)
+
+
+def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[np.ndarray]:
+    if syntax == _RLE:
+        for index in range(count):
+            pixels, _ = RLELosslessDecoder.as_array(header, raw=True, index=index)
+            yield pixels.view(f"u{pixels.dtype.itemsize}")
+        return
+    if syntax not in _CODECS:
+        raise Refused(f"its pixels are compressed as {pydicom.uid.UID(syntax).name}, which is not read")
+    colours = str(header.get("PhotometricInterpretation", ""))
+    for frame in generate_frames(content, number_of_frames=count):
+        codec = _CODECS[syntax]
+        pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
+        yield pixels.view(f"u{pixels.dtype.itemsize}")
+
+
+def _checked(pixels: np.ndarray, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    pixels = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+    if pixels.shape != shape:
+        raise ValueError(f"a frame has the shape {pixels.shape}, its header promises {shape}")
+    return pixels.astype(kind, copy=False)
+
+
+def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
+    """The bits of each value that are in use, with their sign."""
+    width = pixels.dtype.itemsize * 8
+    high = int(header.get("HighBit", stored - 1))
+    if not 0 < stored <= width or not stored - 1 <= high < width:
+        if width == 8 and int(header.BitsAllocated) == 1:
+            return pixels
+        raise ValueError(f"its header has {stored} bits stored up to bit {high} of {width}")
+    left = width - 1 - high
+    if int(header.get("PixelRepresentation", 0)):
+        signed = pixels.astype(f"i{width // 8}")
+        return (signed << left) >> (width - stored) if width > stored else signed
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return (native << left) >> (width - stored) if width > stored else native
+
+
+def to_rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
+    """Colours of the kinds YBR as RGB, unless the decoder turned them."""
+    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
+    if syntax in _CODECS and _CODECS[syntax] is not imagecodecs.jpegls_decode:
+        return values  # the decoder turned them
+    if kind not in ("YBR_FULL", "YBR_FULL_422") or "422" in kind:
+        raise Refused(f"its colours are {kind}, uncompressed, which is not read; save it as RGB")
+    return convert_color_space(values.astype(np.uint8), "YBR_FULL", "RGB")

@@ -1,0 +1,228 @@
+"""NIfTI-1 and -2, packed or not, in one file or two, and Analyze 7.5; headers through nibabel.
+
+NIfTI counts x to the right and y to the front, `Geometry` to the left and to the back: both signs are turned.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel
+import nibabel.quaternions
+import numpy as np
+
+from ldseg.io.contract import Content, Format, Refused, check_file
+from ldseg.io.geometry import TOLERANCE, Geometry
+from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.writing import write_bytes
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_PLACE = (
+    *("xyzt_units", "toffset", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
+    *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
+)
+"""The fields that say where the voxels lie, beside `pixdim`."""
+_COLOURS = {128: 3, 2304: 4}
+"""Values of the types for colours."""
+_VECTOR = 5
+"""The axis in which a voxel of several values has them."""
+
+
+def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
+    """Read a file as `Format.read` asks. Values are scaled where the header says so."""
+    header, single = _header_of(path)
+    size, planes = _size_of(header)
+    kind, colours = _type_of(header)
+    # Values of a voxel lie side by side as colours, and each in a volume of its own as vectors.
+    needed = check_volume(size, planes * colours, kind, axes)
+    spacing, origin, direction = _place_of(header, len(size))
+    start = float(header["vox_offset"])
+    if not (np.isfinite(start) and 0 <= start < 2**40):
+        raise ValueError(f"its header places the voxels at byte {start:g}")
+    with _opened(path if single else _voxels_of(path)) as stream:
+        stream.seek(max(int(start), int(header.template_dtype.itemsize) if single else 0))
+        held = read_voxels(stream, needed, to_end=isinstance(stream, gzip.GzipFile))
+    if colours > 1:
+        values = held.view(kind).reshape(*size[::-1], colours)
+    else:
+        values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
+    return placed(_scaled(values, header), size, spacing, origin, direction, axes)
+
+
+def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
+    """Write values (*S), as `Format.write` asks; where the image is NIfTI too, the numbers of its place are kept."""
+    header = nibabel.Nifti1Header()
+    source = _header_of(like)[0] if like is not None and like.name.lower().endswith((*NIFTI_SUFFIXES, ".hdr")) else None
+    if source is not None and source["sizeof_hdr"] == 540:
+        header = nibabel.Nifti2Header()
+    header.set_data_dtype(values.dtype)
+    header.set_data_shape(geometry.size if geometry else values.shape[::-1])
+    if source is not None and isinstance(source, nibabel.Nifti1Header):
+        header["pixdim"] = source["pixdim"]
+        for name in _PLACE:
+            header[name] = source[name]
+    else:
+        _put(header, geometry or Geometry.upright(values.shape, (1.0,) * values.ndim))
+    header["vox_offset"] = header.single_vox_offset
+    content = header.binaryblock + bytes(header.single_vox_offset - len(header.binaryblock)) + values.tobytes()
+    if path.suffix == ".gz":
+        content = gzip.compress(content, 6, mtime=0)
+    return write_bytes(path, content)
+
+
+def _put(header: nibabel.Nifti1Header, geometry: Geometry) -> None:
+    rank = len(geometry.size)
+    space = min(rank, 3)
+    turn = np.eye(4)
+    turn[:space, :space] = np.array(geometry.direction).reshape(rank, rank)[:space, :space]
+    turn[:space, 3] = geometry.origin[:space]
+    turn[:2] *= -1
+    scale = np.diag([*geometry.spacing[:space], *[1.0] * (4 - space)])
+    header["pixdim"][1 : rank + 1] = geometry.spacing
+    affine = turn.copy()
+    affine[:3, :3] = turn[:3, :3] @ scale[:3, :3]
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header["pixdim"][1 : rank + 1] = geometry.spacing
+    header["xyzt_units"] = 10 if rank > 3 else 2  # mm, and seconds
+    if rank > 3:
+        header["toffset"] = geometry.origin[3]
+
+
+def _header_of(path: Path) -> tuple[Any, bool]:
+    """The header, of the class of nibabel that it has, and whether the voxels are in the same file."""
+    with _opened(path) as stream:
+        content = stream.read(540)
+    for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+        length = kind.template_dtype.itemsize
+        for order in ("<", ">"):
+            if len(content) >= length and int.from_bytes(content[:4], "little" if order == "<" else "big") == length:
+                header = kind(content[:length], endianness=order, check=False)
+                magic = bytes(header["magic"])[:2]
+                if magic in (b"n+", b"ni"):
+                    return header, magic == b"n+"
+                if path.suffix.lower() == ".hdr" and length == 348:
+                    return nibabel.AnalyzeHeader(content[:length], endianness=order, check=False), False
+    raise ValueError("it has no NIfTI header")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file, unpacked where its content is packed, whatever its name."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+
+
+def _voxels_of(path: Path) -> Path:
+    """The second file of a pair."""
+    for suffix in (".img", ".IMG", ".img.gz"):
+        if path.with_suffix(suffix).exists():
+            check_file(path.with_suffix(suffix))
+            return path.with_suffix(suffix)
+    raise Refused(f"its voxels are in another file, expected {path.with_suffix('.img').name} beside it")
+
+
+def _size_of(header: Any) -> tuple[tuple[int, ...], int]:
+    """Lengths of the axes, and the values of each voxel. Axes of length 1 at the end, from the fourth on, are left out."""
+    dim = [int(length) for length in header["dim"]]
+    if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
+        raise ValueError(f"its header has the lengths {dim}")
+    size, planes = dim[1 : dim[0] + 1], 1
+    if len(size) == _VECTOR:
+        planes, size = size[-1], size[:-1]
+    while len(size) > 3 and size[-1] == 1:
+        size.pop()
+    return tuple(size), planes
+
+
+def _type_of(header: Any) -> tuple[np.dtype, int]:
+    """The type of the values, and how many of them a voxel of colours has."""
+    code = int(header["datatype"])
+    if code in _COLOURS:
+        return np.dtype(np.uint8), _COLOURS[code]
+    kinds = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+    if code not in kinds:
+        raise Refused(f"voxels of the NIfTI type {code}, expected whole or floating-point numbers or RGB")
+    return np.dtype(kinds[code]).newbyteorder(header.endianness), 1
+
+
+def _scaled(values: np.ndarray, header: Any) -> np.ndarray:
+    if not isinstance(header, nibabel.Nifti1Header):
+        return values
+    slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
+    if not np.isfinite(slope) or slope == 0 or (slope, shift) == (1, 0):
+        return values
+    if not np.isfinite(shift):
+        raise ValueError(f"its header scales values by {slope:g} and shifts them by {shift:g}")
+    scaled = np.empty(values.shape, np.float32)
+    for part, target in zip(values, scaled, strict=True):  # a slice at a time, to spare memory
+        target[...] = part * slope + shift
+    return scaled
+
+
+def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spacing, origin and direction of each axis of the file.
+
+    The sform counts where it is a turn or slightly sheared, else the qform; without either the file lies along the axes of
+    the world. Spacing is that of `pixdim`.
+    """
+    steps = header["pixdim"].astype(float)
+    spacing = np.ones(rank)
+    given = abs(steps[1 : rank + 1])
+    if not np.isfinite(given).all():
+        raise ValueError(f"its header has the spacing {given.tolist()}")
+    spacing[given > 0] = given[given > 0]
+    turn, place = np.eye(3), np.zeros(3)
+    signs = -1
+    if isinstance(header, nibabel.Nifti1Header):
+        if header["sform_code"] > 0 or header["qform_code"] > 0:
+            turn, place = _turned(header)
+        else:
+            signs = 1  # as ITK has it: nothing tells where left is
+    direction, origin = np.eye(max(rank, 3)), np.zeros(max(rank, 3))
+    direction[:3, :3] = turn
+    direction[:2, :3] *= signs
+    origin[:3] = place
+    origin[:2] *= signs
+    if rank > 3 and isinstance(header, nibabel.Nifti1Header) and np.isfinite(header["toffset"]):
+        origin[3] = float(header["toffset"])
+    return spacing, origin[:rank] + 0.0, direction[:rank, :rank] + 0.0
+
+
+def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The directions of the axes as columns, and the place of the first voxel, as NIfTI counts."""
+    used = ["srow_x", "srow_y", "srow_z"] if header["sform_code"] > 0 else []
+    used += [f"quatern_{axis}" for axis in "bcd"] + [f"qoffset_{axis}" for axis in "xyz"] if header["qform_code"] > 0 else []
+    for name in used:
+        if not np.isfinite(header[name]).all():
+            raise ValueError(f"its header has {name} = {np.ravel(header[name]).tolist()}")
+    rows = np.array([header[f"srow_{axis}"] for axis in "xyz"], float)
+    lengths = np.sqrt((rows[:, :3] ** 2).sum(axis=0)) if header["sform_code"] > 0 else np.zeros(3)
+    usable = bool(np.isfinite(lengths).all() and (lengths > 0).all())
+    columns = rows[:, :3] / np.where(lengths > 0, lengths, 1)
+    right = usable and bool(abs(columns.T @ columns - np.eye(3)).max() < TOLERANCE)
+    if header["qform_code"] > 0 and not right:
+        quaternion = np.array([header[f"quatern_{axis}"] for axis in "bcd"], float)
+        place = np.array([header[f"qoffset_{axis}"] for axis in "xyz"], float)
+        if (quaternion**2).sum() < 1 + TOLERANCE:
+            full = nibabel.quaternions.fillpositive(quaternion, w2_thresh=-2 * TOLERANCE)
+            turn = nibabel.quaternions.quat2mat(full)
+            turn[:, 2] *= -1 if header["pixdim"][0] < 0 else 1
+            return turn, place
+    if usable:
+        if abs(np.linalg.det(columns)) < 0.5:
+            raise Refused("the axes of its sform are not near to right angles; resample it first")
+        return columns, rows[:, 3]
+    return np.eye(3), np.zeros(3)
+
+
+NIFTI = Format(
+    thing="NIfTI file",
+    suffixes=(*NIFTI_SUFFIXES, ".hdr"),
+    axes=("YX", "ZYX", "TYX"),
+    read=read_nifti,
+    write=write_nifti,
+    masks={".hdr": ".nii.gz"},
+)

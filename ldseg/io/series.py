@@ -1,0 +1,86 @@
+"""A folder with the slices, or frames, of one DICOM series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ldseg.errors import DataError
+from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
+from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, Frame, read_slices, stacked
+from ldseg.io.names import suffix_of, visible
+from ldseg.text import some
+
+MOST_SLICES = 1 << 14
+"""Files that a series may have."""
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """The DICOM files in a folder, in natural order."""
+    return [path for path in visible(folder) if is_dicom(path)]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its name or its content; a DICOMDIR, which holds no image, is not."""
+    if not path.is_file() or path.name.upper() == "DICOMDIR":
+        return False
+    if suffix_of(path) in DICOM_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as stream:
+            return DICOM.magic is not None and DICOM.magic(stream.read(132))
+    except OSError:
+        return False
+
+
+def read_series(folder: Path, files: list[Path], axes: str, label: bool = False) -> Content:
+    """Read the slices (or, along T, the frames) of one DICOM series as (*S, c).
+
+    Slices are put in order by their position, frames by their number. What else is in the folder is named, once.
+
+    Raises:
+        DataError: several series, files that cannot be read, slices that are missing or do not fit each other.
+    """
+    others = [path.name for path in visible(folder) if path not in files and path.name.upper() != "DICOMDIR"]
+    if others:
+        said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
+    if len(files) > MOST_SLICES:
+        raise DataError(f"{folder}: expected up to {MOST_SLICES} DICOM slices, found {len(files)}")
+    named: list[tuple[str, Frame]] = []
+    series: dict[str, int] = {}
+    numbers: list[float] = []
+    step, bits, size = 1.0, 0, 0
+    for path in files:
+        size += path.stat().st_size
+        try:
+            check_file(path)
+            check_size((size,), 1)
+            slices = read_slices(path, axes, label)
+        except (DataError, Refused) as error:
+            raise error if isinstance(error, DataError) else DataError(f"{path}: {one_line(error)}") from error
+        except Exception as error:  # decoders raise what they like on bytes that nobody has checked
+            reason = one_line(error)
+            raise DataError(
+                f"{path}: not a readable DICOM slice (damaged, cut short, or without pixels): {reason}"
+            ) from error
+        uid = str(slices.header.get("SeriesInstanceUID", ""))
+        series[uid] = series.get(uid, 0) + 1
+        named += [(path.name, frame) for frame in slices.frames]
+        check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
+        numbers += [_number_of(slices.header)] * len(slices.frames)
+        step, bits = slices.step, max(bits, slices.bits)
+    if len(series) != 1:
+        counts = ", ".join(f"{name or 'without a number'} ({count} files)" for name, count in series.items())
+        raise DataError(f"{folder}: expected one DICOM series, found {len(series)}: {counts}")
+    try:
+        ordered = [named[index] for index in sorted(range(len(named)), key=lambda index: numbers[index])]
+        return stacked(ordered, axes, step, bits, several=len(ordered) > 1)
+    except Refused as error:
+        raise DataError(f"{folder}: {one_line(error)}") from error
+
+
+def _number_of(header: Any) -> float:
+    try:
+        return float(header.get("InstanceNumber") or 0)
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,294 @@
+"""The front of the package: weights by name, images in, results out; training from a folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ldseg import devices
+from ldseg.config import Config, SamplerConfig
+from ldseg.data.cases import Case, load_case, prepare
+from ldseg.data.inputs import cases_in
+from ldseg.data.preprocess import Preprocessing
+from ldseg.description import WEIGHTS_FILE
+from ldseg.diffusion import Sampler
+from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.inference import Engine, segment_each
+from ldseg.inference.opening import AUTO, Opened, open_weights
+from ldseg.io.names import stem_of
+from ldseg.io.scans import scan_of
+from ldseg.models import Preset
+from ldseg.paths import require_folder
+from ldseg.result import Result
+from ldseg.shipped import shipped_weights
+from ldseg.spatial import AXES, Image
+
+logger = logging.getLogger(__name__)
+
+IN_MEMORY = Path()
+"""In place of the file of an array."""
+
+BATCH = 4
+"""Tiles, or images of a folder, that are segmented at a time unless told otherwise."""
+
+
+def available() -> dict[str, Path]:
+    """The weights that come with LDSeg: their folders by name, each with a README on what they do and their terms."""
+    return shipped_weights()
+
+
+def find_weights(name: str | Path) -> Path:
+    """The folder of weights that come with LDSeg, or one of the user's own.
+
+    Args:
+        name: a name of ``available()``, or the path of a folder; a folder of that name goes first where it holds weights.
+
+    Raises:
+        WeightsError: neither is there.
+    """
+    folder, shipped = Path(name).expanduser(), shipped_weights()
+    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
+        return shipped[str(name)]
+    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
+        return folder
+    raise WeightsError(
+        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
+    )
+
+
+def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", preset: Preset | None = None) -> Model:
+    """Load weights; they stay in memory, and what is made ready for an image serves the next one of its size.
+
+    Args:
+        name: a name of ``available()``, or a folder of weights.
+        engine: what computes: ``auto``, or a name of [GPU] Engine.
+        precision: arithmetic of the networks: ``float32``, ``bfloat16`` or ``float16``.
+        preset: of the networks, where it is one of your own; see ``ldseg.models.Preset``.
+
+    Raises:
+        WeightsError: there are no such weights, or they cannot be used.
+    """
+    folder = find_weights(name)
+    logger.info(devices.choose(False))
+    return Model(open_weights(folder, engine, precision=precision, preset=preset), folder=folder)
+
+
+class Model:
+    """Trained networks, ready to segment.
+
+    Attributes:
+        description: what the weights say of themselves: networks, preprocessing, figures, split.
+        classes: names of the classes, background first.
+        axes: a letter for each axis of the images, ``YX``, ``TYX`` or ``ZYX``.
+        folder: where the weights lie; None for networks that were handed in.
+    """
+
+    def __init__(self, opened: Opened, *, folder: Path | None = None) -> None:
+        self._opened = opened
+        self._engines: dict[tuple[Any, ...], Engine] = {}
+        self.description = opened.description
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        spec = self.description.spec
+        size = "×".join(map(str, spec.size))
+        return f"Model({spec.architecture}, {spec.axes}, {size}, classes: {', '.join(self.classes)})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, background first."""
+        return self._preprocessing().classes
+
+    @property
+    def axes(self) -> str:
+        """A letter for each axis of the images."""
+        return self._preprocessing().axes
+
+    def segment(
+        self,
+        image: str | Path | Image,
+        *,
+        spacing: Sequence[float] | None = None,
+        name: str = "image",
+        batch_size: int = BATCH,
+        **settings: Any,
+    ) -> Result:
+        """Segment one image, volume or video.
+
+        Args:
+            image: a file (a folder of slices or frames), or an array as stored, ``(*S)`` or ``(*S, c)`` of any type that
+                files may have. An array gives the mask of its file, to the pixel.
+            spacing: mm along each axis of an array; a file tells its own.
+            name: of an array, for the files that ``Result.save`` writes.
+            batch_size: tiles at a time, for what is larger than the grid of the networks.
+            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler]. A
+                sampler may also be one of your own, see ``ldseg.diffusion.Sampler``.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+            DataError: the image cannot be used.
+        """
+        step = self._preprocessing()
+        if isinstance(image, str | Path):
+            if spacing is not None:
+                raise ConfigError(f"spacing: expected it with an array only, as a file tells its own, got {tuple(spacing)}")
+            path = Path(image).expanduser()
+            case = Case(name=stem_of(path), image=path, label=None, group=stem_of(path))
+            loaded = load_case(case, step)
+        else:
+            case = Case(name=name, image=IN_MEMORY, label=None, group=name)
+            scan = scan_of(image, step.axes, () if spacing is None else spacing, channels=step.channels, source=name)
+            loaded = prepare(name, scan, step, source=name)
+        whole = step.fit == "resize" and "T" not in step.axes
+        found = self._each([(case, lambda: loaded)], step, settings, 1 if whole else batch_size)
+        result = next(found)
+        if result.problem:
+            raise DataError(result.problem)
+        return result
+
+    def segment_folder(
+        self,
+        folder: str | Path,
+        *,
+        cases: str | Sequence[str] = "*",
+        labels: str = "auto",
+        batch_size: int = BATCH,
+        **settings: Any,
+    ) -> Iterator[Result]:
+        """Segment the cases of a data set in their order, as they are needed.
+
+        A case that cannot be used comes with its ``problem``, and the others go on.
+
+        Args:
+            folder: images and, if any, labels, in a layout of ``data/README.md``, or images alone.
+            cases: patterns of the names of cases.
+            labels: how numbers in labels are read, see [Data] Labels.
+            batch_size: images or tiles at a time; the masks do not depend on it.
+            **settings: as for ``segment``.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+            DataError: there is no such folder, or no image in it.
+        """
+        folder = Path(folder).expanduser()
+        require_folder(folder, "one with images")
+        patterns = (cases,) if isinstance(cases, str) else tuple(cases)
+        step = self._preprocessing(labels)
+        found = cases_in(folder, step.axes, patterns)
+        self._sampler(settings)  # a wrong setting is told now, not with the first result
+        return self._each([(case, None) for case in found.cases], step, settings, batch_size)
+
+    def _each(
+        self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Mapping[str, Any], batch_size: int
+    ) -> Iterator[Result]:
+        own = settings.get("sampler")
+        sampler = self._sampler(settings)
+        readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
+        engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
+        for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
+            yield Result(item, step, None if item.case.image == IN_MEMORY else item.case.image)
+
+    def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
+        """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
+        options: dict[str, Any] = {
+            "sampler": own or sampler.sampler,
+            "steps": sampler.sampling_steps,
+            "flips": sampler.flips,
+            "samples": sampler.samples,
+            "at_once": batch_size,
+        }
+        key = tuple(options.values())
+        if key not in self._engines:
+            self._engines[key] = self._opened.engine(**options)
+        return self._engines[key]
+
+    def _sampler(self, settings: Mapping[str, Any]) -> SamplerConfig:
+        """The settings of [Sampler], checked as those of a file are."""
+        names = {"steps": "sampling_steps"} | {name: name for name in ("sampler", "samples", "fusion", "flips", "seed")}
+        if unknown := sorted(set(settings) - set(names)):
+            raise ConfigError(f"{unknown[0]}: unknown setting; expected one of {', '.join(names)}")
+        # A sampler of the user's own has no name among the settings.
+        named = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
+        sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
+        most = self.description.spec.schedule.timesteps
+        if sampler.sampling_steps > most:
+            raise ConfigError(
+                f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}"
+            )
+        return sampler
+
+    def _preprocessing(self, labels: str = "auto") -> Preprocessing:
+        return self.description.preprocessing_for(labels)
+
+
+def train(
+    data: str | Path,
+    *,
+    classes: Sequence[str],
+    weights: str | Path,
+    dimensions: str = "2D",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Model:
+    """Train on the labelled cases of a data set and load the best weights.
+
+    What is left open is chosen from the data; part of the cases is held back for validation. A training that was stopped
+    goes on when it is started again.
+
+    Args:
+        data: the folder of the data set, in a layout of ``data/README.md``.
+        classes: names of the classes, background first, in the order of their numbers.
+        weights: the folder that the weights, the checkpoint and the logs go to.
+        dimensions: ``2D``, ``2D+t`` or ``3D``.
+        epochs: times that training goes through all images.
+        batch_size: images of an update.
+        learning_rate: highest step size of the optimiser.
+        seed: of everything random.
+        settings: any other setting of ``cfg.ini`` by its name, such as ``{"Training.Augmentation": "histology"}``.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+        DataError: there is too little to train on.
+        WeightsError: the weights cannot be written, or the loss is no longer finite.
+    """
+    config = training_config(
+        data,
+        {
+            "Data.Classes": tuple(classes),
+            "Data.Dimensions": dimensions,
+            "Model.Weights": str(weights),
+            "Parameters.Epoch": epochs,
+            "Parameters.BatchSize": batch_size,
+            "Parameters.LearningRate": learning_rate,
+            "Training.Seed": seed,
+            **(settings or {}),
+        },
+    )
+    logger.info(devices.choose(config.gpu.multiple))
+    from ldseg.training.prepare import train_config
+
+    devices.set_precision(config.gpu.precision)
+    train_config(config)
+    return load(config.weights_folder, precision=config.gpu.precision)
+
+
+def training_config(data: str | Path, values: Mapping[str, object]) -> Config:
+    """Settings of a training on a data set; values that are None take their defaults.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+        DataError: there is no such folder.
+    """
+    folder = Path(data).expanduser()
+    require_folder(folder, "a data set to train on")
+    folder = folder if folder.name else folder.resolve()
+    own = {"Parameters.Training": True, "Data.Root": str(folder.parent), "Data.Dataset": folder.name}
+    return Config().with_values({**own, **{name: value for name, value in values.items() if value is not None}})
+
+
+__all__ = ["AXES", "Model", "available", "find_weights", "load", "train"]

@@ -1,0 +1,153 @@
+"""The folder of a run: where each of its files lies, spelt here alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ldseg.errors import DataError
+from ldseg.writing import LOCK
+
+SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
+
+FOLDERS = (SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT)
+"""Folders that runs make beside or among images: what lies in them is no data set."""
+
+METRICS = "metrics.json"
+"""The record of a run, by which its folder is known."""
+
+MAPS = ("entropy", "variance")
+"""Kinds of maps of uncertainty."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of a run.
+
+    Attributes:
+        folder: of the run; masks lie in it as ``<case>_segmentation`` in the format of their image, maps of uncertainty as
+            ``<case>_entropy`` and ``<case>_variance``: see ``ldseg.io.scans``.
+    """
+
+    folder: Path
+
+    @property
+    def metrics(self) -> Path:
+        """The record of the run."""
+        return self.folder / METRICS
+
+    @property
+    def metrics_table(self) -> Path:
+        """The figures of its cases, one a row."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def calibration(self) -> Path:
+        """How far the probabilities can be believed, in figures; the picture has the same name as PNG."""
+        return self.folder / "calibration.json"
+
+    @property
+    def schedule(self) -> Path:
+        """The picture of the noise schedule."""
+        return self.folder / "schedule.png"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows all of it."""
+        return self.folder / "report.html"
+
+    def overlay(self, case: str, suffix: str = ".png") -> Path:
+        """The image of a case with its mask; of volumes and videos also as ``.gif``."""
+        return self.folder / "Overlay" / f"{case}_overlay{suffix}"
+
+    def diffusion(self, case: str, suffix: str = ".png") -> Path:
+        """The way of a case from noise to its mask, also as ``.gif``."""
+        return self.folder / "Diffusion" / f"{case}_diffusion{suffix}"
+
+    def uncertainty(self, case: str) -> Path:
+        """The maps of uncertainty of a case as a picture."""
+        return self.folder / "Uncertainty" / f"{case}_uncertainty.png"
+
+    def robustness(self, kind: str) -> Path:
+        """The record of a test with one kind of degradation; its table, picture and journal differ in the suffix."""
+        return self.folder / ROBUSTNESS / f"{kind}.json"
+
+    def robustness_gif(self, case: str, kind: str) -> Path:
+        """A case as its image is degraded."""
+        return self.folder / ROBUSTNESS / f"{case}_{kind}.gif"
+
+    @property
+    def sweep(self) -> Path:
+        """The record of a sweep over samplers and steps; its table, picture and journal differ in the suffix."""
+        return self.folder / SWEEP / "sweep.json"
+
+    @property
+    def state_audit(self) -> Path:
+        """The record of a state audit; its table and picture differ in the suffix."""
+        return self.folder / STATE_AUDIT / "state_audit.json"
+
+    def of_case(self, case: str) -> Iterator[Path]:
+        """What is there of a case, of this run or of an earlier one: files, and the folder of the masks of frames."""
+        stems = [f"{case}_{kind}" for kind in ("segmentation", *MAPS)]
+        with contextlib.suppress(OSError):
+            for path in sorted(self.folder.iterdir()):
+                if path.is_dir():
+                    own = path.name == stems[0]
+                else:
+                    own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
+                if own:
+                    yield path
+        for picture in (self.overlay, self.diffusion):
+            yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
+        if self.uncertainty(case).exists():
+            yield self.uncertainty(case)
+
+    def check(self, cases: Iterable[str], sources: Iterable[Path] = ()) -> None:
+        """Make sure that a run overwrites nothing that no run of LDSeg wrote.
+
+        Args:
+            cases: names of the cases.
+            sources: images and labels of the data set that the run reads.
+
+        Raises:
+            DataError: the folder holds one of the sources, or a file of others under a name that the run would write to,
+                or a link in it leads elsewhere.
+        """
+        remedy = "name another folder in [Output] Folder (--out)"
+        here = self.folder.resolve()
+        for path in sources:
+            if path.parent.resolve() == here:
+                raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {remedy}")
+        names = ("Overlay", "Diffusion", "Uncertainty", *FOLDERS)
+        for path in (self.folder / name for name in names):
+            if path.is_symlink():
+                raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
+        if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
+            return
+        own = (self.metrics_table, self.calibration, self.schedule, self.report)
+        for path in (*own, *(path for case in cases for path in self.of_case(case))):
+            if path.exists():
+                raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")
+
+    def test_figures(self, test: str, weights: str) -> Iterator[Path]:
+        """The figures of one of the tests that were made with weights of this SHA-256.
+
+        Args:
+            test: ``ROBUSTNESS``, ``SWEEP`` or ``STATE_AUDIT``.
+            weights: the hash.
+        """
+        for figure in sorted((self.folder / test).glob("*.png")):
+            if _weights_of(figure.with_suffix(".json")) == weights:
+                yield figure
+
+
+def _weights_of(path: Path) -> str | None:
+    """The hash of the weights that a test was made with; None where it cannot be told."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.get("weights_sha256") if isinstance(found, dict) else None

@@ -1,0 +1,177 @@
+"""What comes out of segmenting one image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
+from ldseg.inference.cases import Segmented
+from ldseg.inference.instances import label_instances
+from ldseg.io.scans import write_scan_mask
+from ldseg.outputs import Outputs
+from ldseg.spatial import Image, Mask, Numbers
+
+logger = logging.getLogger(__name__)
+
+
+class Result:
+    """One image, segmented or not.
+
+    Where something was wrong with the image, ``problem`` says what; then the arrays raise it as a ``DataError``, and
+    ``save`` writes nothing and logs it, so that a loop over a folder goes on.
+
+    Attributes:
+        name: of the case: that of its file without extension.
+        source: the file or folder of the image; None for an array.
+        classes: their names, background first.
+        axes: a letter for each axis of the arrays, such as ``YX`` or ``ZYX``.
+        problem: what was wrong; empty if nothing was.
+        seconds: what reading, segmenting and resampling took.
+    """
+
+    def __init__(self, segmented: Segmented, preprocessing: Preprocessing, source: Path | None) -> None:
+        self._segmented = segmented
+        self.source = source
+        self.name = segmented.case.name
+        self.classes = preprocessing.classes
+        self.axes = preprocessing.axes
+        self.problem = segmented.problem
+        self.seconds = segmented.seconds
+
+    def __repr__(self) -> str:
+        if self.problem:
+            return f"Result({self.name!r}, problem={self.problem!r})"
+        size = "×".join(map(str, self.mask.shape))
+        return f"Result({self.name!r}, {size}, {', '.join(self.classes)})"
+
+    @property
+    def _found(self) -> Segmented:
+        if self.problem:
+            raise DataError(self.problem)
+        return self._segmented
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Class numbers int32 ``(*S)``, of the image's own size."""
+        return self._found.mask
+
+    @property
+    def probabilities(self) -> Numbers:
+        """Probability of each class, float32 ``(*S, C)``: the mean over the masks that were drawn."""
+        found = self._found.probabilities
+        assert found is not None  # else there was a problem
+        return found
+
+    @property
+    def entropy(self) -> Numbers:
+        """How unsure each position is: entropy as a share of the highest there is, float32 ``(*S)`` from 0 to 1."""
+        return self._found.entropy
+
+    @property
+    def members(self) -> Mask | None:
+        """The mask of each of several samples ``(E, *S)``; None where one was drawn."""
+        return self._found.members
+
+    @property
+    def variance(self) -> Numbers | None:
+        """Variance of the probabilities between several samples, float32 ``(*S)``; None where one was drawn."""
+        return self._found.variance
+
+    @cached_property
+    def instances(self) -> Mask:
+        """A number from 1 for each object of the mask, int32 ``(*S)``: its connected parts, those of a few pixels left out.
+
+        Raises:
+            DataError: the mask has several classes.
+        """
+        if len(self.classes) > 2:
+            raise DataError(f"{self.name}: objects are numbered in masks of two classes, got {', '.join(self.classes)}")
+        return label_instances(self.mask)
+
+    @property
+    def image(self) -> Numbers:
+        """The image as it was segmented: float32 ``(*S, c)`` in [0, 1]."""
+        assert self._found.loaded is not None
+        return self._found.loaded.image
+
+    @property
+    def label(self) -> Mask | None:
+        """The true classes int32 ``(*S)`` of a case of a data set; None where it has no label."""
+        assert self._found.loaded is not None
+        return self._found.loaded.label
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """mm along each axis; None where neither the file nor the caller said."""
+        assert self._found.loaded is not None
+        return self._found.loaded.spacing
+
+    def evaluate(self, label: Mask | None = None, *, tolerance: float = TOLERANCE) -> Evaluation:
+        """Compare the mask with a label, by default that of the data set, see ``ldseg.evaluate``.
+
+        Raises:
+            DataError: there is no label, or it does not fit.
+        """
+        label = self.label if label is None else label
+        if label is None:
+            raise DataError(f"{self.name}: expected a label to compare with, found none")
+        common = {"spacing": self.spacing, "tolerance": tolerance, "video": self.axes.startswith("T")}
+        return evaluate(self.mask, label, classes=self.classes, **common)  # type: ignore[arg-type]
+
+    def overlay(self, *, alpha: float = 0.25) -> Image:
+        """The image with its mask over it, and the outline of the label where there is one, uint8 ``(H, W, 3)``.
+
+        Of a volume or a video the plane with the most object in it.
+
+        Args:
+            alpha: how much of the colour covers the image, from 0 to 1.
+        """
+        from ldseg.viz import overlay  # draws with OpenCV alone
+
+        image, mask, true = self.image, self.mask, self.label
+        if image.shape[-1] not in (1, 3):  # modalities: the first of them
+            image = image[..., :1]
+        if mask.ndim == 3:
+            plane = int(np.argmax((mask > 0).sum(axis=(1, 2))))
+            image, mask, true = image[plane], mask[plane], None if true is None else true[plane]
+        return overlay(image, mask, true=true, alpha=alpha)
+
+    def save(self, folder: str | Path, *, masks: str = "classes", overlay: bool = True) -> Mapping[str, Path]:
+        """Write ``<name>_segmentation`` in the format of the image, and ``Overlay/<name>_overlay.png``.
+
+        The mask has the size and the geometry of the image.
+
+        Args:
+            folder: where to; it is made if it is not there.
+            masks: ``classes``, or ``instances`` for a number for each object.
+            overlay: whether to draw the overlay as well.
+
+        Returns:
+            the files by kind, ``mask`` and ``overlay``; nothing for a result with a problem.
+
+        Raises:
+            DataError: a file cannot be written, or ``masks`` is neither.
+        """
+        if masks not in ("classes", "instances"):
+            raise DataError(f"masks: expected classes or instances, got {masks!r}")
+        if self.problem:
+            logger.error("skipped %s: %s", self.name, self.problem)
+            return {}
+        folder, found = Path(folder), self._found
+        assert found.loaded is not None
+        written = self.instances if masks == "instances" else self.mask
+        geometry = found.loaded.geometry
+        files = {"mask": write_scan_mask(folder, self.name, written, like=self.source, geometry=geometry)}
+        if overlay:
+            from ldseg.viz import save_image
+
+            files["overlay"] = Outputs(folder).overlay(self.name)
+            save_image(self.overlay(), files["overlay"])
+        return files

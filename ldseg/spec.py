@@ -1,0 +1,113 @@
+"""What a segmenter is, as data: all that it takes to build one again. Needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ldseg.diffusion import PREDICTIONS, Schedule
+from ldseg.models.presets import CONTROL, Preset, preset_of
+
+_PLAIN = ("axes", "channels", "classes", "prediction", "control", "dynamic_conditioning", "ff_parser")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterSpec:
+    """All that it takes to build a segmenter again: what its weights fix.
+
+    Attributes:
+        preset: a name in ``ldseg.models.PRESETS``. An own preset is given as an object, and its name stands here.
+        size: image grid S.
+        axes: axes string of S.
+        channels: channels of the image.
+        classes: number of classes C.
+        prediction: what the denoiser predicts.
+        schedule: the noise schedule.
+        control: whether state and time are hidden from the denoiser, which leaves a plain function of the image.
+        dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
+        own: the own preset, if one was given.
+    """
+
+    preset: str | Preset
+    size: tuple[int, ...]
+    axes: str
+    channels: int
+    classes: int
+    prediction: str
+    schedule: Schedule
+    control: bool = False
+    dynamic_conditioning: bool = True
+    ff_parser: bool = True
+    own: Preset | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.preset, Preset):
+            object.__setattr__(self, "own", self.preset)
+            object.__setattr__(self, "preset", self.preset.name)
+        elif self.own is not None and self.own.name != self.preset:  # replaced by one of another name
+            object.__setattr__(self, "own", None)
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
+        if self.control and self.prediction != "x0":
+            raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
+
+    @property
+    def family(self) -> Preset:
+        """What family and size its networks are.
+
+        Raises:
+            ValueError: for a name that is not known here, such as that of an own preset.
+        """
+        return self.own or preset_of(self.preset)
+
+    @property
+    def architecture(self) -> str:
+        """The family of the networks, as [Model] Architecture names it."""
+        return CONTROL if self.control else self.family.architecture
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride of the latent along each axis."""
+        return self.family.strides(self.axes)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Latent grid L."""
+        return self.family.latent_grid(self.size, self.axes)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape ``(*L, c)`` of one latent."""
+        return (*self.grid, self.family.latent(self.classes))
+
+    @property
+    def hold(self) -> str | None:
+        """What keeps an estimate of the clean latent in range, by its name in ``HOLDS``, each case by itself.
+
+        A latent implied by noise is amplified up to twenty thousand times near pure noise, so it is standardised, as
+        LDSeg does; a network that predicts the latent itself has learnt its range. One that is bounded is cut to its bounds.
+        """
+        if self.family.bounded:
+            return "bound"
+        return "standardize" if self.prediction in ("eps", "ldseg") else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; an own preset is there by its name."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        return {"preset": self.preset, "size": list(self.size), **plain, "schedule": self.schedule.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], preset: Preset | None = None) -> SegmenterSpec:
+        """The inverse of ``to_dict``.
+
+        Args:
+            values: plain values.
+            preset: the own preset that they name, if they name one.
+
+        Raises:
+            ValueError: if they name another.
+        """
+        if preset is not None and preset.name != values["preset"]:
+            raise ValueError(f"expected the preset {values['preset']!r}, got {preset.name!r}")
+        schedule = Schedule(**values["schedule"])
+        return cls(**{**values, "preset": preset or values["preset"], "size": tuple(values["size"]), "schedule": schedule})

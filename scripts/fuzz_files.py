@@ -1,0 +1,266 @@
+"""Throws damaged files of every format at the readers, and names what is not met with one line.
+
+    python scripts/fuzz_files.py --count 10000 --seed 0
+
+Every file is valid but for a few bytes that are changed, cut out, or put in from elsewhere. Each must be read, or refused by
+a `DataError` of one line that names it, in ten seconds and with bounded memory; readers run in a process of their own, so
+that a crash of a decoder is seen. Exit status: 0 where all is well, else 1; the files that failed stay in --keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import multiprocessing
+import resource
+import shutil
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import tifffile
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ldseg.errors import DataError  # noqa: E402
+from ldseg.io.geometry import Geometry  # noqa: E402
+from ldseg.io.meta import write_meta  # noqa: E402
+from ldseg.io.nifti import write_nifti  # noqa: E402
+from ldseg.io.nrrds import write_nrrd  # noqa: E402
+from ldseg.io.scans import read_scan, read_scan_label  # noqa: E402
+
+SECONDS = 10
+MEMORY = 4 << 30
+"""Bytes that a reader may take: the libraries and twice the limit on decoded values would be more."""
+_ODD = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**32 - 1)
+
+
+def seeds(folder: Path) -> list[tuple[Path, str]]:
+    """Small valid files of every format, each with the axes that it is read with."""
+    random = np.random.default_rng(0)
+    volume = random.integers(0, 999, (5, 12, 14)).astype(np.int16)
+    gray, colour = random.integers(0, 256, (24, 30)).astype(np.uint8), random.integers(0, 256, (24, 30, 3)).astype(np.uint8)
+    geometry = Geometry.upright(volume.shape, (2.0, 0.9, 1.1))
+    found: list[tuple[Path, str]] = []
+
+    def add(name: str, axes: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        found.append((folder / name, axes))
+
+    for write, suffixes in ((write_nifti, (".nii", ".nii.gz")), (write_nrrd, (".nrrd",)), (write_meta, (".mha",))):
+        for suffix in suffixes:
+            for kind in (np.uint16, np.float32):
+                write(folder / f"{np.dtype(kind).name}{suffix}", volume.astype(kind), geometry, None)
+                found.append((folder / f"{np.dtype(kind).name}{suffix}", "ZYX"))
+    raw = volume.astype("<u2").tobytes()
+    head = "NRRD0004\ntype: ushort\ndimension: 3\nsizes: 14 12 5\nendian: little\nencoding: raw\n"
+    add("raw.nrrd", "ZYX", f"{head}space directions: (1,0,0) (0,1,0) (0,0,2)\nspace: LPS\n\n".encode() + raw)
+    add("spacings.nrrd", "ZYX", f"{head}spacings: 1 1 2\n\n".encode() + raw)
+    lines = "NDims = 3\nDimSize = 14 12 5\nElementSpacing = 1 1 2\nElementType = MET_USHORT\nElementDataFile = LOCAL\n"
+    add("raw.mha", "ZYX", lines.encode() + raw)
+    for name, pixels in (("gray", gray), ("colour", colour)):
+        for kind, suffix in (
+            ("PNG", "png"),
+            ("JPEG", "jpg"),
+            ("BMP", "bmp"),
+            ("WEBP", "webp"),
+            ("GIF", "gif"),
+            ("PPM", "ppm"),
+        ):
+            stream = io.BytesIO()
+            Image.fromarray(pixels).save(stream, kind)
+            add(f"{name}.{suffix}", "YX", stream.getvalue())
+        for kind, suffix in (("JPEG2000", "jp2"), ("AVIF", "avif")):
+            stream = io.BytesIO()
+            Image.fromarray(pixels).save(stream, kind)
+            add(f"{name}.{suffix}", "YX", stream.getvalue())
+        for code in (None, "zlib", "lzw", "packbits", "jpeg", "zstd", "jpeg2000", "webp", "lzma", "lerc", "jpegxl"):
+            if code == "webp" and pixels.ndim == 2:
+                continue
+            stream = io.BytesIO()
+            tifffile.imwrite(stream, pixels, compression=code, metadata=None, rowsperstrip=9)
+            add(f"{name}_{code}.tif", "YX", stream.getvalue())
+    for name, options in (
+        ("plain", {"metadata": None}),
+        ("shaped", {}),
+        ("ome.ome", {"metadata": {"axes": "ZYX"}}),
+        ("tiled", {"tile": (16, 16)}),
+    ):
+        stream = io.BytesIO()
+        ome = name.startswith("ome")
+        tifffile.imwrite(stream, volume, photometric="minisblack", ome=ome, **options)  # type: ignore[arg-type]
+        add(f"{name}.tif", "ZYX", stream.getvalue())
+    stream = io.BytesIO()
+    frames = [Image.fromarray(np.roll(gray, shift, 1)) for shift in range(4)]
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    add("film.gif", "TYX", stream.getvalue())
+    np.save(folder / "array.npy", volume)
+    found.append((folder / "array.npy", "ZYX"))
+    add("slices.dcm", "ZYX", dicom(volume, pydicom.uid.ExplicitVRLittleEndian))
+    add("packed.dcm", "ZYX", dicom(volume, pydicom.uid.RLELossless))
+    add("coded.dcm", "ZYX", dicom(volume[:1], pydicom.uid.JPEG2000Lossless))
+    return found
+
+
+def dicom(volume: np.ndarray, syntax: str) -> bytes:
+    """A file of several frames."""
+    header = pydicom.Dataset()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = syntax if syntax == pydicom.uid.ExplicitVRLittleEndian else None
+    header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = pydicom.uid.CTImageStorage
+    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = "1.2.3.4"
+    header.NumberOfFrames, header.Rows, header.Columns = volume.shape
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelRepresentation = 1, "MONOCHROME2", 0
+    header.BitsAllocated, header.BitsStored, header.HighBit = 16, 12, 11
+    header.RescaleSlope, header.RescaleIntercept, header.PixelSpacing = 1, -10, [0.9, 1.1]
+    header.PixelData = volume.astype("<u2").tobytes()
+    if syntax == pydicom.uid.RLELossless:
+        header.compress(syntax)
+    elif syntax == pydicom.uid.JPEG2000Lossless:
+        import imagecodecs
+
+        coded = imagecodecs.jpeg2k_encode(volume[0].astype(np.uint16), level=0, reversible=True, codecformat="j2k")
+        header.PixelData = pydicom.encaps.encapsulate([coded])
+        header["PixelData"].is_undefined_length = True
+        header.file_meta.TransferSyntaxUID = syntax
+    stream = io.BytesIO()
+    header.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def mutated(content: bytes, other: bytes, random: np.random.Generator) -> bytes:
+    """A file with up to eight faults, most of them in its header."""
+    data = bytearray(content)
+    for _ in range(int(random.integers(1, 9))):
+        if not data:
+            break
+        near = len(data) if random.random() < 0.3 else min(len(data), 600)
+        place = int(random.integers(near))
+        fault = int(random.integers(7))
+        if fault == 0:
+            data[place] ^= 1 << int(random.integers(8))
+        elif fault == 1:
+            data[place] = int(random.integers(256))
+        elif fault in (2, 3):
+            kind = str(random.choice(["<B", "<H", ">H", "<I", ">I"]))
+            value = int(random.choice(_ODD)) % 256 ** struct.calcsize(kind)
+            data[place : place + struct.calcsize(kind)] = struct.pack(kind, value)
+        elif fault == 4:
+            kind = str(random.choice(["<f", ">f"]))
+            data[place : place + 4] = struct.pack(kind, float(random.choice([np.inf, -np.inf, np.nan, 1e30, -1, 0])))
+        elif fault == 5:
+            del data[place : place + int(random.integers(1, 40))]
+        else:
+            start = int(random.integers(max(1, len(other))))
+            data[place:place] = other[start : start + int(random.integers(1, 60))]
+    return bytes(data)
+
+
+def read(path: Path, axes: str) -> str:
+    """What is wrong with how a file is met; empty where nothing is."""
+    for reader in (read_scan, read_scan_label):
+        try:
+            reader(path, axes)
+        except DataError as error:
+            text = str(error)
+            if "\n" in text or path.stem not in text or len(text) > 2000:
+                return f"a message that is not one line with its name: {text[:300]!r}"
+        except BaseException as error:
+            return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def work(inbox: multiprocessing.Queue, outbox: multiprocessing.Queue, memory: int) -> None:
+    """Reads the files that come, until none does."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    while (item := inbox.get()) is not None:
+        outbox.put(read(*item))
+
+
+class Reader:
+    """A process that reads; a new one takes its place where it died or took too long."""
+
+    def __init__(self, memory: int) -> None:
+        self.memory = memory
+        self.start()
+
+    def start(self) -> None:
+        """Start the process."""
+        context = multiprocessing.get_context("spawn")
+        self.inbox, self.outbox = context.Queue(), context.Queue()
+        self.process = context.Process(target=work, args=(self.inbox, self.outbox, self.memory), daemon=True)
+        self.process.start()
+        self.inbox.put((Path("warm.npy"), "YX"))  # the time of imports does not count
+        self.outbox.get(timeout=120)
+
+    def __call__(self, path: Path, axes: str) -> str:
+        """What is wrong with how a file is met; empty where nothing is."""
+        self.inbox.put((path, axes))
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            try:
+                return str(self.outbox.get(timeout=0.2))
+            except Exception:
+                if not self.process.is_alive():
+                    status = self.process.exitcode
+                    self.start()
+                    return f"the interpreter died with status {status}"
+        self.process.kill()
+        self.start()
+        return f"no answer in {SECONDS} s"
+
+    def stop(self) -> None:
+        """End the process."""
+        self.inbox.put(None)
+        self.process.join()
+
+
+def faults(count: int, seed: int, folder: Path, keep: Path, met: Callable[[Path, str], str]) -> Iterator[str]:
+    """A line for each of `count` damaged files that is not met as it should be."""
+    valid = seeds(folder)
+    contents = [path.read_bytes() for path, _ in valid]
+    for index in range(count):
+        random = np.random.default_rng([seed, index])
+        path, axes = valid[index % len(valid)]
+        other = contents[int(random.integers(len(contents)))]
+        packed = path.name.endswith(".gz") and random.random() < 0.7
+        content = contents[index % len(valid)]
+        content = mutated(gzip.decompress(content) if packed else content, other, random)
+        target = folder / f"case{index}{''.join(path.suffixes)}"
+        target.write_bytes(gzip.compress(content, 1) if packed else content)
+        wrong = met(target, axes)
+        if wrong:
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(target, keep / target.name)
+            yield f"{keep / target.name} ({path.name}): {wrong}"
+        target.unlink()
+
+
+def main() -> int:
+    """The campaign, by the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
+    options = parser.parse_args()
+    reader, found = Reader(MEMORY), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for line in faults(options.count, options.seed, Path(folder), options.keep, reader):
+            found += 1
+            print(line, flush=True)
+    reader.stop()
+    print(f"{options.count} files, {found} not met as they should be")
+    return int(found > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ldseg.cli.console import Steady
+
+ROOT = Path(__file__).parents[2]
+
+
+class Closed(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_what_cannot_be_shown_is_written_as_its_code() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="")
+    steady = Steady(stream)
+    assert steady.write("Dice –\té\x1b[2J\x9b\r\n") == 15
+    steady.flush()
+    assert stream.buffer.getvalue() == b"Dice \\u2013\t\\xe9\\x1b[2J\\x9b\r\n"  # type: ignore[attr-defined]
+
+
+def test_a_closed_stream_is_no_error() -> None:
+    steady = Steady(Closed())
+    steady.write("a")
+    steady.write("b")
+    steady.flush()
+    assert steady.lost
+
+
+@pytest.mark.parametrize("ending", ["| head -c 1", "> /dev/full", "2>&1 | true"])
+def test_a_reader_that_goes_away_does_not_end_a_run(ending: str, tmp_path: Path) -> None:
+    code = "from ldseg.cli import main; status = main(['weights']); open('status', 'w').write(str(status))"
+    shell = f'PYTHONIOENCODING=ascii "{sys.executable}" -c "{code}" {ending}'
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    run = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (tmp_path / "status").read_text() == "0", run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr

@@ -1,0 +1,195 @@
+"""Pictures of other kinds than PNG and BMP, and what a picture may hold beside its pixels."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from ldseg.errors import DataError
+from ldseg.io.contract import LIMIT_VARIABLE
+from ldseg.io.pictures import read_image, read_label
+from ldseg.io.scans import read_scan, read_scan_label, write_scan_mask
+
+SIZE = (19, 26)
+
+
+def colours() -> np.ndarray:
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    return np.stack([9 * x, 10 * y, 4 * (x + y)], axis=-1).astype(np.uint8)
+
+
+def classes() -> np.ndarray:
+    return (np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 3).astype(np.uint8)
+
+
+def png(width: int, height: int, rows: bytes, bits: int = 8, kind: int = 0) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".webp", {"lossless": True}),
+        (".jp2", {"irreversible": False}),
+        (".j2k", {"irreversible": False}),
+        (".ppm", {}),
+        (".avif", {"quality": 100, "subsampling": "4:4:4"}),
+    ],
+)
+def test_pictures_of_other_kinds(tmp_path: Path, suffix: str, options: dict[str, object]) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(colours()).save(path, **options)
+    read = read_scan(path, "YX").values
+    assert abs(read.astype(int) - colours()).max() <= (3 if suffix == ".avif" else 0)
+    written = write_scan_mask(tmp_path / "out", "a", classes(), like=path)
+    assert written.name == "a_segmentation.png"
+    np.testing.assert_array_equal(read_scan_label(written, "YX")[0], classes())
+    content = path.read_bytes()
+    for share in (0.0, 0.1, 0.5, 0.95):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(DataError, match=rf"a\{suffix}: not a readable image"):
+            read_scan(path, "YX")
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe"])
+def test_other_names_of_jpeg(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(colours()).save(tmp_path / "a.jpg", "JPEG", quality=100, subsampling=0)
+    (tmp_path / "a.jpg").rename(tmp_path / f"a{suffix}")
+    assert abs(read_scan(tmp_path / f"a{suffix}", "YX").values.astype(int) - colours()).max() < 8
+
+
+def test_a_gif_is_a_label(tmp_path: Path) -> None:
+    """As those of DRIVE are."""
+    picture = Image.fromarray(classes())
+    picture.putpalette([0, 0, 0, 255, 255, 255, 90, 9, 9])
+    picture.save(tmp_path / "a.gif")
+    np.testing.assert_array_equal(read_label(tmp_path / "a.gif"), classes())
+    picture.save(tmp_path / "b.gif", save_all=True, append_images=[Image.fromarray(255 - classes())])
+    with pytest.raises(DataError, match=r"b\.gif: 2 frames, expected one picture"):
+        read_label(tmp_path / "b.gif")
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3", "P4", "P5", "P6"])
+def test_portable_maps_hold_their_numbers(tmp_path: Path, kind: str) -> None:
+    """Whatever their highest value is."""
+    flat = classes()
+    values = {"P1": flat % 2, "P4": flat % 2, "P3": colours(), "P6": colours()}.get(kind, flat)
+    head = f"{kind}\n# a comment\n{SIZE[1]} {SIZE[0]}\n".encode()
+    if kind not in ("P1", "P4"):
+        head += b"2\n" if values is flat else b"255\n"
+    if kind == "P4":
+        content = head + np.packbits(values == 1, axis=1).tobytes()
+    elif kind in ("P1", "P2", "P3"):
+        content = head + b" ".join(str(value).encode() for value in values.ravel().tolist()) + b"\n"
+    else:
+        content = head + values.tobytes()
+    (tmp_path / "a.pnm").write_bytes(content)
+    read = read_image(tmp_path / "a.pnm")
+    if kind in ("P1", "P4"):  # black is 1
+        np.testing.assert_array_equal(read[..., 0], np.where(values == 1, 0, 255))
+    else:
+        np.testing.assert_array_equal(read.squeeze(), values)
+    (tmp_path / "a.pnm").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"a\.pnm: not a readable image"):
+        read_image(tmp_path / "a.pnm")
+
+
+def test_sixteen_bits_of_a_portable_map(tmp_path: Path) -> None:
+    deep = classes().astype(np.uint16) * 1000
+    (tmp_path / "a.pgm").write_bytes(f"P5 {SIZE[1]} {SIZE[0]} 4095\n".encode() + deep.astype(">u2").tobytes())
+    scan = read_scan(tmp_path / "a.pgm", "YX")
+    np.testing.assert_array_equal(scan.values[..., 0], deep)
+    assert scan.bits == 12
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_label_of_few_bits(tmp_path: Path, bits: int) -> None:
+    """Its numbers count as stored; of an image, white is white."""
+    label = classes() % (2 if bits == 1 else 3)
+    if bits == 16:
+        rows = label.astype(">u2").view(np.uint8).reshape(SIZE[0], -1)
+    else:
+        spread = np.unpackbits(label[..., np.newaxis], axis=-1)[..., 8 - bits :].reshape(SIZE[0], -1)
+        rows = np.packbits(spread, axis=1)
+    content = b"".join(b"\0" + row.tobytes() for row in rows)
+    (tmp_path / "a.png").write_bytes(png(SIZE[1], SIZE[0], content, bits))
+    np.testing.assert_array_equal(read_label(tmp_path / "a.png"), label)
+    if bits < 8:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], label * (255 // (2**bits - 1)))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_the_orientation_of_exif_turns_image_and_label(tmp_path: Path, suffix: str, turn: int) -> None:
+    """So that a mask lies on what viewers show."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(colours()).save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    np.testing.assert_array_equal(read_scan(path, "YX").values, shown)
+    if suffix != ".png":
+        return
+    Image.fromarray(classes()).save(path, exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], shown)
+    written = write_scan_mask(tmp_path / "out", "a", shown, like=path)
+    np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(Image.open(written))), shown)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+def test_a_jpeg_that_lacks_pixels(tmp_path: Path, options: dict[str, object]) -> None:
+    """Cut and closed with an end mark, or with bytes missing in the middle."""
+    rng = np.random.default_rng(0)
+    stream = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (80, 96, 3), np.uint8)).save(stream, "JPEG", quality=90, **options)
+    content = stream.getvalue()
+    (tmp_path / "a.jpg").write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), np.asarray(Image.open(stream)))
+    half = len(content) // 2
+    for damaged in (content[:half] + b"\xff\xd9", content[:half] + content[half + len(content) // 5 :]):
+        (tmp_path / "a.jpg").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.jpg: not a readable image .*: \w+"):
+            read_image(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes(content + b"\0" * 40)  # what is behind the end does no harm
+    read_image(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_of_twelve_bits(tmp_path: Path) -> None:
+    deep = (np.indices((32, 40)).sum(0) * 57).astype(np.uint16)
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg_encode(deep, bitspersample=12, level=100))
+    scan = read_scan(tmp_path / "a.jpg", "YX")
+    assert (scan.bits, scan.values.dtype) == (12, np.uint16)
+    assert abs(scan.values[..., 0].astype(int) - deep).max() < 40
+
+
+def test_many_pixels_are_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own limit does not hold here; ours is told, and what raises it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.fromarray(colours()).save(tmp_path / "a.png")
+    Image.fromarray(colours()).convert("P").save(tmp_path / "p.png")
+    Image.fromarray(colours()).save(tmp_path / "a.jpg")
+    Image.fromarray(colours()).save(tmp_path / "a.bmp")
+    for name in ("a.png", "p.png", "a.jpg", "a.bmp"):
+        assert read_image(tmp_path / name).shape == colours().shape
+    (tmp_path / "b.png").write_bytes(png(2**31 - 1, 2**30, b""))
+    wanted = (
+        rf"b\.png: its header promises .* more than the limit of 2 GiB \(the environment variable {LIMIT_VARIABLE}=\d+ would"
+    )
+    with pytest.raises(DataError, match=wanted):
+        read_image(tmp_path / "b.png")
+    monkeypatch.setenv(LIMIT_VARIABLE, "1e-7")
+    with pytest.raises(DataError, match=r"a\.png: its header promises 19×26×3 values"):
+        read_image(tmp_path / "a.png")
+    monkeypatch.setenv(LIMIT_VARIABLE, "much")
+    with pytest.raises(DataError, match=rf"a\.png: {LIMIT_VARIABLE}: expected a number of GiB, got 'much'"):
+        read_image(tmp_path / "a.png")

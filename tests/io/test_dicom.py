@@ -1,0 +1,247 @@
+"""DICOM files and folders: what their headers promise is compared with what they hold."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from ldseg.errors import DataError
+from ldseg.io import contract
+from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
+
+SIZE = (6, 8, 10)  # z, y, x
+
+
+def volume() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 4096, SIZE).astype(np.uint16)
+
+
+def header_of(values: np.ndarray, **attributes: Any) -> Any:
+    header = pydicom.Dataset()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = CTImageStorage
+    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = pydicom.uid.generate_uid()
+    header.SeriesInstanceUID, header.StudyInstanceUID, header.Modality = "1.2.3", "1.2", "CT"
+    header.Rows, header.Columns = values.shape[-2:]
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
+    if values.ndim == 3:
+        header.NumberOfFrames = len(values)
+    header.PixelData = values.astype("<u2").tobytes()
+    for name, value in attributes.items():
+        setattr(header, name, value)
+    return header
+
+
+def save(path: Path, header: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+def series(folder: Path, change: Callable[[int, Any], None] = lambda index, header: None, suffix: str = ".dcm") -> Path:
+    """Slices whose names are not in the order of their places."""
+    for index, plane in enumerate(volume()):
+        header = header_of(plane, PixelSpacing=[0.5, 0.7], InstanceNumber=len(volume()) - index)
+        header.ImagePositionPatient, header.ImageOrientationPatient = [1, 2, 3 + 2.5 * index], [1, 0, 0, 0, 1, 0]
+        change(index, header)
+        save(folder / f"IM{index * 5 % len(volume())}{suffix}", header)
+    return folder
+
+
+def enhanced(order: list[int], slopes: list[float] | None = None) -> Any:
+    """Frames of one file, with a place and a scale each."""
+    header = header_of(volume()[order])
+    groups = []
+    for place, index in enumerate(order):
+        group = pydicom.Dataset()
+        position, values = pydicom.Dataset(), pydicom.Dataset()
+        position.ImagePositionPatient = [1, 2, 3 + 2.5 * index]
+        group.PlanePositionSequence = [position]
+        values.RescaleSlope, values.RescaleIntercept = (slopes or [1.0] * len(order))[place], 0
+        group.PixelValueTransformationSequence = [values]
+        groups.append(group)
+    header.PerFrameFunctionalGroupsSequence = groups
+    shared, turn, measures = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    turn.ImageOrientationPatient, measures.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.5, 0.7]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [turn], [measures]
+    header.SharedFunctionalGroupsSequence = [shared]
+    return header
+
+
+def test_a_picture_among_slices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contract._SAID.clear()
+    folder = series(tmp_path / "P01")
+    Image.new("RGB", (30, 20)).save(folder / "preview.jpg")
+    for _ in range(2):
+        scan = read_scan(folder, "ZYX")
+        np.testing.assert_array_equal(scan.values[..., 0], volume())
+    assert [record.message for record in caplog.records] == [
+        f"{folder}: read as a DICOM series, not used beside it: preview.jpg"
+    ]
+    assert scan.geometry is not None
+    assert scan.geometry.array_spacing == (2.5, 0.5, 0.7)
+    written = write_scan_mask(tmp_path / "out", "P01", volume() % 2, like=folder, geometry=scan.geometry)
+    assert written.name == "P01_segmentation.nii.gz"
+
+
+@pytest.mark.parametrize("suffix", ["", ".ima", ".IMA", ".1"])
+def test_names_that_say_nothing(tmp_path: Path, suffix: str) -> None:
+    folder = series(tmp_path / "P01", suffix=suffix)
+    np.testing.assert_array_equal(read_scan(folder, "ZYX").values[..., 0], volume())
+    save(tmp_path / "flat" / f"IM1{suffix}", header_of(volume()[0]))
+    (path,) = find_scans(tmp_path / "flat", "YX")
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], volume()[0])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [0, 2, 4, 1, 3, 5], [5, 4, 3, 2, 1, 0]])
+def test_frames_are_put_in_the_order_of_their_places(tmp_path: Path, order: list[int]) -> None:
+    scan = read_scan(save(tmp_path / "a.dcm", enhanced(order)), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume())
+    assert scan.geometry is not None
+    assert (scan.geometry.array_spacing, scan.geometry.origin) == ((2.5, 0.5, 0.7), (1, 2, 3))
+
+
+def test_every_frame_has_its_own_scale(tmp_path: Path) -> None:
+    slopes = [1.0, 2.0, 3.0, 0.5, 1.0, 1.5]
+    scan = read_scan(save(tmp_path / "a.dcm", enhanced([0, 1, 2, 3, 4, 5], slopes)), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume() * np.array(slopes, np.float32)[:, None, None])
+
+
+def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path) -> None:
+    def change(index: int, header: Any) -> None:
+        header.RescaleSlope, header.RescaleIntercept = 1 + index, -1024
+        if index == 2:
+            header.PhotometricInterpretation = "MONOCHROME1"
+
+    values = volume().astype(np.float32)
+    values[2] = 4095 - values[2]
+    expected = values * np.arange(1, 7, dtype=np.float32)[:, None, None] - 1024
+    np.testing.assert_array_equal(read_scan(series(tmp_path / "a", change), "ZYX").values[..., 0], expected)
+
+
+def tilt(index: int, header: Any) -> None:
+    header.ImagePositionPatient = [1, 2 + 2.5 * index * np.tan(np.radians(15)), 3 + 2.5 * index]
+
+
+def localizer(index: int, header: Any) -> None:
+    if index == 1:
+        header.Rows, header.PixelData = 4, volume()[0, :4].tobytes()
+
+
+def short(index: int, header: Any) -> None:
+    if index == 3:
+        header.PixelData = header.PixelData[:100]
+
+
+def jump(index: int, header: Any) -> None:
+    if index > 2:
+        header.PixelSpacing = [0.5, 0.8]
+
+
+def gap(index: int, header: Any) -> None:
+    if index > 3:
+        header.ImagePositionPatient = [1, 2, 3 + 2.5 * (index + 1)]
+
+
+def turned(index: int, header: Any) -> None:
+    if index == 4:
+        header.ImageOrientationPatient = [0, 1, 0, 0, 0, 1]
+
+
+def nowhere(index: int, header: Any) -> None:
+    if index == 4:
+        del header.ImagePositionPatient
+
+
+def other(index: int, header: Any) -> None:
+    if index == 4:
+        header.SeriesInstanceUID = "1.2.4"
+
+
+def infinite(index: int, header: Any) -> None:
+    header.RescaleSlope, header.RescaleIntercept = 0, 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (tilt, r"a: its slices are shifted against each other, 15\.0 degrees from upright \(gantry tilt\)"),
+        (localizer, r"a: IM5\.dcm is of size 10×4, expected 10×8 as IM\d\.dcm: is it a localizer"),
+        (short, r"IM3\.dcm: not a readable DICOM slice .*: it holds 100 bytes, its header promises 160"),
+        (jump, r"a: IM\d\.dcm has pixels of \(0\.5, 0\.\d\) mm, expected \(0\.5, 0\.\d\) as IM\d\.dcm"),
+        (gap, r"a: expected slices 2\.5 mm apart, found 5 mm from IM3\.dcm to IM2\.dcm: a slice is missing or there twice"),
+        (turned, "a: expected parallel DICOM slices, found several orientations"),
+        (nowhere, r"IM2\.dcm: expected a DICOM slice with its place in the patient, found none"),
+        (other, r"a: expected one DICOM series, found 2: 1\.2\.3 \(5 files\), 1\.2\.4 \(1 files\)"),
+        (infinite, r"IM0\.dcm: .* scales values by 0 and shifts them by 5"),
+    ],
+)
+def test_series_that_do_not_fit(tmp_path: Path, change: Callable[[int, Any], None], message: str) -> None:
+    folder = series(tmp_path / "a", change)
+    with pytest.raises(DataError, match=message) as caught:
+        read_scan(folder, "ZYX")
+    assert "\n" not in str(caught.value)
+
+
+def test_pixels_that_are_not_there(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.dcm", header_of(volume()[0], Rows=65535, Columns=65535))
+    with pytest.raises(
+        DataError, match=r"a\.dcm: its header promises 65535×65535×1×1 values, 8\.0 GiB, more than the limit"
+    ):
+        read_scan(path, "YX")
+    path = save(tmp_path / "b.dcm", header_of(volume()[0], Rows=4000, Columns=4000))
+    with pytest.raises(DataError, match=r"b\.dcm: .*it holds 160 bytes, its header promises 32000000"):
+        read_scan(path, "YX")
+    header = header_of(volume()[0])
+    del header.PixelData
+    with pytest.raises(DataError, match=r"c\.dcm: .*it has no pixels"):
+        read_scan(save(tmp_path / "c.dcm", header), "YX")
+
+
+def test_bits_that_are_not_in_use(tmp_path: Path) -> None:
+    plane = volume()[0]
+    scan = read_scan(save(tmp_path / "a.dcm", header_of(plane | 0xF000)), "YX")
+    np.testing.assert_array_equal(scan.values[..., 0], plane)
+    assert scan.bits == 12
+    signed = plane.astype(np.int16) - 2048
+    path = save(tmp_path / "b.dcm", header_of(signed.view(np.uint16) & 0xFFF, PixelRepresentation=1))
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], signed)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        ("1.2.840.10008.1.2.4.70", lambda plane: imagecodecs.ljpeg_encode(plane, bitspersample=12)),
+        ("1.2.840.10008.1.2.4.80", imagecodecs.jpegls_encode),
+        ("1.2.840.10008.1.2.4.90", lambda p: imagecodecs.jpeg2k_encode(p, level=0, reversible=True, codecformat="j2k")),
+    ],
+)
+def test_compressed_frames(tmp_path: Path, syntax: str, encode: Callable[[np.ndarray], bytes]) -> None:
+    header = header_of(volume())
+    header.PixelData = encapsulate([encode(plane) for plane in volume()])
+    header["PixelData"].is_undefined_length = True
+    header.file_meta.TransferSyntaxUID = syntax
+    path = save(tmp_path / "a.dcm", header)
+    np.testing.assert_array_equal(read_scan(path, "ZYX").values[..., 0], volume())
+    header.NumberOfFrames = 9
+    with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file"):
+        read_scan(save(tmp_path / "b.dcm", header), "ZYX")
+    header.NumberOfFrames, header.Rows = 6, 7
+    with pytest.raises(DataError, match=r"c\.dcm: .*a frame has the shape \(8, 10, 1\), its header promises \(7, 10, 1\)"):
+        read_scan(save(tmp_path / "c.dcm", header), "ZYX")
+
+
+def test_numbers_of_a_label(tmp_path: Path) -> None:
+    label = volume()[0] % 3
+    path = save(tmp_path / "a.dcm", header_of(label, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], label)
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], 4095 - label)

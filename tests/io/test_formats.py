@@ -1,0 +1,187 @@
+"""The table of formats: what a new one takes, and what is common to all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldseg.errors import DataError
+from ldseg.io import formats
+from ldseg.io.contract import Content, Format, check_size
+from ldseg.io.geometry import Geometry
+from ldseg.io.scans import find_scans, map_path, read_scan, read_scan_label, write_scan_map, write_scan_mask
+from ldseg.spatial import AXES
+
+
+def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe of CONTRIBUTING, in small: numbers as text, a line for each row."""
+
+    def read(path: Path, axes: str, label: bool) -> Content:
+        rows = [[int(word) for word in line.split()] for line in path.read_text().splitlines()]
+        return Content(values=np.array(rows, np.uint8)[..., np.newaxis])
+
+    def write(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
+        path.write_text("\n".join(" ".join(str(value) for value in row) for row in values.tolist()))
+        return path
+
+    entry = Format(thing="table of numbers", suffixes=(".num",), axes=("YX",), read=read, write=write, maps=".tif")
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, entry))
+    (tmp_path / "a.num").write_text("1 2 3\n4 5 6")
+    assert find_scans(tmp_path, "YX") == [tmp_path / "a.num"]
+    assert find_scans(tmp_path, "ZYX") == []
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.num", "YX").values[..., 0], [[1, 2, 3], [4, 5, 6]])
+    written = write_scan_mask(tmp_path, "a", np.eye(2, dtype=int), like=tmp_path / "a.num")
+    assert (written.name, written.read_text()) == ("a_segmentation.num", "1 0\n0 1")
+    assert write_scan_map(tmp_path, "a", "entropy", np.eye(2), like=tmp_path / "a.num").name == "a_entropy.tif"
+    (tmp_path / "b.num").write_text("1 2\nx")
+    with pytest.raises(DataError, match=r"b\.num: not a readable table of numbers \(damaged, .*\): invalid literal"):
+        read_scan(tmp_path / "b.num", "YX")
+
+
+@pytest.mark.parametrize("axes", AXES.values())
+def test_every_entry_is_whole(axes: str) -> None:
+    suffixes = formats.SUFFIXES[axes]
+    assert len(set(suffixes)) == len(suffixes)
+    for entry in formats.FORMATS:
+        assert set(entry.axes) <= set(AXES.values())
+        for suffix in entry.suffixes if axes in entry.axes else ():
+            target = formats.writer_of(entry.masks.get(suffix, suffix), axes == "YX")
+            assert target is not None
+            assert target.write is not None, suffix
+
+
+@pytest.mark.parametrize("suffix", sorted({s for axes in AXES.values() for s in formats.SUFFIXES[axes]}))
+@pytest.mark.parametrize("size", [(5, 6), (3, 5, 6)])
+def test_a_mask_of_every_kind_of_image_comes_back(tmp_path: Path, suffix: str, size: tuple[int, ...]) -> None:
+    axes = "YX" if len(size) == 2 else "ZYX" if suffix in formats.SUFFIXES["ZYX"] else "TYX"
+    if suffix not in formats.SUFFIXES[axes]:
+        pytest.skip("no such image")
+    mask = np.arange(np.prod(size)).reshape(size)
+    like = tmp_path / f"scan.7{suffix}"
+    if suffix in (".nii", ".nii.gz", ".hdr"):
+        like = tmp_path / "gone" / "x.mha"  # its header would be read
+    for values in (mask, mask * 300):
+        written = write_scan_mask(tmp_path, "scan.7", values, like=like)
+        assert written.name.startswith("scan.7_segmentation.")
+        label, geometry = read_scan_label(written, axes)
+        np.testing.assert_array_equal(label, values)
+        path = write_scan_map(tmp_path, "scan.7", "entropy", values / 7, like=like, geometry=geometry)
+        assert path == map_path(tmp_path, "scan.7", "entropy", like, len(size) == 2)
+        np.testing.assert_array_equal(read_scan(path, axes).values[..., 0], (values / 7).astype(np.float32))
+
+
+def test_a_mask_of_an_array(tmp_path: Path) -> None:
+    geometry = Geometry.upright((3, 5, 6), (2.0, 1.0, 1.0))
+    for size, place, name in (((5, 6), None, ".png"), ((3, 5, 6), None, ".tif"), ((3, 5, 6), geometry, ".nii.gz")):
+        mask = np.ones(size, np.uint8)
+        written = write_scan_mask(tmp_path, "a", mask, like=None, geometry=place)
+        assert written.name == f"a_segmentation{name}"
+        np.testing.assert_array_equal(read_scan_label(written, "YX" if len(size) == 2 else "ZYX")[0], mask)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".nii", ".mha", ".nrrd", ".dcm", ".tif", ".gif", ".npy"])
+def test_pipes_devices_and_folders_are_no_files(tmp_path: Path, suffix: str) -> None:
+    axes = "YX" if suffix in formats.SUFFIXES["YX"] else "ZYX"
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    (tmp_path / f"device{suffix}").symlink_to("/dev/zero")
+    (tmp_path / f"gone{suffix}").symlink_to(tmp_path / "nowhere")
+    expected = {"pipe": "found a pipe or a device", "device": "found a pipe or a device", "gone": "No such file"}
+    for name, message in expected.items():
+        with pytest.raises(DataError, match=rf"{name}\{suffix}: cannot be read: .*{message}"):
+            read_scan(tmp_path / f"{name}{suffix}", axes)
+    assert find_scans(tmp_path, axes) == []
+
+
+def test_arrays_of_numpy(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 999, (3, 4, 5)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", values)
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.npy", "ZYX").values[..., 0], values)
+    np.testing.assert_array_equal(read_scan_label(tmp_path / "a.npy", "ZYX")[0], values)
+    np.save(tmp_path / "f.npy", np.asfortranarray(values))
+    np.testing.assert_array_equal(read_scan(tmp_path / "f.npy", "ZYX").values[..., 0], values)
+    np.save(tmp_path / "o.npy", np.array([[{}]]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"o\.npy: values of type object"):
+        read_scan(tmp_path / "o.npy", "YX")
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content[:-3])
+    with pytest.raises(DataError, match=r"a\.npy: not a readable NumPy file .* 117 bytes, its header promises 120"):
+        read_scan(tmp_path / "a.npy", "ZYX")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"DimSize": "0 12 5"}, "its header has the size 0×12×5"),
+        ({"DimSize": "14 -12 5"}, "its header has the size 14×-12×5"),
+        ({"DimSize": "14 12"}, "its header has the lengths 14 12, and 3 axes"),
+        ({"DimSize": "99999 99999 99999"}, "more than the limit of 2 GiB"),
+        ({"DimSize": "14 12 6"}, "it holds 840 bytes, its header promises 1008"),
+        ({"ElementSpacing": "1 0 1"}, r"has the spacing \[1\.0, 0\.0, 1\.0\]"),
+        ({"ElementSpacing": "1 inf 1"}, "has ElementSpacing = 1 inf 1"),
+        (
+            {"TransformMatrix": "0 0 0 0 0 0 0 0 0"},
+            r"directions \(TransformMatrix\) 0 .*, expected axes at right angles",
+        ),
+        ({"ElementType": "MET_OTHER"}, "voxels of the type MET_OTHER"),
+        ({"ElementDataFile": "-"}, "its header names the file '-' for its voxels"),
+        ({"ElementDataFile": "/dev/zero"}, "names the file '/dev/zero' for its voxels"),
+        ({"ElementDataFile": "../a.raw"}, r"names the file '\.\./a\.raw' for its voxels"),
+        ({"ElementDataFile": "none.raw"}, r"its voxels: .*none\.raw: cannot be read: No such file"),
+        ({"ElementDataFile": "LIST"}, "its voxels lie in a list of files"),
+    ],
+)
+def test_headers_of_metaimage(tmp_path: Path, fields: dict[str, str], message: str) -> None:
+    header = {"NDims": "3", "DimSize": "14 12 5", "ElementType": "MET_UCHAR", "ElementDataFile": "LOCAL"}
+    lines = {**{name: value for name, value in header.items() if name not in fields}, **fields}
+    if "ElementDataFile" in header and "ElementDataFile" not in fields:
+        lines["ElementDataFile"] = lines.pop("ElementDataFile")  # the last of a header
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    (tmp_path / "a.mha").write_bytes(text.encode() + bytes(840))
+    with pytest.raises(DataError, match=rf"a\.mha: .*{message}"):
+        read_scan(tmp_path / "a.mha", "ZYX")
+
+
+def test_voxels_in_a_subfolder(tmp_path: Path) -> None:
+    values = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "x.raw").write_bytes(values.tobytes())
+    lines = "NDims = 3\nDimSize = 5 4 3\nElementType = MET_UCHAR\nElementDataFile = sub/x.raw\n"
+    (tmp_path / "a.mhd").write_text(lines)
+    head = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 5 4 3\nencoding: raw\ndata file: sub/x.raw\n\n"
+    (tmp_path / "a.nhdr").write_text(head)
+    for name in ("a.mhd", "a.nhdr"):
+        np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values[..., 0], values)
+    (tmp_path / "a.nhdr").write_text(head.replace("sub/x.raw", "-"))
+    with pytest.raises(DataError, match=r"a\.nhdr: its header names the file '-' for its voxels"):
+        read_scan(tmp_path / "a.nhdr", "ZYX")
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_encodings_of_nrrd(tmp_path: Path, encoding: str, endian: str) -> None:
+    import bz2
+    import gzip
+
+    values = (np.arange(60) - 7).reshape(3, 4, 5).astype("<i2" if endian == "little" else ">i2")
+    pack: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress}
+    content = pack.get(encoding, lambda raw: raw)(values.tobytes())
+    if encoding == "ascii":
+        content = " ".join(str(value) for value in values.ravel().tolist()).encode()
+    head = f"NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nendian: {endian}\nencoding: {encoding}\nspacings: 1 2 3\n\n"
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + content)
+    scan = read_scan(tmp_path / "a.nrrd", "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], values)
+    assert scan.geometry is not None
+    assert scan.geometry.array_spacing == (3, 2, 1)
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + content[:20])
+    with pytest.raises(DataError, match=r"a\.nrrd: not a readable NRRD file"):
+        read_scan(tmp_path / "a.nrrd", "ZYX")
+
+
+def test_sizes_that_are_none() -> None:
+    for shape in ((), (0,), (3, -1)):
+        with pytest.raises(ValueError, match="its header has the size"):
+            check_size(shape, 1)
+    assert check_size((3, 4), 0.5) == 6
