@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.errors import ConfigError
+from ldseg.options import PRECISIONS
 
 BACKENDS = ("tensorflow", "jax", "torch")
-
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def gpus(what: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
 from ldseg.io.scans import write_scan_mask
+from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
 
@@ -159,8 +160,8 @@ class Result:
         Raises:
             DataError: a file cannot be written, or ``masks`` is neither.
         """
-        if masks not in ("classes", "instances"):
-            raise DataError(f"masks: expected classes or instances, got {masks!r}")
+        if masks not in MASKS:
+            raise DataError(f"masks: expected {' or '.join(MASKS)}, got {masks!r}")
         if self.problem:
             logger.error("skipped %s: %s", self.name, self.problem)
             return {}

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+FEW = 8
+"""Of many values, so many are named."""
+
 
 def plain(value: Any) -> Any:
     """The same value in JSON's own types; numbers that are not finite become None."""
@@ -66,7 +69,12 @@ def times(lengths: Sequence[float]) -> str:
     return "×".join(f"{length:g}" for length in lengths)
 
 
+def few(values: Sequence[object]) -> str:
+    """The first of many values, in their order."""
+    return ", ".join(map(str, values[:FEW])) + (f", ... ({len(values)} in all)" if len(values) > FEW else "")
+
+
 def some(names: Sequence[str]) -> str:
     """A few of many names, in natural order."""
-    ordered = sorted(names, key=natural)
-    return ", ".join(ordered[:8]) + (f", ... ({len(ordered)} in all)" if len(ordered) > 8 else "")
+    ordered: list[str] = sorted(names, key=natural)
+    return few(ordered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from ldseg.errors import DataError
 
+_UNFINISHED = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.(tmp|old)")
+"""Names under which files and folders are written before they are put in place."""
 LOCK = ".lock"
 """A file that tells that a folder is one of LDSeg's, and whether a run writes to it now."""
 
@@ -86,18 +89,30 @@ def held_folder(folder: Path, setting: str) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
+        with os.fdopen(descriptor) as stream:
+            process = stream.read(20).strip() or "unknown"
         raise DataError(
-            f"{folder}: another run of LDSeg writes to it now; wait for it, or name another in {setting}"
+            f"{folder}: another run of LDSeg (process {process}) writes to it now; wait for it, or name another in {setting}"
         ) from None
     except OSError:  # a file system without locks
         os.close(descriptor)
         yield
         return
     try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        _clear(folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what runs that were killed left half-written in a folder that is held, and in its subfolders."""
+    with contextlib.suppress(OSError, DataError):  # what cannot be removed does no harm
+        for path in [*folder.glob(".*.tmp"), *folder.glob(".*.old"), *folder.glob("*/.*.tmp")]:
+            if _UNFINISHED.fullmatch(path.name):
+                remove(path)
 
 
 def claim_folder(folder: Path, setting: str) -> None:

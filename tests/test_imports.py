@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("engines", "paths", "shipped", "spatial", "text", "writing"),
+    ("engines", "options", "paths", "shipped", "spatial", "text", "writing"),
     ("outputs",),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation"),

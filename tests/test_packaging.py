@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.version import __version__
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 CORE: list[str] = PROJECT["dependencies"]
@@ -64,3 +66,11 @@ def test_all_holds_every_backend() -> None:
 )
 def test_weights_travel_with_their_terms(folder: Path) -> None:
     assert re.search(r"licence|terms", (folder / "README.md").read_text("utf-8"), re.IGNORECASE)
+
+
+def test_the_release_has_one_version_and_date() -> None:
+    newest = re.search(r"^## \[([\d.]+)\] - ([\d-]+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {__version__}\ndate-released: {newest[2]}\n" in citation
+    assert newest[1] == __version__

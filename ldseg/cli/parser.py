@@ -102,6 +102,7 @@ COMMANDS = {
             CLASSES,
             Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
             DIMENSIONS,
+            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long to train; it ends on time"),
             Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),
             BATCH,
             Option(flag="--learning-rate", key="Parameters.LearningRate", shown="X", help="highest step size"),

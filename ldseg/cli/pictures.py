@@ -92,13 +92,10 @@ class Pictures:
         picture = uncertainty_picture(view, item.entropy, item.variance, axes=self.preprocessing.axes)
         save_image(picture, self.outputs.uncertainty(item.case.name))
 
-    def draw_diffusion(self, item: Segmented, predictor: Engine, seed: int) -> None:
-        """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
+    def trace(self, item: Segmented, predictor: Engine, seed: int) -> Trace:
+        """The reverse diffusion of a case: its states, decoded by the engine.
 
-        Of a case that is covered with several tiles, the middle one is drawn.
-
-        Raises:
-            DataError: a file cannot be written.
+        Of a case that is covered with several tiles, that of the middle one.
         """
         assert item.loaded is not None
         assert item.states is not None
@@ -109,7 +106,7 @@ class Pictures:
             # Shown as it came, at its own size.
             image, size = item.loaded.image, item.loaded.size
             steps = np.stack([preprocessing.probabilities_to_case(tiled.tiling.crop(step), size) for step in steps])
-        trace = Trace(
+        return Trace(
             latents=item.states,
             masks=np.argmax(steps, axis=-1).astype(np.int32),
             times=step_grid(predictor.spec.schedule.timesteps, predictor.steps)[list(predictor.kept)],
@@ -119,6 +116,13 @@ class Pictures:
             slices=slice_name(preprocessing.axes),
             title=f"{name}: states of the diffusion, and the mask decoded from each",
         )
+
+    def draw_diffusion(self, name: str, trace: Trace) -> None:
+        """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
+
+        Raises:
+            DataError: a file cannot be written.
+        """
         save_image(reverse_diffusion_picture(trace), self.outputs.diffusion(name))
         reverse_diffusion_gif(self.outputs.diffusion(name, ".gif"), trace)
 

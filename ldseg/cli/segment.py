@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +33,7 @@ from ldseg.io.scans import write_scan_mask
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
-from ldseg.viz import save_figure, schedule_figure
+from ldseg.viz import Trace, figure_to_array, save_image, schedule_figure
 from ldseg.viz.report.page import write_report
 from ldseg.writing import held_folder, remove
 
@@ -109,19 +111,29 @@ def _segment(this: Run, started: float) -> int:
         states=config.output.diffusion > 0,
     )
     results: list[CaseResult] = []
-    to_draw = config.output.diffusion
-    for item in tqdm(segmented, total=len(task.cases), desc="segmenting", unit="case"):
-        # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
-        left = len(task.cases) - len(results)
-        draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
-        to_draw -= draw
-        results.append(_finish(this, item, draw))
+    waiting: deque[Future[CaseResult]] = deque()
+    # Of volumes no more than one waits, as they are large.
+    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
+    to_draw, left = config.output.diffusion, len(task.cases)
+    # Cases are scored and drawn, in their order, while the next are segmented.
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        schedule = worker.submit(_schedule_picture, this)
+        for item in tqdm(segmented, total=len(task.cases), desc="segmenting", unit="case"):
+            # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
+            draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
+            to_draw, left = to_draw - draw, left - 1
+            trace = this.pictures.trace(item, this.predictor, sampler.seed) if draw else None
+            waiting.append(worker.submit(_finish, this, item, trace))
+            if len(waiting) > behind:
+                results.append(waiting.popleft().result())
+        results += [future.result() for future in waiting]
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped]
     if len(skipped) < len(results):
         for result in results:
             if result.status == "skipped":
                 _remove_earlier(this.outputs, result.name)
+        save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -130,7 +142,7 @@ def _segment(this: Run, started: float) -> int:
     return len(problems)
 
 
-def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
+def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     name, loaded, task = item.case.name, item.loaded, this.task
     if item.problem or loaded is None:
@@ -146,10 +158,10 @@ def _finish(this: Run, item: Segmented, draw: bool) -> CaseResult:
         else:
             write_maps(this.outputs, item)
             this.pictures.draw_uncertainty(item, numbered)
-        if draw:
-            this.pictures.draw_diffusion(item, this.predictor, config.sampler.seed)
-        else:
+        if trace is None:
             this.pictures.remove_diffusion(name)
+        else:
+            this.pictures.draw_diffusion(name, trace)
         this.trust.add(item, mask, preprocessing)
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
@@ -185,10 +197,15 @@ def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
     return scores
 
 
-def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names, schedule = this.task, this.task.preprocessing.classes, this.task.description.spec.schedule
+def _schedule_picture(this: Run) -> np.ndarray:
+    """The noise schedule with the steps that are taken, uint8 (H, W, 3)."""
+    schedule = this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    save_figure(schedule_figure(schedule.alpha_bar, grid, schedule.name), this.outputs.schedule)
+    return figure_to_array(schedule_figure(schedule.alpha_bar, grid, schedule.name))
+
+
+def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
+    task, names = this.task, this.task.preprocessing.classes
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary

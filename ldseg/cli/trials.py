@@ -42,7 +42,7 @@ class Trial:
     Attributes:
         task: the data set and the weights.
         cases: those with a label.
-        noise: the kind of noise on their images, see ``ldseg.inference.NOISES``.
+        noise: the kind of degradation of their images, see ``ldseg.options.DEGRADATIONS``.
         conditions: what each case is segmented under, in the order of the report.
         journal: Dice, seconds and memory of each case under each condition, as they come.
         facts: what else the report says of how it came about.

@@ -12,7 +12,8 @@ from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
-from ldseg.spatial import AXES
+from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, PRECISIONS
+from ldseg.spatial import AXES, MOST_CHANNELS
 
 _SEED = Number(0, 2**31 - 1)
 _FOLDER_NAME = "the name of a folder in Data.Root, not a path"
@@ -79,7 +80,7 @@ class SamplerConfig(Section):
     seed: int = _key("Seed", 0, _SEED)
     flips: bool = _key("Flips", False, Flag())
     samples: int = _key("Samples", 1, Number(1, 1000))
-    fusion: str = _key("Fusion", "mean", Choice(("mean", "vote", "staple")))
+    fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class TrainingConfig(Section):
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
-    augmentation: str = _key("Augmentation", "auto", Choice(("auto", *KINDS)))
+    augmentation: str = _key("Augmentation", AUTO, Choice((AUTO, *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
     recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
@@ -124,8 +125,8 @@ class GPUConfig(Section):
 
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
-    engine: str = _key("Engine", "auto", Choice(("auto", *ENGINES)))
-    precision: str = _key("Precision", "float32", Choice(("float32", "bfloat16", "float16")))
+    engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
+    precision: str = _key("Precision", "float32", Choice(tuple(PRECISIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,14 +144,14 @@ class DataConfig(Section):
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
     size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
-    fit: str = _key("Fit", "resize", Choice(("resize", "aspect", "tile")))
+    fit: str = _key("Fit", "resize", Choice(FITS))
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
-    channels: int | str = _key("Channels", "auto", Choice(("auto", 1, 2, 3, 4)))
+    channels: int | str = _key("Channels", AUTO, Choice((AUTO, *range(1, MOST_CHANNELS + 1))))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
-    labels: str = _key("Labels", "auto", Choice(("auto", "classes", "binary", "instances")))
+    labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
     label_map: tuple[tuple[int, int], ...] = _key("LabelMap", (), Pairs(Number(-(2**31), 2**31 - 1), Number(0, 65535), _MAP))
-    intensity: str = _key("Intensity", "auto", Choice(("auto", "dtype", "percentile", "zscore", "window")))
+    intensity: str = _key("Intensity", AUTO, Choice((AUTO, *INTENSITIES)))
     window: tuple[float, ...] = _key(
         "Window", (), Several(Number(-1e9, 1e9), "a lower and a higher number with a comma between them, or nothing", True)
     )
@@ -212,7 +213,7 @@ class ModelConfig(Section):
     preset: str = _key(
         "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
     )
-    prediction: str = _key("Prediction", "auto", Choice(("auto", *PREDICTIONS)))
+    prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
@@ -224,7 +225,7 @@ class ModelConfig(Section):
             # Names of two families say nothing of each other: the first is the one to begin with.
             wanted = f"expected one of {shown(presets)} for {named}"
             self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")
-        if self.architecture == "Control" and self.prediction not in ("auto", "x0"):
+        if self.architecture == "Control" and self.prediction not in (AUTO, "x0"):
             wanted = f"expected auto or x0 for {named}"
             self._refuse("Prediction", f"{wanted}, got {self.prediction}; the nearest valid value is x0")
         if self.architecture == "MedSegDiff":
@@ -243,7 +244,7 @@ class OutputConfig(Section):
 
     NAME: ClassVar[str] = "Output"
     folder: str = _key("Folder", "", Text("a folder, or nothing", optional=True))
-    masks: str = _key("Masks", "classes", Choice(("classes", "instances")))
+    masks: str = _key("Masks", "classes", Choice(MASKS))
     overlay: bool = _key("Overlay", True, Flag())
     diffusion: int = _key("Diffusion", 1, Number(0, 1_000_000))
     report: bool = _key("Report", True, Flag())
@@ -263,6 +264,6 @@ class EvaluationConfig(Section):
     sigmas: tuple[float, ...] = _key(
         "Sigmas", (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2), Several(Number(0.0, 1.0), _SIGMAS)
     )
-    noise: str = _key("Noise", "gaussian", Choice(("gaussian", "speckle", "poisson", "blur", "contrast")))
+    noise: str = _key("Noise", "gaussian", Choice(tuple(DEGRADATIONS)))
     step_sweep: tuple[int, ...] = _key("StepSweep", (), Several(Number(1, 100_000), _STEPS, True))
     state_audit: bool = _key("StateAudit", False, Flag())

@@ -7,8 +7,8 @@ import numpy as np
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.planes import depth_of
+from ldseg.options import INTENSITIES
 
-INTENSITIES = ("dtype", "percentile", "zscore", "window")
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
 

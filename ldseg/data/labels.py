@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ldseg.errors import DataError
-
-LABEL_RULES = ("auto", "classes", "binary", "instances")
+from ldseg.options import LABEL_RULES
 
 
 def to_classes(

@@ -8,12 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ldseg.data.intensity import INTENSITIES
-from ldseg.data.labels import LABEL_RULES
 from ldseg.errors import ConfigError
+from ldseg.options import FITS, INTENSITIES, LABEL_RULES
 from ldseg.spatial import AXES, MOST_CHANNELS
-
-FITS = ("resize", "aspect", "tile")
 
 
 @dataclass(frozen=True, kw_only=True)

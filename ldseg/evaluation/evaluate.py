@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, class_scores
 from ldseg.evaluation.record import foreground
-from ldseg.text import number, plain
+from ldseg.text import few, number, plain
 
 TOLERANCE = 2.0
 """Of the surface Dice, unless told otherwise: that of ``[Evaluation] Tolerance``."""
@@ -83,7 +83,7 @@ def evaluate(
         present = set().union(*(np.unique(values).tolist() for values in given.values())) | {0}
         if missing := sorted(set(range(highest + 1)) - present - {1}):
             raise DataError(
-                f"mask and label: found the numbers {_listed(sorted(present))}, but not {_listed(missing)}; if they are "
+                f"mask and label: found the numbers {few(sorted(present))}, but not {few(missing)}; if they are "
                 "classes, name them all in classes; make classes of numbered objects and of 0/255 first, such as label > 0"
             )
     names = tuple(classes) if classes is not None else ("background", *(f"class {k}" for k in range(1, highest + 1)))
@@ -97,7 +97,3 @@ def evaluate(
         mean={metric: foreground(scores[metric]) for metric in CLASS_METRICS},
         unit="pixels" if spacing is None else "mm",
     )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")

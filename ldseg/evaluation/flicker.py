@@ -1,4 +1,4 @@
-"""How much the masks of a film flicker."""
+"""How much the masks of a video flicker."""
 
 from __future__ import annotations
 

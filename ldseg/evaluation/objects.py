@@ -100,7 +100,7 @@ def object_sums(
     ``object_hausdorff``: the same sum of Hausdorff distances, max(max_x min_y |x - y|, max_y min_x |x - y|) over all pixels
     x of the one and y of the other; an object without a partner is compared with the nearest, by the same distance.
 
-    An id that covers several pieces stands for as many objects (`separate`); in a film each frame has its own, and the
+    An id that covers several pieces stands for as many objects (`separate`); in a video each frame has its own, and the
     sums go over all frames.
 
     Args:
@@ -187,8 +187,8 @@ class _Objects:
     @cached_property
     def frame(self) -> IntArray:
         """(n,): the frame of each object; 0 where there is no time."""
-        film = self.labels.ndim > self.steps.size
-        return np.array([box[0].start if film else 0 for box in self.boxes], dtype=np.int64)
+        video = self.labels.ndim > self.steps.size
+        return np.array([box[0].start if video else 0 for box in self.boxes], dtype=np.int64)
 
 
 def _partners(own: npt.NDArray[np.int32], other: npt.NDArray[np.int32], count: int) -> tuple[IntArray, IntArray]:
@@ -220,7 +220,7 @@ def _distance(own: _Objects, i: int, other: _Objects, j: int, far: float) -> flo
 
 
 def _hausdorff(a: _Objects, i: int, b: _Objects, j: int) -> float:
-    """Between two objects; in a film, of one frame."""
+    """Between two objects; in a video, of one frame."""
     # The box around both is enough, as only their own pixels count.
     box = tuple(
         slice(min(one.start, two.start), max(one.stop, two.stop)) for one, two in zip(a.boxes[i], b.boxes[j], strict=True)

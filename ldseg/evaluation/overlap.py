@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.text import few
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -36,8 +37,7 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
         if array.size and (array.min() < 0 or array.max() >= num_classes):
             found = np.unique(array)
             wrong = found[(found < 0) | (found >= num_classes)]
-            listed = ", ".join(str(int(v)) for v in wrong[:10]) + (", …" if wrong.size > 10 else "")
-            raise DataError(f"{name}: expected class indices 0..{num_classes - 1}, got {listed}")
+            raise DataError(f"{name}: expected class indices 0..{num_classes - 1}, got {few(wrong.tolist())}")
     joint = t.astype(np.int64).ravel() * num_classes + p.astype(np.int64).ravel()
     counts = np.bincount(joint, minlength=num_classes * num_classes)
     return counts.reshape(num_classes, num_classes).astype(np.int64)

@@ -1,6 +1,6 @@
 """How far the outline (surface) of a mask lies from that of its label, in the unit of the spacing.
 
-The surface of a mask are its pixels with a face neighbour outside of it; beyond the edge of the image is outside. Of a film
+The surface of a mask are its pixels with a face neighbour outside of it; beyond the edge of the image is outside. Of a video
 every frame has surfaces of its own, and distances lie within a frame.
 """
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, special
 
 from ldseg.inference.seeding import case_generator
-
-NOISES = ("gaussian", "speckle", "poisson", "blur", "contrast")
+from ldseg.options import DEGRADATIONS
 
 BLUR = 20.0
 """Pixels of a blur's width for each unit of sigma."""
@@ -38,7 +36,7 @@ def corrupt_image(
 
     Args:
         image: float32 ``(*S, c)``.
-        kind: one of ``NOISES``.
+        kind: one of ``DEGRADATIONS``.
         sigma: strength, at least 0; below 1e-7, finer than 32 bits tell apart, it is as 0.
         seed: the run's seed.
         content: the digest of the image as it was read.
@@ -50,12 +48,14 @@ def corrupt_image(
     Raises:
         ValueError: for an unknown kind, or a sigma below 0.
     """
-    if kind not in NOISES or sigma < 0:
-        raise ValueError(f"expected one of {NOISES} and a sigma of at least 0, got {kind!r} and {sigma}")
+    if kind not in DEGRADATIONS or sigma < 0:
+        raise ValueError(f"expected one of {tuple(DEGRADATIONS)} and a sigma of at least 0, got {kind!r} and {sigma}")
     if sigma < _LEAST:
         return image
     strength = np.float32(sigma)
     if kind == "blur":
+        from scipy import ndimage  # here, as segmenting does without
+
         widths = [0.0 if axis == "T" else BLUR * sigma for axis in axes or "-" * (image.ndim - 1)]
         return np.clip(ndimage.gaussian_filter(image, (*widths, 0.0), mode="nearest"), 0, 1)
     if kind == "contrast":
@@ -78,6 +78,8 @@ def _poisson(mean: np.ndarray, normal: np.ndarray) -> np.ndarray:
     counts = np.maximum(np.rint(series), 0)
     few = mean < _MANY
     if few.any():
+        from scipy import special
+
         share, rate = special.ndtr(normal[few].astype(np.float64)), mean[few].astype(np.float64)
         above = np.ceil(special.pdtrik(share, rate))
         below = np.maximum(above - 1, 0)  # where rounding lifted a whole number to the next

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ldseg.errors import ConfigError
-
-FUSIONS = ("mean", "vote", "staple")
+from ldseg.options import FUSIONS
 
 _MOST_ITERATIONS = 100
 

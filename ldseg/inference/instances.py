@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
-from skimage.morphology import remove_small_holes, remove_small_objects
 
 MIN_SHARE = 2e-4
 """Objects, and holes in them, below this share of the image are removed."""
@@ -19,6 +17,9 @@ def label_instances(mask: np.ndarray) -> np.ndarray:
     Returns:
         int32 ``(*S)``: 0 for background, 1 to n for the objects, which touch at least along a face.
     """
+    from scipy import ndimage  # here, as segmenting does without
+    from skimage.morphology import remove_small_holes, remove_small_objects
+
     smallest = max(int(MIN_SHARE * mask.size), 1)
     kept = remove_small_objects(mask.astype(bool), max_size=smallest)
     kept = remove_small_holes(kept, max_size=smallest)

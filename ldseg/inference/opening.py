@@ -16,11 +16,10 @@ from ldseg.engines import ENGINES, KERAS
 from ldseg.errors import WeightsError
 from ldseg.inference.engine import Engine
 from ldseg.models import Preset
+from ldseg.options import AUTO
 from ldseg.spec import SegmenterSpec
 
 logger = logging.getLogger(__name__)
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def open_weights(folder: Path, engine: str = AUTO, *, precision: str = "float32"
     Args:
         folder: with the weights.
         engine: a name in ``ldseg.engines.ENGINES``, or ``auto`` for the one that suits the weights and the machine.
-        precision: of the arithmetic, see ``ldseg.devices.PRECISIONS``.
+        precision: of the arithmetic, see ``ldseg.options.PRECISIONS``.
         preset: the preset of the weights, if it is an own one.
 
     Raises:

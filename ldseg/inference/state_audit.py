@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ldseg import options
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
@@ -19,7 +20,7 @@ from ldseg.inference.cases import TiledCase, corrupted
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
 
-STATES = ("own", "true", "other", "noise")
+STATES = tuple(options.STATES)
 """What the denoiser is given: the state that the sampler has come to, the latent of the case's label under noise, that of
 another case's label, or noise alone."""
 

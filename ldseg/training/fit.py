@@ -22,14 +22,14 @@ from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock
-from ldseg.training.folder import begin, checkpoint_of, locked, logs_of, settle
+from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
 from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +83,11 @@ def train(
 
     Raises:
         ConfigError: if the batch does not suit the devices.
-        DataError: if cases of the split are missing, or the folder cannot be written.
-        WeightsError: if what is to be gone on with does not fit, another training writes to the folder, nothing can be
-            written, or the loss is no longer finite.
+        DataError: if cases of the split are missing, the folder cannot be written, or another training writes to it.
+        WeightsError: if what is to be gone on with does not fit, nothing can be written, or the loss is no longer finite.
         TrainingStopped: by Ctrl-C or SIGTERM; what was finished is kept.
     """
-    claim_folder(folder, "[Model] Weights")
-    with locked(folder):
+    with held_folder(folder, "[Model] Weights"):
         if go_on:
             settle(folder)
         checkpoint = checkpoint_of(folder)

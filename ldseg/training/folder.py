@@ -1,4 +1,4 @@
-"""What a training keeps in the folder of its weights, what becomes of an earlier one's, and who may write there.
+"""What a training keeps in the folder of its weights, and what becomes of an earlier one's.
 
 Weights and checkpoint are one state: a training writes a checkpoint before its first update, so that weights without one are
 never those of a training that was killed. At every moment of a kill the next start finds either the earlier training, or
@@ -7,23 +7,17 @@ the state that the new one began with.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +26,6 @@ FOLDER = "training"
 
 BEGINNING = "training.begin.npz"
 """The first checkpoint of a training, until what an earlier one left is set aside."""
-
-LOCK = ".training.lock"
 
 
 def logs_of(folder: Path) -> Path:
@@ -88,8 +80,8 @@ def set_aside(folder: Path) -> None:
         return
     name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"
     # A start may follow another within the second.
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    aside = next(folder / name for name in names if not (folder / name).exists())
+    numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    aside = next(folder / name for name in numbered if not (folder / name).exists())
     try:
         aside.mkdir()
         for path in present:
@@ -97,42 +89,3 @@ def set_aside(folder: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{folder}: earlier weights cannot be set aside: {error.strerror or error}") from error
     logger.info("earlier weights are kept in %s", aside)
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder; the system lets go of it whatever ends this process.
-
-    Raises:
-        WeightsError: if another training writes there.
-    """
-    if fcntl is None:
-        yield
-        return
-    path = folder / LOCK
-    while True:
-        stream = path.open("a+")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            process = stream.read().strip() or "unknown"
-            stream.close()
-            raise WeightsError(
-                f"{folder}: another training writes here (process {process}); wait for its end, or name another folder in "
-                "[Model] Weights"
-            ) from None
-        except OSError:  # a file system without locks
-            break
-        with contextlib.suppress(OSError):
-            if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:
-                break
-        stream.close()  # removed by a training that has just ended: lock the next one
-    try:
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is still locked
-        stream.close()

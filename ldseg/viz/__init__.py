@@ -9,7 +9,7 @@ from ldseg.viz.conditions import robustness_figure, sweep_figure
 from ldseg.viz.curves import schedule_figure, training_curves_figure
 from ldseg.viz.degradation import DegradedFrame, robustness_gif
 from ldseg.viz.diffusion import Trace, latent_to_rgb, reverse_diffusion_gif, reverse_diffusion_picture
-from ldseg.viz.figures import save_figure
+from ldseg.viz.figures import figure_to_array, save_figure
 from ldseg.viz.gif import Animation
 from ldseg.viz.legend import legend
 from ldseg.viz.overlays import overlay
@@ -25,6 +25,7 @@ __all__ = [
     "TRUE_COLOUR",
     "audit_figure",
     "calibration_figure",
+    "figure_to_array",
     "latent_to_rgb",
     "legend",
     "overlay",

@@ -1,7 +1,8 @@
-"""Dice of the same cases under several conditions: strengths of noise, samplers and numbers of steps."""
+"""Dice of the same cases under several conditions: strengths of degradation, samplers and numbers of steps."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from ldseg.errors import DataError
 from ldseg.evaluation import foreground
+from ldseg.options import DEGRADATIONS
 from ldseg.text import counted
 from ldseg.viz.canvas import MUTED
 from ldseg.viz.figures import new_figure, style
@@ -21,23 +23,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 3
-_SAMPLERS = {
-    "DDIM": {"color": OKABE_ITO["blue"], "marker": "o", "linestyle": "-", "markersize": 5},
-    "DDPM": {"color": OKABE_ITO["vermillion"], "marker": "s", "linestyle": "--", "markersize": 5},
-    "DPM-Solver++": {"color": OKABE_ITO["bluish green"], "marker": "^", "linestyle": ":", "markersize": 5},
-}
+_LOOKS = [
+    {"color": OKABE_ITO[colour], "marker": marker, "linestyle": line, "markersize": 5}
+    for colour, marker, line in (
+        ("blue", "o", "-"),
+        ("vermillion", "s", "--"),
+        ("bluish green", "^", ":"),
+        ("reddish purple", "D", "-."),
+        ("orange", "v", "-"),
+        ("sky blue", "P", "--"),
+    )
+]
 _MEMORY = {"GPU": "Peak memory of the GPU", "process": "Memory on top of the network"}
-_NOISES = {
-    "gaussian": "Gaussian noise",
-    "speckle": "speckle",
-    "poisson": "photon noise",
-    "blur": "blur",
-    "contrast": "loss of contrast",
-}
 
 
 def robustness_figure(report: Mapping[str, Any]) -> Figure:
-    """Draws the Dice by strength of noise for each class: mean, interval, and every case faint behind them.
+    """Draws the Dice by strength of degradation for each class: mean, interval, and every case faint behind them.
 
     Args:
         report: as ``Robustness/<noise>.json`` holds it: ``noise``, ``classes`` and ``conditions``, each with ``sigma``,
@@ -60,7 +61,7 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
         every = (score for row in rows for scores in row["cases"].values() for score in scores[1:])
         lowest = min((score for score in every if score is not None), default=0.0)
         ticks = _apart(sigmas.tolist())
-        what = f"Dice as {_NOISES[report['noise']]} grows"
+        what = f"Dice as {DEGRADATIONS.get(report['noise'], report['noise'])} grows"
         for place, axes in enumerate(grid.flat):
             if place >= len(panels):
                 axes.set_visible(False)
@@ -105,10 +106,10 @@ def sweep_figure(report: Mapping[str, Any]) -> Figure:
     with style():
         figure = new_figure(11.0, 4.0)
         quality, time, memory = figure.subplots(1, 3)
-        for aside, (sampler, look) in zip((-1, 0, 1), _SAMPLERS.items(), strict=True):
+        samplers = list(dict.fromkeys(row["sampler"] for row in rows))
+        for index, (sampler, look) in enumerate(zip(samplers, itertools.cycle(_LOOKS), strict=False)):
             own = [row for row in rows if row["sampler"] == sampler]
-            if not own:
-                continue
+            aside = index - (len(samplers) - 1) / 2
             count = np.array([row["steps"] for row in own])
             mean, low, high = _interval([row["foreground"] for row in own])
             # Side by side, so that the intervals do not hide each other.
@@ -128,7 +129,7 @@ def sweep_figure(report: Mapping[str, Any]) -> Figure:
             axes.xaxis.set_major_locator(FixedLocator(steps))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xticks(steps, [f"{count:g}" for count in steps])
-        figure.legend(*quality.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*quality.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(samplers), 6))
     return figure
 
 

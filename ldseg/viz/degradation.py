@@ -14,7 +14,7 @@ from ldseg.viz.gif import Animation, Shown, check_suffix, pages
 from ldseg.viz.legend import entries_for
 from ldseg.viz.overlays import colour_of, fit_labels, panel
 from ldseg.viz.style import CLASS_COLOURS, class_rgb
-from ldseg.viz.view import CaseView, largest_plane, to_rgb_image, to_uint8
+from ldseg.viz.view import CaseView, largest_plane, stretched, to_rgb_image, to_uint8
 
 _PAPER = np.float32(0.93)  # brightness of the background class
 
@@ -82,12 +82,11 @@ def robustness_gif(
     """
     check_suffix(path)
     first, palette = frames[0], class_rgb(colours)
-    low, high = np.percentile(first.image, (0.5, 99.5)) if first.where and first.image.shape[-1] == 1 else (0.0, 1.0)
-    scale = np.float32(high - low if high > low else 1.0)
+    gray = bool(first.where) and first.image.shape[-1] == 1
     keys = entries_for([first.mask, first.true], names, colours)
 
     def draw(frame: DegradedFrame, wide: int, high: int) -> Shown:
-        image = to_rgb_image((frame.image - np.float32(low)) / scale)
+        image = to_rgb_image(stretched(frame.image, first.image) if gray else frame.image)
         labels = fit_labels(frame.mask, wide, high)
         flat = np.where(labels[..., None] > 0, colour_of(labels, palette), _PAPER)
         view = CaseView(image=image, mask=frame.mask, true=frame.true, colours=colours)

@@ -82,7 +82,11 @@ def new_figure(width: float, height: float, **margins: float) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
+DPI = 150
+"""Pixels per inch of figures in files."""
+
+
+def save_figure(figure: Figure, path: Path, *, dpi: int = DPI) -> Path:
     """Saves a figure in the format of the path's suffix (png, pdf, svg), whole or not at all.
 
     Raises:
@@ -100,13 +104,12 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
     return write_bytes(path, stream.getvalue())
 
 
-def figure_to_array(figure: Figure, *, dpi: float | None = None) -> Picture:
+def figure_to_array(figure: Figure, *, dpi: float = DPI) -> Picture:
     """Draws a figure into uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with style():
-        if dpi is not None:
-            figure.set_dpi(dpi)
+        figure.set_dpi(dpi)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.options import STATES
 from ldseg.viz.conditions import draw_interval
 from ldseg.viz.figures import new_figure, style
 from ldseg.viz.style import OKABE_ITO
@@ -15,12 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = {
-    "own": ("the run's own", "blue", "o", "-"),
-    "true": ("from the true label", "bluish green", "^", "--"),
-    "other": ("from another case's label", "vermillion", "v", "-."),
-    "noise": ("noise alone, new at every step", "reddish purple", "s", ":"),
-}
+_OWN = "own"
+_LOOKS = [("blue", "o", "-"), ("bluish green", "^", "--"), ("vermillion", "v", "-."), ("reddish purple", "s", ":")]
 
 
 def audit_figure(report: dict[str, Any]) -> Figure:
@@ -37,9 +35,9 @@ def audit_figure(report: dict[str, Any]) -> Figure:
     with style():
         figure = new_figure(9.0, 4.2)
         left, right = figure.subplots(1, 2, sharey=True)
-        _draw(left, report, "foreground", list(_LOOKS))
+        _draw(left, report, "foreground")
         left.set(title="Agreement with the label", ylabel="Dice")
-        _draw(right, report, "agreement", [state for state in _LOOKS if state != "own"])
+        _draw(right, report, "agreement")
         right.set_title("Agreement with the mask from the own state")
         for axes in (left, right):
             axes.set_xlabel("time t of the state: from noise (left) to clean (right)")
@@ -49,11 +47,13 @@ def audit_figure(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, report: dict[str, Any], what: str, states: list[str]) -> None:
-    for state in states:
-        label, colour, marker, line = _LOOKS[state]
+def _draw(axes: Axes, report: dict[str, Any], what: str) -> None:
+    states = dict.fromkeys(row["state"] for row in report["conditions"])
+    for state, (colour, marker, line) in zip(states, itertools.cycle(_LOOKS), strict=False):
+        if what == "agreement" and state == _OWN:
+            continue
         rows = [row for row in report["conditions"] if row["state"] == state]
         time = np.array([row["t"] for row in rows])
-        figures = [row[what] for row in rows]
-        draw_interval(axes, time, figures, color=OKABE_ITO[colour], marker=marker, linestyle=line, label=label)
+        look = {"color": OKABE_ITO[colour], "marker": marker, "linestyle": line}
+        draw_interval(axes, time, [row[what] for row in rows], label=STATES.get(state, state), **look)
     axes.set_ylim(top=1.02)

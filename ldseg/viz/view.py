@@ -118,10 +118,20 @@ def to_shown(image: npt.ArrayLike) -> FloatImage:
     """
     pixels = np.asarray(image, dtype=np.float32)
     if pixels.ndim == 4 and pixels.shape[-1] != 3:
-        gray = np.nan_to_num(pixels[..., :1])
-        low, high = np.percentile(gray, (0.5, 99.5)) if gray.size else (0.0, 1.0)
-        pixels = np.asarray((gray - low) / (high - low) if high > low else gray, np.float32)
+        pixels = stretched(np.nan_to_num(pixels[..., :1]))
     return to_rgb_image(pixels)
+
+
+def stretched(values: FloatImage, like: FloatImage | None = None) -> FloatImage:
+    """Gray values in a range in which the screen shows them: from 0 at their 0.5th to 1 at their 99.5th percentile.
+
+    Args:
+        values: (*S, 1).
+        like: whose range it is, if not their own.
+    """
+    seen = values if like is None else like
+    low, high = np.percentile(seen, (0.5, 99.5)) if seen.size else (0.0, 1.0)
+    return np.asarray((values - low) / (high - low) if high > low else values, np.float32)
 
 
 def to_uint8(pixels: FloatImage) -> Picture:

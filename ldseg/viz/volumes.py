@@ -110,10 +110,10 @@ def video_picture(view: CaseView, frames: int = 6) -> Picture:
 
 def area_chart(view: CaseView, chosen: list[int], width: int) -> Picture:
     """The area of each class over time, lines at the frames that are chosen; uint8 (H, W, 3)."""
-    from ldseg.viz.figures import figure_to_array, new_figure, style
+    from ldseg.viz.figures import DPI, figure_to_array, new_figure, style
 
     with style():
-        figure = new_figure(width / 150, 2.4)
+        figure = new_figure(width / DPI, 2.4)
         axes = figure.subplots()
         _draw_areas(axes, view)
         for t in chosen:
@@ -123,7 +123,7 @@ def area_chart(view: CaseView, chosen: list[int], width: int) -> Picture:
             for line, words in (("-", "mask"), (_DASHES, "true label")):
                 axes.plot([], [], color=MUTED, linestyle=line, label=words)
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1)
-        return figure_to_array(figure, dpi=150)
+        return figure_to_array(figure)
 
 
 def _draw_areas(axes: Axes, view: CaseView) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from ldseg.errors import DataError
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.report import bootstrap_interval
-from ldseg.viz import Animation, DegradedFrame, robustness_figure, robustness_gif, save_figure, sweep_figure
+from ldseg.options import STATES
+from ldseg.viz import Animation, DegradedFrame, audit_figure, robustness_figure, robustness_gif, save_figure, sweep_figure
 
 CLASSES = ("background", "a", "b")
 CASES = {"one": (0.9, 0.5, 0.7), "two": (0.8, float("nan"), 0.1), "three": (0.7, 0.3, None)}
@@ -83,6 +84,30 @@ def test_steps_time_and_memory(tmp_path: Path) -> None:
     assert figure.axes[2].lines[0].get_ydata().tolist() == [1024, 1024]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["DDIM", "DDPM"]
     save_figure(figure, tmp_path / "x.png")
+
+
+def test_any_number_of_samplers_has_a_line_of_its_own() -> None:
+    samplers = ["DDIM", "DDPM", "DPM-Solver++", "a fourth", *(f"s{k}" for k in range(4))]
+    found = report(sampler=samplers, steps=[5] * 8, seconds=[0.1] * 8, memory=[2**20] * 8)
+    figure = sweep_figure(found)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == samplers
+    drawn = [bars.lines[0] for bars in figure.axes[0].containers]
+    assert len({float(line.get_xdata()[0]) for line in drawn}) == 8  # side by side
+    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in drawn}) == 6  # then they start again
+
+
+def test_a_degradation_without_words_is_called_by_its_name() -> None:
+    found = report(sigma=[0.0, 0.1])
+    found["noise"] = "fog"
+    assert "Dice as fog grows" in robustness_figure(found)._suptitle.get_text()
+
+
+def test_a_state_without_words_is_drawn_too() -> None:
+    found = report(t=[9, 9, 9], state=["own", "noise", "dream"])
+    for row in found["conditions"]:
+        row["agreement"] = row["foreground"]
+    figure = audit_figure(found)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the run's own", STATES["noise"], "dream"]
 
 
 @pytest.mark.parametrize("draw", [robustness_figure, sweep_figure])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, special, stats
 
-from ldseg.inference import NOISES, case_generator, corrupt_image
+from ldseg.inference import case_generator, corrupt_image
+from ldseg.options import DEGRADATIONS
 
 RANDOM = ("gaussian", "speckle", "poisson")
 
@@ -20,7 +21,7 @@ def image() -> np.ndarray:
     return np.stack([np.outer(x, x), np.sqrt(np.outer(x, x)), np.outer(x, x) ** 2], axis=-1)
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_without_strength_the_image_is_itself(kind: str, image: np.ndarray) -> None:
     assert corrupt_image(image, kind, 0.0, 1, "a") is image
     for sigma in (1e-25, 1e-7, 1e-5):  # no division by what is as good as nothing
@@ -28,7 +29,7 @@ def test_without_strength_the_image_is_itself(kind: str, image: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("size", [(48, 40, 1), (48, 40, 3), (6, 24, 20, 1)])
-@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_any_number_of_axes_within_the_range(kind: str, size: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).random(size, dtype=np.float32)
     for sigma in (0.02, 0.2, 1.0):
@@ -77,7 +78,7 @@ def test_photons_are_counted(sigma: float, image: np.ndarray) -> None:
     assert not found[image == 0].any()
 
 
-@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_more_strength_changes_more(kind: str, image: np.ndarray) -> None:
     changes = [np.abs(corrupt_image(image, kind, sigma, 1, "a") - image).mean() for sigma in (0.02, 0.05, 0.1, 0.2)]
     assert (np.diff(changes) > 0).all()

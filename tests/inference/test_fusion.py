@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ldseg.inference.fusion import FUSIONS, fuse, labels_of
+from ldseg.inference.fusion import fuse, labels_of
+from ldseg.options import FUSIONS
 
 
 def pixels(*members: list[list[float]]) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The wheel is built, installed into a fresh environment outside the clone, and used there: Python, command, training."""
+"""The wheel is built, installed into a fresh environment outside the clone, and used there: Python, command, training.
+
+Segmenting comes first, without an extra, so without Keras; then TensorFlow is installed to train.
+"""
 
 import os
 import subprocess
@@ -21,14 +24,19 @@ LARGEST = 80e6
 pytestmark = [pytest.mark.integration, pytest.mark.smoke]
 
 
-def run(*command: str | Path, cwd: Path, expected: int = 0) -> str:
+def run(*command: str | Path, cwd: Path, expected: int = 0, error: str = "") -> str:
     """What a command prints, run where the clone is not on the path of Python."""
     hidden = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == expected, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    assert error in (done.stderr.splitlines() or [""])[-1]
     return done.stdout
+
+
+def install(scripts: Path, what: str) -> None:
+    run(scripts / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", what, cwd=scripts)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +62,7 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of ``python`` and ``ldseg`` in an environment that holds the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(folder, with_pip=True)
-    pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, f"{wheel}[tensorflow]", cwd=folder)
+    install(folder / "bin", str(wheel))
     return folder / "bin"
 
 
@@ -64,8 +71,8 @@ def test_what_is_in_it(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         for name, folder in shipped_weights().items():
-            for path in (folder / "README.md", folder / "segmenter.json", folder / "segmenter.weights.h5"):
-                assert archive.read(f"ldseg/_shipped/weights/{name}/{path.name}") == path.read_bytes()
+            for file in ("README.md", "segmenter.json", "segmenter.weights.h5", "segmenter.graphs.zip"):
+                assert archive.read(f"ldseg/_shipped/weights/{name}/{file}") == (folder / file).read_bytes()
         for name in ("cfg.ini", "medsegdiff.ini"):
             assert archive.read(f"ldseg/_shipped/{name}") == (ROOT / name).read_bytes()
     assert {"ldseg/py.typed", "ldseg/viz/report/templates/report.html"} <= names
@@ -82,12 +89,13 @@ def test_python(scripts: Path, place: Path) -> None:
         "result = model.segment('Mine/Image/Phantom1.png', steps=2)\n"
         "print(ldseg.__version__, *ldseg.available())\n"
         "numpy.save('mask.npy', result.mask)\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)\n"
     )
     printed = run(scripts / "python", "use.py", cwd=place).split()
     assert printed == [__version__, *shipped_weights()]
     import ldseg
 
-    # The same as in the clone but for what other versions of the libraries may round differently.
+    # The same as in the clone but for what engines and other versions of the libraries may round differently.
     here = ldseg.load("GlaS").segment(place / "Mine" / "Image" / "Phantom1.png", steps=2).mask
     assert (np.load(place / "mask.npy") != here).mean() < 1e-3
 
@@ -103,10 +111,12 @@ def test_command(scripts: Path, place: Path) -> None:
     assert run(scripts / "python", "-m", "ldseg", "--version", cwd=place).split()[-1] == __version__
 
 
-def test_training(scripts: Path, place: Path) -> None:
+def test_training(scripts: Path, place: Path, wheel: Path) -> None:
     quick = ("Data.Size=32,32", "Model.Preset=small", "Training.Workers=0", "Sampler.Sampling_Steps=2")
     words = [word for setting in quick for word in ("--set", setting)]
     own = ("--classes", "background,gland", "--weights", "own", "--epochs", "1", *words)
+    run(scripts / "ldseg", "train", "Mine", *own, cwd=place, expected=2, error='pip install "ldseg[tensorflow]"')
+    install(scripts, f"{wheel}[tensorflow]")
     run(scripts / "ldseg", "train", "Mine", *own, cwd=place)
     run(
         scripts / "ldseg",

@@ -1,17 +1,13 @@
-"""Weights and checkpoint are one state, and one training writes to a folder."""
+"""Weights and checkpoint are one state."""
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from ldseg.errors import WeightsError
 from ldseg.training import folder as folders
-from ldseg.training.folder import BEGINNING, LOCK, begin, checkpoint_of, checkpoint_to_go_on, locked, settle
+from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, settle
 from ldseg.weights import WEIGHTS_FILE
 
 
@@ -62,33 +58,3 @@ def test_a_kill_at_any_moment_of_a_beginning(
     assert not (tmp_path / WEIGHTS_FILE).exists()
     kept = sorted(path.read_text() for path in tmp_path.glob("before-*/**/*") if path.is_file())
     assert kept == (["old state", "old weights"] if earlier else [])
-
-
-LOCKER = """
-import sys, time
-from pathlib import Path
-from ldseg.training.folder import locked
-with locked(Path(sys.argv[1])):
-    print("locked", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_second_training_in_a_folder_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", LOCKER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"locked\n"
-        with (
-            pytest.raises(WeightsError, match=rf"{tmp_path}: another training writes here \(process {other.pid}\).*Weights"),
-            locked(tmp_path),
-        ):
-            pytest.fail("entered")
-        os.kill(other.pid, signal.SIGKILL)
-        other.wait()
-    with locked(tmp_path):  # what a kill leaves behind is no lock
-        assert (tmp_path / LOCK).read_text() == str(os.getpid())
-        with pytest.raises(WeightsError, match="another training"), locked(tmp_path):
-            pytest.fail("entered")
-    assert os.listdir(tmp_path) == []
