@@ -18,6 +18,7 @@ from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.export.networks import save_structure
+from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -132,7 +133,7 @@ def _train(
         begin(folder, lambda path: save_checkpoint(path, trainer, {**meta, "epoch": 0, "history": [], "spent": 0.0}))
     epochs = Epochs(
         validate=lambda: validator(trainer),
-        keep_best=lambda row: save_weights(folder, validator.segmenter, description_of(plan, row)),
+        keep_best=lambda row: _keep(plan, folder, validator, row),
         watch=lambda: watch(result) if watch is not None else None,
         validate_every=plan.validate_every,
         epochs=0 if plan.minutes else plan.epochs,
@@ -155,8 +156,14 @@ def _train(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
             "are kept; try a lower [Parameters] LearningRate"
         )
-    save_structure(folder, plan.spec)
     return result
+
+
+def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:
+    """Save the weights just validated; the graphs beside them are the same for all of a training."""
+    save_weights(folder, validator.segmenter, description_of(plan, figures))
+    if not (folder / STRUCTURE_FILE).exists():
+        save_structure(folder, plan.spec)
 
 
 def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> TrainingBatches:
