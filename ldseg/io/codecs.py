@@ -229,6 +229,16 @@ def _jpeg2000(content: bytes) -> Pixels:
     return Pixels(values=imagecodecs.jpeg2k_decode(content))
 
 
+def check_jpeg(content: bytes) -> None:
+    """Raises ValueError for a stream of JPEG of 8 bits that lacks pixels, which other decoders pass over."""
+    precision, mark = _frame_of(content, lossless=True)[0], content.find(b"\xff\xc3")
+    if precision != 8 or mark >= 0:  # lossless decoders tell by themselves
+        return
+    kind = simplejpeg.decode_jpeg_header(content)[2]
+    if kind in ("Gray", "YCbCr", "RGB"):  # an eighth of the size is enough to read all of the stream
+        simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", min_height=1, min_width=1, strict=True)
+
+
 def coded_size(content: bytes) -> tuple[int, int]:
     """Height and width in the header of a stream of JPEG, JPEG-LS or JPEG 2000, before it is decoded."""
     if content.startswith(b"\xff\xd8"):
