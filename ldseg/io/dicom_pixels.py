@@ -12,8 +12,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import convert_color_space
 from pydicom.pixels.decoders import RLELosslessDecoder
 
-from ldseg.io.codecs import check_jpeg, coded_size
 from ldseg.io.contract import Refused, check_length
+from ldseg.io.streams import check_jpeg, coded_size
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:

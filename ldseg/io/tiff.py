@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from ldseg.io.codecs import check_jpeg
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
+from ldseg.io.streams import check_jpeg
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
