@@ -50,7 +50,7 @@ def contend(overrides: dict[str, str], updates: int, began: float) -> None:
     """Train on phantoms and print what it took as JSON; runs in a process of its own."""
     import resource
 
-    from ldseg import devices, training
+    from ldseg import devices
     from ldseg.config import load_config
     from ldseg.phantoms import write_phantoms
 
@@ -66,7 +66,7 @@ def contend(overrides: dict[str, str], updates: int, began: float) -> None:
         devices.choose(False)
         devices.set_precision(config.gpu.precision)
         with stopwatch(updates) as clock:
-            getattr(training, "train_config", training.train)(config)  # its name before there were plans
+            _train()(config)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -79,6 +79,15 @@ def contend(overrides: dict[str, str], updates: int, began: float) -> None:
             }
         )
     )
+
+
+def _train() -> Any:
+    """The function that trains as settings say, by its name of now, or of before there were plans."""
+    try:
+        from ldseg.training.prepare import train_config as train
+    except ImportError:
+        from ldseg.training import train
+    return train
 
 
 def main() -> None:

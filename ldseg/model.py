@@ -230,10 +230,12 @@ def train(
     classes: Sequence[str],
     weights: str | Path,
     dimensions: str = "2D",
+    minutes: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     seed: int | None = None,
+    preset: Preset | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Model:
     """Train on the labelled cases of a data set and load the best weights.
@@ -246,10 +248,12 @@ def train(
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
         dimensions: ``2D``, ``2D+t`` or ``3D``.
-        epochs: times that training goes through all images.
+        minutes: how long to train; the training is planned to it and ends on time.
+        epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.
         learning_rate: highest step size of the optimiser.
         seed: of everything random.
+        preset: networks of your own, see ``ldseg.models.Preset``; ``load`` takes it as well.
         settings: any other setting of ``cfg.ini`` by its name, such as ``{"Training.Augmentation": "histology"}``.
 
     Raises:
@@ -263,6 +267,7 @@ def train(
             "Data.Classes": tuple(classes),
             "Data.Dimensions": dimensions,
             "Model.Weights": str(weights),
+            "Training.Minutes": minutes,
             "Parameters.Epoch": epochs,
             "Parameters.BatchSize": batch_size,
             "Parameters.LearningRate": learning_rate,
@@ -274,8 +279,8 @@ def train(
     from ldseg.training.prepare import train_config
 
     devices.set_precision(config.gpu.precision)
-    train_config(config)
-    return load(config.weights_folder, precision=config.gpu.precision)
+    train_config(config, preset=preset)
+    return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
 
 
 def training_config(data: str | Path, values: Mapping[str, object]) -> Config:

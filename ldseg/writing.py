@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from ldseg.errors import DataError
 
+_UNFINISHED = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.(tmp|old)")
+"""Names under which files and folders are written before they are put in place."""
 LOCK = ".lock"
 """A file that tells that a folder is one of LDSeg's, and whether a run writes to it now."""
 
@@ -98,9 +101,18 @@ def held_folder(folder: Path, setting: str) -> Iterator[None]:
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
+        _clear(folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what runs that were killed left half-written in a folder that is held, and in its subfolders."""
+    with contextlib.suppress(OSError, DataError):  # what cannot be removed does no harm
+        for path in [*folder.glob(".*.tmp"), *folder.glob(".*.old"), *folder.glob("*/.*.tmp")]:
+            if _UNFINISHED.fullmatch(path.name):
+                remove(path)
 
 
 def claim_folder(folder: Path, setting: str) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ import tiny
 
 import ldseg
 from ldseg.cli import main
+from ldseg.diffusion import SAMPLERS
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.io.pictures import read_image, read_label, write_image
+from ldseg.models import Preset
 from ldseg.segmenter import Segmenter
+from ldseg.spatial import AXES
 from ldseg.weights import Description, save_weights
 
 # Keras's variables, not ours.
@@ -219,3 +223,33 @@ def test_train(data: Path, tmp_path: Path) -> None:
     assert model.segment(folder / "Image" / "Phantom1.png", steps=2).mask.shape == (40, 48)
     with pytest.raises(ConfigError, match="Traning"):
         ldseg.train(folder, settings={"Traning.Seed": 1}, **own)
+
+
+def test_networks_and_a_sampler_of_ones_own(data: Path, tmp_path: Path) -> None:
+    """Handed in as objects: nothing of the package is edited, and no name is entered anywhere."""
+    stride = dict.fromkeys(AXES.values(), tiny.STRIDE)
+    own = Preset(
+        name="mine",
+        stride=stride,
+        multiple=stride,
+        any_size=True,
+        prediction="x0",
+        latent=lambda classes: 2,
+        build=lambda size, channels, classes, axes: tiny.networks(size, channels, classes, axes, False),
+    )
+    folder = tmp_path / "Mine"
+    for name in ("Phantom1", "Phantom3"):
+        for place in (f"Image/{name}.png", f"Label/{name}_label.png"):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(data / place, folder / place)
+    quick = {"Data.Size": "32,32", "Training.ValidateEvery": 1, "Sampler.Sampling_Steps": 2, "Training.Workers": 0}
+    own_training = {"classes": ["background", "gland"], "weights": tmp_path / "weights", "epochs": 1, "batch_size": 2}
+    model = ldseg.train(folder, preset=own, settings={**quick, "Training.Augmentation": "flips"}, **own_training)
+    assert model.description.spec.preset == "mine"
+    with pytest.raises(WeightsError, match="mine"):
+        ldseg.load(tmp_path / "weights")
+    again = ldseg.load(tmp_path / "weights", preset=own)
+    path = folder / "Image" / "Phantom1.png"
+    np.testing.assert_array_equal(again.segment(path, steps=2).mask, model.segment(path, steps=2).mask)
+    half = replace(SAMPLERS["DDIM"], name="half")
+    np.testing.assert_array_equal(again.segment(path, steps=2, sampler=half).mask, again.segment(path, steps=2).mask)

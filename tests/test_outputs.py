@@ -6,7 +6,7 @@ import pytest
 
 from ldseg.errors import DataError
 from ldseg.outputs import FOLDERS, METRICS, Outputs
-from ldseg.writing import LOCK, held_folder
+from ldseg.writing import LOCK, held_folder, write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +84,17 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
             pass
     with held_folder(folder, "--out"):
         pass
+
+
+def test_what_a_killed_run_left_half_written_is_cleared(tmp_path: Path) -> None:
+    left = [".a.png.0123abcd.tmp", ".0123abcd.tmp", "Overlay/.b.png.0123abcd.tmp"]
+    kept = ["a.tmp", ".a.tmp", ".a.png.0123abcd.tmp.txt", "Overlay/b.png", ".hidden.old"]
+    for name in (*left, *kept):
+        write_text(tmp_path / name, "x")
+    (tmp_path / ".seq_segmentation.0123abcd.tmp").mkdir()
+    (tmp_path / ".seq_segmentation.0123abcd.tmp" / "f1.png").write_text("x")
+    with held_folder(tmp_path, "--out"):
+        pass
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {*kept, LOCK}
+    assert not (tmp_path / ".seq_segmentation.0123abcd.tmp").exists()

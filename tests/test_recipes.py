@@ -185,6 +185,7 @@ def test_a_metric_is_in_every_table(place: Path) -> None:
         assert 0 <= case["specificity"]["gland"] <= 1
     header = (place / "out" / "metrics.csv").read_text("utf-8").splitlines()[0]
     assert "specificity" in header
+    assert "specificity" in (place / "out" / "report.html").read_text("utf-8").lower()
 
 
 def test_an_augmentation_is_a_setting(place: Path) -> None:

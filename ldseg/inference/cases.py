@@ -14,6 +14,7 @@ import numpy as np
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.inference.ahead import ahead
 from ldseg.inference.degradation import corrupt_image
 from ldseg.inference.engine import Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
@@ -204,8 +205,22 @@ def segment_each(
     The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
     They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at.
 
-    Where another size of a batch would have to be compiled, the last one is padded to full size.
+    Where another size of a batch would have to be compiled, the last one is padded to full size. Where nothing is
+    compiled, a thread works ahead while the caller writes and draws.
     """
+    found = _segmented(engine, given, preprocessing, batch_size, seed, fusion, states)
+    return found if engine.whole_batches else ahead(found)
+
+
+def _segmented(
+    engine: Engine,
+    given: Iterable[tuple[Case, Callable[[], LoadedCase]]],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    seed: int,
+    fusion: str,
+    states: bool,
+) -> Iterator[Segmented]:
     batch_size = max(1, batch_size // engine.samples)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy  # its parts are imported when they are first used
 
 from ldseg.inference.seeding import case_generator
 from ldseg.options import DEGRADATIONS
@@ -55,8 +54,10 @@ def corrupt_image(
         return image
     strength = np.float32(sigma)
     if kind == "blur":
+        from scipy import ndimage  # here, as segmenting does without
+
         widths = [0.0 if axis == "T" else BLUR * sigma for axis in axes or "-" * (image.ndim - 1)]
-        return np.clip(scipy.ndimage.gaussian_filter(image, (*widths, 0.0), mode="nearest"), 0, 1)
+        return np.clip(ndimage.gaussian_filter(image, (*widths, 0.0), mode="nearest"), 0, 1)
     if kind == "contrast":
         mean = image.mean(axis=tuple(range(image.ndim - 1)), dtype=np.float64).astype(np.float32)
         return np.clip(mean + np.float32(max(0.0, 1 - CONTRAST * sigma)) * (image - mean), 0, 1)
@@ -77,8 +78,10 @@ def _poisson(mean: np.ndarray, normal: np.ndarray) -> np.ndarray:
     counts = np.maximum(np.rint(series), 0)
     few = mean < _MANY
     if few.any():
-        share, rate = scipy.special.ndtr(normal[few].astype(np.float64)), mean[few].astype(np.float64)
-        above = np.ceil(scipy.special.pdtrik(share, rate))
+        from scipy import special
+
+        share, rate = special.ndtr(normal[few].astype(np.float64)), mean[few].astype(np.float64)
+        above = np.ceil(special.pdtrik(share, rate))
         below = np.maximum(above - 1, 0)  # where rounding lifted a whole number to the next
-        counts[few] = np.where(scipy.special.pdtr(below, rate) >= share, below, above)
+        counts[few] = np.where(special.pdtr(below, rate) >= share, below, above)
     return counts

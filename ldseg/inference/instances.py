@@ -17,7 +17,7 @@ def label_instances(mask: np.ndarray) -> np.ndarray:
     Returns:
         int32 ``(*S)``: 0 for background, 1 to n for the objects, which touch at least along a face.
     """
-    from scipy import ndimage  # imported here, as a run without objects does without them
+    from scipy import ndimage  # here, as segmenting does without
     from skimage.morphology import remove_small_holes, remove_small_objects
 
     smallest = max(int(MIN_SHARE * mask.size), 1)

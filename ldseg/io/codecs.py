@@ -143,15 +143,15 @@ def _exif(content: bytes) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def _frame_of(content: bytes) -> tuple[int, int, int, int]:
+def _frame_of(content: bytes, lossless: bool = False) -> tuple[int, int, int, int]:
     """Precision, height, width and planes in the header of a JPEG."""
     place = 2
     while place + 10 <= len(content):
         mark, length = struct.unpack_from(">HH", content, place)
         if mark == 0xFFFF:  # filling
             place += 1
-        elif 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
-            if mark in (0xFFC3, 0xFFC7, 0xFFCB, 0xFFCF):
+        elif mark == 0xFFF7 or (0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC)):
+            if not lossless and mark in (0xFFC3, 0xFFC7, 0xFFCB, 0xFFCF, 0xFFF7):
                 raise Refused("a lossless JPEG, which is not read; save it as PNG or TIFF")
             return struct.unpack_from(">BHHB", content, place + 4)
         elif mark < 0xFF00 or length < 2:
@@ -170,33 +170,39 @@ def _bmp(content: bytes) -> Pixels:
     return _pillow(BmpImagePlugin.BmpImageFile, content)
 
 
-def gif_frames(content: bytes) -> int:
-    """The frames of a GIF, counted by its blocks alone. Raises ValueError for one that ends early."""
+def gif_size(content: bytes) -> tuple[int, int, int]:
+    """Frames, height and width of a GIF, by its blocks alone. Raises ValueError for one that ends early."""
 
     def table(packed: int) -> int:
         return 3 << (packed & 7) + 1 if packed & 0x80 else 0
 
     frames = 0
     try:
+        width, height = struct.unpack_from("<HH", content, 6)
         place = 13 + table(content[10])
         while content[place] != 0x3B:  # the end mark
             if content[place] == 0x2C:
                 frames += 1
+                left, top, wide, high = struct.unpack_from("<4H", content, place + 1)
+                width, height = max(width, left + wide), max(height, top + high)  # Pillow makes the picture larger
                 place += 11 + table(content[place + 9])
             elif content[place] == 0x21:
                 place += 2
-            else:
-                raise ValueError(f"what is at byte {place} is no part of a GIF")
+            else:  # what programs leave between the parts
+                place += 1
+                continue
             while content[place]:
                 place += 1 + content[place]
             place += 1
-    except IndexError:
+    except (IndexError, struct.error):
         raise ValueError(f"the GIF ends early, at byte {len(content)}") from None
-    return frames
+    return frames, height, width
 
 
 def _gif(content: bytes) -> Pixels:
-    if (frames := gif_frames(content)) != 1:
+    frames, height, width = gif_size(content)
+    check_size((max(frames, 1), height, width), 1)
+    if frames != 1:
         raise Refused(f"{frames} frames, expected one picture")
     return _pillow(GifImagePlugin.GifImageFile, content)
 
@@ -213,15 +219,25 @@ def _jpeg2000(content: bytes) -> Pixels:
     with Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(content)) as image:  # reads the header alone
         size = (image.height, image.width)
         check_size((*size, _PLANES.get(image.mode, 4)), 2)
+        if coded_size(content) != size:
+            raise ValueError(f"its pixels are {coded_size(content)}, its header promises {size}")
         palette = image.mode == "P"
     if not content.endswith(b"\xff\xd9"):
         raise ValueError(f"the JPEG 2000 file ends early, at byte {len(content)}")
     if palette:
         raise Refused("a JPEG 2000 file with a palette, which is not read; save it as PNG")
-    values = imagecodecs.jpeg2k_decode(content)
-    if values.shape[:2] != size:
-        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {size}")
-    return Pixels(values=values)
+    return Pixels(values=imagecodecs.jpeg2k_decode(content))
+
+
+def coded_size(content: bytes) -> tuple[int, int]:
+    """Height and width in the header of a stream of JPEG, JPEG-LS or JPEG 2000, before it is decoded."""
+    if content.startswith(b"\xff\xd8"):
+        return _frame_of(content, lossless=True)[1:3]
+    place = content.find(b"\xff\x4f\xff\x51")
+    if place < 0:
+        raise ValueError("it has no header with its size")
+    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
+    return bottom - top, right - left
 
 
 def _avif(content: bytes) -> Pixels:

@@ -86,7 +86,8 @@ def read_checked(path: Path, thing: str, read: Callable[[], Content]) -> Content
     try:
         if not path.stat().st_size:
             raise ValueError("the file is empty (zero bytes)")
-        return read()
+        with np.errstate(all="ignore"):  # values that are no numbers are found where images are checked
+            return read()
     except (DataError, Refused) as error:
         raise error if isinstance(error, DataError) else DataError(f"{path}: {one_line(error)}") from error
     except MemoryError as error:
@@ -123,11 +124,12 @@ def check_size(shape: Sequence[int], itemsize: float) -> int:
     lengths = [int(length) for length in shape]
     if not lengths or min(lengths) < 1:
         raise ValueError(f"its header has the size {times(lengths) or 'of nothing'}")
+    shown = "×".join(str(length) for length in lengths)
     limit, needed = _limit(), math.ceil(math.prod(lengths) * itemsize)
     if needed > limit * 2**30:
         gib = needed / 2**30
         raise Refused(
-            f"its header promises {times(lengths)} values, {gib:,.1f} GiB, more than the limit of {limit:g} GiB"
+            f"its header promises {shown} values, {gib:,.1f} GiB, more than the limit of {limit:g} GiB"
             f" (the environment variable {LIMIT_VARIABLE}={math.ceil(gib)} would allow it)"
         )
     return needed

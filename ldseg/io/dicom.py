@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 # What is wrong goes into the DataError, not to the screen.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
 
@@ -103,10 +105,24 @@ def _step_of(header: Any) -> float:
 def header_of(path: Path) -> Any:
     """The data set of a file, whose pixels are read when they are asked for."""
     check_size((path.stat().st_size,), 1)
+    _check_deflated(path)
     header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
     if "Rows" not in header or "Columns" not in header:
         raise ValueError("it has no picture (no Rows and Columns)")
     return header
+
+
+def _check_deflated(path: Path) -> None:
+    """A file that is packed as a whole stays within the limit when it is unpacked."""
+    with path.open("rb") as stream:
+        start = stream.read(2048)
+        if start[128:132] != b"DICM" or _DEFLATED not in start:
+            return
+        stream.seek(132 + 12 + int(pydicom.filereader.read_file_meta_info(path).FileMetaInformationGroupLength))
+        inflate, length, feed = zlib.decompressobj(-zlib.MAX_WBITS), 0, b""
+        while not inflate.eof and (feed := inflate.unconsumed_tail or stream.read(1 << 20)):
+            length += len(inflate.decompress(feed, 1 << 24))
+            check_size((max(length, 1),), 1)
 
 
 def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, several: bool = False) -> Content:
@@ -143,7 +159,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     direction = np.stack([turn[:3], turn[3:], np.cross(turn[:3], turn[3:])], axis=1)
     origin = np.zeros(3) if first.place is None else first.place
     spacing = np.array([first.spacing[1], first.spacing[0], step])
-    content = placed(values, size, spacing, origin, direction, axes)
+    content = placed(values, size, spacing, origin, direction, axes, source=first_name, label=False)
     return Content(values=content.values, geometry=content.geometry, bits=bits)
 
 

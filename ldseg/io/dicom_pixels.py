@@ -12,6 +12,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import convert_color_space
 from pydicom.pixels.decoders import RLELosslessDecoder
 
+from ldseg.io.codecs import coded_size
 from ldseg.io.contract import Refused, check_length
 
 
@@ -51,6 +52,8 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
         check_length(len(content), (total + 7) // 8)
         return np.unpackbits(np.frombuffer(content, np.uint8), count=total, bitorder="little").reshape(shape)
     check_length(len(content), total * kind.itemsize)
+    if len(content) >= 2 * total * kind.itemsize and total * kind.itemsize > 1:
+        raise ValueError(f"it holds {len(content)} bytes of pixels, its header tells of {total * kind.itemsize} only")
     big = syntax == "1.2.840.10008.1.2.2"
     flat = np.frombuffer(content, kind.newbyteorder(">" if big else "<"), total)
     if samples > 1 and int(header.get("PlanarConfiguration", 0)) == 1:
@@ -68,7 +71,9 @@ def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[n
         raise Refused(f"its pixels are compressed as {pydicom.uid.UID(syntax).name}, which is not read")
     colours = str(header.get("PhotometricInterpretation", ""))
     for frame in generate_frames(content, number_of_frames=count):
-        codec = _CODECS[syntax]
+        codec, size = _CODECS[syntax], coded_size(frame)
+        if size != (int(header.Rows), int(header.Columns)):
+            raise ValueError(f"a frame has the size {size}, its header promises {(int(header.Rows), int(header.Columns))}")
         pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
         yield pixels.view(f"u{pixels.dtype.itemsize}")
 

@@ -37,7 +37,7 @@ def read_meta(path: Path, axes: str, label: bool = False) -> Content:
                 raise Refused("its voxels lie in a list of files, expected one")
             with beside(path, name).open("rb") as voxels:
                 held = _voxels(voxels, fields, needed, kind)
-    return placed(held.view(kind).reshape(*size[::-1], planes), size, *place, axes)
+    return placed(held.view(kind).reshape(*size[::-1], planes), size, *place, axes, source=str(path), label=label)
 
 
 def write_meta(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:

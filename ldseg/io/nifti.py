@@ -48,7 +48,7 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
         values = held.view(kind).reshape(*size[::-1], colours)
     else:
         values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
-    return placed(_scaled(values, header), size, spacing, origin, direction, axes)
+    return placed(_scaled(values, header), size, spacing, origin, direction, axes, source=str(path), label=label)
 
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:

@@ -59,7 +59,7 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
     # The first axis runs fastest, whichever it is.
     values = held.view(kind).reshape((*size[::-1], planes) if first else (planes, *size[::-1]))
     values = values if first else np.moveaxis(values, 0, -1)
-    return placed(values, size, *_place_of(header, len(size)), axes)
+    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label)
 
 
 def write_nrrd(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:

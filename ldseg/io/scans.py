@@ -21,6 +21,7 @@ from ldseg.io.geometry import Geometry
 from ldseg.io.masks import finite, narrowed
 from ldseg.io.names import suffix_of, visible
 from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, stored
+from ldseg.io.planes import without_alpha
 from ldseg.io.series import dicom_files, read_series
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
@@ -85,7 +86,7 @@ def scan_of(
     if planes > MOST_CHANNELS:
         raise DataError(f"{source}: expected up to {MOST_CHANNELS} channels in the last axis, found shape {values.shape}")
     if channels is not None and planes in (2, 4) and planes != channels:
-        values = values[..., :-1]
+        values = without_alpha(values, source, label=False)
     geometry = None
     if len(spacing):
         steps = tuple(float(step) for step in spacing)

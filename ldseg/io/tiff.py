@@ -30,7 +30,7 @@ _CODECS = _PLAIN | {
     *("JPEGXL", "JPEGXL_DNG", "WEBP", "LERC", "PNG"),
 }
 _PHOTOMETRICS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR")
-_ORIENTATION, _YCBCR_SAMPLING, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 530, 529, 532, (281, 341)
+_ORIENTATION, _PALETTE, _YCBCR_SAMPLING, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 320, 530, 529, 532, (281, 341)
 
 
 def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
@@ -52,6 +52,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         if len(series) != 1:
             raise Refused(f"{len(series)} series of pages, expected one")
         page: Any = series[0].keyframe
+        _check_alike(whole, label)
         _check_coding(page)
         _check_series(series[0], len(whole), stored.filehandle.size)
         images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
@@ -107,6 +108,15 @@ def _check_page(page: Any, index: int, size: int) -> None:
         rows = math.prod(page.shape) // max(1, page.imagewidth * (1 if page.planarconfig == 2 else page.samplesperpixel))
         row = page.imagewidth * (1 if page.planarconfig == 2 else page.samplesperpixel) * page.bitspersample
         check_length(sum(counts), rows * ((row + 7) // 8))
+
+
+def _check_alike(pages: list[Any], label: bool) -> None:
+    """Pages that are read together have one orientation and, but for labels, one palette."""
+    for index, page in enumerate(pages[1:], start=1):
+        if page.tags.valueof(_ORIENTATION) != pages[0].tags.valueof(_ORIENTATION):
+            raise Refused(f"page {index} has another orientation than the first")
+        if not label and not np.array_equal(page.tags.valueof(_PALETTE), pages[0].tags.valueof(_PALETTE)):
+            raise Refused(f"page {index} has another palette than the first; save it as RGB")
 
 
 def _check_coding(page: Any) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import GifImagePlugin, ImageSequence
 
-from ldseg.io.codecs import gif_frames
+from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
 
@@ -50,9 +50,9 @@ def read_video(path: Path, axes: str, label: bool = False) -> Content:
 def _read_gif(path: Path) -> list[np.ndarray]:
     check_size((path.stat().st_size,), 1)
     content = path.read_bytes()
-    count = gif_frames(content)
+    count, height, width = gif_size(content)
+    _check_count(max(count, 1), height, width)
     with GifImagePlugin.GifImageFile(io.BytesIO(content)) as film:
-        _check_count(count, film.height, film.width)
         frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
     if len(frames) != count:
         raise ValueError(f"{len(frames)} of {count} frames can be read")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_length, check_size
 from ldseg.io.geometry import Geometry
+from ldseg.io.planes import without_alpha
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
@@ -36,7 +37,15 @@ def check_volume(size: Sequence[int], planes: int, kind: np.dtype, letters: str)
 
 
 def placed(
-    values: np.ndarray, size: Sequence[int], spacing: np.ndarray, origin: np.ndarray, direction: np.ndarray, letters: str
+    values: np.ndarray,
+    size: Sequence[int],
+    spacing: np.ndarray,
+    origin: np.ndarray,
+    direction: np.ndarray,
+    letters: str,
+    *,
+    source: str,
+    label: bool,
 ) -> Content:
     """Voxels and their place as the content of a file.
 
@@ -47,6 +56,8 @@ def placed(
         origin: the place of the first voxel, x to the left, y to the back, z up.
         direction: a matrix with the direction of each axis as a column.
         letters: the axes that the array is to have.
+        source: what messages call the file.
+        label: whether it is one, see `without_alpha`.
     """
     planes, axes, rank = values.shape[-1], _axes_of(tuple(size), letters), len(size)
     channels = size[3] if _has_channels(tuple(size), letters) else 1
@@ -64,8 +75,8 @@ def placed(
         if planes > 1:
             raise Refused(f"{channels} channels of {planes} values each, expected one of them")
         return Content(values=np.moveaxis(values[..., 0], 0, -1), geometry=geometry, modalities=True)
-    shaped = values.reshape(*geometry.array_size, planes)[..., : min(planes, 3)]  # without alpha
-    return Content(values=shaped, geometry=geometry)
+    shaped = values.reshape(*geometry.array_size, planes)
+    return Content(values=without_alpha(shaped, source, label) if planes == 4 else shaped, geometry=geometry)
 
 
 def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:

@@ -111,7 +111,8 @@ def pair_tables(folder: Path, axes: str, training: bool) -> Pairs | None:
         if part_of[table] not in parts:
             continue
         if len(cells) != 2:
-            raise DataError(f"{table}: row {row}: expected the files of an image and its mask, found {', '.join(cells)}")
+            problems.append(f"{table}: row {row}: expected the files of an image and its mask, found {', '.join(cells)}")
+            continue
         paths = [folder / cell.replace("\\", "/") for cell in cells]
         found = [[path] if path.is_file() else files.get(same_form(path.name), []) for path in paths]
         problems += [
@@ -122,7 +123,7 @@ def pair_tables(folder: Path, axes: str, training: bool) -> Pairs | None:
         if all(len(those) == 1 for those in found):
             images.append(found[0][0])
             labels[stem_of(found[0][0])] = found[1][0]
-    chosen = by_name(images, "images")
+    chosen = by_name(images, "images", problems)
     groups = groups_of(folder / "patients.csv", chosen)
     return Pairs(folder=folder, images=chosen, labels=labels, groups=groups, problems=problems)
 
@@ -138,13 +139,18 @@ def pair_beside(folder: Path, axes: str, training: bool) -> Pairs | None:
         return None
     parts = _chosen(folder, {_part(_above(folder, path)) for path in images}, training)
     chosen = [path for path in images if _part(_above(folder, path)) in parts]
-    named = by_name(chosen, "images")
+    problems: list[str] = []
+    named = by_name(chosen, "images", problems)
     return Pairs(
         folder=folder,
         images=named,
         labels={name: found[path][0] for name, path in named.items() if path in found},
         groups=groups_of(folder / "patients.csv", named),
-        problems=[*several_masks({path: found[path] for path in chosen if path in found}), *_others(folder, axes)],
+        problems=[
+            *problems,
+            *several_masks({path: found[path] for path in chosen if path in found}),
+            *_others(folder, axes),
+        ],
     )
 
 
@@ -161,8 +167,9 @@ def pair_folders(folder: Path, axes: str, training: bool) -> Pairs | None:
         return None
     images = [(path, _part(place)) for path, place in others if not _NO_IMAGES.search(stem_of(path))]
     parts = _chosen(folder, {part for _, part in images}, training)
-    named = by_name([path for path, part in images if part in parts], "images")
-    labels, orphans = labels_of(named, [path for path, part in masks if part in parts | {""}])
+    problems: list[str] = []
+    named = by_name([path for path, part in images if part in parts], "images", problems)
+    labels, orphans = labels_of(named, [path for path, part in masks if part in parts | {""}], problems)
     known = {stem_of(path) for path, _ in images}
     return Pairs(
         folder=folder,
@@ -170,7 +177,7 @@ def pair_folders(folder: Path, axes: str, training: bool) -> Pairs | None:
         labels=labels,
         orphans=[(name, path) for name, path in orphans if name not in known],
         groups=groups_of(folder / "patients.csv", named),
-        problems=_others(folder, axes),
+        problems=[*problems, *_others(folder, axes)],
     )
 
 

@@ -55,45 +55,62 @@ class Pairs:
     problems: list[str] = field(default_factory=list)
 
 
-def by_name(paths: Iterable[Path], kind: str) -> dict[str, Path]:
-    """Files by their name without extension. Raises DataError for two of one name, of a `kind` such as "images"."""
+def by_name(paths: Iterable[Path], kind: str, problems: list[str]) -> dict[str, Path]:
+    """Files by their name without extension.
+
+    Args:
+        paths: the files.
+        kind: what they are, such as "images".
+        problems: takes a line for each file of a name that another has; none of that name is used.
+    """
     named: dict[str, Path] = {}
+    twice = set()
     for path in paths:
         name = stem_of(path)
         if name in named:
             other = named[name].name if named[name].parent == path.parent else named[name]
-            raise DataError(f"{path}: two {kind} of one name, the other is {other}; expected one")
-        named[name] = path
-    return named
+            problems.append(f"{path}: two {kind} of one name, the other is {other}; expected one, none is used")
+            twice.add(name)
+        named.setdefault(name, path)
+    return {name: path for name, path in named.items() if name not in twice}
 
 
-def labels_of(images: dict[str, Path], paths: Iterable[Path]) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
+def labels_of(
+    images: dict[str, Path], paths: Iterable[Path], problems: list[str]
+) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
     """Labels by the name of their image, with or without ``_label`` (``_mask``, ``_seg``, ``_segmentation``) at the end,
-    and those without image. Raises DataError for two labels of one image."""
+    and those without image.
+
+    `problems` takes a line for a second label of an image, which then has none.
+    """
     labels: dict[str, Path] = {}
     orphans = []
+    twice = set()
     for path in paths:
         short = _ENDS.sub("", stem_of(path))
         name = short if short in images else stem_of(path)
         if name not in images:
             orphans.append((short, path))
         elif name in labels:
-            raise DataError(f"{path}: second label of case {name}, the other is {labels[name]}")
+            problems.append(f"{path}: second label of case {name}, the other is {labels[name]}; none is used")
+            twice.add(name)
         else:
             labels[name] = path
-    return labels, orphans
+    return {name: path for name, path in labels.items() if name not in twice}, orphans
 
 
-def annotations_of(images: dict[str, Path], paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """The labels ``<case>_label_1``, ``_2``, ... of each image, unless that is the name of another one's label."""
+def annotations_of(images: dict[str, Path], paths: Sequence[Path], problems: list[str]) -> dict[str, list[Path]]:
+    """The labels ``<case>_label_1``, ``_2``, ... of each image, unless that is the name of another one's label.
+
+    `problems` takes a line for two of one name, of which none is used.
+    """
     found: dict[str, list[Path]] = {}
     for path in paths:
         match = re.fullmatch(r"(.+)_label_\d+", stem_of(path))
         if match and match[1] in images and stem_of(path) not in images:
             found.setdefault(match[1], []).append(path)
-    for several in found.values():
-        by_name(several, "labels")
-    return found
+    kept = {name: list(by_name(several, "labels", problems).values()) for name, several in found.items()}
+    return {name: several for name, several in kept.items() if several}
 
 
 def beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:

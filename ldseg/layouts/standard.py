@@ -44,13 +44,14 @@ def _pair_ldseg(folder: Path, axes: str, training: bool) -> Pairs | None:
         for image, masks in beside(stored).items()
     }
     aside = {mask for several in masks.values() for mask in several}
-    images = by_name([path for path in stored if path not in aside], "images")
-    annotations = annotations_of(images, found)
+    problems: list[str] = []
+    images = by_name([path for path in stored if path not in aside], "images", problems)
+    annotations = annotations_of(images, found, problems)
     several = {path for paths in annotations.values() for path in paths}
-    labels, orphans = labels_of(images, [path for path in found if path not in several])
+    labels, orphans = labels_of(images, [path for path in found if path not in several], problems)
     spare = {stem_of(image): own[0] for image, own in masks.items() if own and stem_of(image) not in {*labels, *annotations}}
     unused = [mask.name for image, own in masks.items() for mask in own[:1] if stem_of(image) not in spare]
-    problems = several_masks({image: own for image, own in masks.items() if stem_of(image) in spare})
+    problems += several_masks({image: own for image, own in masks.items() if stem_of(image) in spare})
     if unused:
         problems.append(f"{folder / 'Image'}: not used, as Label has labels of their images: {some(unused)}")
     return Pairs(
@@ -70,53 +71,60 @@ def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs | None:
         return None
     part = "Tr" if training or not (folder / "imagesTs").is_dir() else "Ts"
     labelled = find_scans(folder / f"labels{part}", axes)
-    images = by_name(find_scans(folder / f"images{part}", axes), "images")
+    problems: list[str] = []
+    images = by_name(find_scans(folder / f"images{part}", axes), "images", problems)
     known = {stem_of(path) for name in ("labelsTr", "labelsTs") for path in find_scans(folder / name, axes)}
-    channels = _numbered(images, known)
-    images = {name: paths.pop(0) for name, paths in channels.items()} or images
-    labels, orphans = labels_of(images, labelled)
+    channels = _numbered(images, known, problems)
+    if channels is not None:
+        images = {name: paths.pop(0) for name, paths in channels.items()}
+    labels, orphans = labels_of(images, labelled, problems)
     groups = groups_of(folder / "patients.csv", images)
     return Pairs(
         folder=folder / f"images{part}",
         images=images,
         labels=labels,
-        channels=channels,
+        channels=channels or {},
         orphans=orphans,
         groups=groups,
-        problems=[line for kind in ("images", "labels") for line in left_out(folder / f"{kind}{part}", axes)],
+        problems=problems + [line for kind in ("images", "labels") for line in left_out(folder / f"{kind}{part}", axes)],
     )
 
 
-def _numbered(images: dict[str, Path], known: set[str]) -> dict[str, list[Path]]:
-    """The channels ``<case>_0000``, ``_0001``, ... of each case, as nnU-Net names them; empty where names are not such.
+def _numbered(images: dict[str, Path], known: set[str], problems: list[str]) -> dict[str, list[Path]] | None:
+    """The channels ``<case>_0000``, ``_0001``, ... of each case, as nnU-Net names them; None where names are not such.
 
     Cases of their own may well be named scan_0000, scan_0001: labels that are `known` to be so named tell, and without
-    labels there have to be channels of several cases. Raises DataError for a channel that is missing between others.
+    labels there have to be channels of several cases. `problems` takes a line for a case that lacks a channel, which is
+    left out.
     """
     number = re.compile(r"(.+)_(\d{4})")
     found: dict[str, dict[int, Path]] = {}
     for name, path in images.items():
         match = number.fullmatch(name)
         if match is None:
-            return {}
+            return None
         found.setdefault(match[1], {})[int(match[2])] = path
     alike = any(match[1] in found for match in map(number.fullmatch, known) if match)
     first = all(0 in numbers for numbers in found.values())
     if alike or not first or not (known or len(found) > 1 or len(images) == 1):
-        return {}
+        return None
+    whole = {}
     for name, numbers in found.items():
         if max(numbers) >= len(numbers):
             wanted = f"expected the channels {name}_0000 to {max(numbers):04}"
-            raise DataError(f"{numbers[max(numbers)]}: {wanted}, found only {len(numbers)} of them")
-    return {name: [numbers[index] for index in range(len(numbers))] for name, numbers in found.items()}
+            problems.append(f"{numbers[max(numbers)]}: {wanted}, found only {len(numbers)} of them")
+        else:
+            whole[name] = [numbers[index] for index in range(len(numbers))]
+    return whole
 
 
 def _pair_contest(folder: Path, axes: str, training: bool) -> Pairs | None:
     if axes != "YX":
         return None
     files = find_scans(folder, "YX")
-    images = by_name([path for path in files if not stem_of(path).endswith("_anno")], "images")
-    annotated = by_name([path for path in files if stem_of(path).endswith("_anno")], "labels")
+    problems: list[str] = []
+    images = by_name([path for path in files if not stem_of(path).endswith("_anno")], "images", problems)
+    annotated = by_name([path for path in files if stem_of(path).endswith("_anno")], "labels", problems)
     labels = {name.removesuffix("_anno"): path for name, path in annotated.items()}
     orphans = [(name, path) for name, path in labels.items() if name not in images]
     if training and images:
@@ -125,7 +133,12 @@ def _pair_contest(folder: Path, axes: str, training: bool) -> Pairs | None:
             raise DataError(f"{folder}: training in the contest's layout takes train_* images, found none")
     groups = groups_of(folder / "Grade.csv", images)
     return Pairs(
-        folder=folder, images=images, labels=labels, orphans=orphans, groups=groups, problems=left_out(folder, axes)
+        folder=folder,
+        images=images,
+        labels=labels,
+        orphans=orphans,
+        groups=groups,
+        problems=[*problems, *left_out(folder, axes)],
     )
 
 

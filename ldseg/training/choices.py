@@ -13,7 +13,7 @@ from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
-from ldseg.models import PRESETS
+from ldseg.models import PRESETS, Preset
 from ldseg.spatial import AXES
 
 OPEN: dict[str, object] = {
@@ -75,7 +75,9 @@ def look(cases: Sequence[Case], axes: str) -> Seen:
     return Seen(sizes=tuple(sizes), spacings=tuple(spacings), channels=channels, eight_bits=eight_bits)
 
 
-def choose(config: Config, seen: Seen, before: Mapping[str, object] | None = None) -> tuple[Config, tuple[str, ...]]:
+def choose(
+    config: Config, seen: Seen, before: Mapping[str, object] | None = None, preset: Preset | None = None
+) -> tuple[Config, tuple[str, ...]]:
     """A value for everything that says ``auto`` or nothing and matters to a training.
 
     - ``Channels``: 3 if an image has colours, or as many as its modalities. ``Classes``: background, object.
@@ -88,6 +90,7 @@ def choose(config: Config, seen: Seen, before: Mapping[str, object] | None = Non
         config: the settings.
         seen: the data.
         before: what was chosen when the training began, by name, if it goes on: that stays, whatever the data are now.
+        preset: networks of the user's own, in place of those that the settings name.
 
     Returns:
         the settings with nothing left open; what was chosen, a line each.
@@ -109,7 +112,7 @@ def choose(config: Config, seen: Seen, before: Mapping[str, object] | None = Non
     if not size:
         whole = Preprocessing(size=(1,) * len(axes), axes=axes, fit="tile", spacing=data.spacing)
         grids = [whole.grid_of(*case) for case in zip(seen.sizes, seen.spacings, strict=True)]
-        size = chosen["Data.Size"] = _size(np.median(grids, axis=0), axes, config.model.preset, data.fit)
+        size = chosen["Data.Size"] = _size(np.median(grids, axis=0), axes, preset or PRESETS[config.model.preset], data.fit)
     if not data.patch:
         chosen["Data.Patch"] = size
     reasons = tuple(
@@ -119,11 +122,11 @@ def choose(config: Config, seen: Seen, before: Mapping[str, object] | None = Non
     return config.with_values(chosen), reasons
 
 
-def _size(median: np.ndarray, axes: str, preset: str, fit: str) -> tuple[int, ...]:
+def _size(median: np.ndarray, axes: str, preset: Preset, fit: str) -> tuple[int, ...]:
     space = [index for index, axis in enumerate(axes) if axis != "T"]
     many = math.prod(float(median[index]) for index in space)
     scale = min(1.0, (POSITIONS[axes] / many) ** (1 / len(space)))
-    multiple = PRESETS[preset].multiple[axes]
+    multiple = preset.multiple[axes]
     most = POSITIONS[axes] ** (1 / len(space)) // multiple * multiple
     size = []
     for index, axis in enumerate(axes):

@@ -17,6 +17,8 @@ from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
+from ldseg.export.networks import save_structure
+from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -27,7 +29,7 @@ from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -131,7 +133,7 @@ def _train(
         begin(folder, lambda path: save_checkpoint(path, trainer, {**meta, "epoch": 0, "history": [], "spent": 0.0}))
     epochs = Epochs(
         validate=lambda: validator(trainer),
-        keep_best=lambda row: save_weights(folder, validator.segmenter, description_of(plan, row)),
+        keep_best=lambda row: _keep(plan, folder, validator, row),
         watch=lambda: watch(result) if watch is not None else None,
         validate_every=plan.validate_every,
         epochs=0 if plan.minutes else plan.epochs,
@@ -154,8 +156,14 @@ def _train(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
             "are kept; try a lower [Parameters] LearningRate"
         )
-    save_structure(folder, plan.spec)
     return result
+
+
+def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:
+    """Save the weights just validated; the graphs beside them are the same for all of a training."""
+    save_weights(folder, validator.segmenter, description_of(plan, figures))
+    if not (folder / STRUCTURE_FILE).exists():
+        save_structure(folder, plan.spec)
 
 
 def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> TrainingBatches:

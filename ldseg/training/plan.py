@@ -9,7 +9,7 @@ from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError
-from ldseg.models import PRESETS
+from ldseg.models import PRESETS, Preset
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN
@@ -77,20 +77,21 @@ class Plan:
     reasons: tuple[str, ...] = ()
 
 
-def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = ()) -> Plan:
+def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), preset: Preset | None = None) -> Plan:
     """The plan that settings ask for, once nothing in them is left open (``ldseg.training.choices.choose``).
 
     Args:
         config: the settings.
         split: the manifest of the cases.
         reasons: for what was chosen.
+        preset: networks of the user's own, in place of those that the settings name.
 
     Raises:
         ConfigError: if settings do not suit each other.
     """
     parameters, training = config.parameters, config.training
     return Plan(
-        spec=spec_of(config),
+        spec=spec_of(config, preset),
         preprocessing=preprocessing_of(config),
         patch=config.data.patch,
         augmentation=training.augmentation,
@@ -118,34 +119,34 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = ()) -
     )
 
 
-def check_sizes(config: Config) -> None:
+def check_sizes(config: Config, preset: Preset | None = None) -> None:
     """Raise ConfigError if a size that is set does not suit the preset."""
-    preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
+    preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     for key, size in (("Size", config.data.size), ("Patch", config.data.patch)):
         try:
             if size:
                 preset.latent_grid(size, axes)
         except ValueError as error:
-            raise ConfigError(f"Data.{key}: preset {config.model.preset!r}: {error}") from error
+            raise ConfigError(f"Data.{key}: preset {preset.name!r}: {error}") from error
 
 
-def spec_of(config: Config) -> SegmenterSpec:
+def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
     """The segmenter that the settings ask for, on the grid of whole cases.
 
     Raises:
         ConfigError: if the size does not suit the preset.
     """
-    check_sizes(config)
-    preset, axes = PRESETS[config.model.preset], AXES[config.data.dimensions]
+    check_sizes(config, preset)
+    preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
-            f"{config.model.preset!r} are made for one size, got {config.data.patch}"
+            f"{preset.name!r} are made for one size, got {config.data.patch}"
         )
     noise, control = config.noise_scheduler, config.model.architecture == "Control"
     prediction = "x0" if control else preset.prediction
     return SegmenterSpec(
-        preset=config.model.preset,
+        preset=preset,
         size=config.data.size,
         axes=axes,
         channels=int(config.data.channels),

@@ -16,6 +16,7 @@ from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
+from ldseg.models import Preset
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
@@ -42,7 +43,7 @@ class Prepared:
     problems: tuple[str, ...]
 
 
-def plan_of(config: Config) -> Prepared:
+def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     """Look at the data that the settings name, read every case once, and plan.
 
     Where ``config.weights_folder`` holds a training that the settings go on with, what it chose and how it split the cases
@@ -53,12 +54,12 @@ def plan_of(config: Config) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    check_sizes(config)  # before images are read
+    check_sizes(config, preset)  # before images are read
     axes = AXES[config.data.dimensions]
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}))
+    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
     for reason in reasons:
         logger.info("%s", reason)
     cases, problems, empty = usable_cases(found.cases, preprocessing_of(config))
@@ -72,10 +73,12 @@ def plan_of(config: Config) -> Prepared:
     for purpose, part in (("train on", training), ("validate on", validation)):
         if empty.issuperset(names := [case.name for case in part]):
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    return Prepared(plan=plan(config, split, reasons), cases=cases, problems=(*found.problems, *problems))
+    return Prepared(plan=plan(config, split, reasons, preset), cases=cases, problems=(*found.problems, *problems))
 
 
-def train_config(config: Config, watch: Callable[[TrainingResult], None] | None = None) -> TrainingResult:
+def train_config(
+    config: Config, watch: Callable[[TrainingResult], None] | None = None, preset: Preset | None = None
+) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
     ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none, it
@@ -85,12 +88,13 @@ def train_config(config: Config, watch: Callable[[TrainingResult], None] | None 
     Args:
         config: the settings.
         watch: called after each validation.
+        preset: networks of the user's own, in place of those that the settings name.
 
     Raises:
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
     """
     since = time.perf_counter()
-    prepared = plan_of(config)
+    prepared = plan_of(config, preset)
     go_on = config.parameters.checkpoint
     result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
     return replace(result, problems=prepared.problems)

@@ -135,15 +135,28 @@ def test_folders_that_cannot_be_used(tmp_path: Path, ldseg_folder: Path) -> None
     for folder in (tmp_path / "empty", tmp_path / "empty" / "Image"):
         with pytest.raises(DataError, match=r"Image: no image found, expected files of type \.bmp"):
             find_cases(folder)
+
+
+def test_two_images_of_one_name_do_not_stop_the_others(ldseg_folder: Path) -> None:
     picture(ldseg_folder / "Image" / "Case2.bmp")
-    with pytest.raises(DataError, match=r"Case2\.png: two images of one name, the other is Case2\.bmp"):
+    found = find_cases(ldseg_folder)
+    assert [case.name for case in found.cases] == ["Case1", "Case10", "Other"]
+    image = ldseg_folder / "Image" / "Case2.png"
+    assert found.problems == (f"{image}: two images of one name, the other is Case2.bmp; expected one, none is used",)
+    for path in (ldseg_folder / "Image").iterdir():
+        if path.stem != "Case2":
+            path.unlink()
+    with pytest.raises(DataError, match=r"Case2\.png: two images of one name"):
         find_cases(ldseg_folder)
 
 
-def test_two_labels_of_one_case(ldseg_folder: Path) -> None:
+def test_two_labels_of_one_case_do_not_stop_the_others(ldseg_folder: Path) -> None:
     ids(ldseg_folder / "Label" / "Other_label.png")
-    with pytest.raises(DataError, match="second label of case Other"):
-        find_cases(ldseg_folder)
+    found = find_cases(ldseg_folder)
+    assert {case.name: case.label is not None for case in found.cases}["Other"] is False
+    (problem,) = found.problems
+    assert "second label of case Other, the other is " in problem
+    assert [case.name for case in find_cases(ldseg_folder, training=True).cases] == ["Case1", "Case10"]
 
 
 def test_several_annotators(ldseg_folder: Path) -> None:
@@ -163,8 +176,9 @@ def test_several_annotators(ldseg_folder: Path) -> None:
     with pytest.raises(DataError, match="Case2_label_10.png: label of size 8×6, expected 6×8"):
         load_annotations(two, load_case(two, STEP), STEP)
     ids(ldseg_folder / "Label" / "Case2_label_2.bmp", 2)
-    with pytest.raises(DataError, match=r"Case2_label_2\.\w+: two labels of one name"):
-        find_cases(ldseg_folder)
+    found = find_cases(ldseg_folder)
+    assert [path.name for path in found.cases[1].annotations] == ["Case2_label_10.png"]
+    assert any("two labels of one name" in problem for problem in found.problems)
 
 
 def test_contest_folder_without_train(contest_folder: Path) -> None:

@@ -193,3 +193,24 @@ def test_many_pixels_are_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(LIMIT_VARIABLE, "much")
     with pytest.raises(DataError, match=rf"a\.png: {LIMIT_VARIABLE}: expected a number of GiB, got 'much'"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_gif_that_is_larger_than_it_says(tmp_path: Path) -> None:
+    """Its frame reaches beyond its screen: Pillow would make the picture larger."""
+    Image.fromarray(classes()).save(tmp_path / "a.gif")
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    place = content.index(b"\x2c", 13 + 3 * 256 if content[10] & 7 == 7 else 13)
+    struct.pack_into("<4H", content, place + 1, 65535, 65535, 65535, 65535)
+    (tmp_path / "a.gif").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.gif: its header promises 1×131070×131070 values"):
+        read_image(tmp_path / "a.gif")
+
+
+def test_a_stream_that_is_larger_than_its_header(tmp_path: Path) -> None:
+    Image.fromarray(colours()).save(tmp_path / "a.jp2", irreversible=False)
+    content = bytearray((tmp_path / "a.jp2").read_bytes())
+    place = content.index(b"\xff\x4f\xff\x51")
+    struct.pack_into(">2I", content, place + 8, 60000, 60000)
+    (tmp_path / "a.jp2").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.jp2: .*its pixels are \(60000, 60000\), its header promises \(19, 26\)"):
+        read_image(tmp_path / "a.jp2")

@@ -236,7 +236,7 @@ def test_compressed_frames(tmp_path: Path, syntax: str, encode: Callable[[np.nda
     with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file"):
         read_scan(save(tmp_path / "b.dcm", header), "ZYX")
     header.NumberOfFrames, header.Rows = 6, 7
-    with pytest.raises(DataError, match=r"c\.dcm: .*a frame has the shape \(8, 10, 1\), its header promises \(7, 10, 1\)"):
+    with pytest.raises(DataError, match=r"c\.dcm: .*a frame has the size \(8, 10\), its header promises \(7, 10\)"):
         read_scan(save(tmp_path / "c.dcm", header), "ZYX")
 
 
@@ -245,3 +245,23 @@ def test_numbers_of_a_label(tmp_path: Path) -> None:
     path = save(tmp_path / "a.dcm", header_of(label, PhotometricInterpretation="MONOCHROME1"))
     np.testing.assert_array_equal(read_scan_label(path, "YX")[0], label)
     np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], 4095 - label)
+
+
+def test_more_pixels_than_the_header_tells(tmp_path: Path) -> None:
+    header = header_of(volume())
+    del header.NumberOfFrames
+    with pytest.raises(DataError, match=r"a\.dcm: .*it holds 960 bytes of pixels, its header tells of 160 only"):
+        read_scan(save(tmp_path / "a.dcm", header), "YX")
+
+
+def test_a_file_that_is_packed_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = header_of(volume())
+    header.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    path = save(tmp_path / "a.dcm", header)
+    np.testing.assert_array_equal(read_scan(path, "ZYX").values[..., 0], volume())
+    header.PixelData = bytes(50_000_000)
+    path = save(tmp_path / "b.dcm", header)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setenv(contract.LIMIT_VARIABLE, "0.01")
+    with pytest.raises(DataError, match=r"b\.dcm: its header promises \d+ values, .* more than the limit of 0\.01 GiB"):
+        read_scan(path, "ZYX")

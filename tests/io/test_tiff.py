@@ -252,3 +252,13 @@ def test_headers_that_claim_too_much(tmp_path: Path) -> None:
     path = save(tmp_path / "b.tif", ramp().astype(np.complex64))
     with pytest.raises(DataError, match=r"b\.tif: samples of the format COMPLEXIEEEFP with 64 bits; expected whole"):
         read_scan(path, "YX")
+
+
+def test_pages_with_palettes_of_their_own(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for shade in (1000, 60000):
+            table = np.full((3, 256), shade, np.uint16)
+            writer.write(classes(), photometric="palette", colormap=table, metadata=None)
+    with pytest.raises(DataError, match=r"a\.tif: page 1 has another palette than the first; save it as RGB"):
+        read_scan(tmp_path / "a.tif", "ZYX")
+    np.testing.assert_array_equal(label(tmp_path / "a.tif", "ZYX"), np.stack([classes()] * 2))

@@ -172,6 +172,8 @@ def test_types_and_planes(tmp_path: Path) -> None:
     colour = values_of(size=(*SIZE, 3))
     for suffix in (".nii.gz", ".nrrd", ".mha"):
         np.testing.assert_array_equal(read_scan(store(tmp_path / f"c{suffix}", colour), "ZYX").values, colour)
+    alpha = np.concatenate([colour, np.full((*SIZE, 1), 9, np.uint8)], -1)
+    np.testing.assert_array_equal(read_scan(store(tmp_path / "alpha.mha", alpha), "ZYX").values, colour)
     with pytest.raises(DataError, match=r"c\.mha: a label needs one plane"):
         read_scan_label(tmp_path / "c.mha", "ZYX")
     with pytest.raises(DataError, match=r"v\.mha: expected gray or RGB voxels, found 2 of vector"):
@@ -394,8 +396,9 @@ def test_cases_of_the_ldseg_layout(tmp_path: Path) -> None:
     assert [case.name for case in found.cases] == ["a", "b2", "b10", "d.1"]
     assert found.problems == (f"{tmp_path / 'Label' / 'e.nii'}: label without image, expected an image named e",)
     store(tmp_path / "Image" / "a.nii", values_of())
-    with pytest.raises(DataError, match="two images of one name"):
-        find_cases(tmp_path, axes="ZYX")
+    found = find_cases(tmp_path, axes="ZYX")
+    assert [case.name for case in found.cases] == ["b2", "b10", "d.1"]
+    assert any("two images of one name" in problem for problem in found.problems)
 
 
 def fill(folder: Path, names: str, kind: str) -> None:
@@ -439,6 +442,11 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
         find_cases(tmp_path, axes="ZYX")
     with pytest.raises(DataError, match=r"expected a folder with Image/ and Label/, with imagesTr/"):
         find_cases(tmp_path / "imagesTr", axes="ZYX")
+    fill(tmp_path, "b_0000 b_0001", "imagesTr")
+    fill(tmp_path, "b", "labelsTr")
+    found = find_cases(tmp_path, axes="ZYX")
+    assert [case.name for case in found.cases] == ["b"]
+    assert any("a_0002.nii.gz: expected the channels" in problem for problem in found.problems)
     (tmp_path / "x" / "imagesTr").mkdir(parents=True)
     with pytest.raises(DataError, match=r"imagesTr: no image found, expected files of type \.nii .* or folders"):
         find_cases(tmp_path / "x", axes="ZYX")

@@ -1,0 +1,90 @@
+"""A folder that segments without LDSeg: networks in the format of a runtime, and all that it takes to use them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ldseg.description import DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
+from ldseg.errors import ConfigError, WeightsError
+from ldseg.export.readme import readme
+from ldseg.export.structure import STRUCTURE_FILE, Structure
+from ldseg.models import Preset
+from ldseg.writing import claim_folder
+
+SCHEDULE_FILE = "schedule.npy"
+
+
+def export(weights: Path, to: str, out: Path, *, preset: Preset | None = None) -> None:
+    """Write networks with their weights for another runtime.
+
+    Args:
+        weights: the folder of weights.
+        to: one of ``FORMATS``.
+        out: the folder that is written: three networks, ``segmenter.json`` (the description, with the preprocessing),
+            ``schedule.npy`` (the share of signal left at each time), and a README with ten lines that segment.
+        preset: the preset of the weights, if it is an own one.
+
+    Raises:
+        ConfigError: for another format.
+        WeightsError: if the weights cannot be read or exported, or the folder cannot be written.
+    """
+    if to not in FORMATS:
+        raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {to!r}")
+    description = read_description(weights, preset)
+    claim_folder(out, "the exported networks")
+    FORMATS[to](weights, description, out)
+    try:
+        (out / DESCRIPTION_FILE).write_text(json.dumps(description.to_dict(), indent=2) + "\n", encoding="utf-8")
+        np.save(out / SCHEDULE_FILE, description.spec.schedule.alpha_bar)
+        (out / "README.md").write_text(readme(description, to), encoding="utf-8")
+    except OSError as error:
+        raise WeightsError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _graphs(weights: Path, description: Description) -> dict[str, bytes]:
+    """The graphs with their weights; those that lie beside the weights, or new ones, which take Keras."""
+    path, spec = weights / STRUCTURE_FILE, description.spec
+    try:
+        structure = Structure.read(path)
+    except WeightsError:
+        structure = None
+    if structure is None or structure.networks != Structure.key(spec) or spec.own is not None:
+        from ldseg.export.networks import structure_of
+
+        structure = structure_of(spec)
+    return structure.completed(weights / WEIGHTS_FILE)
+
+
+def _onnx(weights: Path, description: Description, out: Path) -> None:
+    for name, graph in _graphs(weights, description).items():
+        (out / f"{name}.onnx").write_bytes(graph)
+
+
+def _openvino(weights: Path, description: Description, out: Path) -> None:
+    try:
+        import openvino
+    except ModuleNotFoundError:
+        raise WeightsError("export to openvino takes OpenVINO, which is not installed: pip install openvino") from None
+    core = openvino.Core()
+    for name, graph in _graphs(weights, description).items():
+        # Whole precision: the rates of the latent span six orders of magnitude.
+        openvino.save_model(core.read_model(io.BytesIO(graph)), out / f"{name}.xml", compress_to_fp16=False)
+
+
+def _saved_model(weights: Path, description: Description, out: Path) -> None:
+    from ldseg.export.saved_model import write
+
+    write(weights, description, out)
+
+
+FORMATS: dict[str, Callable[[Path, Description, Path], None]] = {
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "saved_model": _saved_model,
+}
+"""What writes the three networks, by the name of the format."""

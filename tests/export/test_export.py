@@ -1,0 +1,93 @@
+"""Exported folders, used as their README says: with NumPy and the runtime alone."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import as_numpy
+
+from ldseg.data.preprocess import Preprocessing
+from ldseg.description import Description
+from ldseg.diffusion import Schedule
+from ldseg.errors import ConfigError, WeightsError
+from ldseg.export.folder import FORMATS, export
+from ldseg.inference.predictor import Predictor
+from ldseg.segmenter import Segmenter
+from ldseg.spec import SegmenterSpec
+from ldseg.weights import save_weights
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "saved_model": "tensorflow"}
+SPECS = {
+    "lean": {"preset": "small", "size": (32, 64), "prediction": "x0"},
+    "published": {"preset": "ldseg", "size": (64, 64), "prediction": "ldseg"},
+    "MedSegDiff": {"preset": "tiny", "size": (16, 16), "prediction": "v", "dynamic_conditioning": False},
+    "control": {"preset": "small", "size": (32, 32), "prediction": "x0", "control": True},
+}
+
+
+def weights_of(name: str, folder: Path) -> Segmenter:
+    values: dict[str, Any] = {"axes": "YX", "channels": 3, "classes": 2, "schedule": Schedule(), **SPECS[name]}
+    spec = SegmenterSpec(**values)
+    segmenter, rng = Segmenter(spec), np.random.default_rng(0)
+    for weight in segmenter.weights:
+        value = as_numpy(weight) + rng.normal(0, 0.1, weight.shape)
+        weight.assign(np.abs(value) + 0.1 if "variance" in weight.path else value)
+    step = Preprocessing(size=spec.size, classes=("background", "gland"))
+    save_weights(folder, segmenter, Description(spec=spec, preprocessing=step))
+    return segmenter
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        *((name, "onnx") for name in SPECS),
+        ("published", "openvino"),
+        ("MedSegDiff", "openvino"),
+        ("published", "saved_model"),
+        ("MedSegDiff", "saved_model"),
+    ],
+)
+def test_the_lines_of_the_readme_reproduce_a_mask(name: str, to: str, tmp_path: Path) -> None:
+    pytest.importorskip(RUNTIMES[to])
+    segmenter = weights_of(name, tmp_path / "weights")
+    out = tmp_path / "out"
+    export(tmp_path / "weights", to, out)
+    engine = Predictor(segmenter, steps=15)
+    engine.compile(run_eagerly=False)
+    rng = np.random.default_rng(1)
+    image = rng.random((2, *segmenter.spec.size, 3), dtype=np.float32)
+    noise = np.stack([engine.draw_noise(0, case) for case in "ab"])
+    expected = engine.run({"image": image, "noise": noise}).probabilities[:, 0].argmax(-1)
+    np.save(out / "image.npy", image)
+    np.save(out / "noise.npy", noise[:, 0, 0, 0])
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
+    assert len(code.splitlines()) <= 12  # an import, and ten lines, one more to keep OpenVINO exact
+    watch = "\nimport sys; assert not {'keras', 'ldseg'} & set(sys.modules)\nnp.save('mask.npy', mask)\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if "site-packages" not in path)}
+    done = subprocess.run([sys.executable, "-c", code + watch], cwd=out, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(out / "mask.npy")
+    assert 0.01 < expected.mean() < 0.99  # there is something to compare
+    assert (found == expected).mean() > 0.999
+    described = json.loads((out / "segmenter.json").read_text())
+    assert described["preprocessing"]["size"] == list(segmenter.spec.size)
+
+
+def test_another_format(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"a format of {', '.join(FORMATS)}, got 'tflite'"):
+        export(tmp_path, "tflite", tmp_path / "out")
+
+
+def test_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such file"):
+        export(tmp_path / "none", "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
