@@ -35,7 +35,7 @@ from ldseg.io.scans import write_scan_mask
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
-from ldseg.viz import Trace, figure_to_array, save_image, schedule_figure
+from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
 from ldseg.writing import held_folder, remove
 
@@ -211,7 +211,7 @@ def _schedule_picture(this: Run) -> np.ndarray:
     """The noise schedule with the steps that are taken, uint8 (H, W, 3)."""
     schedule = this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    return figure_to_array(schedule_figure(schedule.alpha_bar, grid, schedule.name))
+    return schedule_picture(schedule.alpha_bar, grid, schedule.name)
 
 
 def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], objects: Sequence[str]) -> str:
