@@ -19,9 +19,7 @@ BAD = 0.70
 def main() -> None:
     """Print the figures of a run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "metrics", type=Path, help="metrics.json of a run over labelled cases"
-    )
+    parser.add_argument("metrics", type=Path, help="metrics.json of a run over labelled cases")
     options = parser.parse_args()
     pairs = []
     for case in json.loads(options.metrics.read_bytes())["cases"]:

@@ -72,8 +72,10 @@ class LoadedCase:
 
     @property
     def outlined(self) -> np.ndarray | None:
-        """What pictures outline: every object of a label that numbers them, so that those that touch are told apart, else
-        the classes."""
+        """What pictures outline.
+
+        Every object of a label that numbers them, so that those that touch are told apart, else the classes.
+        """
         return self.label if self.instances is None else self.instances
 
     @property

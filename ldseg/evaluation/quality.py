@@ -112,8 +112,11 @@ class Quality:
 
 
 def predicted_dice(signs: Signs, quality: Quality | None) -> float:
-    """The Dice to expect of a mask, from 0 to 1: by the fit of the weights or, where they have none, what its probabilities
-    expect, which is too high by a few hundredths; 0 of an empty mask."""
+    """The Dice to expect of a mask, from 0 to 1.
+
+    By the fit of the weights or, where they have none, what its probabilities expect, which is too high by a few hundredths;
+    0 of an empty mask.
+    """
     if quality is not None:
         return quality.predict(signs)
     return 0.0 if math.isnan(signs.expected) else signs.expected
