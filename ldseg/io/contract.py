@@ -148,7 +148,7 @@ def check_prepared(size: Sequence[int], channels: int, source: str) -> None:
     if gib > 4 * limit:
         raise DataError(
             f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB to be segmented, more than the limit of"
-            f" {4 * limit:g} GiB; cut it into parts (the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)} allows it)"
+            f" {4 * limit:g} GiB; cut it, or set the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)}"
         )
 
 
