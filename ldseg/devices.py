@@ -11,6 +11,7 @@ import ctypes
 import gc
 import importlib.util
 import json
+import math
 import os
 import platform
 import resource
@@ -173,6 +174,32 @@ def adam_in_one() -> Callable[..., Any] | None:
         )
 
     return update
+
+
+def batch_norm_in_one(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any] | None:
+    """TensorFlow's own BatchNorm of a batch in training, with its gradient; None where it has none that may be taken.
+
+    One operation forwards and one backwards, in place of some ten passes over the map each.
+
+    Args:
+        x: ``(B, *S, c)``, float32 or bfloat16.
+        gamma, beta: float32 ``(c,)``.
+        epsilon: added to the variance.
+
+    Returns:
+        the map in the type of x; mean and (biased) variance of the batch, float32 ``(c,)``.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow" or keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16"):
+        return None
+    import tensorflow as tf
+
+    flat = tf.reshape(x, (-1, math.prod(x.shape[1:-1]), 1, x.shape[-1]))
+    weights = (tf.convert_to_tensor(gamma, tf.float32), tf.convert_to_tensor(beta, tf.float32))
+    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(flat, *weights, epsilon=epsilon, is_training=True)
+    count = tf.cast(tf.size(flat) / x.shape[-1], tf.float32)
+    return tf.reshape(y, tf.shape(x)), mean, variance * (count - 1) / tf.maximum(count, 1)
 
 
 def peak_memory() -> tuple[int, str]:

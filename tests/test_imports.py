@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "version"),
     ("engines", "options", "paths", "shipped", "spatial", "text", "writing"),
-    ("outputs",),
+    ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation"),
     ("config",),
     ("data", "spec"),
-    ("segmenter", "devices", "description"),
+    ("segmenter", "description"),
     ("weights",),
     ("export",),
     ("inference",),
@@ -97,7 +97,7 @@ def test_imports_point_one_way() -> None:
 
 
 KNOWN = {
-    *("ldseg", "ldseg.config", "ldseg.devices", "ldseg.errors", "ldseg.segmenter", "ldseg.cli"),
+    *("ldseg", "ldseg.config", "ldseg.description", "ldseg.devices", "ldseg.errors", "ldseg.segmenter", "ldseg.cli"),
     *("ldseg.io", "ldseg.io.pictures", "ldseg.layers", "ldseg.layers.blocks"),
     *("ldseg.models", "ldseg.models.unet", "ldseg.training", "ldseg.training.fit"),
     *("ldseg.evaluation", "ldseg.evaluation.metrics", "ldseg.evaluation.report"),
@@ -112,7 +112,7 @@ KNOWN = {
         ("ldseg.io.pictures", "def f():\n    from ldseg import cli", "io stands below cli"),
         ("ldseg.io.pictures", "from ..models.unet import unet", "io stands below models"),
         ("ldseg.io", "from ..layers import blocks", "io and layers stand side by side"),
-        ("ldseg.segmenter", "from . import devices", "segmenter and devices stand side by side"),
+        ("ldseg.segmenter", "from . import description", "segmenter and description stand side by side"),
         ("ldseg.training.fit", "from ldseg.cli import main", "training stands below cli"),
         ("ldseg.evaluation.metrics", "from ldseg.models import unet", "evaluation and models stand side by side"),
         ("ldseg.evaluation.metrics", "import ldseg.training", "evaluation stands below training"),

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from ldseg.devices import batch_norm_in_one
 from ldseg.layers import factories
 
 
@@ -104,9 +105,16 @@ class ConvNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
-        if training:
-            return self.norm(self.conv(x), training=True)
         conv, norm = self.conv, self.norm
+        if training:
+            mixed = conv(x)
+            found = batch_norm_in_one(mixed, norm.gamma, norm.beta, norm.epsilon)
+            if found is None:
+                return norm(mixed, training=True)
+            mixed, *statistics = found
+            for kept, seen in zip((norm.moving_mean, norm.moving_variance), statistics, strict=True):
+                kept.assign(kept * norm.momentum + ops.cast(seen, kept.dtype) * (1 - norm.momentum))
+            return mixed
         weights = conv.kernel, conv.bias, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance
         kernel, bias, gamma, beta, mean, variance = (ops.cast(weight, "float32") for weight in weights)
         factor = gamma * ops.rsqrt(variance + norm.epsilon)

@@ -161,7 +161,8 @@ def _train(
 
 def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:
     """Save the weights just validated; the graphs beside them are the same for all of a training."""
-    save_weights(folder, validator.segmenter, description_of(plan, figures))
+    description = replace(description_of(plan, figures), quality=validator.quality)
+    save_weights(folder, validator.segmenter, description)
     if not (folder / STRUCTURE_FILE).exists():
         save_structure(folder, plan.spec)
 

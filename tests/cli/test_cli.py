@@ -62,6 +62,12 @@ def out(place: Path) -> Path:
     return place / "data" / "Set" / "Segmentation"
 
 
+def files(place: Path) -> dict[Path, tuple[bytes, int]]:
+    """What a run has written, and when."""
+    found = (path for path in out(place).iterdir() if path.name != LOCK)
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+
 def run(place: Path, *overrides: str, config: Path = ROOT / "cfg.ini") -> int:
     settings = [f"Data.Root={place / 'data'}", "Data.Dataset=Set", f"Model.Weights={place / 'weights'}", *overrides]
     return main(["--config", str(config), *(word for setting in settings for word in ("--set", setting))])
@@ -137,12 +143,7 @@ def test_a_problem_is_told_and_the_rest_is_done(
 
 def test_where_no_case_can_be_segmented_an_earlier_run_stays(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(place, *QUICK) == 0
-
-    def written() -> dict[Path, tuple[bytes, int]]:
-        files = (path for path in out(place).iterdir() if path.name != LOCK)
-        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
-
-    earlier = written()
+    earlier = files(place)
     paths = sorted(images(place).iterdir())
     for path in paths:
         path.write_bytes(spoilt(path))
@@ -152,7 +153,9 @@ def test_where_no_case_can_be_segmented_an_earlier_run_stays(place: Path, capsys
     assert [str(path) in printed.out for path in paths] == [True, True]
     (told,) = (line for line in printed.err.splitlines() if line.startswith("error: "))
     assert f"none of 2 cases could be segmented, the first: {paths[0]}" in told
-    assert written() == earlier
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir() if path.name != LOCK
+    } == earlier
 
 
 def weights(change: Spoil) -> Spoil:
@@ -330,7 +333,7 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
     write_image(labels[1], np.minimum(numbered, 1))
     assert run(place, *QUICK, "Evaluation.Tolerance=100") == 0
     printed = capsys.readouterr().out
-    assert re.search(r"^case +Dice +IoU +HD95 +F1 +seconds$", printed, re.MULTILINE)
+    assert re.search(r"^case +Dice +IoU +HD95 +F1 +predicted +seconds$", printed, re.MULTILINE)
     assert "HD95 in pixels" in printed
     assert re.search(r"^Objects pooled over the set \(not means over images\): F1 [01]\.\d{4}, Dice ", printed, re.MULTILINE)
     document = json.loads((out(place) / "metrics.json").read_text())
