@@ -77,9 +77,11 @@ class Canvas:
         self.paste(np.ascontiguousarray(turned), x - turned.shape[1] / 2, y - turned.shape[0] / 2)
 
     def box(self, x: float, y: float, width: float, height: float, fill: str | None, edge: str | None = None) -> None:
-        """Fill a box, and draw its edge, where they have a colour."""
-        corners = (round(x), round(y), round(x + width) - 1, round(y + height) - 1)
-        self._draw.rectangle(corners, fill=fill, outline=edge)
+        """Fill a box, and draw its edge, where they have a colour; one of less than half a pixel is not seen."""
+        wide, high = round(width), round(height)
+        if wide > 0 and high > 0:
+            corners = (round(x), round(y), round(x) + wide - 1, round(y) + high - 1)
+            self._draw.rectangle(corners, fill=fill, outline=edge)
 
     def dashes(self, x: float, y: float, length: float, *, down: bool, colour: str = "white") -> None:
         """A dashed line from there to the right, or down."""

@@ -51,6 +51,11 @@ def test_bars_and_marks_cover_their_values() -> None:
     chart.bar((2, 4), (0, 0.5), RED)
     rows, columns = red(chart).T
     assert (rows.min(), rows.max()) == (70, 119) and (columns.min(), columns.max()) == (91, 128)
+    for values in ((0.5, 0.5), (0.5, 0.501)):  # nothing to see, and next to nothing
+        empty = a_chart()
+        empty.bar((2, 4), values, RED)
+        empty.bar((2, 2.01), (0, 1), RED)
+        assert not len(red(empty))
     hatched = a_chart()
     hatched.bar((2, 4), (0, 0.5), RED, hatched=True)
     assert 0.05 < len(red(hatched)) / len(red(chart)) < 0.6
