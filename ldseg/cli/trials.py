@@ -114,8 +114,8 @@ class Trial:
     def report(self, columns: Collection[str]) -> dict[str, Any]:
         """The document of the test.
 
-        It has ``conditions``, each with the figures of ``dice_figures`` and, where a column asks for them, ``seconds`` (median
-        over the cases) and ``memory`` (peak in bytes).
+        It has ``conditions``, each with the figures of ``dice_figures`` and, where a column asks for them, ``seconds``
+        (median over the cases) and ``memory`` (peak in bytes).
         """
         rows = []
         for condition in self.conditions:
