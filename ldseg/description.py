@@ -11,6 +11,7 @@ import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.evaluation.quality import Quality
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
 from ldseg.spec import SegmenterSpec
@@ -33,6 +34,7 @@ class Description:
         training: the settings of the training, by section and key.
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
+        quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
     """
 
     spec: SegmenterSpec
@@ -41,6 +43,7 @@ class Description:
     training: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
+    quality: Quality | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
@@ -56,6 +59,7 @@ class Description:
             "training": self.training,
             "split": self.split,
             "made": self.made,
+            **({} if self.quality is None else {"quality": self.quality.to_dict()}),
         }
 
     @classmethod
@@ -68,6 +72,7 @@ class Description:
             training=values["training"],
             split=values["split"],
             made=values["made"],
+            quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
         )
 
 
@@ -99,6 +104,10 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         with h5py.File(path, "r") as file:
             stored = file.attrs[ATTRIBUTE]
         values = json.loads(stored)
+    except PermissionError as error:
+        raise WeightsError(f"{path}: may not be read: {error.strerror or 'permission denied'}") from error
+    except BlockingIOError as error:
+        raise WeightsError(f"{path}: in use by another program, which writes to it; try again when that is done") from error
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
     version = values.get("format_version") if isinstance(values, dict) else None

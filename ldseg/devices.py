@@ -203,8 +203,9 @@ def batch_norm_in_one(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[An
 
 
 def peak_memory() -> tuple[int, str]:
-    """The most memory that this process has had since ``forget_peak``, in bytes, and which: that of its first GPU, or, where
-    there is none or its backend does not count, the resident memory of the process.
+    """The most memory that this process has had since ``forget_peak``, in bytes, and which.
+
+    That of its first GPU, or, where there is none or its backend does not count, the resident memory of the process.
     """
     if "keras" not in sys.modules:  # nothing that would use a GPU
         return _peak_resident(), "process"

@@ -12,6 +12,7 @@ import numpy as np
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
+from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
 from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
 from ldseg.io.scans import write_scan_mask
@@ -37,7 +38,10 @@ class Result:
         seconds: what reading, segmenting and resampling took.
     """
 
-    def __init__(self, segmented: Segmented, preprocessing: Preprocessing, source: Path | None) -> None:
+    def __init__(
+        self, segmented: Segmented, preprocessing: Preprocessing, source: Path | None, quality: Quality | None = None
+    ) -> None:
+        self._quality = quality
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -74,6 +78,11 @@ class Result:
     def entropy(self) -> Numbers:
         """How unsure each position is: entropy as a share of the highest there is, float32 ``(*S)`` from 0 to 1."""
         return self._found.entropy
+
+    @cached_property
+    def predicted_dice(self) -> float:
+        """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
+        return predicted_dice(signs_of(self.probabilities, self.mask, self.entropy, self.members), self._quality)
 
     @property
     def members(self) -> Mask | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import platform
 import secrets
@@ -20,15 +19,11 @@ import numpy as np
 
 from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
 from ldseg.errors import WeightsError
-from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.models import Preset
-from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter
-
-logger = logging.getLogger(__name__)
 
 
 def save_weights(folder: Path, segmenter: Segmenter, description: Description) -> None:
@@ -66,20 +61,6 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
         for path in (temporary, readable):
             with contextlib.suppress(OSError):  # its folder may not even exist
                 path.unlink(missing_ok=True)
-
-
-def save_structure(folder: Path, spec: SegmenterSpec) -> None:
-    """Write the graphs of the networks beside their weights, for the engines that do without Keras.
-
-    Networks with a layer that has no place in a graph, and a folder that cannot be written, are left to Keras; that is said.
-    """
-    from ldseg.export.networks import structure_of
-
-    path = folder / STRUCTURE_FILE
-    try:
-        structure_of(spec).write(path)
-    except (WeightsError, OSError) as error:
-        logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:

@@ -48,8 +48,11 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text in UTF-8, its line ends as they are, as `write_bytes` does."""
-    return write_bytes(path, text.encode())
+    """Write a text in UTF-8, its line ends as they are, as `write_bytes` does.
+
+    Bytes of file names that are not UTF-8 become escapes such as ``\\udce9``, from which JSON makes the same name again.
+    """
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def remove(path: Path) -> None:

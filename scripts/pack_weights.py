@@ -49,7 +49,8 @@ def main() -> None:
     parser.add_argument("goal", type=Path, metavar="TO")
     options = parser.parse_args()
 
-    from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, load_segmenter, save_structure
+    from ldseg.export.networks import save_structure
+    from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE, load_segmenter
 
     options.goal.mkdir(parents=True, exist_ok=True)
     packed = options.goal / f"packed.{WEIGHTS_FILE}"

@@ -22,8 +22,8 @@ LAYERS = (
     ("config",),
     ("data", "spec"),
     ("segmenter", "description"),
-    ("export",),
     ("weights",),
+    ("export",),
     ("inference",),
     ("training",),
     ("viz",),
@@ -148,7 +148,7 @@ def test_what_is_allowed_passes(module: str, source: str) -> None:
 
 KERAS = {
     *("ldseg.data.batches", "ldseg.diffusion.compiled", "ldseg.segmenter", "ldseg.training", "ldseg.layers"),
-    "ldseg.export.networks",
+    *("ldseg.export.networks", "ldseg.export.saved_model"),
     *("ldseg.inference.predictor", "ldseg.inference.state_audit"),
     *("ldseg.models.control", "ldseg.models.lean", "ldseg.models.medsegdiff", "ldseg.models.published", "ldseg.models.unet"),
     *("ldseg.cli.audit", "ldseg.cli.training", "ldseg.cli.validate"),

@@ -138,6 +138,7 @@ def test_settings_are_those_of_the_sampler(model: ldseg.Model, data: Path) -> No
     assert result.members.shape == (3, *result.mask.shape)
     assert result.variance is not None
     assert 0 <= result.entropy.min() <= result.entropy.max() <= 1
+    assert 0 <= result.predicted_dice <= 1
     with pytest.raises(ConfigError, match="step: unknown setting; expected one of steps, sampler"):
         model.segment(path, step=2)
     with pytest.raises(ConfigError, match=r"Sampler\.Fusion: expected one of mean, vote, staple, got 'majority'"):

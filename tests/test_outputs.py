@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +8,7 @@ import pytest
 
 from ldseg.errors import DataError
 from ldseg.outputs import FOLDERS, METRICS, Outputs
+from ldseg.text import json_text
 from ldseg.writing import LOCK, held_folder, write_text
 
 ROOT = Path(__file__).parents[1]
@@ -98,3 +101,9 @@ def test_what_a_killed_run_left_half_written_is_cleared(tmp_path: Path) -> None:
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {*kept, LOCK}
     assert not (tmp_path / ".seq_segmentation.0123abcd.tmp").exists()
+
+
+def test_names_that_are_not_utf8_are_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    write_text(tmp_path / "a.json", json_text({"name": name}))
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"name": name}

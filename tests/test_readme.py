@@ -19,7 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 ROOT = Path(__file__).parents[1]
 QUICK = {
     "Model.Preset": "small", "Data.Size": "64,64", "Parameters.Epoch": 1, "Training.ValidateEvery": 1,
-    "Training.Augmentation": "none", "Training.Recycling": 0.0, "Sampler.Sampling_Steps": 1, "Training.Workers": 0,
+    "Training.Augmentation": "none", "Training.Recycling": 0.0, "Training.Minutes": 0, "Sampler.Sampling_Steps": 1,
+    "Training.Workers": 0,
 }  # fmt: skip
 """For what README leaves to the user's patience: the length of a training."""
 

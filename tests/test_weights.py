@@ -163,3 +163,22 @@ def test_a_folder_that_cannot_be_written(folder: Path, segmenter: Segmenter) -> 
     below = folder / WEIGHTS_FILE / "below"
     with pytest.raises(WeightsError, match=f"{below}.*cannot be written"):
         save_weights(below, segmenter, DESCRIPTION)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied"), "may not be read"),
+        (BlockingIOError(11, "locked"), "in use by another program"),
+    ],
+)
+def test_weights_that_cannot_be_opened_say_why(
+    error: OSError, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise error
+
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"something")
+    monkeypatch.setattr("h5py.File", refuse)
+    with pytest.raises(WeightsError, match=said):
+        read_description(tmp_path)

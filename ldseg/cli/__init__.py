@@ -56,7 +56,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 def _run(request: Request) -> int:
     """Do it, and return the number of problems."""
     if request.command and not COMMANDS[request.command].config:
-        return _module(request.command).run(request.paths)
+        return _module(request.command).run(request.paths, **request.more)
     config, files = _settings(request)
     if request.command == "validate":
         return _module("validate").run(config)

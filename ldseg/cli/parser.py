@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from ldseg.export.folder import FORMATS
 from ldseg.version import __version__
 
 
@@ -162,6 +164,13 @@ COMMANDS = {
         paths="?",
         paths_help="the folder of the data set",
     ),
+    "export": Command(
+        help="write weights for another runtime",
+        about="Write the networks of weights as a folder that segments without LDSeg and Keras.",
+        paths="1",
+        paths_help="weights that come with LDSeg, or a folder of weights",
+        config=False,
+    ),
     "init": Command(
         help="write a settings file",
         about="Write cfg.ini with every setting, its default and what it means.",
@@ -194,7 +203,8 @@ def parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         own = commands.add_parser(name, help=command.help, description=command.about)
         if command.paths:
-            own.add_argument("paths", nargs=command.paths, type=Path, metavar="PATH", help=command.paths_help)
+            count = int(command.paths) if command.paths.isdecimal() else command.paths
+            own.add_argument("paths", nargs=count, type=Path, metavar="PATH", help=command.paths_help)
         for option in command.options:
             if option.shown:
                 own.add_argument(option.flag, metavar=option.shown, help=f"{option.help} ({option.key})")
@@ -202,6 +212,9 @@ def parser() -> argparse.ArgumentParser:
                 own.add_argument(option.flag, action="store_const", const="True", help=f"{option.help} ({option.key})")
         if command.config:
             _settings(own, "own_")
+        if name == "export":
+            own.add_argument("--to", choices=tuple(FORMATS), default="onnx", help="the format [onnx]")
+            own.add_argument("--out", type=Path, metavar="FOLDER", help="where to [NAME-FORMAT]")
     return top
 
 
@@ -228,12 +241,14 @@ class Request:
         paths: files and folders.
         config: the settings file; None for ``cfg.ini``, if there is one.
         overrides: settings by ``Section.Key=VALUE``, the later ones go first.
+        more: arguments of a command that is about no settings, by name.
     """
 
     command: str
     paths: tuple[Path, ...]
     config: Path | None
     overrides: tuple[str, ...]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Request:
@@ -250,4 +265,5 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         overrides += [*command.settings, *(f"{key}={value}" for key, value in chosen if value is not None)]
         overrides += options.own_overrides
         config = options.own_config or config
-    return Request(command=name, paths=paths, config=config, overrides=tuple(overrides))
+    more = {"to": options.to, "out": options.out} if name == "export" else {}
+    return Request(command=name, paths=paths, config=config, overrides=tuple(overrides), more=more)

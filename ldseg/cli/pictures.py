@@ -30,6 +30,9 @@ from ldseg.viz import (
 )
 from ldseg.writing import remove
 
+SHOWN = 480
+"""Most pixels along a side of the masks of a reverse diffusion: more than any picture shows of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
@@ -103,8 +106,10 @@ class Pictures:
         tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
         image, steps = tiled.tile(tiled.middle)["image"], predictor.decode(item.states)
         if len(tiled.tiling.starts) == 1:
-            # Shown as it came, at its own size.
+            # Shown as it came; the masks, which are shown small, need not be as large as a large image.
             image, size = item.loaded.image, item.loaded.size
+            scale = min(1.0, SHOWN / max(size[-2:]))
+            size = (*size[:-2], *(max(round(scale * length), 1) for length in size[-2:]))
             steps = np.stack([preprocessing.probabilities_to_case(tiled.tiling.crop(step), size) for step in steps])
         return Trace(
             latents=item.states,

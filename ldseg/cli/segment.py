@@ -28,12 +28,14 @@ from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
+from ldseg.evaluation.quality import predicted_dice, signs_of
+from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
 from ldseg.io.scans import write_scan_mask
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
-from ldseg.viz import Trace, figure_to_array, save_image, schedule_figure
+from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
 from ldseg.writing import held_folder, remove
 
@@ -166,8 +168,16 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
         this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     except DataError as error:
         return _skip(item, str(error))
-    entropy = float(item.entropy.mean())
-    return CaseResult(name=name, mask=path, entropy=entropy, seconds=item.seconds, **_scores(this, loaded, mask))
+    assert item.probabilities is not None  # as it was loaded
+    signs = signs_of(item.probabilities, mask, item.entropy, item.members)
+    return CaseResult(
+        name=name,
+        mask=path,
+        entropy=float(item.entropy.mean()),
+        predicted_dice=predicted_dice(signs, task.description.quality),
+        seconds=item.seconds,
+        **_scores(this, loaded, mask),
+    )
 
 
 def _remove_earlier(outputs: Outputs, case: str) -> None:
@@ -201,7 +211,29 @@ def _schedule_picture(this: Run) -> np.ndarray:
     """The noise schedule with the steps that are taken, uint8 (H, W, 3)."""
     schedule = this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    return figure_to_array(schedule_figure(schedule.alpha_bar, grid, schedule.name))
+    return schedule_picture(schedule.alpha_bar, grid, schedule.name)
+
+
+def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], objects: Sequence[str]) -> str:
+    """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
+    metrics = COLUMNS if summary.scored else {}
+    rows = []
+    for result in results:
+        cells = [number(result.foreground(metric), digits) for metric, digits in metrics.items()]
+        by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
+        cells += [
+            number(value) for value in (*(by_class if metrics else ()), *(result.objects.get(name) for name in objects))
+        ]
+        cells.append(number(result.predicted_dice))
+        rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
+    if metrics:
+        for kind in ("mean", "std"):
+            cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in metrics.items()]
+            cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
+            cells += [number(getattr(summary.objects[name], kind)) for name in objects]
+            rows.append([kind, *cells, "", ""])
+    titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
+    return table(["case", *titles, "predicted", "seconds"], rows)
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
@@ -212,19 +244,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     write_metrics(this.outputs.folder, record)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
-    rows = []
-    for result in results:
-        cells = [number(result.foreground(metric), digits) for metric, digits in COLUMNS.items()]
-        by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
-        cells += [number(value) for value in (*by_class, *(result.objects.get(metric) for metric in objects))]
-        rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
-    if summary.scored:
-        for kind in ("mean", "std"):
-            cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in COLUMNS.items()]
-            cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
-            cells += [number(getattr(summary.objects[metric], kind)) for metric in objects]
-            rows.append([kind, *cells, ""])
-    print(table(["case", "Dice", "IoU", "HD95", *several, *("F1" for _ in objects), "seconds"], rows))
+    print(_table(results, summary, several, objects))
+    print("predicted: the Dice to expect, told without a label.")
     if summary.scored:
         print(f"HD95 in {summary.unit}. The other metrics, with intervals and the worst cases: metrics.json")
     if told := objects_pooled(summary):

@@ -112,8 +112,11 @@ class Trial:
         return tqdm(total=left, desc="segmenting", unit="mask")
 
     def report(self, columns: Collection[str]) -> dict[str, Any]:
-        """The document of the test: ``conditions``, each with the figures of ``dice_figures`` and, where a column asks for
-        them, ``seconds`` (median over the cases) and ``memory`` (peak in bytes)."""
+        """The document of the test.
+
+        It has ``conditions``, each with the figures of ``dice_figures`` and, where a column asks for them, ``seconds``
+        (median over the cases) and ``memory`` (peak in bytes).
+        """
         rows = []
         for condition in self.conditions:
             key, own = _key("", condition), {case.name for case in self.cases}

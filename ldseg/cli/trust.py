@@ -14,7 +14,7 @@ from ldseg.inference import Segmented
 from ldseg.io.scans import map_path, write_scan_map
 from ldseg.outputs import MAPS, Outputs
 from ldseg.text import json_text, number
-from ldseg.viz import calibration_figure, save_figure
+from ldseg.viz import calibration_picture, save_image
 from ldseg.writing import remove, write_text
 
 
@@ -52,7 +52,7 @@ class Trust:
             report["energy_distance"] = {"mean": mean, "cases": self.distances}
             lines.append(f"Generalised energy distance from the annotators: {number(mean)}")
         write_text(outputs.calibration, json_text(report))
-        save_figure(calibration_figure(report), outputs.calibration.with_suffix(".png"))
+        save_image(calibration_picture(report), outputs.calibration.with_suffix(".png"))
         return lines
 
 

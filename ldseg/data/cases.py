@@ -18,6 +18,7 @@ from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
 from ldseg.io.names import same_form
 from ldseg.io.scans import Scan, read_scan, read_scan_label
@@ -72,8 +73,10 @@ class LoadedCase:
 
     @property
     def outlined(self) -> np.ndarray | None:
-        """What pictures outline: every object of a label that numbers them, so that those that touch are told apart, else
-        the classes."""
+        """What pictures outline.
+
+        Every object of a label that numbers them, so that those that touch are told apart, else the classes.
+        """
         return self.label if self.instances is None else self.instances
 
     @property
@@ -168,10 +171,11 @@ def prepare(
         label_source: what messages call the label.
 
     Raises:
-        DataError: an image that is constant, not finite, or of other channels (`to_channels`), a label of another size or
-            with values that the rule does not allow.
+        DataError: an image that is constant, not finite, too large, or of other channels (`to_channels`), a label of another
+            size or with values that the rule does not allow.
     """
     step, size, label, instances = preprocessing, scan.values.shape[:-1], None, None
+    check_prepared(size, max(step.channels, scan.values.shape[-1]), source)
     scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
     image = to_channels(scaled, step.channels, source, scan.modalities)
     if numbers is not None:

@@ -19,13 +19,17 @@ def _known(prediction: str) -> str:
 
 
 def corrupt(x0: Any, noise: Any, signal_rate: Any, noise_rate: Any) -> Any:
-    r"""Draw from the forward process: :math:`x_t = \sqrt{\bar\alpha_t} x_0 + \sqrt{1-\bar\alpha_t} \epsilon`
-    (Ho et al. 2020, eq. 4)."""
+    r"""Draw from the forward process.
+
+    :math:`x_t = \sqrt{\bar\alpha_t} x_0 + \sqrt{1-\bar\alpha_t} \epsilon` (Ho et al. 2020, eq. 4).
+    """
     return signal_rate * x0 + noise_rate * noise
 
 
 def target(prediction: str, x0: Any, noise: Any, signal_rate: Any, noise_rate: Any) -> Any:
-    r"""What the network should have said: the noise, the clean latent, or the velocity
+    r"""What the network should have said.
+
+    The noise, the clean latent, or the velocity
     :math:`v = \sqrt{\bar\alpha_t} \epsilon - \sqrt{1-\bar\alpha_t} x_0` (Salimans & Ho 2022, arXiv 2202.00512).
 
     Raises:

@@ -8,7 +8,7 @@ of those that cover it equally.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 
@@ -127,10 +127,18 @@ def object_sums(
     there = partner_of_p >= 0
     hits = np.count_nonzero(shared_p[there] > 0.5 * t.areas[partner_of_p[there]])
     pixel, sums = float(steps.prod()), []
+    known: dict[tuple[int, int], float] = {}  # most pairs are partners of each other
+
+    def between(a: _Objects, i: int, b: _Objects, j: int) -> float:
+        pair = (i, j) if a is p else (j, i)
+        if pair not in known:
+            known[pair] = _hausdorff(a, i, b, j)
+        return known[pair]
+
     for own, other, partner, shared in ((p, t, partner_of_p, shared_p), (t, p, partner_of_t, shared_t)):
         # Without a partner nothing is shared, whatever the index -1 stands for.
         overlap = 2 * shared / (own.areas + (other.areas[partner] if len(other) else 0.0))
-        distance = [_distance(own, i, other, int(j), far) if len(other) else far for i, j in enumerate(partner)]
+        distance = [_distance(own, i, other, int(j), far, between) if len(other) else far for i, j in enumerate(partner)]
         areas = own.areas * pixel
         sums.append((float(areas.sum()), float(np.dot(areas, overlap)), float(np.dot(areas, distance))))
     return ObjectSums(
@@ -204,10 +212,10 @@ def _partners(own: npt.NDArray[np.int32], other: npt.NDArray[np.int32], count: i
     return partner, most
 
 
-def _distance(own: _Objects, i: int, other: _Objects, j: int, far: float) -> float:
+def _distance(own: _Objects, i: int, other: _Objects, j: int, far: float, between: Callable[..., float]) -> float:
     """From an object to its partner j, or to the nearest object of its frame where j is -1."""
     if j >= 0:
-        return _hausdorff(own, i, other, j)
+        return between(own, i, other, j)
     # Two objects are at least as far apart as the ends of their boxes differ, so that few have to be looked at.
     bounds = np.abs(other.corners - own.corners[i]).max(axis=1)
     best = math.inf
@@ -215,7 +223,7 @@ def _distance(own: _Objects, i: int, other: _Objects, j: int, far: float) -> flo
         if bounds[candidate] >= best:
             break
         if other.frame[candidate] == own.frame[i]:
-            best = min(best, _hausdorff(own, i, other, int(candidate)))
+            best = min(best, between(own, i, other, int(candidate)))
     return best if math.isfinite(best) else far
 
 

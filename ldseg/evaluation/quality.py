@@ -111,6 +111,17 @@ class Quality:
         return cls(weights=(a, b, c), cases=int(values["cases"]), **rest)
 
 
+def predicted_dice(signs: Signs, quality: Quality | None) -> float:
+    """The Dice to expect of a mask, from 0 to 1.
+
+    By the fit of the weights or, where they have none, what its probabilities expect, which is too high by a few hundredths;
+    0 of an empty mask.
+    """
+    if quality is not None:
+        return quality.predict(signs)
+    return 0.0 if math.isnan(signs.expected) else signs.expected
+
+
 def fit_quality(signs: Sequence[Signs], scores: Sequence[float]) -> Quality | None:
     """Fit the quality of masks to the Dice that they have, by ridge regression towards ``D`` as expected.
 

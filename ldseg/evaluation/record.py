@@ -40,6 +40,7 @@ class CaseResult:
         sums: What the scores of objects are made of, to pool them over the set; None where the label has no objects.
         unit: 'mm' or 'pixels', the unit of the distances.
         entropy: Mean predictive entropy of its pixels in [0, 1]; None when skipped.
+        predicted_dice: The Dice to expect of it, told without its label, see `ldseg.evaluation.quality`; None when skipped.
         seconds: Wall-clock time spent on the case; None when skipped.
     """
 
@@ -52,6 +53,7 @@ class CaseResult:
     sums: ObjectSums | None = None
     unit: str = "pixels"
     entropy: float | None = None
+    predicted_dice: float | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class CaseResult:
             "seconds": self.seconds,
             "unit": self.unit if self.scores else None,
             "entropy": self.entropy,
+            "predicted_dice": self.predicted_dice,
         }
         for metric in CLASS_METRICS:
             values = self.scores.get(metric)
@@ -112,6 +115,7 @@ class CaseResult:
             sums=None if sums is None else ObjectSums(**sums),
             unit=values["unit"] or "pixels",
             entropy=values.get("entropy"),
+            predicted_dice=values.get("predicted_dice"),
             seconds=values["seconds"],
         )
 

@@ -177,7 +177,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
     shown = {metric: range(metric in SURFACE_METRICS, len(class_names)) for metric in CLASS_METRICS}
     objects = [metric for metric in OBJECT_METRICS if any(metric in r.objects for r in results)]
     yield (
-        ["case", "status", "message", "mask", "seconds", "unit", "entropy"]
+        ["case", "status", "message", "mask", "seconds", "unit", "entropy", "predicted_dice"]
         + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
         + [f"{metric}_foreground" for metric in shown]
         + objects
@@ -188,7 +188,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
         numbers += [r.foreground(metric) for metric in shown]
         numbers += [r.objects.get(metric, math.nan) for metric in objects]
         told = [r.name, r.status, r.message, r.mask_name(folder) or "", fixed(r.seconds, 3), r.unit if r.scores else ""]
-        yield [*told, *map(fixed, (r.entropy, *numbers))]
+        yield [*told, *map(fixed, (r.entropy, r.predicted_dice, *numbers))]
 
 
 def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) -> None:

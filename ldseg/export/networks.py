@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,14 @@ import h5py
 import keras
 import numpy as np
 
+from ldseg.errors import WeightsError
 from ldseg.export.graph import Graph
 from ldseg.export.operations import OPERATIONS, refuse
-from ldseg.export.structure import Structure
+from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.segmenter import Segmenter
 from ldseg.spec import SegmenterSpec
+
+logger = logging.getLogger(__name__)
 
 
 def structure_of(spec: SegmenterSpec) -> Structure:
@@ -37,6 +41,18 @@ def structure_of(spec: SegmenterSpec) -> Structure:
         write(graph, segmenter)
         graphs[name], recipes[name] = graph.model(), graph.recipes
     return Structure(networks=Structure.key(spec), graphs=graphs, recipes=recipes)
+
+
+def save_structure(folder: Path, spec: SegmenterSpec) -> None:
+    """Write the graphs of the networks beside their weights, for the engines that do without Keras.
+
+    Networks with a layer that has no place in a graph, and a folder that cannot be written, are left to Keras; that is said.
+    """
+    path = folder / STRUCTURE_FILE
+    try:
+        structure_of(spec).write(path)
+    except (WeightsError, OSError) as error:
+        logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 
 
 def _paths(segmenter: Segmenter) -> dict[int, str]:

@@ -27,6 +27,7 @@ from PIL import (
 )
 
 from ldseg.io.contract import Refused, check_size
+from ldseg.io.streams import coded_size, frame_of
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
@@ -125,7 +126,7 @@ def _jpeg(content: bytes) -> Pixels:
     # start of scan is a true one; the one of a thumbnail comes earlier.
     if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ValueError(f"the JPEG file ends early, at byte {len(content)}")
-    precision, height, width, planes = _frame_of(content)
+    precision, height, width, planes = frame_of(content)
     check_size((height, width, planes), 1 if precision == 8 else 2)
     if precision != 8:
         return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
@@ -141,24 +142,6 @@ def _exif(content: bytes) -> int:
         return 1
     with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
         return int(image.getexif().get(_ORIENTATION, 1))
-
-
-def _frame_of(content: bytes, lossless: bool = False) -> tuple[int, int, int, int]:
-    """Precision, height, width and planes in the header of a JPEG."""
-    place = 2
-    while place + 10 <= len(content):
-        mark, length = struct.unpack_from(">HH", content, place)
-        if mark == 0xFFFF:  # filling
-            place += 1
-        elif mark == 0xFFF7 or (0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC)):
-            if not lossless and mark in (0xFFC3, 0xFFC7, 0xFFCB, 0xFFCF, 0xFFF7):
-                raise Refused("a lossless JPEG, which is not read; save it as PNG or TIFF")
-            return struct.unpack_from(">BHHB", content, place + 4)
-        elif mark < 0xFF00 or length < 2:
-            break
-        else:
-            place += 2 + length
-    raise ValueError("the JPEG file has no header with its size")
 
 
 def _bmp(content: bytes) -> Pixels:
@@ -227,17 +210,6 @@ def _jpeg2000(content: bytes) -> Pixels:
     if palette:
         raise Refused("a JPEG 2000 file with a palette, which is not read; save it as PNG")
     return Pixels(values=imagecodecs.jpeg2k_decode(content))
-
-
-def coded_size(content: bytes) -> tuple[int, int]:
-    """Height and width in the header of a stream of JPEG, JPEG-LS or JPEG 2000, before it is decoded."""
-    if content.startswith(b"\xff\xd8"):
-        return _frame_of(content, lossless=True)[1:3]
-    place = content.find(b"\xff\x4f\xff\x51")
-    if place < 0:
-        raise ValueError("it has no header with its size")
-    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
-    return bottom - top, right - left
 
 
 def _avif(content: bytes) -> Pixels:

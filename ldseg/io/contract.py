@@ -135,6 +135,23 @@ def check_size(shape: Sequence[int], itemsize: float) -> int:
     return needed
 
 
+def check_prepared(size: Sequence[int], channels: int, source: str) -> None:
+    """An image of a size fits into memory as networks take it, in 32 bits for each of so many channels.
+
+    Raises:
+        DataError: it takes more than four times the limit on files, before it is tried.
+    """
+    try:
+        limit, gib = _limit(), math.prod(size) * channels * 4 / 2**30
+    except Refused as error:
+        raise DataError(f"{source}: {error}") from error
+    if gib > 4 * limit:
+        raise DataError(
+            f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB to be segmented, more than the limit of"
+            f" {4 * limit:g} GiB; cut it, or set the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)}"
+        )
+
+
 def _limit() -> float:
     try:
         return float(os.environ.get(LIMIT_VARIABLE, _LIMIT_GIB))

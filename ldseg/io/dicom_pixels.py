@@ -12,8 +12,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import convert_color_space
 from pydicom.pixels.decoders import RLELosslessDecoder
 
-from ldseg.io.codecs import coded_size
 from ldseg.io.contract import Refused, check_length
+from ldseg.io.streams import check_jpeg, coded_size
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
@@ -74,6 +74,8 @@ def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[n
         codec, size = _CODECS[syntax], coded_size(frame)
         if size != (int(header.Rows), int(header.Columns)):
             raise ValueError(f"a frame has the size {size}, its header promises {(int(header.Rows), int(header.Columns))}")
+        if codec is _jpeg:
+            check_jpeg(frame)
         pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
         yield pixels.view(f"u{pixels.dtype.itemsize}")
 

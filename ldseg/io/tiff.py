@@ -13,6 +13,7 @@ import tifffile
 
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
+from ldseg.io.streams import check_jpeg
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
@@ -58,6 +59,8 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
         if images > math.prod(series[0].shape) // math.prod(page.shape):
             raise ValueError(f"its description promises {images} images, it holds {len(whole)}: planes are missing")
+        if page.compression == tifffile.COMPRESSION.JPEG:
+            _check_strips(stored, whole)
         values = series[0].asarray(maxworkers=1)
         return _content(values, series[0].axes, page, axes, label, str(path))
 
@@ -141,6 +144,16 @@ def _check_coding(page: Any) -> None:
 
 def _coding(page: Any) -> tuple[tuple[Any, int], ...]:
     return (tifffile.COMPRESSION, int(page.compression)), (tifffile.PHOTOMETRIC, int(page.photometric))
+
+
+def _check_strips(stored: tifffile.TiffFile, pages: list[Any]) -> None:
+    """The strips or tiles in JPEG have all of their pixels. They share the tables of their page."""
+    for page in pages:
+        tables = page.jpegtables or b""
+        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+            stored.filehandle.seek(start)
+            strip = stored.filehandle.read(length)
+            check_jpeg(tables[:-2] + strip[2:] if tables else strip)
 
 
 def _check_series(series: Any, pages: int, size: int) -> None:

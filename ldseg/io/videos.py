@@ -108,10 +108,10 @@ def _check_boxes(path: Path) -> bool:
             while place + 8 <= end:
                 stream.seek(place)
                 size, kind = struct.unpack(">I4s", stream.read(8))
-                if kind not in _BOXES:  # bytes behind the last part, which no player looks at
-                    break
                 if size == 1:
                     (size,) = struct.unpack(">Q", stream.read(8).ljust(8, b"\0"))
+                if kind not in _BOXES and not (kind.isalnum() and 8 <= size <= end - place):
+                    break  # bytes behind the last part, which no player looks at
                 if size == 0:  # to the end of the file
                     size = end - place
                 _check_end(place + size, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -99,10 +100,14 @@ def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
             check_length(place, needed)
         place += count
     behind = 0
-    while to_end and (chunk := stream.read(1 << 20)):
-        behind += len(chunk)
-        if behind > MOST_TRAILING:
-            raise Refused(f"more than {MOST_TRAILING >> 20} MiB follow the voxels that its header promises")
+    try:
+        while to_end and (chunk := stream.read(1 << 20)):
+            behind += len(chunk)
+            if behind > MOST_TRAILING:
+                raise Refused(f"more than {MOST_TRAILING >> 20} MiB follow the voxels that its header promises")
+    except gzip.BadGzipFile as error:
+        if "Not a gzipped file" not in str(error):  # bytes behind the packed ones, which gzip passes over too
+            raise
     return held
 
 

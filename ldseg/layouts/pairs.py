@@ -78,9 +78,9 @@ def by_name(paths: Iterable[Path], kind: str, problems: list[str]) -> dict[str, 
 def labels_of(
     images: dict[str, Path], paths: Iterable[Path], problems: list[str]
 ) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
-    """Labels by the name of their image, with or without ``_label`` (``_mask``, ``_seg``, ``_segmentation``) at the end,
-    and those without image.
+    """Labels by the name of their image, and those without image.
 
+    With or without ``_label`` (``_mask``, ``_seg``, ``_segmentation``) at the end of their names.
     `problems` takes a line for a second label of an image, which then has none.
     """
     labels: dict[str, Path] = {}

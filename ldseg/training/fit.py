@@ -17,6 +17,7 @@ from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
+from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Progress
@@ -28,7 +29,7 @@ from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_structure, save_weights
+from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,8 @@ def _train(
 
 def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:
     """Save the weights just validated; the graphs beside them are the same for all of a training."""
-    save_weights(folder, validator.segmenter, description_of(plan, figures))
+    description = replace(description_of(plan, figures), quality=validator.quality)
+    save_weights(folder, validator.segmenter, description)
     if not (folder / STRUCTURE_FILE).exists():
         save_structure(folder, plan.spec)
 

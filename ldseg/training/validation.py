@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
-import numpy as np
 from tqdm import tqdm
 
 from ldseg.data.cases import Case
@@ -13,6 +11,9 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.quality import Quality, fit_quality, signs_of
+from ldseg.evaluation.record import foreground
+from ldseg.evaluation.report import mean_foreground, mean_of
 from ldseg.inference import segment_cases
 from ldseg.inference.predictor import Predictor
 from ldseg.segmenter import Segmenter
@@ -29,6 +30,7 @@ class Validator:
 
     Attributes:
         segmenter: the networks with the averaged weights, on the grid of whole cases.
+        quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
     def __init__(self, plan: Plan, cases: Sequence[Case]) -> None:
@@ -37,44 +39,44 @@ class Validator:
         self.segmenter = Segmenter(plan.spec)
         self.predictor = Predictor(self.segmenter, sampler=plan.sampler, steps=plan.steps)
         self.predictor.compile()
+        self.quality: Quality | None = None
 
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now."""
         trainer.copy_average(self.segmenter)
         step, size = self.plan.preprocessing, self.plan.batch_size
-        return validation_scores(self.segmenter, self.cases, step, self.predictor, size)
+        found, collapse, self.quality = validation_scores(self.segmenter, self.cases, step, self.predictor, size)
+        return found, collapse
 
 
 def validation_scores(
     segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
-) -> tuple[dict[str, float], Collapse]:
+) -> tuple[dict[str, float], Collapse, Quality | None]:
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
-    ``val_dice`` and ``val_iou`` are over all cases and classes, ``val_dice_<class>`` over all cases. A class absent from
-    a case and from its mask does not count. Beside them, whether the masks have collapsed.
+    ``val_dice`` and ``val_iou`` are means over the cases of the mean over their classes, as reports have them;
+    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Beside them, whether
+    the masks have collapsed, and the fit that tells the Dice of a mask without a label.
 
     Raises:
         DataError: if a case can no longer be read.
     """
-    scores, collapse = [], Collapse(preprocessing.classes, segmenter.strides)
+    overlaps, unions, signs, collapse = [], [], [], Collapse(preprocessing.classes, segmenter.strides)
     results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
     for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
         pair = result.mask, result.loaded.label, segmenter.spec.classes
-        with np.errstate(invalid="ignore"):
-            scores.append((dice(*pair)[1:], iou(*pair)[1:]))
+        overlaps.append(dice(*pair).tolist())
+        unions.append(iou(*pair).tolist())
+        assert result.probabilities is not None  # as it was loaded
+        signs.append(signs_of(result.probabilities, result.mask, result.entropy))
         grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
         collapse.add(result.mask, result.loaded.label, grid)
-    values = np.asarray(scores)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is in no case has no mean
-        mean_dice, mean_iou = np.nanmean(values, axis=(0, 2))
-        by_class = np.nanmean(values[:, 0], axis=0)
-    named = zip(preprocessing.classes[1:], by_class, strict=True)
+    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
     found = {
-        "val_dice": float(mean_dice),
-        "val_iou": float(mean_iou),
-        **{f"val_dice_{name}": float(value) for name, value in named},
+        "val_dice": mean_foreground(overlaps),
+        "val_iou": mean_foreground(unions),
+        **{f"val_dice_{name}": by_class[name] for name in preprocessing.classes[1:]},
     }
-    return found, collapse
+    return found, collapse, fit_quality(signs, [foreground(row) for row in overlaps])

@@ -4,15 +4,16 @@ Pictures of cases are arrays, put together with OpenCV and Pillow: quick, as the
 Matplotlib, which is imported when the first of them is drawn.
 """
 
-from ldseg.viz.calibration import calibration_figure
+from ldseg.viz.calibration import calibration_picture
 from ldseg.viz.conditions import robustness_figure, sweep_figure
-from ldseg.viz.curves import schedule_figure, training_curves_figure
+from ldseg.viz.curves import training_curves_figure
 from ldseg.viz.degradation import DegradedFrame, robustness_gif
 from ldseg.viz.diffusion import Trace, latent_to_rgb, reverse_diffusion_gif, reverse_diffusion_picture
-from ldseg.viz.figures import figure_to_array, save_figure
+from ldseg.viz.figures import save_figure
 from ldseg.viz.gif import Animation
 from ldseg.viz.legend import legend
 from ldseg.viz.overlays import overlay
+from ldseg.viz.schedule import schedule_picture
 from ldseg.viz.state_audit import audit_figure
 from ldseg.viz.style import CLASS_COLOURS, OKABE_ITO, TRUE_COLOUR, save_image
 from ldseg.viz.uncertainty import uncertainty_picture
@@ -24,8 +25,7 @@ __all__ = [
     "OKABE_ITO",
     "TRUE_COLOUR",
     "audit_figure",
-    "calibration_figure",
-    "figure_to_array",
+    "calibration_picture",
     "latent_to_rgb",
     "legend",
     "overlay",
@@ -35,7 +35,7 @@ __all__ = [
     "robustness_gif",
     "save_figure",
     "save_image",
-    "schedule_figure",
+    "schedule_picture",
     "slices_gif",
     "sweep_figure",
     "training_curves_figure",

@@ -1,4 +1,4 @@
-"""Line plots: the noise schedule with its sampling steps, and how a training went."""
+"""How a training went."""
 
 from __future__ import annotations
 
@@ -25,99 +25,9 @@ _NOT_LOSSES = frozenset(("epoch", "lr", "rate", "seconds", "time", "step", "step
 _SMOOTH_FROM = 60  # rows; shorter curves are drawn as they are
 
 
-def schedule_figure(alpha_bar: npt.ArrayLike, grid: npt.ArrayLike, name: str) -> Figure:
-    """Draws alpha_bar, signal rate, noise rate and the log signal-to-noise ratio, sampling steps marked.
-
-    signal rate = sqrt(alpha_bar), noise rate = sqrt(1 - alpha_bar), log-SNR = ln(alpha_bar / (1 - alpha_bar))
-    (Kingma et al., Variational diffusion models, 2021). Points where the log-SNR is infinite are left out.
-
-    Args:
-        alpha_bar: (T+1,) in [0, 1]; index 0 is clean.
-        grid: Integer (N+1,): the steps that the sampler visits, within 0..T, in any order.
-        name: Name of the schedule, for the title.
-
-    Raises:
-        DataError: An array has another shape, or a value out of its range.
-    """
-    table, steps = np.asarray(alpha_bar, dtype=np.float64), np.asarray(grid)
-    if table.ndim != 1 or table.size < 2 or not ((table >= 0) & (table <= 1)).all():
-        raise DataError(f"alpha_bar: expected at least two values in [0, 1], got shape {table.shape}")
-    last = table.size - 1
-    if steps.ndim != 1 or steps.dtype.kind not in "iu" or (steps.size and (steps.min() < 0 or steps.max() > last)):
-        raise DataError(f"grid: expected whole numbers in 0..{last}, got {steps.dtype} of shape {steps.shape}")
-    t = np.arange(table.size)
-    log_snr = _log_snr(table)
-    visited = np.unique(steps)
-    with style():
-        figure = new_figure(9.0, 3.7, left=0.05, right=0.98, bottom=0.215, top=0.92, wspace=0.12)
-        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
-        # In letters, not in Matplotlib's mathematics, which take as long as all the rest.
-        curves = (
-            ("ᾱₜ", table, _LINES[0]),
-            ("signal rate √ᾱₜ", np.sqrt(table), _LINES[2]),
-            ("noise rate √(1 − ᾱₜ)", np.sqrt(1.0 - table), _LINES[1]),
-        )
-        for label, values, colour in curves:
-            left.plot(t, values, color=colour, label=label)
-            _mark(left, visited, values, colour)
-        left.set(title=f"Noise schedule: {name}", xlabel="step t", ylim=(-0.03, 1.03), xlim=_margin(last))
-        _legend_below(left, 3)
-        right.plot(t, log_snr, color=_LINES[0])
-        _mark(right, visited, log_snr, _LINES[0])
-        right.axhline(0.0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
-        right.annotate(
-            "as much noise as signal",
-            (last, 0.0),
-            (0, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=8,
-            color=MUTED,
-        )
-        right.set(title="Log signal-to-noise ratio", xlabel="step t", xlim=_margin(last))
-        updates = max(visited.size - 1, 0)
-        right.plot(
-            [],
-            [],
-            "o",
-            color=MUTED,
-            markersize=4.5,
-            markeredgecolor="white",
-            label=f"{updates} sampling step{'' if updates == 1 else 's'}, T = {last}",
-        )
-        _legend_below(right, 1)
-    return figure
-
-
 def _legend_below(axes: Axes, columns: int) -> None:
     """Below the axes no curve can run through it."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, columnspacing=1.4, handlelength=1.4)
-
-
-def _log_snr(alpha_bar: FloatArray) -> FloatArray:
-    out = np.full(alpha_bar.shape, np.nan)
-    inside = (alpha_bar > 0) & (alpha_bar < 1)
-    out[inside] = np.log(alpha_bar[inside]) - np.log1p(-alpha_bar[inside])
-    return out
-
-
-def _margin(last: int) -> tuple[float, float]:
-    return -0.03 * last, 1.03 * last
-
-
-def _mark(axes: Axes, steps: npt.NDArray[np.integer], values: FloatArray, colour: str) -> None:
-    axes.plot(
-        steps,
-        values[steps],
-        "o",
-        color=colour,
-        markersize=5,
-        markeredgecolor="white",
-        markeredgewidth=0.8,
-        clip_on=False,
-        zorder=3,
-    )
 
 
 def training_curves_figure(

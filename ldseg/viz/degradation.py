@@ -42,8 +42,10 @@ class DegradedFrame:
     def of(
         cls, image: npt.NDArray, mask: npt.NDArray, true: npt.NDArray, sigma: float, dice: float, slices: str = "plane"
     ) -> Self:
-        """A case ``(*S, c)``, or that plane along the first of three axes in which its label is largest; one of its channels
-        unless they are three."""
+        """A case ``(*S, c)``, or of three axes the plane along the first in which its label is largest.
+
+        One of its channels unless they are three.
+        """
         image = image if image.shape[-1] == 3 else image[..., :1]
         where = ""
         if true.ndim == 3:

@@ -20,6 +20,7 @@ from ldseg.inference import label_instances
 from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.segmenter import Segmenter
 from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_description, save_weights
+from ldseg.writing import LOCK
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -59,6 +60,12 @@ def images(place: Path) -> Path:
 
 def out(place: Path) -> Path:
     return place / "data" / "Set" / "Segmentation"
+
+
+def files(place: Path) -> dict[Path, tuple[bytes, int]]:
+    """What a run has written, and when."""
+    found = (path for path in out(place).iterdir() if path.name != LOCK)
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
 
 
 def run(place: Path, *overrides: str, config: Path = ROOT / "cfg.ini") -> int:
@@ -136,7 +143,7 @@ def test_a_problem_is_told_and_the_rest_is_done(
 
 def test_where_no_case_can_be_segmented_an_earlier_run_stays(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(place, *QUICK) == 0
-    earlier = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir()}
+    earlier = files(place)
     paths = sorted(images(place).iterdir())
     for path in paths:
         path.write_bytes(spoilt(path))
@@ -146,7 +153,9 @@ def test_where_no_case_can_be_segmented_an_earlier_run_stays(place: Path, capsys
     assert [str(path) in printed.out for path in paths] == [True, True]
     (told,) = (line for line in printed.err.splitlines() if line.startswith("error: "))
     assert f"none of 2 cases could be segmented, the first: {paths[0]}" in told
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir()} == earlier
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out(place).iterdir() if path.name != LOCK
+    } == earlier
 
 
 def weights(change: Spoil) -> Spoil:
@@ -324,7 +333,7 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
     write_image(labels[1], np.minimum(numbered, 1))
     assert run(place, *QUICK, "Evaluation.Tolerance=100") == 0
     printed = capsys.readouterr().out
-    assert re.search(r"^case +Dice +IoU +HD95 +F1 +seconds$", printed, re.MULTILINE)
+    assert re.search(r"^case +Dice +IoU +HD95 +F1 +predicted +seconds$", printed, re.MULTILINE)
     assert "HD95 in pixels" in printed
     assert re.search(r"^Objects pooled over the set \(not means over images\): F1 [01]\.\d{4}, Dice ", printed, re.MULTILINE)
     document = json.loads((out(place) / "metrics.json").read_text())

@@ -59,6 +59,13 @@ def test_weights_lists_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"problem: {tmp_path}" in capsys.readouterr().out
 
 
+def test_export_writes_networks_for_another_runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "Volume", "--to", "onnx", "--out", str(tmp_path / "out")]) == 0
+    assert {"README.md", "segmenter.json", "denoiser.onnx"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert main(["export", "Nothing"]) == 2
+    assert "Nothing: expected a folder" in capsys.readouterr().err
+
+
 def test_init_writes_settings_and_touches_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

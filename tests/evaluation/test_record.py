@@ -51,7 +51,19 @@ def test_the_keys_of_the_file_stay(tmp_path: Path) -> None:
     assert list(found["summary"]["dice"]) == ["classes", "foreground"]
     assert list(found["summary"]["dice"]["foreground"]) == ["mean", "std", "interval", "median", "n", "worst"]
     assert list(found["summary"]["objects_pooled"]["object_f1"]) == ["value", "interval", "n"]
-    first = ["name", "status", "message", "mask", "seconds", "unit", "entropy", *metrics, "objects", "object_sums"]
+    first = [
+        "name",
+        "status",
+        "message",
+        "mask",
+        "seconds",
+        "unit",
+        "entropy",
+        "predicted_dice",
+        *metrics,
+        "objects",
+        "object_sums",
+    ]
     assert list(found["cases"][0]) == first
     assert found["cases"][0]["dice"] == {"background": 0.9, "gland": 0.5, "stroma": None}
 

@@ -61,7 +61,7 @@ def compare(segmenter: Segmenter, runtime: OnnxRuntime, **options: Any) -> None:
     expected, found = ours.run(inputs, states=True), light.run(inputs, states=True)
     assert found.states is not None
     assert expected.states is not None
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-3)
+    assert np.abs(found.probabilities - expected.probabilities).mean() < 1e-4  # random decoders amplify what is rounded
     agreed = np.argmax(found.probabilities, -1) == np.argmax(expected.probabilities, -1)
     assert agreed.mean() > 0.999  # of so few positions one may be undecided
     np.testing.assert_allclose(found.states, expected.states, atol=2e-3)

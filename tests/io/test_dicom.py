@@ -265,3 +265,17 @@ def test_a_file_that_is_packed_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv(contract.LIMIT_VARIABLE, "0.01")
     with pytest.raises(DataError, match=r"b\.dcm: its header promises \d+ values, .* more than the limit of 0\.01 GiB"):
         read_scan(path, "ZYX")
+
+
+def test_a_frame_of_jpeg_that_lacks_pixels(tmp_path: Path) -> None:
+    plane = np.random.default_rng(0).integers(0, 256, (64, 80)).astype(np.uint8)
+    coded = imagecodecs.jpeg8_encode(plane)
+    for name, frame in (("a", coded), ("b", coded[: len(coded) // 2] + b"\xff\xd9")):
+        header = header_of(plane, BitsAllocated=8, BitsStored=8, HighBit=7)
+        header.PixelData = encapsulate([frame])
+        header["PixelData"].is_undefined_length = True
+        header.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+        save(tmp_path / f"{name}.dcm", header)
+    assert read_scan(tmp_path / "a.dcm", "YX").values.shape == (64, 80, 1)
+    with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file .*premature end"):
+        read_scan(tmp_path / "b.dcm", "YX")

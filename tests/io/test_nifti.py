@@ -115,6 +115,8 @@ def test_what_is_behind_the_voxels(tmp_path: Path) -> None:
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content + b"x" * 100))
     for name in ("a.nii", "b.nii.gz"):
         np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values[..., 0], values())
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content) + b"x" * 100)
+    np.testing.assert_array_equal(read_scan(tmp_path / "b.nii.gz", "ZYX").values[..., 0], values())
     with gzip.open(tmp_path / "c.nii.gz", "wb", 1) as stream:
         stream.write(content + bytes(MOST_TRAILING + (1 << 20)))
     with pytest.raises(DataError, match=r"c\.nii\.gz: more than 64 MiB follow the voxels"):

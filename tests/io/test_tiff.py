@@ -262,3 +262,16 @@ def test_pages_with_palettes_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.tif: page 1 has another palette than the first; save it as RGB"):
         read_scan(tmp_path / "a.tif", "ZYX")
     np.testing.assert_array_equal(label(tmp_path / "a.tif", "ZYX"), np.stack([classes()] * 2))
+
+
+def test_a_strip_of_jpeg_that_lacks_pixels(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (160, 192, 3), np.uint8)
+    path = save(tmp_path / "a.tif", values, compression="jpeg", rowsperstrip=160, photometric="rgb")
+    assert image(path).shape == values.shape
+    with tifffile.TiffFile(path) as stored:
+        (start,), (length,) = stored.pages[0].dataoffsets, stored.pages[0].databytecounts
+    content, half = path.read_bytes(), length // 2
+    strip = content[start : start + half] + b"\xff\xd9" + bytes(length - half - 2)
+    path.write_bytes(content[:start] + strip + content[start + length :])
+    with pytest.raises(DataError, match=r"a\.tif: not a readable image .*premature end"):
+        read_scan(path, "YX")

@@ -275,3 +275,24 @@ def test_what_counts_as_a_film(tmp_path: Path) -> None:
     assert [path.name for path in find_scans(tmp_path, "ZYX")] == ["c.nii.gz", "d.tif", "i"]
     assert [path.name for path in find_scans(tmp_path, "YX")] == ["c.nii.gz", "d.tif", "e.gif", "g.png"]
     assert find_scans(tmp_path / "nowhere", "TYX") == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_what_stands_between_and_behind_the_parts_of_a_video(tmp_path: Path, suffix: str) -> None:
+    """Bytes behind the last part, and parts that only some programs know."""
+    path = save_film(tmp_path / f"a{suffix}", film())
+    content, frames = path.read_bytes(), read_scan(path, "TYX").values
+    # The index lies at the end: a part before it, behind the frames, moves nothing that the index points at.
+    index = content.index(b"moov") - 4
+    assert content.index(b"mdat") < index
+    other = b"\0\0\0\x10PICTxxxxxxxx"
+    for changed in (content + b"GRRR" + bytes(40), content[:index] + other + content[index:]):
+        path.write_bytes(changed)
+        np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+
+
+def test_what_is_behind_a_gif(tmp_path: Path) -> None:
+    path = save_film(tmp_path / "a.gif", film())
+    frames = read_scan(path, "TYX").values
+    path.write_bytes(path.read_bytes() + b"\r\n" + b"x" * 90)
+    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)

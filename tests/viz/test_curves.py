@@ -1,4 +1,4 @@
-"""The noise schedule and the curves of a training."""
+"""The curves of a training."""
 
 import numpy as np
 import pytest
@@ -6,34 +6,6 @@ import pytest
 from ldseg import viz
 from ldseg.errors import DataError
 from ldseg.viz.figures import figure_to_array
-
-
-def test_schedule_figure_shows_the_curves_and_the_sampling_steps() -> None:
-    alpha_bar = np.linspace(1, 0, 101)  # infinite log-SNR at both ends
-    grid = np.array([100, 60, 20, 0])
-    figure = viz.schedule_figure(alpha_bar, grid, "cosine")
-    left, right = figure.axes
-    assert "cosine" in left.get_title(loc="left")
-    curves = {len(line.get_xdata()): line for line in left.lines}
-    np.testing.assert_array_equal(curves[4].get_xdata(), [0, 20, 60, 100])
-    np.testing.assert_allclose(left.lines[2].get_ydata(), np.sqrt(alpha_bar))
-    np.testing.assert_allclose(left.lines[4].get_ydata(), np.sqrt(1 - alpha_bar))
-    log_snr = right.lines[0].get_ydata()
-    assert np.isnan(log_snr[[0, -1]]).all() and log_snr[50] == pytest.approx(0) and np.isfinite(log_snr[1:-1]).all()
-    assert "3 sampling steps" in right.get_legend().get_texts()[0].get_text()
-
-
-@pytest.mark.parametrize(
-    ("alpha_bar", "grid", "words"),
-    [
-        ([1.0, 1.2], [1, 0], "alpha_bar"),
-        ([1.0, 0.5], [2, 0], r"0\.\.1"),
-        ([1.0, 0.5], [0.5], "whole numbers"),
-    ],
-)
-def test_bad_schedules_are_named(alpha_bar: list, grid: list, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        viz.schedule_figure(alpha_bar, grid, "cosine")
 
 
 def test_training_curves_read_a_log_with_gaps() -> None:

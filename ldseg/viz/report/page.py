@@ -12,7 +12,7 @@ from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import columns, flat, settings, statistics, strips, words, worst_first
+from ldseg.viz.report.records import HEADLINES, columns, flat, settings, statistics, strips, title_of, words, worst_first
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -73,10 +73,11 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(counted=counted, number=number, flat=flat, words=words)
+    environment.filters.update(counted=counted, number=number, flat=flat, words=words, title_of=title_of)
     page = environment.get_template("report.html").render(
         folder=folder,
         run=run,
+        headlines=HEADLINES,
         facts=run.facts,
         config=run.config,
         summary=run.summary,

@@ -134,6 +134,7 @@ def columns(run: RunRecord, compared: Mapping[str, RunRecord]) -> list[Column]:
         Column(title="IoU", of=foreground("iou")),
         Column(title=f"HD95 ({run.summary.unit})", of=foreground("hd95"), digits=2, falls=True),
         Column(title="Object F1", of=lambda case: case.objects.get("object_f1", math.nan)),
+        Column(title="Predicted Dice", of=lambda case: _float(case.predicted_dice)),
         Column(title="Entropy", of=lambda case: _float(case.entropy), falls=True),
         Column(title="Seconds", of=lambda case: _float(case.seconds), digits=2, falls=True),
     ]
@@ -157,12 +158,13 @@ def dice_of(index: int) -> Callable[[CaseResult], float]:
 
 
 def worst_first(cases: Sequence[CaseResult]) -> list[CaseResult]:
-    """The cases with the lowest Dice first, then those without, the least certain first, then those that were skipped."""
+    """The cases with the lowest Dice first, then those without by the Dice to expect, then those that were skipped."""
 
     def rank(case: CaseResult) -> tuple[bool, bool, float, float]:
         dice = case.foreground("dice")
         missing = math.isnan(dice)
-        return not case.ok, missing, 0.0 if missing else dice, -(case.entropy or 0.0)
+        expected = case.predicted_dice if case.predicted_dice is not None else 1.0 - (case.entropy or 0.0)  # earlier runs
+        return not case.ok, missing, 0.0 if missing else dice, expected
 
     return sorted(cases, key=rank)
 

@@ -1,0 +1,48 @@
+"""Streams of JPEG, JPEG-LS and JPEG 2000, as files, TIFF and DICOM hold them: their headers, and whether they are whole."""
+
+from __future__ import annotations
+
+import struct
+
+import simplejpeg
+
+from ldseg.io.contract import Refused
+
+
+def check_jpeg(content: bytes) -> None:
+    """Raises ValueError for a stream of JPEG of 8 bits that lacks pixels, which other decoders pass over."""
+    precision, mark = frame_of(content, lossless=True)[0], content.find(b"\xff\xc3")
+    if precision != 8 or mark >= 0:  # lossless decoders tell by themselves
+        return
+    kind = simplejpeg.decode_jpeg_header(content)[2]
+    if kind in ("Gray", "YCbCr", "RGB"):  # an eighth of the size is enough to read all of the stream
+        simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", min_height=1, min_width=1, strict=True)
+
+
+def coded_size(content: bytes) -> tuple[int, int]:
+    """Height and width in the header of a stream of JPEG, JPEG-LS or JPEG 2000, before it is decoded."""
+    if content.startswith(b"\xff\xd8"):
+        return frame_of(content, lossless=True)[1:3]
+    place = content.find(b"\xff\x4f\xff\x51")
+    if place < 0:
+        raise ValueError("it has no header with its size")
+    right, bottom, left, top = struct.unpack_from(">4I", content, place + 8)
+    return bottom - top, right - left
+
+
+def frame_of(content: bytes, lossless: bool = False) -> tuple[int, int, int, int]:
+    """Precision, height, width and planes in the header of a JPEG."""
+    place = 2
+    while place + 10 <= len(content):
+        mark, length = struct.unpack_from(">HH", content, place)
+        if mark == 0xFFFF:  # filling
+            place += 1
+        elif mark == 0xFFF7 or (0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC)):
+            if not lossless and mark in (0xFFC3, 0xFFC7, 0xFFCB, 0xFFCF, 0xFFF7):
+                raise Refused("a lossless JPEG, which is not read; save it as PNG or TIFF")
+            return struct.unpack_from(">BHHB", content, place + 4)
+        elif mark < 0xFF00 or length < 2:
+            break
+        else:
+            place += 2 + length
+    raise ValueError("the JPEG file has no header with its size")
