@@ -52,10 +52,9 @@ def contend(overrides: dict[str, str], updates: int, began: float) -> None:
 
     from ldseg import devices
     from ldseg.config import load_config
-    from ldseg.phantoms import write_phantoms
 
     with tempfile.TemporaryDirectory() as folder:
-        write_phantoms(Path(folder) / "Set", 16, (300, 300), seed=0)
+        _phantoms()(Path(folder) / "Set", 16, (300, 300), seed=0)
         values = {
             "Data.Root": folder, "Data.Dataset": "Set", "Data.Size": ", ".join(map(str, SIZE)),
             "Data.Classes": "background, gland", "Model.Weights": f"{folder}/weights", "Parameters.Training": "True",
@@ -79,6 +78,15 @@ def contend(overrides: dict[str, str], updates: int, began: float) -> None:
             }
         )
     )
+
+
+def _phantoms() -> Any:
+    """The function that draws phantoms, where it is now or where it was in version 0.1."""
+    try:
+        from ldseg.phantoms import write_phantoms
+    except ImportError:
+        from ldseg.data.phantoms import write_phantoms
+    return write_phantoms
 
 
 def _train() -> Any:
