@@ -137,7 +137,7 @@ def test_a_problem_is_told_and_the_rest_is_done(
     assert str(path) in told[0]
     assert expected in told[0]
     assert (out(place) / "Phantom1_segmentation.png").is_file()
-    summary = json.loads((out(place) / "metrics.json").read_text())["summary"]
+    summary = json.loads((out(place) / "metrics.json").read_text("utf-8"))["summary"]
     assert summary["segmented"] == (1 if "Phantom2" in path.name else 2)
 
 
