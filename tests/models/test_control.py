@@ -78,15 +78,14 @@ def test_a_spec_of_before_there_were_controls() -> None:
 
 
 def test_steps_sampler_and_seed_change_nothing() -> None:
+    image, found = np.random.default_rng(0).random((1, *tiny.SIZE, 3), dtype=np.float32), []
     with tiny.tiny_networks():
         segmenter = tiny.varied(Segmenter(tiny.spec(control=True)))
-    image = np.random.default_rng(0).random((1, *tiny.SIZE, 3), dtype=np.float32)
-    found = []
-    for sampler, steps, seed in (("DDIM", 1, 0), ("DDPM", 7, 1), ("DPM-Solver++", 5, 2)):
-        predictor = Predictor(segmenter, sampler=sampler, steps=steps)
-        noise = predictor.draw_noise(seed, "a")[np.newaxis]
-        found.append(np.asarray(predictor({"image": image, "noise": noise})))
-        assert predictor.steps == 1
+        for sampler, steps, seed in (("DDIM", 1, 0), ("DDPM", 7, 1), ("DPM-Solver++", 5, 2)):
+            predictor = Predictor(segmenter, sampler=sampler, steps=steps)
+            noise = predictor.draw_noise(seed, "a")[np.newaxis]
+            found.append(np.asarray(predictor({"image": image, "noise": noise})))
+            assert predictor.steps == 1
     np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=1e-6)
 
 
