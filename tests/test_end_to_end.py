@@ -44,7 +44,7 @@ def test_the_demo_writes_what_it_promises(batched: Path) -> None:
     assert (batched / "metrics.csv").is_file()
     metrics = json.loads((batched / "metrics.json").read_text())
     assert metrics["summary"]["segmented"] == len(images)
-    assert metrics["summary"]["dice"]["foreground"]["n"] == 4  # the phantoms; the real image has no label
+    assert metrics["summary"]["dice"]["foreground"]["n"] == 10  # the phantoms and six real images
     assert metrics["summary"]["dice"]["foreground"]["mean"] > 0.9
 
 
