@@ -31,10 +31,10 @@ CONTENDERS = {
     "ldseg": "preset ldseg, compiled predictor",
     "bfloat16": "the same with [GPU] Precision = bfloat16",
     "lean": "preset lean, compiled predictor, on the whole 512 x 512 grid",
-    "shipped": "preset lean as weights/GlaS ships it: resized to 256 x 384, and its probabilities back",
+    "shipped": "preset lean as weights/GlaS of 0.1 shipped it: resized to 256 x 384, and its probabilities back",
 }
 GRID = (256, 384)
-"""The grid of weights/GlaS."""
+"""The grid of weights/GlaS of 0.1."""
 CHANNELS, CLASSES, FEW = 3, 2, 20
 Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Images ``(N, *S, 3)`` in [0, 1] and noise ``(N, *L, c)`` to probabilities ``(N, *S, 2)``."""

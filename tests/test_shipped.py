@@ -19,7 +19,7 @@ def lay_out(folder: Path, *names: str) -> Path:
 
 def test_a_clone_ships_what_its_repository_holds() -> None:
     found = shipped.shipped_weights()
-    assert {"GlaS", "GlaS-Control", "DDTI", "Hippocampus", "VocalFolds", "Volume", "Cine"} <= set(found)
+    assert {"GlaS", "Colon", "DDTI", "Hippocampus", "VocalFolds", "Volume", "Cine"} <= set(found)
     for name, folder in found.items():
         assert folder == ROOT / "weights" / name
         assert (folder / "segmenter.weights.h5").is_file()
