@@ -50,10 +50,10 @@ def weights_of(name: str, folder: Path) -> Segmenter:
     ("name", "to"),
     [
         *((name, "onnx") for name in SPECS),
-        ("published", "openvino"),
-        ("MedSegDiff", "openvino"),
-        ("published", "saved_model"),
-        ("MedSegDiff", "saved_model"),
+        pytest.param("published", "openvino", marks=pytest.mark.integration),
+        pytest.param("MedSegDiff", "openvino", marks=[pytest.mark.integration, pytest.mark.smoke]),
+        pytest.param("published", "saved_model", marks=pytest.mark.integration),
+        pytest.param("MedSegDiff", "saved_model", marks=[pytest.mark.integration, pytest.mark.smoke]),
     ],
 )
 def test_the_lines_of_the_readme_reproduce_a_mask(name: str, to: str, tmp_path: Path) -> None:
