@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom.pixels import apply_color_lut
 
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Format, Refused, check_size
@@ -106,6 +104,8 @@ def header_of(path: Path) -> Any:
     """The data set of a file, whose pixels are read when they are asked for."""
     check_size((path.stat().st_size,), 1)
     _check_deflated(path)
+    import pydicom  # here, and likewise below: a run without such files begins sooner
+
     header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
     if "Rows" not in header or "Columns" not in header:
         raise ValueError("it has no picture (no Rows and Columns)")
@@ -118,7 +118,9 @@ def _check_deflated(path: Path) -> None:
         start = stream.read(2048)
         if start[128:132] != b"DICM" or _DEFLATED not in start:
             return
-        stream.seek(132 + 12 + int(pydicom.filereader.read_file_meta_info(path).FileMetaInformationGroupLength))
+        from pydicom.filereader import read_file_meta_info
+
+        stream.seek(132 + 12 + int(read_file_meta_info(path).FileMetaInformationGroupLength))
         inflate, length, feed = zlib.decompressobj(-zlib.MAX_WBITS), 0, b""
         while not inflate.eof and (feed := inflate.unconsumed_tail or stream.read(1 << 20)):
             length += len(inflate.decompress(feed, 1 << 24))
@@ -218,6 +220,8 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
     kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
     values = signed(pixels, header, stored)
     if kind == "PALETTE COLOR" and not label:
+        from pydicom.pixels import apply_color_lut
+
         values = apply_color_lut(values[..., 0].astype(np.uint16), header)
         values = values >> 8 if values.dtype == np.uint16 and values.max() > 255 else values
         values = values.astype(np.uint8)

@@ -7,10 +7,6 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import pydicom
-from pydicom.encaps import generate_frames
-from pydicom.pixels import convert_color_space
-from pydicom.pixels.decoders import RLELosslessDecoder
 
 from ldseg.io.contract import Refused, check_length
 from ldseg.io.streams import check_jpeg, coded_size
@@ -39,10 +35,12 @@ _RLE = "1.2.840.10008.1.2.5"
 
 def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     """The numbers (frames, H, W, samples) as they are stored, unsigned."""
+    from pydicom.uid import UID
+
     syntax = str(getattr(header.file_meta, "TransferSyntaxUID", "1.2.840.10008.1.2"))
     count, rows, columns, samples = shape
     content = header.PixelData
-    if pydicom.uid.UID(syntax).is_compressed and syntax != "1.2.840.10008.1.2.1.99":
+    if UID(syntax).is_compressed and syntax != "1.2.840.10008.1.2.1.99":
         frames = [_checked(frame, (rows, columns, samples), kind) for frame in _decoded(header, content, syntax, count)]
         if len(frames) != count:
             raise ValueError(f"it holds {len(frames)} frames, its header promises {count}")
@@ -63,12 +61,18 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
 
 def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[np.ndarray]:
     if syntax == _RLE:
+        from pydicom.pixels.decoders import RLELosslessDecoder
+
         for index in range(count):
             pixels, _ = RLELosslessDecoder.as_array(header, raw=True, index=index)
             yield pixels.view(f"u{pixels.dtype.itemsize}")
         return
     if syntax not in _CODECS:
-        raise Refused(f"its pixels are compressed as {pydicom.uid.UID(syntax).name}, which is not read")
+        from pydicom.uid import UID
+
+        raise Refused(f"its pixels are compressed as {UID(syntax).name}, which is not read")
+    from pydicom.encaps import generate_frames
+
     colours = str(header.get("PhotometricInterpretation", ""))
     for frame in generate_frames(content, number_of_frames=count):
         codec, size = _CODECS[syntax], coded_size(frame)
@@ -110,4 +114,6 @@ def to_rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
         return values  # the decoder turned them
     if kind not in ("YBR_FULL", "YBR_FULL_422") or "422" in kind:
         raise Refused(f"its colours are {kind}, uncompressed, which is not read; save it as RGB")
+    from pydicom.pixels import convert_color_space
+
     return convert_color_space(values.astype(np.uint8), "YBR_FULL", "RGB")

@@ -9,8 +9,6 @@ import gzip
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import nibabel
-import nibabel.quaternions
 import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_file
@@ -53,6 +51,8 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
     """Write values (*S), as `Format.write` asks; where the image is NIfTI too, the numbers of its place are kept."""
+    import nibabel  # here, and likewise below: a run without such files begins sooner
+
     header = nibabel.Nifti1Header()
     source = _header_of(like)[0] if like is not None and like.name.lower().endswith((*NIFTI_SUFFIXES, ".hdr")) else None
     if source is not None and source["sizeof_hdr"] == 540:
@@ -72,7 +72,7 @@ def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like:
     return write_bytes(path, content)
 
 
-def _put(header: nibabel.Nifti1Header, geometry: Geometry) -> None:
+def _put(header: Any, geometry: Geometry) -> None:
     rank = len(geometry.size)
     space = min(rank, 3)
     turn = np.eye(4)
@@ -93,6 +93,8 @@ def _put(header: nibabel.Nifti1Header, geometry: Geometry) -> None:
 
 def _header_of(path: Path) -> tuple[Any, bool]:
     """The header, of the class of nibabel that it has, and whether the voxels are in the same file."""
+    import nibabel
+
     with _opened(path) as stream:
         content = stream.read(540)
     for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
@@ -149,6 +151,8 @@ def _type_of(header: Any) -> tuple[np.dtype, int]:
 
 
 def _scaled(values: np.ndarray, header: Any) -> np.ndarray:
+    import nibabel
+
     if not isinstance(header, nibabel.Nifti1Header):
         return values
     slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
@@ -168,6 +172,8 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     The sform counts where it is a turn or slightly sheared, else the qform; without either the file lies along the axes of
     the world. Spacing is that of `pixdim`.
     """
+    import nibabel
+
     steps = header["pixdim"].astype(float)
     spacing = np.ones(rank)
     given = abs(steps[1 : rank + 1])
@@ -193,6 +199,8 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
     """The directions of the axes as columns, and the place of the first voxel, as NIfTI counts."""
+    import nibabel.quaternions
+
     used = ["srow_x", "srow_y", "srow_z"] if header["sform_code"] > 0 else []
     used += [f"quatern_{axis}" for axis in "bcd"] + [f"qoffset_{axis}" for axis in "xyz"] if header["qform_code"] > 0 else []
     for name in used:
