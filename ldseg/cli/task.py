@@ -116,10 +116,12 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     else:
         require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = config.with_values({"Model.Weights": str(_weights(config))})
-    config = settle(config, read_description(config.weights_folder))
+    description = read_description(config.weights_folder)
+    config = settle(config, description)
     axes, patterns = AXES[config.data.dimensions], config.data.cases
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
-    opened = open_weights(config.weights_folder, engine or config.gpu.engine, precision=config.gpu.precision)
+    asked, precision = engine or config.gpu.engine, config.gpu.precision
+    opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
     return Task(config=config, cases=found.cases, problems=found.problems, opened=opened)
 
 

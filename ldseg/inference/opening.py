@@ -48,7 +48,14 @@ class Opened:
         return self.make(**options)
 
 
-def open_weights(folder: Path, engine: str = AUTO, *, precision: str = "float32", preset: Preset | None = None) -> Opened:
+def open_weights(
+    folder: Path,
+    engine: str = AUTO,
+    *,
+    precision: str = "float32",
+    preset: Preset | None = None,
+    description: Description | None = None,
+) -> Opened:
     """Read a folder of weights with an engine; what ``auto`` took, and why, is said in one line of the log.
 
     Args:
@@ -56,11 +63,12 @@ def open_weights(folder: Path, engine: str = AUTO, *, precision: str = "float32"
         engine: a name in ``ldseg.engines.ENGINES``, or ``auto`` for the one that suits the weights and the machine.
         precision: of the arithmetic, see ``ldseg.options.PRECISIONS``.
         preset: the preset of the weights, if it is an own one.
+        description: of the weights, where it has been read already.
 
     Raises:
         WeightsError: if there are none, or the engine cannot read them; see ``read_description``.
     """
-    description = read_description(folder, preset)
+    description = description or read_description(folder, preset)
     try:
         description.spec.latent_shape  # noqa: B018  # asks for a preset that is known, and a size that suits it
     except ValueError as error:
