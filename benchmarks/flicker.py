@@ -1,8 +1,8 @@
-"""Films segmented as films and frame by frame with the same weights: Dice, IoU, and how much the masks flicker.
+"""Videos segmented as videos and frame by frame with the same weights: Dice, IoU, and how much the masks flicker.
 
     python3 benchmarks/flicker.py --root ../data --dataset VocalFolds --cases seq3,seq5
 
-Frame by frame, every frame is a film of its own, repeated until it fills the window of the network. Flicker is the share of
+Frame by frame, every frame is a video of its own, repeated until it fills the window of the network. Flicker is the share of
 pixels that change class from one frame to the next while the true label does not (``ldseg.evaluation.flicker``).
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Segment both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=ROOT / "data", help="folder of the data sets")
-    parser.add_argument("--dataset", default="VocalFolds", help="a data set of labelled films [VocalFolds]")
+    parser.add_argument("--dataset", default="VocalFolds", help="a data set of labelled videos [VocalFolds]")
     parser.add_argument("--cases", default="*", help="patterns of names with commas between them [*]")
     parser.add_argument("--weights", type=Path, help="folder of the weights [weights/<dataset>]")
     parser.add_argument("--steps", type=int, default=15, help="sampling steps [15]")
@@ -51,7 +51,7 @@ def main() -> None:
         loaded = load_case(case, step)
         if loaded.label is None:
             raise SystemExit(f"{case.name}: expected a label")
-        (film,) = segment_cases(predictor, [case], step, batch_size=4, seed=0)
+        (video,) = segment_cases(predictor, [case], step, batch_size=4, seed=0)
         with tempfile.TemporaryDirectory() as folder:
             frames = []
             for index, image in enumerate(loaded.image):
@@ -61,7 +61,7 @@ def main() -> None:
                 tifffile.imwrite(path, stored if image.shape[-1] == 3 else stored[..., 0], photometric=photometric)
                 frames.append(Case(name=path.stem, image=path, label=None, group=case.group))
             single = np.concatenate([each.mask for each in segment_cases(predictor, frames, step, batch_size=4, seed=0)])
-        for kind, mask in (("film", film.mask), ("frame by frame", single)):
+        for kind, mask in (("video", video.mask), ("frame by frame", single)):
             with np.errstate(invalid="ignore"):
                 scores = dice(mask, loaded.label, step.num_classes), iou(mask, loaded.label, step.num_classes)
             means = [float(np.nanmean(values)) for values in scores]

@@ -101,7 +101,7 @@ def seeds(folder: Path) -> list[tuple[Path, str]]:
     stream = io.BytesIO()
     frames = [Image.fromarray(np.roll(gray, shift, 1)) for shift in range(4)]
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
-    add("film.gif", "TYX", stream.getvalue())
+    add("video.gif", "TYX", stream.getvalue())
     np.save(folder / "array.npy", volume)
     found.append((folder / "array.npy", "ZYX"))
     add("slices.dcm", "ZYX", dicom(volume, pydicom.uid.ExplicitVRLittleEndian))

@@ -1,4 +1,4 @@
-"""The bundled volumes and films with the bundled weights, through the command line."""
+"""The bundled volumes and videos with the bundled weights, through the command line."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ def test_one_setting_makes_the_rank(
 
 
 def test_a_film_of_another_length_and_a_mask_of_its_own(tmp_path: Path) -> None:
-    """A part of a film, alone in its batch, is segmented too, whatever its number of frames."""
+    """A part of a video, alone in its batch, is segmented too, whatever its number of frames."""
     import tifffile
 
     images = tmp_path / "Cine" / "Image"

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Case:
     """One image, its label if any, and the group (patient) it belongs to: its own name where unknown.
 
-    Image and label are a file each or, for volumes and films, a folder of slices or frames. Where each channel of an image
+    Image and label are a file each or, for volumes and videos, a folder of slices or frames. Where each channel of an image
     has a file, `channels` are those after the first. `annotations` are the labels of several annotators, in the order of
     their numbers; unless there is another, the first of them is the label.
     """

@@ -150,7 +150,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
         first = named[0][1]
     elif axes == "TYX" and several:
         places = _along(named)
-        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a film
+        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a video
             named = [named[index] for index in np.argsort(places)]
             first, step = named[0][1], float(np.ptp(places)) / (len(named) - 1)
     types = np.result_type(*(frame.values for _, frame in named))

@@ -1,6 +1,6 @@
-"""Scans of any kind, flat images, volumes and films, behind one front.
+"""Scans of any kind, flat images, volumes and videos, behind one front.
 
-A scan is a file or, for volumes and films, a folder with a file for each slice or frame.
+A scan is a file or, for volumes and videos, a folder with a file for each slice or frame.
 """
 
 from __future__ import annotations

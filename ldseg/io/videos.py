@@ -52,8 +52,8 @@ def _read_gif(path: Path) -> list[np.ndarray]:
     content = path.read_bytes()
     count, height, width = gif_size(content)
     _check_count(max(count, 1), height, width)
-    with GifImagePlugin.GifImageFile(io.BytesIO(content)) as film:
-        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    with GifImagePlugin.GifImageFile(io.BytesIO(content)) as video:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(video)]
     if len(frames) != count:
         raise ValueError(f"{len(frames)} of {count} frames can be read")
     return frames
@@ -70,21 +70,21 @@ def _read_frames(path: Path) -> list[np.ndarray]:
     edited = _check_boxes(path)
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         try:
-            if not film.isOpened():
+            if not video.isOpened():
                 raise ValueError("it cannot be opened as a video")
-            height, width = (int(film.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-            declared = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+            height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+            declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
             frames: list[np.ndarray] = []
             while True:
                 _check_count(len(frames) + 1, height, width)
-                done, frame = film.read()
+                done, frame = video.read()
                 if not done:
                     break
                 frames.append(np.ascontiguousarray(frame[..., ::-1]))
         finally:
-            film.release()
+            video.release()
     finally:
         cv2.utils.logging.setLogLevel(level)
     if 0 < len(frames) < declared and not edited:
@@ -131,7 +131,7 @@ def _check_end(declared: int, end: int) -> None:
 
 
 VIDEO = Format(
-    thing="film",
+    thing="video",
     suffixes=VIDEO_SUFFIXES,
     axes=("TYX",),
     read=read_video,

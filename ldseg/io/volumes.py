@@ -14,7 +14,7 @@ from ldseg.io.planes import without_alpha
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
-_WANTED = {"YX": "one plane", "ZYX": "a volume (x, y, z)", "TYX": "a film of one plane: (x, y, t) or (x, y, 1, t)"}
+_WANTED = {"YX": "one plane", "ZYX": "a volume (x, y, z)", "TYX": "a video of one plane: (x, y, t) or (x, y, 1, t)"}
 
 
 def check_volume(size: Sequence[int], planes: int, kind: np.dtype, letters: str) -> int:

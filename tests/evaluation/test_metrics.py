@@ -42,8 +42,8 @@ def test_time_counts_for_overlap_but_not_for_surfaces() -> None:
     true = np.zeros((2, 9, 9), int)
     true[0, 4, 4] = true[1, 4, 8] = 1
     pred = true[::-1]
-    film = class_scores(pred, true, 2, tolerance=1, spacing=(0.1, 1.0, 1.0), frames=True)
-    assert film["hd95"][1] == 4
+    video = class_scores(pred, true, 2, tolerance=1, spacing=(0.1, 1.0, 1.0), frames=True)
+    assert video["hd95"][1] == 4
     assert class_scores(pred, true, 2, tolerance=1, spacing=(0.1, 1.0, 1.0))["hd95"][1] == pytest.approx(0.1)
 
 

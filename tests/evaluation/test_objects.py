@@ -157,10 +157,10 @@ def test_any_numbers_do() -> None:
     assert separate(np.zeros((2, 2), bool)).tolist() == [[0, 0], [0, 0]]
 
 
-# ---- films
+# ---- videos
 
 
-def test_a_film_has_objects_in_every_frame() -> None:
+def test_a_video_has_objects_in_every_frame() -> None:
     """A track that is one object in space and time counts once per frame; the sums go over all frames."""
     true = canvas((3, 6, 12), ((0, 3), (0, 4), (0, 4)))
     pred = canvas((3, 6, 12), ((0, 2), (0, 4), (1, 5)), ((1, 2), (5, 6), (10, 12)))

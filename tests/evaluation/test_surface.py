@@ -89,10 +89,10 @@ def test_one_empty_is_as_far_as_the_image_is_wide(swap: bool) -> None:
     assert found.surface_dice(2) == 0
 
 
-# ---- films
+# ---- videos
 
 
-def test_a_film_is_compared_frame_by_frame() -> None:
+def test_a_video_is_compared_frame_by_frame() -> None:
     pred, true = (np.stack([blob((30, 40), seed + offset) for seed in range(3)]) for offset in (0, 10))
     true[2] = False
     found = surface_distances(pred, true, (7.0, 0.5, 2.0), frames=True)

@@ -93,12 +93,12 @@ def test_every_pixel_goes_on_in_its_direction(kind: str, image: np.ndarray) -> N
 def test_a_point_is_blurred_in_space_and_not_in_time() -> None:
     image = flat(0, (5, 65, 65, 1))
     image[2, 32, 32] = 1
-    film = corrupt_image(image, "blur", 0.2, 1, "a", axes="TYX")
-    assert not film[[0, 1, 3, 4]].any()
-    assert film.sum() == pytest.approx(1, abs=1e-3)
+    video = corrupt_image(image, "blur", 0.2, 1, "a", axes="TYX")
+    assert not video[[0, 1, 3, 4]].any()
+    assert video.sum() == pytest.approx(1, abs=1e-3)
     spread = np.square(np.arange(65) - 32.0)
     for axis in (0, 1):
-        assert spread @ film[2, ..., 0].sum(axis=1 - axis) == pytest.approx(16, rel=0.01)  # (20 × 0.2)²
+        assert spread @ video[2, ..., 0].sum(axis=1 - axis) == pytest.approx(16, rel=0.01)  # (20 × 0.2)²
     assert corrupt_image(image, "blur", 0.2, 1, "a", axes="ZYX")[1].any()
     colours = np.concatenate([flat(0, (9, 9, 1)), flat(1, (9, 9, 1))], axis=-1)
     np.testing.assert_allclose(corrupt_image(colours, "blur", 0.2, 1, "a"), colours, atol=1e-6)

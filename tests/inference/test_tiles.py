@@ -96,7 +96,7 @@ def test_a_seam_does_not_show() -> None:
     assert np.ptp(row) > 0.3
 
 
-def test_a_short_film_fills_the_window_with_its_own_frames() -> None:
+def test_a_short_video_fills_the_window_with_its_own_frames() -> None:
     case = tiled((1, 32, 32), (4, 32, 32), (1, 8, 8))
     tile = case.tile((0, 0, 0))["image"]
     np.testing.assert_array_equal(tile, np.repeat(tile[:1], 4, axis=0))

@@ -18,7 +18,7 @@ STEP = Preprocessing(size=(4, 32, 48), axes="TYX", classes=("background", "chamb
 CODECS = {".avi": "FFV1", ".mp4": "mp4v", ".mov": "mp4v"}
 
 
-def film(size: tuple[int, ...] = (*SIZE, 3)) -> np.ndarray:
+def video(size: tuple[int, ...] = (*SIZE, 3)) -> np.ndarray:
     """A gray square that moves over a ramp in colour."""
     frames = np.zeros(size, np.uint8)
     frames += np.linspace(0, 90, size[2]).astype(np.uint8)[:, np.newaxis] * np.arange(1, size[3] + 1, dtype=np.uint8)
@@ -29,10 +29,10 @@ def film(size: tuple[int, ...] = (*SIZE, 3)) -> np.ndarray:
 
 
 def moving() -> np.ndarray:
-    return (film()[..., 0] == 200).astype(np.int32)
+    return (video()[..., 0] == 200).astype(np.int32)
 
 
-def save_film(path: Path, frames: np.ndarray) -> Path:
+def save_video(path: Path, frames: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         first, *rest = [Image.fromarray(frame).quantize(64) for frame in frames]
@@ -63,33 +63,33 @@ def as_case(image: Path, label: Path | None = None) -> Case:
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mov", ".gif"])
-def test_films(tmp_path: Path, suffix: str) -> None:
-    path = save_film(tmp_path / f"a.1{suffix}", film())
+def test_videos(tmp_path: Path, suffix: str) -> None:
+    path = save_video(tmp_path / f"a.1{suffix}", video())
     scan = read_scan(path, "TYX")
     assert scan.geometry is None
     assert scan.values.shape == (*SIZE, 3)
     assert scan.values.dtype == np.uint8
-    error = abs(scan.values.astype(int) - film())
+    error = abs(scan.values.astype(int) - video())
     assert error.mean() < (0.1 if suffix == ".avi" else 6)
     assert np.median(scan.values[:, 8:20, :, 0][moving()[:, 8:20] == 1]) == pytest.approx(200, abs=8)
     written = write_scan_mask(tmp_path / "out", "a.1", moving(), like=path)
     assert written.name == "a.1_segmentation.tif"
-    assert len(tifffile.TiffFile(written).pages) == len(film())
+    assert len(tifffile.TiffFile(written).pages) == len(video())
     np.testing.assert_array_equal(read_scan_label(written, "TYX")[0], moving())
     assert read_scan(path, "TYX").values.shape[-1] == 3
 
 
-def test_gray_films_stay_rgb(tmp_path: Path) -> None:
-    gray = np.repeat(film()[..., :1], 3, axis=-1)
-    values = read_scan(save_film(tmp_path / "g.avi", gray), "TYX").values
+def test_gray_videos_stay_rgb(tmp_path: Path) -> None:
+    gray = np.repeat(video()[..., :1], 3, axis=-1)
+    values = read_scan(save_video(tmp_path / "g.avi", gray), "TYX").values
     assert values.shape == (*SIZE, 3)
     masks = np.repeat(moving()[..., np.newaxis] * 255, 3, axis=-1).astype(np.uint8)
-    np.testing.assert_array_equal(read_scan_label(save_film(tmp_path / "l.gif", masks), "TYX")[0], moving() * 255)
+    np.testing.assert_array_equal(read_scan_label(save_video(tmp_path / "l.gif", masks), "TYX")[0], moving() * 255)
 
 
 @pytest.mark.parametrize("ending", ["", "_label"])
 def test_frames_pair_by_name(tmp_path: Path, ending: str) -> None:
-    image = save_frames(tmp_path / "Image" / "seq.1", film(), ".jpg")
+    image = save_frames(tmp_path / "Image" / "seq.1", video(), ".jpg")
     (image / "notes.txt").write_text("x")
     (image / "._f1.jpg").write_bytes(b"x")
     label = save_frames(tmp_path / "Label" / "seq.1", moving() * 255, ending=ending)
@@ -98,7 +98,7 @@ def test_frames_pair_by_name(tmp_path: Path, ending: str) -> None:
     assert case.spacing is None
     assert case.label is not None
     np.testing.assert_array_equal(case.label, moving())
-    assert abs(case.image[..., 0] - film()[..., 0] / 255).mean() < 0.1
+    assert abs(case.image[..., 0] - video()[..., 0] / 255).mean() < 0.1
     missing = label / f"{name_of(2)}{ending}.png"
     content = missing.read_bytes()
     missing.unlink()
@@ -111,7 +111,7 @@ def test_frames_pair_by_name(tmp_path: Path, ending: str) -> None:
 
 
 def test_masks_of_frames_have_their_names(tmp_path: Path) -> None:
-    image = save_frames(tmp_path / "seq", film(), ".bmp")
+    image = save_frames(tmp_path / "seq", video(), ".bmp")
     for mask in (moving(), moving() * 300):
         written = write_scan_mask(tmp_path / "out", "seq", mask, like=image)
         assert written == tmp_path / "out" / "seq_segmentation"
@@ -130,7 +130,7 @@ def test_masks_of_frames_have_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("image", ["a.avi", "a.gif", "a.tif", "a"])
 @pytest.mark.parametrize("label", ["a.tif", "a.nii.gz", "a_label"])
 def test_a_label_may_be_of_another_kind(tmp_path: Path, image: str, label: str) -> None:
-    for name, frames in ((f"Image/{image}", film()), (f"Label/{label}", moving().astype(np.uint8))):
+    for name, frames in ((f"Image/{image}", video()), (f"Label/{label}", moving().astype(np.uint8))):
         path = tmp_path / name
         path.parent.mkdir()
         if path.suffix == ".tif":
@@ -138,7 +138,7 @@ def test_a_label_may_be_of_another_kind(tmp_path: Path, image: str, label: str) 
         elif path.suffix == ".gz":
             sitk.WriteImage(sitk.GetImageFromArray(frames), str(path))
         elif path.suffix:
-            save_film(path, frames)
+            save_video(path, frames)
         else:
             save_frames(path, frames)
     (case,) = find_cases(tmp_path, axes="TYX", training=True).cases
@@ -153,7 +153,7 @@ def test_a_label_may_be_of_another_kind(tmp_path: Path, image: str, label: str) 
 @pytest.mark.parametrize("size", [SIZE, (6, 1, 32, 48), (1, 6, 32, 48)])
 def test_time_is_an_axis_of_a_file(tmp_path: Path, suffix: str, size: tuple[int, ...]) -> None:
     """Also oblique, where the file has a place for time beside the three axes of space."""
-    frames = film()[..., 0]
+    frames = video()[..., 0]
     image = sitk.GetImageFromArray(frames.reshape(size), isVector=False)
     rank = len(size)
     direction = np.eye(rank)
@@ -175,9 +175,9 @@ def test_time_is_an_axis_of_a_file(tmp_path: Path, suffix: str, size: tuple[int,
     assert load_case(as_case(path, written), STEP).spacing == scan.geometry.array_spacing
 
 
-def test_dicom_films(tmp_path: Path) -> None:
+def test_dicom_videos(tmp_path: Path) -> None:
     """One file of many frames, and a file for each frame, in the order of their numbers."""
-    frames = film()[..., 0]
+    frames = video()[..., 0]
     volume = sitk.GetImageFromArray(frames)
     sitk.WriteImage(volume, str(tmp_path / "us.dcm"))
     np.testing.assert_array_equal(read_scan(tmp_path / "us.dcm", "TYX").values[..., 0], frames)
@@ -206,20 +206,20 @@ def test_dicom_films(tmp_path: Path) -> None:
 def test_several_slices_and_times(tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(np.zeros((4, 3, 5, 6), np.uint8), isVector=False)
     sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
-    with pytest.raises(DataError, match=r"a\.nii\.gz: expected a film of one plane: .*found 4 axes .* 6×5×3×4"):
+    with pytest.raises(DataError, match=r"a\.nii\.gz: expected a video of one plane: .*found 4 axes .* 6×5×3×4"):
         read_scan(tmp_path / "a.nii.gz", "TYX")
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mov", ".gif"])
-def test_damaged_films(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
-    path = save_film(tmp_path / f"a{suffix}", film())
+def test_damaged_videos(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save_video(tmp_path / f"a{suffix}", video())
     content = path.read_bytes()
     for share in (0.0, 0.01, 0.3, 0.7, 0.95, 0.999):
         path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(DataError, match=rf"a\{suffix}: (not a readable film|expected a film)"):
+        with pytest.raises(DataError, match=rf"a\{suffix}: (not a readable video|expected a video)"):
             read_scan(path, "TYX")
     path.write_bytes(b"something else" * 99)
-    with pytest.raises(DataError, match=rf"a\{suffix}: not a readable film"):
+    with pytest.raises(DataError, match=rf"a\{suffix}: not a readable video"):
         read_scan(path, "TYX")
     with pytest.raises(DataError, match=rf"b\{suffix}: cannot be read: No such file"):
         read_scan(tmp_path / f"b{suffix}", "TYX")
@@ -227,8 +227,8 @@ def test_damaged_films(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4"])
-def test_films_without_frames(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
-    path = save_film(tmp_path / f"a{suffix}", np.zeros((0, 32, 48, 3), np.uint8))
+def test_videos_without_frames(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save_video(tmp_path / f"a{suffix}", np.zeros((0, 32, 48, 3), np.uint8))
     with pytest.raises(DataError, match=rf"a\{suffix}: "):
         read_scan(path, "TYX")
     assert capfd.readouterr() == ("", "")
@@ -237,26 +237,26 @@ def test_films_without_frames(tmp_path: Path, suffix: str, capfd: pytest.Capture
 def test_damaged_stacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.tif"
     for compression in (None, "zlib"):
-        tifffile.imwrite(path, film()[..., 0], photometric="minisblack", metadata=None, compression=compression)
+        tifffile.imwrite(path, video()[..., 0], photometric="minisblack", metadata=None, compression=compression)
         content = path.read_bytes()
         for share in (0.0, 0.001, 0.3, 0.7, 0.97):
             path.write_bytes(content[: int(len(content) * share)])
             with pytest.raises(DataError, match=r"a\.tif: not a readable TIFF stack"):
                 read_scan(path, "TYX")
     with tifffile.TiffWriter(path) as writer:
-        writer.write(film()[0], photometric="rgb")
-        writer.write(film()[0, 1:], photometric="rgb")
+        writer.write(video()[0], photometric="rgb")
+        writer.write(video()[0, 1:], photometric="rgb")
     with pytest.raises(DataError, match=r"a\.tif: .*2 series of pages, expected one"):
         read_scan(path, "TYX")
     assert capfd.readouterr() == ("", "")
 
 
 def test_frames_that_differ(tmp_path: Path) -> None:
-    folder = save_frames(tmp_path / "a", film())
-    write_image(folder / "f5.png", film()[2, 1:])
+    folder = save_frames(tmp_path / "a", video())
+    write_image(folder / "f5.png", video()[2, 1:])
     with pytest.raises(DataError, match=r"f5\.png: expected a frame of 32×48×3 uint8 as in f1\.png, found 31×48×3"):
         read_scan(folder, "TYX")
-    write_image(folder / "f5.bmp", film()[2])
+    write_image(folder / "f5.bmp", video()[2])
     with pytest.raises(DataError, match=r"f5\.png: two frames of one name, the other is f5\.bmp"):
         read_scan(folder, "TYX")
     (tmp_path / "empty").mkdir()
@@ -264,10 +264,10 @@ def test_frames_that_differ(tmp_path: Path) -> None:
         read_scan(tmp_path / "empty", "TYX")
     label = save_frames(tmp_path / "label", moving()[1:] * 255)
     with pytest.raises(DataError, match=r"label: label of size 5×32×48, expected 6×32×48"):
-        load_case(as_case(save_film(tmp_path / "a.avi", film()), label), STEP)
+        load_case(as_case(save_video(tmp_path / "a.avi", video()), label), STEP)
 
 
-def test_what_counts_as_a_film(tmp_path: Path) -> None:
+def test_what_counts_as_a_video(tmp_path: Path) -> None:
     for name in ("b.avi", "a.MP4", "c.nii.gz", "d.tif", "e.gif", "f.txt", "g.png", ".h.avi", "__MACOSX/x.png", "i/1.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -280,7 +280,7 @@ def test_what_counts_as_a_film(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_what_stands_between_and_behind_the_parts_of_a_video(tmp_path: Path, suffix: str) -> None:
     """Bytes behind the last part, and parts that only some programs know."""
-    path = save_film(tmp_path / f"a{suffix}", film())
+    path = save_video(tmp_path / f"a{suffix}", video())
     content, frames = path.read_bytes(), read_scan(path, "TYX").values
     # The index lies at the end: a part before it, behind the frames, moves nothing that the index points at.
     index = content.index(b"moov") - 4
@@ -292,7 +292,7 @@ def test_what_stands_between_and_behind_the_parts_of_a_video(tmp_path: Path, suf
 
 
 def test_what_is_behind_a_gif(tmp_path: Path) -> None:
-    path = save_film(tmp_path / "a.gif", film())
+    path = save_video(tmp_path / "a.gif", video())
     frames = read_scan(path, "TYX").values
     path.write_bytes(path.read_bytes() + b"\r\n" + b"x" * 90)
     np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)

@@ -118,14 +118,14 @@ def test_a_map_lies_where_its_image_lies(tmp_path: Path, suffix: str, seed: int)
     assert sitk.ReadImage(str(written)).GetPixelID() == sitk.sitkFloat32
 
 
-def test_maps_of_flat_images_and_films(tmp_path: Path) -> None:
+def test_maps_of_flat_images_and_videos(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random(SIZE).astype(np.float32)
-    frames = tmp_path / "film"
+    frames = tmp_path / "video"
     frames.mkdir()
     tifffile.imwrite(frames / "a.tif", values_of(size=SIZE[1:]))
     for like in (tmp_path / "a.avi", frames):
-        written = write_scan_map(tmp_path, "film.1", "variance", values, like=like)
-        assert written.name == "film.1_variance.tif"
+        written = write_scan_map(tmp_path, "video.1", "variance", values, like=like)
+        assert written.name == "video.1_variance.tif"
         np.testing.assert_array_equal(read_scan(written, "TYX").values[..., 0], values)
     written = write_scan_map(tmp_path, "flat", "variance", values[0], like=tmp_path / "flat.jpg")
     assert written.name == "flat_variance.tif"

@@ -73,8 +73,8 @@ def test_volumes_and_films(tmp_path: Path) -> None:
     finer = choose(load_config(None, ["Data.Dimensions=3D", "Data.Fit=tile", "Data.Spacing=1,1,1"]), [volume])
     assert finer.data.size == (32, 48, 48)
     tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, (20, 40, 70), np.uint8))
-    film = Case(name="a", image=tmp_path / "a.tif", label=None, group="a")
-    config = choose(load_config(None, ["Data.Dimensions=2D+t"]), [film])
+    video = Case(name="a", image=tmp_path / "a.tif", label=None, group="a")
+    config = choose(load_config(None, ["Data.Dimensions=2D+t"]), [video])
     assert (config.data.size, config.training.augmentation) == ((8, 64, 96), "anatomy")
 
 
