@@ -55,7 +55,7 @@ def test_one_setting_makes_the_rank(
     assert "is not used" not in capsys.readouterr().err
 
 
-def test_a_film_of_another_length_and_a_mask_of_its_own(tmp_path: Path) -> None:
+def test_a_video_of_another_length_and_a_mask_of_its_own(tmp_path: Path) -> None:
     """A part of a video, alone in its batch, is segmented too, whatever its number of frames."""
     import tifffile
 

@@ -64,7 +64,7 @@ def test_augmentation_and_channels(tmp_path: Path) -> None:
     assert (config.training.augmentation, config.data.channels) == ("anatomy", 1)
 
 
-def test_volumes_and_films(tmp_path: Path) -> None:
+def test_volumes_and_videos(tmp_path: Path) -> None:
     write_volume_phantoms(tmp_path, 1, (20, 36, 40))
     volume = Case(name="Knee1", image=next((tmp_path / "Image").iterdir()), label=None, group="a")
     config = choose(load_config(None, ["Data.Dimensions=3D"]), [volume])
