@@ -54,7 +54,7 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
 def test_weights_lists_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights"]) == 0
     told = capsys.readouterr().out
-    assert [word for word in ("Hippocampus", "2D+t", "256×384", "CC BY") if word not in told] == ["CC BY"]
+    assert [word for word in ("Hippocampus", "2D+t", "48×64×48", "posterior") if word not in told] == []
     assert main(["weights", str(tmp_path)]) == 1
     assert f"problem: {tmp_path}" in capsys.readouterr().out
 
