@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from helpers import as_numpy
@@ -37,6 +38,7 @@ SPECS = {
 def weights_of(name: str, folder: Path) -> Segmenter:
     values: dict[str, Any] = {"axes": "YX", "channels": 3, "classes": 2, "schedule": Schedule(), **SPECS[name]}
     spec = SegmenterSpec(**values)
+    keras.utils.set_random_seed(0)  # first weights are drawn by Keras
     segmenter, rng = Segmenter(spec), np.random.default_rng(0)
     for weight in segmenter.weights:
         value = as_numpy(weight) + rng.normal(0, 0.1, weight.shape)
