@@ -219,6 +219,15 @@ def test_a_missing_file_of_settings(place: Path, capsys: pytest.CaptureFixture[s
     assert str(place / "cgf.ini") in capsys.readouterr().err
 
 
+def test_no_mask_of_an_earlier_run_stays_for_a_case_that_is_left_out(place: Path) -> None:
+    assert run(place, "Sampler.Sampling_Steps=2", "Output.Diffusion=0") == 0
+    damaged = images(place) / "Phantom2.png"
+    damaged.write_bytes(spoilt(damaged))
+    assert run(place, *QUICK) == 1
+    assert not list(out(place).rglob("Phantom2_*"))
+    assert (out(place) / "Phantom1_segmentation.png").is_file()
+
+
 def test_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(config: Config, files: object) -> int:
         raise KeyboardInterrupt

@@ -66,7 +66,7 @@ def compare(segmenter: Segmenter, runtime: OnnxRuntime, **options: Any) -> None:
     agreed = np.argmax(found.probabilities, -1) == np.argmax(expected.probabilities, -1)
     assert agreed.mean() > 0.999  # of so few positions one may be undecided
     np.testing.assert_allclose(found.states, expected.states, atol=2e-3)
-    assert np.ptp(expected.probabilities) > 0.02  # there is something to compare
+    assert np.ptp(expected.probabilities) > 0.1  # there is something to compare
     np.testing.assert_array_equal(light.run(inputs).probabilities, found.probabilities)
     alone = {name: array[1:] for name, array in inputs.items()}
     np.testing.assert_array_equal(light.run(alone).probabilities, found.probabilities[1:])
