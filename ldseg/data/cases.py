@@ -60,7 +60,8 @@ class LoadedCase:
 
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
     holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None. `digest` tells images apart by
-    their values, shape and type as they were read, whatever their names: noise is drawn by it.
+    their values, shape and type as they were read, whatever their names: noise is drawn by it. `stored` is the image
+    (*S, channels) as it was read, for measurements.
     """
 
     name: str
@@ -70,6 +71,7 @@ class LoadedCase:
     digest: str
     geometry: Geometry | None = None
     instances: np.ndarray | None = None
+    stored: np.ndarray | None = None
 
     @property
     def outlined(self) -> np.ndarray | None:
@@ -191,6 +193,7 @@ def prepare(
         digest=content_digest(scan.values),
         geometry=scan.geometry,
         instances=instances,
+        stored=scan.values,
     )
 
 
