@@ -60,8 +60,8 @@ class LoadedCase:
 
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
     holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None; `numbers` are those that occur
-    in the label as stored, int (n,), sorted. `digest` tells images apart by
-    their values, shape and type as they were read, whatever their names: noise is drawn by it.
+    in the label as stored, int (n,), sorted. `digest` tells images apart by their values, shape and type as they were read,
+    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements.
     """
 
     name: str
@@ -72,6 +72,7 @@ class LoadedCase:
     geometry: Geometry | None = None
     instances: np.ndarray | None = None
     numbers: np.ndarray | None = None
+    stored: np.ndarray | None = None
 
     @property
     def outlined(self) -> np.ndarray | None:
@@ -194,6 +195,7 @@ def prepare(
         geometry=scan.geometry,
         instances=instances,
         numbers=occurring,
+        stored=scan.values,
     )
 
 
