@@ -22,6 +22,7 @@ from ldseg.io.scans import scan_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import require_folder
+from ldseg.published import is_published, open_published
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
 from ldseg.spatial import AXES, Image
@@ -64,7 +65,8 @@ def find_weights(name: str | Path) -> Path:
     """The folder of weights that come with LDSeg, or one of the user's own.
 
     Args:
-        name: a name of ``available()``, or the path of a folder; a folder of that name goes first where it holds weights.
+        name: a name of ``available()``, or the path of a folder; a folder of that name goes first where it holds weights. A
+            folder of weights as LDSeg was published with them is converted, once.
 
     Raises:
         WeightsError: neither is there.
@@ -72,6 +74,8 @@ def find_weights(name: str | Path) -> Path:
     folder, shipped = Path(name).expanduser(), shipped_weights()
     if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
         return shipped[str(name)]
+    if is_published(folder):
+        return open_published(folder)
     if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
         return folder
     raise WeightsError(

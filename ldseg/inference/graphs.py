@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -18,6 +17,7 @@ from ldseg.diffusion.random import normal
 from ldseg.errors import WeightsError
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
 
@@ -89,12 +89,6 @@ class GraphEngine(Engine):
             hold=None if self.spec.hold is None else HOLDS[self.spec.hold],
             keep=keep,
         )
-
-
-def cache_folder() -> Path:
-    """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
-    own = os.environ.get("LDSEG_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldseg"
 
 
 def find_structure(folder: Path, description: Description) -> Structure:
