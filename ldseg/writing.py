@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ldseg.errors import DataError
@@ -36,6 +36,32 @@ def write_bytes(path: Path, content: bytes) -> Path:
         # Opened by name, not by `tempfile`, so that the file gets the permissions the user's umask asks for.
         with temporary.open("xb") as stream:
             stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # its folder may not even exist
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_parts(path: Path, parts: Iterable[str]) -> Path:
+    """Write a text that comes in parts, as `write_text` does, without holding it whole.
+
+    Returns:
+        the path.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as stream:
+            for part in parts:
+                stream.write(part.encode(errors="backslashreplace"))
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -79,7 +79,7 @@ def segment_tiles(
         folder: where the tiles go. What an earlier run with the same slide, weights and settings left there is kept.
         seed: of the noise.
         batch_size: tiles at a time; members count.
-        key: what else the mask depends on, in JSON's types: weights, sampler.
+        key: what else the mask depends on, in JSON's types: the weights.
         image_microns: µm per pixel of a slide that does not say.
         skip_background: whether tiles without tissue are left out; their mask is background.
         progress: who is told.
@@ -109,6 +109,9 @@ def segment_tiles(
         "preprocessing": step.to_dict(),
         "seed": seed,
         "skip_background": skip_background,
+        "engine": engine.kind,
+        "sampler": engine.sampler.name,
+        "steps": engine.steps,
         "samples": engine.samples,
         "flips": len(engine.mirrors) > 1,
         **key,

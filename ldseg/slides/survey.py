@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,10 @@ BAND = 1 << 23
 """Bytes of a band of rows that is looked at, about."""
 
 CELL = 16
-"""Pixels of the network along a side of a cell: the unit in which tissue is told from background."""
+"""Pixels of the network along a side of a cell, about: the unit in which tissue is told from background."""
+
+SHOWN = 2048
+"""Pixels along a side of a picture of the whole slide, at most."""
 
 LEAST_CHROMA, LEAST_DEPTH = 0.05, 0.08
 """A cell is tissue where its colours differ by more than the first, or it is darker than the glass by more than the second."""
@@ -71,16 +75,16 @@ class Survey:
     Attributes:
         digest: of its values, as that of a picture of them (`ldseg.data.cases.content_digest`).
         bounds: for each channel, or for all together, what is brought to 0 and to 1.
-        overview: mean brightness of each cell, float32 (h, w, channels), from 0 to 1.
-        cell: pixels of the level along a side of a cell; those at the right and lower border may be cut.
+        overview: the level made smaller, float32 (h, w, channels) from 0 to 1, `SHOWN` pixels along a side at most.
         tissue: bool (h, w), the cells that are not background.
+        cell: pixels of the level along a side of a cell; those at the right and lower border may be cut.
     """
 
     digest: str
     bounds: tuple[tuple[float, float], ...]
     overview: np.ndarray
-    cell: int
     tissue: np.ndarray
+    cell: int
 
 
 def survey(
@@ -100,7 +104,7 @@ def survey(
         level: which of its levels.
         intensity: a rule of `ldseg.data.intensity`.
         window: for the rule ``window``.
-        cell: pixels along a side of a cell.
+        cell: pixels along a side of a cell, about.
         skip_background: whether to look for background; else every cell counts as tissue.
         watch: told how many rows were looked at.
 
@@ -110,7 +114,8 @@ def survey(
     height, width = slide.sizes[level]
     digest = ContentDigest(slide.dtype, (height, width, slide.channels))
     counted = [Counted(slide.dtype) for _ in range(slide.channels if slide.modalities else 1)]
-    at_once = max(1, BAND // (width * slide.channels * slide.dtype.itemsize * cell)) * cell
+    fine = math.ceil(max(height, width) / SHOWN)
+    at_once = max(1, BAND // (width * slide.channels * slide.dtype.itemsize * fine)) * fine
     means = []
     for _, band in slide.rows(level, at_once):
         if band.dtype.kind == "f" and not np.isfinite(band).all():
@@ -118,7 +123,7 @@ def survey(
         digest.add(band)
         for index, each in enumerate(counted):
             each.add(band[..., index] if slide.modalities else band)
-        means.append(_means(band, cell))
+        means.append(_means(band, fine))
         watch(len(band))
     bounds = []
     for index, each in enumerate(counted):
@@ -129,8 +134,12 @@ def survey(
             raise error if str(error).startswith(str(slide.path)) else DataError(f"{source}: {error}") from error
     low, high = np.array(bounds, np.float32).T
     overview = np.clip((np.concatenate(means) - low) / (high - low), 0, 1).astype(np.float32)
-    tissue = _tissue(overview) if skip_background else np.ones(overview.shape[:2], bool)
-    return Survey(digest=digest.hexdigest(), bounds=tuple(bounds), overview=overview, cell=cell, tissue=tissue)
+    times = max(1, round(cell / fine))
+    coarse = _means(overview, times)
+    tissue = _tissue(coarse) if skip_background else np.ones(coarse.shape[:2], bool)
+    return Survey(
+        digest=digest.hexdigest(), bounds=tuple(bounds), overview=overview, tissue=tissue, cell=fine * times
+    )
 
 
 def _means(band: np.ndarray, cell: int) -> np.ndarray:
