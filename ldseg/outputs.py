@@ -106,7 +106,7 @@ class Outputs:
         with contextlib.suppress(OSError):
             for path in sorted(self.folder.iterdir()):
                 if path.is_dir():
-                    own = path.name in (stems[0], f"{stems[0]}{ZARR}")
+                    own = path.name in (stems[0], f"{stems[0]}{ZARR}", self.parts(case).name)
                 else:
                     own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
                 if own:
@@ -115,6 +115,10 @@ class Outputs:
             yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
         if self.uncertainty(case).exists():
             yield self.uncertainty(case)
+
+    def parts(self, case: str) -> Path:
+        """The finished parts of a slide, while its mask is not whole."""
+        return self.folder / f"{case}_segmentation.parts"
 
     def left_behind(self, written: Mapping[str, Collection[Path]]) -> Iterator[Path]:
         """Results that an earlier run left of cases, in formats or under extensions that this one has not written.

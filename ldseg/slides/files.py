@@ -18,7 +18,7 @@ from ldseg.io.slides.masks import MaskTiles, write_pyramid
 from ldseg.slides.objects import SlideObject, blocks_of, objects_in
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
-from ldseg.spatial import Image, Mask
+from ldseg.spatial import Mask, Numbers
 from ldseg.writers.geojson import Feature, collection, features
 from ldseg.writing import remove, write_parts
 
@@ -62,7 +62,7 @@ class SlideResult:
         objects: how many objects were written; None where none were asked for.
         tiles: how many tiles were segmented.
         of: how many there are, those of background included.
-        image: the slide made small, uint8 (h, w, 3).
+        image: the slide made small, float32 (h, w, 3) in [0, 1].
         mask: class numbers at the size of `image`, int32 (h, w).
     """
 
@@ -76,7 +76,7 @@ class SlideResult:
     objects: int | None
     tiles: int
     of: int
-    image: Image
+    image: Numbers
     mask: Mask
 
     @property
@@ -239,14 +239,18 @@ def _times(coordinates: Any, factor: int) -> Any:
     return [_times(each, factor) for each in coordinates] if isinstance(coordinates, list) else coordinates * factor
 
 
-def _shown(done: SegmentedSlide, levels: list[MaskTiles]) -> tuple[Image, Mask]:
+def _shown(done: SegmentedSlide, levels: list[MaskTiles]) -> tuple[Numbers, Mask]:
     """The slide and its mask made small."""
     overview = done.seen.overview[..., :3] if done.seen.overview.shape[-1] >= 3 else done.seen.overview[..., :1]
-    image = np.rint(np.broadcast_to(overview, (*overview.shape[:2], 3)) * 255).astype(np.uint8)
+    image = np.ascontiguousarray(np.broadcast_to(overview, (*overview.shape[:2], 3)))
     height, width = image.shape[:2]
-    level = max((each for each in levels if each.size[0] >= height and each.size[1] >= width), key=levels.index, default=levels[0])
+    level = max(
+        (each for each in levels if each.size[0] >= height and each.size[1] >= width), key=levels.index, default=levels[0]
+    )
     whole = level.window(0, 0, *level.size)
-    rows, columns = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip((height, width), level.size, strict=True))
+    rows, columns = (
+        ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip((height, width), level.size, strict=True)
+    )
     return image, whole[np.ix_(rows, columns)].astype(np.int32)
 
 

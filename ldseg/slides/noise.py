@@ -40,7 +40,10 @@ def noise_rows(engine: Engine, seed: int, content: str, grid: tuple[int, int]) -
         normals = copies * grid[0] * row
         keys.append(
             [
-                [_after(seed, content, purpose, normals, (copy * (fields - 1) + word) * grid[0] * row) for word in range(fields - 1)]
+                [
+                    _after(seed, content, purpose, normals, (copy * (fields - 1) + word) * grid[0] * row)
+                    for word in range(fields - 1)
+                ]
                 for copy in range(copies)
             ]
         )

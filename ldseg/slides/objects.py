@@ -56,11 +56,14 @@ class _Parts:
         if one != other:
             self.parent[other] = one
             self.area[one] += self.area[other]
+            self.seed[one] = min(self.seed[one], self.seed[other])
             first, second = self.box[one], self.box[other]
             self.box[one] = [*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:])]
 
 
-def objects_in(levels: list[MaskTiles], smallest: int, watch: Callable[[int], None] = lambda blocks: None) -> Iterator[SlideObject]:
+def objects_in(
+    levels: list[MaskTiles], smallest: int, watch: Callable[[int], None] = lambda blocks: None
+) -> Iterator[SlideObject]:
     """The objects of a mask, in the order of their first pixels, row by row.
 
     Memory holds a block of the mask, the box of every part, and the largest object.

@@ -52,6 +52,14 @@ class Source:
         """Whether any cell under a tile is tissue."""
         return bool(self.seen.tissue[self._cells[0][start[0]], self._cells[1][start[1]]].any())
 
+    def tissue_at(self, window: tuple[int, int, int, int]) -> np.ndarray:
+        """Where a window of the full resolution shows tissue, bool: first and end row, first and end column."""
+        cells = []
+        for axis, (first, end) in enumerate((window[:2], window[2:])):
+            place = (np.arange(first, end) + 0.5) * (self.plan.size[axis] / self.plan.full[axis])
+            cells.append(np.minimum(place.astype(np.int64), self.plan.size[axis] - 1) // self.seen.cell)
+        return self.seen.tissue[np.ix_(*cells)]
+
     def _cells_under(self, axis: int, start: int) -> slice:
         shown = self.plan.mirrored(axis, start)
         first, end = self.plan.read[axis].support(int(shown.min()), int(shown.max()) + 1)
@@ -98,7 +106,7 @@ class Panel:
         self.totals, self.weight = np.zeros((*shape, self.classes), np.float32), np.zeros((*shape, 1), np.float32)
 
     def masks(self, bounds: Iterator[tuple[int, int]]) -> Iterator[np.ndarray]:
-        """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each, from `first` on."""
+        """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each."""
         plan = self.plan
         noise = _Field(self.engine, self.seed, self.source.seen.digest, plan, self.from_column, self.to_column)
         waiting = list(self.starts[0])
@@ -148,12 +156,14 @@ class Panel:
             weight = self.weight[y0:y1, x0:x1]
             if not weight.any():
                 continue
-            seen = weight > 0
-            # What no tile was run for is background.
-            probabilities = np.divide(self.totals[y0:y1, x0:x1], weight, out=np.zeros_like(self.totals[y0:y1, x0:x1]), where=seen)
+            seen = weight > 0  # what no tile was run for is background
+            probabilities = np.divide(
+                self.totals[y0:y1, x0:x1], weight, out=np.zeros_like(self.totals[y0:y1, x0:x1]), where=seen
+            )
             probabilities[..., 0] += ~seen[..., 0]
             full = resampled(probabilities, *plan.written, (top, bottom, left, right))
-            found[:, left - self.left : right - self.left] = np.argmax(full, axis=-1)
+            part = np.argmax(full, axis=-1) * self.source.tissue_at((top, bottom, left, right))
+            found[:, left - self.left : right - self.left] = part
         return found
 
 

@@ -98,9 +98,7 @@ class SlidePlan:
         return np.minimum(place, period - place) if length > 1 else np.zeros_like(place)
 
 
-def plan_slide(
-    slide: Slide, step: Preprocessing, strides: Sequence[int], image_microns: float | None = None
-) -> SlidePlan:
+def plan_slide(slide: Slide, step: Preprocessing, strides: Sequence[int], image_microns: float | None = None) -> SlidePlan:
     """Where the tiles of a slide lie.
 
     Args:
@@ -128,5 +126,10 @@ def plan_slide(
     size = slide.sizes[level]
     grid = step.grid_of(size, spacing)
     return SlidePlan(
-        level=level, size=size, full=full, microns=microns, tiling=cover(grid, step.size, tuple(strides)), strides=tuple(strides)
+        level=level,
+        size=size,
+        full=full,
+        microns=microns,
+        tiling=cover(grid, step.size, tuple(strides)),
+        strides=tuple(strides),
     )

@@ -7,9 +7,12 @@ numbers in the same order whatever window it lies in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Axis:
         return int(low), min(self.source, int(high) + 2)
 
     def weights(self, first: int, end: int) -> tuple[sparse.csr_array, int, int]:
-        """The matrix float32 (end - first, n) from the n positions of `support` to those of the target, and where they lie."""
+        """The matrix float32 (end - first, n) from the n positions of `support` to those of the target, and their ends."""
+        from scipy import sparse  # a quarter of a second, which nothing but slides needs
+
         start, stop = self.support(first, end)
         if self.target < self.source:
             scale = self.source / self.target

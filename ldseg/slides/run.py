@@ -81,7 +81,7 @@ def segment_tiles(
         batch_size: tiles at a time; members count.
         key: what else the mask depends on, in JSON's types: the weights.
         image_microns: µm per pixel of a slide that does not say.
-        skip_background: whether tiles without tissue are left out; their mask is background.
+        skip_background: whether the mask is background wherever there is no tissue, and tiles that show none are left out.
         progress: who is told.
 
     Raises:
@@ -175,5 +175,3 @@ def _claim(folder: Path, made_with: Mapping[str, Any]) -> None:
     if folder.exists():
         remove(folder)
     write_text(folder / _KEY, text)
-
-

@@ -23,7 +23,7 @@ SHOWN = 2048
 """Pixels along a side of a picture of the whole slide, at most."""
 
 LEAST_CHROMA, LEAST_DEPTH = 0.05, 0.08
-"""A cell is tissue where its colours differ by more than the first, or it is darker than the glass by more than the second."""
+"""A cell is tissue where its colours differ by more than the first, or it is darker than glass by more than the second."""
 
 DARK = 0.04
 """A cell of less brightness is black: nothing was scanned there."""
@@ -50,7 +50,9 @@ class Counted:
 
         def at(rank: float) -> float:
             below = int(np.floor(rank))
-            first, second = (int(np.searchsorted(ends, place, side="right")) for place in (below, min(below + 1, ends[-1] - 1)))
+            first, second = (
+                int(np.searchsorted(ends, place, side="right")) for place in (below, min(below + 1, ends[-1] - 1))
+            )
             return first + (second - first) * (rank - below)
 
         low, high = (at(share / 100 * (int(ends[-1]) - 1)) for share in shares)
@@ -137,9 +139,7 @@ def survey(
     times = max(1, round(cell / fine))
     coarse = _means(overview, times)
     tissue = _tissue(coarse) if skip_background else np.ones(coarse.shape[:2], bool)
-    return Survey(
-        digest=digest.hexdigest(), bounds=tuple(bounds), overview=overview, tissue=tissue, cell=fine * times
-    )
+    return Survey(digest=digest.hexdigest(), bounds=tuple(bounds), overview=overview, tissue=tissue, cell=fine * times)
 
 
 def _means(band: np.ndarray, cell: int) -> np.ndarray:
@@ -152,11 +152,13 @@ def _means(band: np.ndarray, cell: int) -> np.ndarray:
 
 
 def _tissue(overview: np.ndarray) -> np.ndarray:
-    """The cells that are not background, with one around each.
+    """The cells that are not background, what they enclose (lumens, gaps), and one around each.
 
     In colour, background is glass, pale and without colour, or black, where nothing was scanned. In gray or fluorescence
     nothing says what background looks like: there it is what has exactly one value all over, as programs fill in.
     """
+    from scipy.ndimage import binary_fill_holes
+
     if overview.shape[-1] == 3:
         brightest, darkest = overview.max(axis=-1), overview.min(axis=-1)
         lit = darkest[brightest > DARK]
@@ -168,6 +170,6 @@ def _tissue(overview: np.ndarray) -> np.ndarray:
     else:
         fills = [overview.min(axis=(0, 1)), overview.max(axis=(0, 1))]
         found = ~np.any([np.all(overview == fill, axis=-1) for fill in fills], axis=0)
-    grown = np.pad(found, 1)
+    grown = np.pad(binary_fill_holes(found), 1)
     rows = grown[:-2] | grown[1:-1] | grown[2:]
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]

@@ -22,7 +22,7 @@ from ldseg.models import Preset
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, look
+from ldseg.training.choices import choose, look, microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
@@ -62,7 +62,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     before = read_meta(checkpoint) if checkpoint else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
+    seen = look(found.cases, axes)
+    config, reasons = choose(config, seen, before.get("chosen", {}), preset)
     for reason in reasons:
         logger.info("%s", reason)
     usable = usable_cases(found.cases, preprocessing_of(config))
@@ -78,7 +79,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     for purpose, part in (("train on", training), ("validate on", validation)):
         if empty.issuperset(names := [case.name for case in part]):
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    return Prepared(plan=plan(config, split, reasons, preset), cases=cases, problems=(*found.problems, *problems))
+    planned = replace(plan(config, split, reasons, preset), microns=microns_of(config, preprocessing_of(config), seen))
+    return Prepared(plan=planned, cases=cases, problems=(*found.problems, *problems))
 
 
 def train_config(
