@@ -20,7 +20,7 @@ from ldseg.models import Preset
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, look
+from ldseg.training.choices import choose, choose_outline, look
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
@@ -60,11 +60,13 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     before = read_meta(checkpoint) if checkpoint else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
-    for reason in reasons:
-        logger.info("%s", reason)
-    cases, problems, empty = usable_cases(found.cases, preprocessing_of(config))
+    cases, problems, empty, numbered = usable_cases(found.cases, preprocessing_of(config))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
+    config, more = choose_outline(config, bool(numbered), before)
+    reasons += more
+    for reason in reasons:
+        logger.info("%s", reason)
     split = before.get("split") or _split(cases, config)
     training, validation = apply_manifest(cases, split)
     if before:
@@ -102,13 +104,14 @@ def train_config(
 
 def usable_cases(
     cases: Sequence[Case], preprocessing: Preprocessing
-) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str]]:
+) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str], frozenset[str]]:
     """Read every case once before the work.
 
     Returns:
-        the cases that can be trained on; what is wrong with the others; names of cases with background alone.
+        the cases that can be trained on; what is wrong with the others; names of cases with background alone; names of
+            those whose label numbers its objects.
     """
-    good, problems, empty = [], [], set()
+    good, problems, empty, numbered = [], [], set(), set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
@@ -119,7 +122,9 @@ def usable_cases(
             good.append(case)
             if not np.any(loaded.label):
                 empty.add(case.name)
-    return tuple(good), tuple(problems), frozenset(empty)
+            if loaded.instances is not None:
+                numbered.add(case.name)
+    return tuple(good), tuple(problems), frozenset(empty), frozenset(numbered)
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
