@@ -8,6 +8,7 @@ import numpy as np
 
 from ldseg.data.intensity import between, to_channels
 from ldseg.inference.engine import Engine
+from ldseg.inference.parts import classes_of
 from ldseg.io.slides.contract import Slide
 from ldseg.slides.noise import noise_rows
 from ldseg.slides.plan import SlidePlan
@@ -100,10 +101,10 @@ class Panel:
         columns = self.starts[1]
         self.from_column, self.to_column = columns[0], columns[-1] + plan.tiling.size[1]
         self.blend = plan.tiling.weights()
-        self.classes = engine.spec.classes
+        self.parts = engine.spec.parts
         self.top = self.starts[0][0]
         shape = 0, self.to_column - self.from_column
-        self.totals, self.weight = np.zeros((*shape, self.classes), np.float32), np.zeros((*shape, 1), np.float32)
+        self.totals, self.weight = np.zeros((*shape, self.parts), np.float32), np.zeros((*shape, 1), np.float32)
 
     def masks(self, bounds: Iterator[tuple[int, int]]) -> Iterator[np.ndarray]:
         """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each."""
@@ -124,7 +125,7 @@ class Panel:
         missing = row + size[0] - (self.top + len(self.totals))
         if missing > 0:
             width = self.totals.shape[1]
-            self.totals = np.concatenate([self.totals, np.zeros((missing, width, self.classes), np.float32)])
+            self.totals = np.concatenate([self.totals, np.zeros((missing, width, self.parts), np.float32)])
             self.weight = np.concatenate([self.weight, np.zeros((missing, width, 1), np.float32)])
         shown = [column for column in self.starts[1] if self.source.shows_tissue((row, column))]
         for first in range(0, len(shown), self.batch):
@@ -162,7 +163,8 @@ class Panel:
             )
             probabilities[..., 0] += ~seen[..., 0]
             full = resampled(probabilities, *plan.written, (top, bottom, left, right))
-            part = np.argmax(full, axis=-1) * self.source.tissue_at((top, bottom, left, right))
+            classes = classes_of(full, self.engine.spec.outline)
+            part = np.argmax(classes, axis=-1) * self.source.tissue_at((top, bottom, left, right))
             found[:, left - self.left : right - self.left] = part
         return found
 

@@ -25,7 +25,7 @@ class LightEngine(Engine):
     latent_shape = (SIZE[0] // STRIDE, SIZE[1] // STRIDE, 2)
 
     def __init__(self, **options: object) -> None:
-        spec = types.SimpleNamespace(control=False, axes="YX", classes=3, size=SIZE, channels=3)
+        spec = types.SimpleNamespace(control=False, axes="YX", classes=3, parts=3, outline=False, size=SIZE, channels=3)
         super().__init__(spec, **options)  # type: ignore[arg-type]
         self.tiles = 0
 
