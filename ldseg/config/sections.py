@@ -226,6 +226,7 @@ class ModelConfig(Section):
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
+    start: str = _key("Start", "", Text("weights that come with LDSeg, a folder, or nothing", optional=True))
 
     def __post_init__(self) -> None:
         super().__post_init__()
