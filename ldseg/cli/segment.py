@@ -30,7 +30,7 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import predicted_dice, signs_of
 from ldseg.evaluation.record import Summary
-from ldseg.inference import Engine, Segmented, label_instances, segment_cases
+from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number
@@ -158,7 +158,7 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     if item.problem or loaded is None:
         return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    numbered = label_instances(mask) if config.output.masks == "instances" else mask
+    numbered = item.instances if config.output.masks == "instances" else mask
     try:
         files = this.results.write(item, numbered if config.output.masks == "instances" else None)
         if config.output.overlay:
@@ -184,7 +184,7 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
         entropy=float(item.entropy.mean()),
         predicted_dice=predicted_dice(signs, task.description.quality),
         seconds=item.seconds,
-        **_scores(this, loaded, mask),
+        **_scores(this, item, loaded),
     )
 
 
@@ -194,16 +194,16 @@ def _skip(item: Segmented, problem: str) -> CaseResult:
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
-def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
-    """What `CaseResult` takes of a mask and its label."""
+def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
+    """What `CaseResult` takes of the mask of a case and its label."""
     spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(item.instances, loaded.instances, **common)
         scores["objects"] = scores["sums"].scores
     return scores
 
