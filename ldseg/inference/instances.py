@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ldseg.components import components
+
 MIN_SHARE = 2e-4
 """Objects, and holes in them, below this share of the image are removed."""
 
@@ -17,10 +19,16 @@ def label_instances(mask: np.ndarray) -> np.ndarray:
     Returns:
         int32 ``(*S)``: 0 for background, 1 to n for the objects, which touch at least along a face.
     """
-    from scipy import ndimage  # here, as segmenting does without
-    from skimage.morphology import remove_small_holes, remove_small_objects
-
     smallest = max(int(MIN_SHARE * mask.size), 1)
-    kept = remove_small_objects(mask.astype(bool), max_size=smallest)
-    kept = remove_small_holes(kept, max_size=smallest)
-    return ndimage.label(kept)[0].astype(np.int32)
+    kept = _without_small(mask.astype(bool), smallest)
+    kept = ~_without_small(~kept, smallest)
+    return components(kept)[0]
+
+
+def _without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
+    """A mask bool ``(*S)`` without its components of so many pixels or fewer."""
+    labels, _ = components(mask)
+    large = np.bincount(labels.ravel()) > smallest
+    large[0] = False
+    kept: np.ndarray = large[labels]
+    return kept
