@@ -10,6 +10,7 @@ from typing import Any
 
 from ldseg.export.folder import FORMATS
 from ldseg.version import __version__
+from ldseg.writers.table import WRITERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ COMMANDS = {
             OUT,
             *SAMPLING,
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
+            Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
         ),
         settings=_ORDINARY,
         paths="*",

@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.labels import Misread
 from ldseg.data.preprocess import Preprocessing
+from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
 from ldseg.models import Preset
@@ -59,10 +61,13 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
+    given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
     for reason in reasons:
         logger.info("%s", reason)
-    cases, problems, empty = usable_cases(found.cases, preprocessing_of(config))
+    usable = usable_cases(found.cases, preprocessing_of(config))
+    cases, problems, empty = usable.cases, usable.problems, usable.empty
+    check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     split = before.get("split") or _split(cases, config)
@@ -100,26 +105,40 @@ def train_config(
     return replace(result, problems=prepared.problems)
 
 
-def usable_cases(
-    cases: Sequence[Case], preprocessing: Preprocessing
-) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str]]:
-    """Read every case once before the work.
+@dataclass(frozen=True, kw_only=True)
+class Usable:
+    """What reading every case once found.
 
-    Returns:
-        the cases that can be trained on; what is wrong with the others; names of cases with background alone.
+    Attributes:
+        cases: those that can be trained on.
+        problems: what is wrong with the others, one line each.
+        empty: names of cases with background alone.
+        numbers: those that occur in the labels as stored.
     """
+
+    cases: tuple[Case, ...]
+    problems: tuple[str, ...]
+    empty: frozenset[str]
+    numbers: frozenset[int]
+
+
+def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
+    """Read every case once before the work."""
     good, problems, empty = [], [], set()
+    numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
         except DataError as error:
             logger.error("left out %s: %s", case.name, error)
             problems.append(str(error))
+            numbers.update(error.numbers.tolist() if isinstance(error, Misread) else ())
         else:
             good.append(case)
+            numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
             if not np.any(loaded.label):
                 empty.add(case.name)
-    return tuple(good), tuple(problems), frozenset(empty)
+    return Usable(cases=tuple(good), problems=tuple(problems), empty=frozenset(empty), numbers=frozenset(numbers))
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
