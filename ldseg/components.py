@@ -67,7 +67,7 @@ def _plane(mask: BoolArray, corners: bool) -> tuple[Labels, int]:
         return np.zeros(mask.shape, np.int32), 0
     count, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8 if corners else 4)
     if count <= 2:
-        return labels, count - 1
+        return labels.astype(np.int32, copy=False), count - 1
     flat = labels.ravel()
     first = np.zeros(count, np.intp)
     first[flat[::-1]] = np.arange(flat.size)[::-1]  # of equal places the last one written stays, which is the first pixel
