@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.segmentation import watershed
 
-from ldseg.components import bounding_box, boxes, components
+from ldseg.components import bounding_box, boxes, components, shared_out
 
 SHAPES = [(40,), (31, 47), (6, 17, 19), (3, 4, 9, 8)]
 
@@ -46,3 +47,32 @@ def test_a_spiral_is_one_component_and_a_box_is_tight() -> None:
     assert count == 2
     assert boxes(labels) == [(slice(0, 8), slice(4, 5), slice(1, 8)), (slice(5, 6), slice(4, 5), slice(5, 6))]
     assert bounding_box(mask) == (slice(0, 8), slice(4, 5), slice(1, 8))
+
+
+def away(mask: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Steps from face to face within a mask, -1 where none lead."""
+    distance, reached = np.where(start, 0, -1), start
+    for step in range(1, mask.size):
+        more = ndimage.binary_dilation(reached, mask=mask) & ~reached
+        if not more.any():
+            break
+        distance[more], reached = step, reached | more
+    return distance
+
+
+@pytest.mark.parametrize("shape", [(60, 50), (12, 20, 18)])
+def test_a_mask_is_shared_out_to_the_nearest_seeds(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(5)
+    mask = ndimage.gaussian_filter(rng.normal(size=shape), 2.0) > -0.02
+    seeds = components(mask & (ndimage.gaussian_filter(rng.normal(size=shape), 1.5) > 0.2))[0]
+    seeds[seeds > 8] = 0
+    found = shared_out(mask, seeds)
+    distances = np.stack([away(mask, seeds == number) for number in range(1, 9)])
+    reached = (distances >= 0).any(axis=0)
+    np.testing.assert_array_equal(found > 0, reached)
+    distances[distances < 0] = mask.size
+    own = np.take_along_axis(distances, np.maximum(found - 1, 0)[np.newaxis], axis=0)[0]
+    np.testing.assert_array_equal(own[reached], distances.min(axis=0)[reached])
+    np.testing.assert_array_equal(found[seeds > 0], seeds[seeds > 0])
+    expected = watershed(np.zeros(shape, np.uint8), seeds, mask=mask)
+    assert (found != expected)[mask].mean() < 0.1  # where several are equally near
