@@ -56,6 +56,11 @@ class Outputs:
         return self.folder / "objects.csv"
 
     @property
+    def classes_table(self) -> Path:
+        """What the objects of each class come to, a row for each class of each case."""
+        return self.folder / "classes.csv"
+
+    @property
     def calibration(self) -> Path:
         """How far the probabilities can be believed, in figures; the picture has the same name as PNG."""
         return self.folder / "calibration.json"
@@ -106,7 +111,7 @@ class Outputs:
         with contextlib.suppress(OSError):
             for path in sorted(self.folder.iterdir()):
                 if path.is_dir():
-                    own = path.name in (stems[0], f"{stems[0]}{ZARR}", self.parts(case).name)
+                    own = path.name in (stems[0], f"{stems[0]}{ZARR}")
                 else:
                     own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
                 if own:
@@ -115,10 +120,6 @@ class Outputs:
             yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
         if self.uncertainty(case).exists():
             yield self.uncertainty(case)
-
-    def parts(self, case: str) -> Path:
-        """The finished parts of a slide, while its mask is not whole."""
-        return self.folder / f"{case}_segmentation.parts"
 
     def left_behind(self, written: Mapping[str, Collection[Path]]) -> Iterator[Path]:
         """Results that an earlier run left of cases, in formats or under extensions that this one has not written.
@@ -155,7 +156,7 @@ class Outputs:
                 raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
         if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
             return
-        own = (self.metrics_table, self.objects_table, self.calibration, self.schedule, self.report)
+        own = (self.metrics_table, self.objects_table, self.classes_table, self.calibration, self.schedule, self.report)
         for path in (*own, *(path for case in cases for path in self.of_case(case))):
             if path.exists():
                 raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")
