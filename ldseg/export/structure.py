@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from ldseg.errors import WeightsError
 from ldseg.export import proto
 from ldseg.export.recipes import cooked
 from ldseg.spec import SegmenterSpec
+from ldseg.writing import write_bytes
 
 STRUCTURE_FILE = "segmenter.graphs.zip"
 FORMAT_VERSION = 1
@@ -69,16 +67,9 @@ class Structure:
         """Write it, whole or not at all.
 
         Raises:
-            OSError: if it cannot be written.
+            DataError: if it cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-        try:
-            temporary.write_bytes(self.to_bytes())
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        write_bytes(path, self.to_bytes())
 
     @classmethod
     def read(cls, path: Path) -> Structure:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.spec import SegmenterSpec
 from ldseg.text import times
+from ldseg.writing import write_file
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
@@ -49,17 +47,11 @@ def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> N
         WeightsError: if the file cannot be written.
     """
     arrays: dict[str, Any] = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(trainer).items()}
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    arrays[_META] = np.array(json.dumps(meta))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays, **{_META: np.array(json.dumps(meta))})
-        os.replace(temporary, path)
-    except OSError as error:
-        raise WeightsError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may not even exist
-            temporary.unlink(missing_ok=True)
+        write_file(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
+    except DataError as error:
+        raise WeightsError(f"the checkpoint {error}") from error
 
 
 def read_meta(path: Path) -> dict[str, Any]:
