@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.untrusted import parsed
 from ldseg.writing import LOCK
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
@@ -155,7 +155,7 @@ class Outputs:
 def _weights_of(path: Path) -> str | None:
     """The hash of the weights that a test was made with; None where it cannot be told."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except (OSError, ValueError):
         return None
     return found.get("weights_sha256") if isinstance(found, dict) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.text import plain
+from ldseg.untrusted import parsed
 from ldseg.writing import append_text, move, write_text
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     content = path.read_bytes() if path.exists() else b""
     for line in content.split(b"\n")[:-1]:
         try:
-            record = json.loads(line)
+            record = parsed(line)
         except ValueError:
             continue
         if isinstance(record, dict):

@@ -14,10 +14,12 @@ import numpy as np
 from ldseg.errors import DataError, WeightsError
 from ldseg.spec import SegmenterSpec
 from ldseg.text import times
+from ldseg.untrusted import check_archive, parsed
 from ldseg.writing import write_file
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
+_KINDS: dict[str, type] = {"epoch": int, "history": list, "split": dict, "chosen": dict, "settings": dict, "networks": str}
 _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 """What Keras adds to names that a process has used before: it differs from one run to the next."""
 
@@ -61,10 +63,17 @@ def read_meta(path: Path) -> dict[str, Any]:
         WeightsError: if the file is unreadable or no checkpoint.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path.stat().st_size)
         with np.load(path) as stored:
-            return json.loads(str(stored[_META]))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file") from error
+            meta = parsed(str(stored[_META]))
+        for name, kind in _KINDS.items():
+            if not isinstance(meta.get(name, kind()), kind):
+                raise ValueError(f"its {name} is of another type")
+        return meta
+    except Exception as error:  # of zip and NumPy, on bytes that nobody has checked
+        said = f": {error}" if type(error) is ValueError else ""
+        raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file{said}") from error
 
 
 def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
@@ -75,8 +84,11 @@ def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
     """
     meta = read_meta(path)
     variables = _variables(trainer)
-    with np.load(path) as stored:
-        found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
+    try:
+        with np.load(path) as stored:
+            found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
+    except Exception as error:
+        raise WeightsError(f"{path}: expected a checkpoint of a training, found a damaged file") from error
     if {name: array.shape for name, array in found.items()} != {name: tuple(own.shape) for name, own in variables.items()}:
         expected, held = networks_of(trainer.segmenter.spec), meta.get("networks", "others")
         held = "others" if held == expected else held

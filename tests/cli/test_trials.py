@@ -113,7 +113,7 @@ def test_what_a_test_of_robustness_writes(
     for case in (1, 2):
         with Image.open(folder / f"Phantom{case}_gaussian.gif") as animation:
             assert animation.n_frames == len(SIGMAS)
-    assert len(list(folder.iterdir())) == 6  # and the journal
+    assert len(list(folder.iterdir())) == 7  # and the journal and the lock
     assert re.search(r"^sigma +Dice +95 % interval +cases$", capsys.readouterr().out, re.MULTILINE)
 
 
