@@ -10,6 +10,7 @@ from typing import Any
 
 from ldseg.export.folder import FORMATS
 from ldseg.version import __version__
+from ldseg.writers.table import WRITERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ COMMANDS = {
             OUT,
             *SAMPLING,
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
+            Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
         ),
         settings=_ORDINARY,
         paths="*",
@@ -103,6 +105,9 @@ COMMANDS = {
         options=(
             CLASSES,
             Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
+            Option(
+                flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"
+            ),
             DIMENSIONS,
             Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long to train; it ends on time"),
             Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),

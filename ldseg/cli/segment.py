@@ -30,13 +30,15 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import predicted_dice, signs_of
 from ldseg.evaluation.record import Summary
-from ldseg.inference import Engine, Segmented, label_instances, segment_cases
-from ldseg.io.scans import write_scan_mask
+from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.result import segmentation_of
 from ldseg.text import number
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
+from ldseg.writers.table import check_formats, write_formats
+from ldseg.writers.tables import joined
 from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
@@ -49,13 +51,16 @@ COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 class Run:
     """One run over a data set, the runs that it is compared with, and what is gathered on the way.
 
-    Of cases in ``unwritten`` a file could not be written.
+    `written` holds the files of each case by format, `missing` a line for each that could not be written. Of cases in
+    `unwritten` something could not be written.
     """
 
     task: Task
     predictor: Engine
     compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
+    written: dict[str, dict[str, Path]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     unwritten: set[str] = field(default_factory=set)
 
     @cached_property
@@ -89,6 +94,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
+    check_formats(config.output.formats)
     task = begin(config, files)
     config = task.config
     compared = {
@@ -140,7 +146,7 @@ def _segment(this: Run, started: float) -> int:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
     skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped]
+    problems = [*task.problems, *skipped, *this.missing]
     if len(skipped) < len(results):
         save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
@@ -168,8 +174,8 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
 def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | None) -> CaseResult:
     name, task = item.case.name, this.task
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    numbered = label_instances(mask) if config.output.masks == "instances" else mask
-    path = write_scan_mask(this.outputs.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+    numbered = item.instances if config.output.masks == "instances" else mask
+    files = _write(this, item, numbered if config.output.masks == "instances" else None)
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
     if item.members is None:
@@ -187,12 +193,28 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
     signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     return CaseResult(
         name=name,
-        mask=path,
+        mask=files.get("mask"),
         entropy=float(item.entropy.mean()),
         predicted_dice=predicted_dice(signs, task.description.quality),
         seconds=item.seconds,
-        **_scores(this, loaded, mask),
+        **_scores(this, item, loaded),
     )
+
+
+def _write(this: Run, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
+    """Write a case in the formats of the settings; one that it cannot have is noted.
+
+    Raises:
+        UnwrittenError: none of them can be written.
+    """
+    config = this.task.config
+    case = segmentation_of(item, this.task.preprocessing, look=config.data, instances=instances)
+    files, missing = write_formats(this.outputs.folder, case, config.output.formats)
+    if not files:
+        raise UnwrittenError("; ".join(missing))
+    this.missing.extend(missing)
+    this.written[case.name] = files
+    return files
 
 
 def _remove_earlier(outputs: Outputs, case: str) -> None:
@@ -208,16 +230,16 @@ def _skip(item: Segmented, problem: str) -> CaseResult:
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
-def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
-    """What `CaseResult` takes of a mask and its label."""
+def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
+    """What `CaseResult` takes of the mask of a case and its label."""
     spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(item.instances, loaded.instances, **common)
         scores["objects"] = scores["sums"].scores
     return scores
 
@@ -260,6 +282,11 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     for result in results:
         if not result.ok and result.name not in this.unwritten:
             _remove_earlier(this.outputs, result.name)
+    kept = {name: set(files.values()) for name, files in this.written.items() if name not in this.unwritten}
+    for path in this.outputs.left_behind(kept):
+        remove(path)
+    if not joined((files["csv"] for files in this.written.values() if "csv" in files), this.outputs.objects_table):
+        remove(this.outputs.objects_table)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(results, summary, several, objects))

@@ -43,6 +43,7 @@ FIXED = (
     "Model.Prediction",
     "Model.DynamicConditioning",
     "Model.FFParser",
+    "Model.Outline",
 )
 """Settings that trained weights fix."""
 
@@ -150,7 +151,8 @@ def settle(config: Config, description: Description) -> Config:
         if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
-    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
+    codes = config.data.codes or trained.data.codes
+    return config.with_values({**changes, "Data.Colours": colours, "Data.Codes": codes, "Data.Patch": ()})
 
 
 def _shown(value: Any) -> str:

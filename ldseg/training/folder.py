@@ -80,7 +80,8 @@ def set_aside(folder: Path) -> None:
     aside = next(folder / name for name in numbered if not (folder / name).exists())
     for path in present:
         _move(path, aside / path.name)
-    logger.info("earlier weights are kept in %s", aside)
+    go_on = "; [Model] Start goes on from them" if (aside / WEIGHTS_FILE).exists() else ""
+    logger.info("earlier weights are kept in %s%s", aside, go_on)
 
 
 def _move(source: Path, target: Path) -> None:
