@@ -28,6 +28,8 @@ class OpenVinoRuntime:
         precision: of the arithmetic: ``float32``, or ``bfloat16`` or ``float16`` where the processor has them.
     """
 
+    parallel = 1
+
     def __init__(self, graphs: Mapping[str, bytes], precision: str = "float32") -> None:
         import openvino
 
@@ -62,8 +64,9 @@ def version() -> str:
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
     """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
+    graphs = complete(folder, description)
     with told(f"{folder}: its graphs"):
-        runtime = OpenVinoRuntime(complete(folder, description), precision)
+        runtime = OpenVinoRuntime(graphs, precision)
 
     def make(**options: Any) -> GraphEngine:
         return OpenVinoEngine(description.spec, runtime, **options)
