@@ -15,10 +15,11 @@ from ldseg.errors import DataError, UnwrittenError
 from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
 from ldseg.result import segmentation_of
+from ldseg.text import csv_text
 from ldseg.viz import objects_figure, save_figure
 from ldseg.writers.table import write_formats
-from ldseg.writers.tables import joined
-from ldseg.writing import remove
+from ldseg.writers.tables import joined, totals
+from ldseg.writing import remove, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,8 @@ class Results:
         if not paths:
             remove(table)
         if rows:
+            write_text(self.outputs.classes_table, csv_text(totals(rows)))
             save_figure(objects_figure(rows, self.preprocessing.classes, self.config.data.colours), figure)
         else:
             remove(figure)
+            remove(self.outputs.classes_table)
