@@ -20,7 +20,7 @@ from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
 from ldseg.spatial import Mask, Numbers
 from ldseg.writers.geojson import Feature, collection, features
-from ldseg.writing import remove, write_parts
+from ldseg.writing import remove, write_file
 
 FORMATS = ("mask", "geojson")
 """What can be written of a slide, of [Output] Formats."""
@@ -163,7 +163,8 @@ def segment_slide(
     if "geojson" in settings.formats:
         progress.begin("objects", blocks_of(done.mask))
         counted = _Counted(_features(levels, done, step.classes, colours, name, progress))
-        files["geojson"] = write_parts(folder / f"{name}_objects.geojson", collection(counted))
+        lines = (line.encode() for line in collection(counted))
+        files["geojson"] = write_file(folder / f"{name}_objects.geojson", lambda stream: stream.writelines(lines))
         count = counted.count
     image, mask = _shown(done, levels)
     pixels = _pixels(done.mask, step.num_classes)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
 
-from ldseg.errors import DataError
 from ldseg.io.slides.contract import Kept
 from ldseg.version import __version__
-from ldseg.writing import write_bytes
+from ldseg.writing import write_bytes, write_file
 
 TILE = 512
 """Pixels along a side of a tile."""
@@ -145,20 +144,18 @@ def write_pyramid(path: Path, mask: MaskTiles, microns: tuple[float, float] | No
         said |= {"PhysicalSizeY": microns[0], "PhysicalSizeX": microns[1]}
         said |= {"PhysicalSizeYUnit": "µm", "PhysicalSizeXUnit": "µm"}
         place = {"resolution": (1e4 / microns[1], 1e4 / microns[0]), "resolutionunit": "CENTIMETER"}
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     common = {"dtype": np.uint8, "tile": (TILE, TILE), "compression": "adobe_deflate", "photometric": "minisblack"}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tifffile.TiffWriter(temporary, bigtiff=True, ome=True) as file:
+
+    def write(stream: BinaryIO) -> None:
+        with tifffile.TiffWriter(stream, bigtiff=True, ome=True) as file:
             for index, level in enumerate(levels):
                 own = {"subifds": len(levels) - 1, "metadata": said, "software": f"LDSeg {__version__}", **place}
                 options = own if index == 0 else {"subfiletype": 1, "metadata": None}
                 file.write(tiles(level), shape=level.size, **common, **options)
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+    try:
+        write_file(path, write)
     finally:
         for level in levels:
             level.close()
-        temporary.unlink(missing_ok=True)
     return levels
