@@ -29,7 +29,11 @@ def named_path(key: str, text: str) -> Path:
 def cache_folder() -> Path:
     """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
     own = os.environ.get("LDSEG_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldseg"
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home, as in some containers, has no cache.
+    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def require_folder(folder: Path, expected: str) -> None:

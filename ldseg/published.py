@@ -27,8 +27,10 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.models.plans import PUBLISHED_STRIDE
 from ldseg.paths import cache_folder
+from ldseg.shipped import shipped_weights
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
+from ldseg.untrusted import check_arrays
 from ldseg.version import __version__
 from ldseg.writing import claim_folder
 
@@ -76,6 +78,28 @@ def is_published(place: Path) -> bool:
 
 def _names() -> tuple[str, ...]:
     return tuple(f"{stem}{ending}" for ending in ENDINGS.values() for stem in FILES.values())
+
+
+def find_weights(name: str | Path) -> Path:
+    """The folder of weights that come with LDSeg, or one of the user's own.
+
+    Args:
+        name: a name of ``ldseg.available()``, or the path of a folder; a folder of that name goes first where it holds
+            weights. One of weights as LDSeg was published with them, or one of its files, is converted, once.
+
+    Raises:
+        WeightsError: neither is there.
+    """
+    folder, shipped = Path(name).expanduser(), shipped_weights()
+    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
+        return shipped[str(name)]
+    if is_published(folder):
+        return open_published(folder)
+    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
+        return folder
+    raise WeightsError(
+        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
+    )
 
 
 def open_published(place: Path) -> Path:
@@ -179,6 +203,7 @@ def read_layers(path: Path) -> Layers:
     found: list[tuple[str, float, list[np.ndarray]]] = []
     try:
         with h5py.File(path, "r") as file:
+            check_arrays(file, path.stat().st_size)
             root = file.get("model_weights", file)  # of a file with the whole model
             for name in map(_text, root.attrs["layer_names"]):
                 arrays = [np.asarray(root[name][_text(array)], np.float32) for array in root[name].attrs["weight_names"]]

@@ -7,7 +7,10 @@ from typing import Any
 
 from ldseg.diffusion import PREDICTIONS, Schedule
 from ldseg.models.presets import CONTROL, Preset, preset_of
+from ldseg.spatial import AXES, MOST_CHANNELS
 
+MOST_CLASSES = 1 << 16
+"""Classes that a mask of 16 bits can tell apart."""
 _PLAIN = ("axes", "channels", "classes", "prediction", "control", "dynamic_conditioning", "ff_parser")
 
 
@@ -25,6 +28,7 @@ class SegmenterSpec:
         schedule: the noise schedule.
         control: whether state and time are hidden from the denoiser, which leaves a plain function of the image.
         dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
+        outline: whether the networks tell the outline of an object from its inside, see ``parts``.
         own: the own preset, if one was given.
     """
 
@@ -38,6 +42,7 @@ class SegmenterSpec:
     control: bool = False
     dynamic_conditioning: bool = True
     ff_parser: bool = True
+    outline: bool = False
     own: Preset | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -46,10 +51,19 @@ class SegmenterSpec:
             object.__setattr__(self, "preset", self.preset.name)
         elif self.own is not None and self.own.name != self.preset:  # replaced by one of another name
             object.__setattr__(self, "own", None)
+        if self.axes not in AXES.values():
+            raise ValueError(f"expected axes of {', '.join(AXES.values())}, got {self.axes!r}")
+        if len(self.size) != len(self.axes) or min(self.size) < 1:
+            raise ValueError(f"expected a positive size for each axis of {self.axes}, got {self.size}")
+        if not 1 <= self.channels <= MOST_CHANNELS or not 2 <= self.classes <= MOST_CLASSES:
+            wanted = f"expected 1 to {MOST_CHANNELS} channels and 2 to {MOST_CLASSES} classes"
+            raise ValueError(f"{wanted}, got {self.channels} and {self.classes}")
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
         if self.control and self.prediction != "x0":
             raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
+        if self.outline and self.classes != 2:
+            raise ValueError(f"expected two classes for networks that tell outlines, got {self.classes}")
 
     @property
     def family(self) -> Preset:
@@ -66,6 +80,14 @@ class SegmenterSpec:
         return CONTROL if self.control else self.family.architecture
 
     @property
+    def parts(self) -> int:
+        """P, what the networks tell apart at a pixel: the classes, and with ``outline`` that of the object as one more.
+
+        ``ldseg.inference.parts`` makes classes and objects of them.
+        """
+        return self.classes + self.outline
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
         return self.family.strides(self.axes)
@@ -78,7 +100,7 @@ class SegmenterSpec:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape ``(*L, c)`` of one latent."""
-        return (*self.grid, self.family.latent(self.classes))
+        return (*self.grid, self.family.latent(self.parts))
 
     @property
     def hold(self) -> str | None:
@@ -94,6 +116,8 @@ class SegmenterSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; an own preset is there by its name."""
         plain = {name: getattr(self, name) for name in _PLAIN}
+        if self.outline:  # said only where it is so: descriptions from before it was known stay what they are
+            plain["outline"] = True
         return {"preset": self.preset, "size": list(self.size), **plain, "schedule": self.schedule.to_dict()}
 
     @classmethod

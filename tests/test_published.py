@@ -24,9 +24,9 @@ from ldseg.data.cases import Case, load_case
 from ldseg.diffusion import Schedule
 from ldseg.errors import WeightsError
 from ldseg.io.pictures import write_image
-from ldseg.model import find_weights
 from ldseg.models import build_networks
 from ldseg.models.published import denoiser
+from ldseg.published import find_weights
 from ldseg.segmenter import Segmenter
 from ldseg.spec import SegmenterSpec
 from ldseg.training.prepare import train_config

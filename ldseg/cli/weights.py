@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ldseg.cli.table import table
 from ldseg.errors import ConfigError, WeightsError
-from ldseg.model import available, find_weights
-from ldseg.published import convert, is_published
+from ldseg.model import available
+from ldseg.published import convert, find_weights, is_published
 from ldseg.spatial import AXES
 from ldseg.text import number
 from ldseg.weights import read_description

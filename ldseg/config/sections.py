@@ -12,7 +12,7 @@ from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
-from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, PRECISIONS
+from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
@@ -209,6 +209,16 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlidesConfig(Section):
+    """[Slides]: whole slides. `microns` and `image_microns` are µm per pixel, 0 where they are left open."""
+
+    NAME: ClassVar[str] = "Slides"
+    microns: float = _key("Microns", 0.0, Number(0.0, 1000.0))
+    image_microns: float = _key("ImageMicrons", 0.0, Number(0.0, 1000.0))
+    skip_background: bool = _key("SkipBackground", True, Flag())
+
+
 PRESETS_OF = presets_by_architecture()
 """The presets of each architecture."""
 
@@ -225,7 +235,9 @@ class ModelConfig(Section):
     prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
+    outline: str = _key("Outline", AUTO, Choice(OUTLINES))
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
+    start: str = _key("Start", "", Text("weights that come with LDSeg, a folder, or nothing", optional=True))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,6 +16,7 @@ from ldseg.config.sections import (
     ParametersConfig,
     SamplerConfig,
     Section,
+    SlidesConfig,
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
@@ -41,6 +42,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gpu: GPUConfig = field(default_factory=GPUConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    slides: SlidesConfig = field(default_factory=SlidesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -64,6 +66,9 @@ class Config:
         if self.output.masks == "instances" and len(classes) > 2:
             wanted = f"expected classes as Data.Classes has {len(classes)} names ({shown(classes)})"
             raise ConfigError(f"Output.Masks: {wanted}, got instances; the nearest valid value is classes")
+        if self.model.outline == "True" and len(classes) > 2:
+            wanted = f"expected auto or False as Data.Classes has {len(classes)} names ({shown(classes)})"
+            raise ConfigError(f"Model.Outline: {wanted}, got True; the nearest valid value is auto")
 
     def _check_mode(self) -> None:
         chosen = [name for name in MODES if self.value(name)]

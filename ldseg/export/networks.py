@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import h5py
 import keras
 import numpy as np
 
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.export.graph import Graph
 from ldseg.export.operations import OPERATIONS, refuse
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.segmenter import Segmenter
 from ldseg.spec import SegmenterSpec
+from ldseg.weights import stored
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def save_structure(folder: Path, spec: SegmenterSpec, segmenter: Segmenter | Non
     path = folder / STRUCTURE_FILE
     try:
         structure_of(spec, segmenter).write(path)
-    except (WeightsError, OSError) as error:
+    except (DataError, WeightsError) as error:
         logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 
 
@@ -65,16 +65,13 @@ def _paths(segmenter: Segmenter) -> dict[int, str]:
     for index, variable in enumerate(variables):
         variable.assign(np.full(variable.shape, index, np.float32))
     found: dict[int, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "numbers.weights.h5"
-        segmenter.save_weights(path)
-        with h5py.File(path, "r") as file:
+    with h5py.File(stored(segmenter), "r") as file:
 
-            def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-                if isinstance(item, h5py.Dataset):
-                    found[id(variables[int(item[()].flat[0])])] = name
+        def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[id(variables[int(item[()].flat[0])])] = name
 
-            file.visititems(look)
+        file.visititems(look)
     return found
 
 
@@ -102,7 +99,7 @@ def _decoder(graph: Graph, segmenter: Segmenter) -> None:
     spec, rank = segmenter.spec, len(segmenter.spec.axes)
     latent = graph.enter("latent", "float32", segmenter.latent_shape)
     (logits,) = _walk(graph, segmenter.label_decoder, [graph.channels_first(latent, rank)])
-    if spec.classes == 2:
+    if spec.parts == 2:
         # The same as softmax, which runtimes work out position by position: half of the decoder's time for two numbers each.
         zero, one, two, axis = (graph.constant([number], "int64") for number in (0, 1, 2, 1))
         first, second = graph.add("Slice", logits, zero, one, axis), graph.add("Slice", logits, one, two, axis)
@@ -110,7 +107,7 @@ def _decoder(graph: Graph, segmenter: Segmenter) -> None:
         found = graph.channels_last(graph.add("Concat", *pair, axis=1), rank)
     else:
         found = graph.add("Softmax", graph.channels_last(logits, rank), axis=-1)
-    graph.leave(found, "probabilities", (*spec.size, spec.classes))
+    graph.leave(found, "probabilities", (*spec.size, spec.parts))
 
 
 def _first(shape: tuple[int | None, ...]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
 from ldseg.models import PRESETS, Preset
+from ldseg.options import AUTO
 from ldseg.spatial import AXES
 
 OPEN: dict[str, object] = {
@@ -23,6 +24,7 @@ OPEN: dict[str, object] = {
     "Training.Augmentation": "auto",
     "Data.Size": (),
     "Data.Patch": (),
+    "Model.Outline": AUTO,
 }
 """What may be chosen from the data, and the value that leaves it open."""
 
@@ -75,6 +77,27 @@ def look(cases: Sequence[Case], axes: str) -> Seen:
     return Seen(sizes=tuple(sizes), spacings=tuple(spacings), channels=channels, eight_bits=eight_bits)
 
 
+def microns_of(config: Config, step: Preprocessing, seen: Seen) -> float | None:
+    """µm per pixel at which networks see tissue, stored with the weights to segment slides; None where it is not known.
+
+    That of the settings, or of ``Fit = tile`` with a spacing; else, of images whose µm per pixel the settings tell, what the
+    grid makes of it in the median.
+    """
+    if step.axes != "YX":
+        return None
+    if config.slides.microns:
+        return config.slides.microns
+    if step.fit == "tile" and step.spacing:
+        return 1000 * step.spacing[0]
+    if not config.slides.image_microns:
+        return None
+    ratios = [
+        math.sqrt(math.prod(size) / math.prod(step.grid_of(size, spacing)))
+        for size, spacing in zip(seen.sizes, seen.spacings, strict=True)
+    ]
+    return float(config.slides.image_microns * np.median(ratios))
+
+
 def choose(
     config: Config, seen: Seen, before: Mapping[str, object] | None = None, preset: Preset | None = None
 ) -> tuple[Config, tuple[str, ...]]:
@@ -120,6 +143,24 @@ def choose(
         for name, value in chosen.items()
     )
     return config.with_values(chosen), reasons
+
+
+def choose_outline(config: Config, numbered: bool, before: Mapping[str, object]) -> tuple[Config, tuple[str, ...]]:
+    """``Model.Outline = auto``: True where labels number their objects, but for MedSegDiff, whose state would grow by it.
+
+    Args:
+        config: the settings, with what ``choose`` kept.
+        numbered: whether the label of a case numbers its objects.
+        before: what was chosen when the training began, if it goes on; one from before outlines were known has none.
+
+    Returns:
+        the settings; what was chosen, in a line, if it was.
+    """
+    if config.model.outline != AUTO:
+        return config, ()
+    wanted = numbered and not before and config.model.architecture != "MedSegDiff"
+    reason = ("Model.Outline = True (chosen, as labels number their objects)",) if wanted else ()
+    return config.with_values({"Model.Outline": str(wanted)}), reason
 
 
 def _size(median: np.ndarray, axes: str, preset: Preset, fit: str) -> tuple[int, ...]:

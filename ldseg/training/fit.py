@@ -20,16 +20,17 @@ from ldseg.errors import ConfigError, WeightsError
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.segmenter import Segmenter
-from ldseg.training.callbacks import Epochs, OnTime, Progress
+from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
+from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
+from ldseg.weights import Description, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ def train(
         plan: what to do.
         cases: labelled cases, among them those that the plan's split names.
         folder: of the weights; checkpoint and logs lie below it.
-        go_on: go on with the training whose checkpoint is there, with its split, exactly where it was; where there is none,
-            start from the weights of the folder, if any. Otherwise begin anew. Earlier weights that a training does not go
-            on with are set aside, never overwritten.
+        go_on: go on with the training whose checkpoint is there, with its split, exactly where it was. Where there is none,
+            and without it, begin anew, from the weights of the plan's start, if any. Earlier weights that a training does
+            not go on with are set aside, never overwritten.
         watch: called after each validation.
         since: when the plan's minutes began, as ``time.perf_counter`` tells it; now, unless given.
 
@@ -102,7 +103,7 @@ def train(
             if plan.batch_size % devices:
                 wanted = f"expected a multiple of {devices} devices"
                 raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
-            return _train(plan, training, validator, folder, clock, meta, go_on, watch)
+            return _train(plan, training, validator, folder, clock, meta, watch)
 
 
 def _train(
@@ -112,14 +113,13 @@ def _train(
     folder: Path,
     clock: Clock,
     before: Mapping[str, Any],
-    go_on: bool,
     watch: Callable[[TrainingResult], None] | None,
 ) -> TrainingResult:
     """Train in a folder that is locked; ``before`` is the meta of the checkpoint to go on from, or nothing."""
     checkpoint, result = checkpoint_of(folder), TrainingResult(folder=folder, history=[])
     segmenter = Segmenter(replace(plan.spec, size=plan.patch))
-    if not before and go_on and (folder / WEIGHTS_FILE).is_file():
-        load_weights(folder, segmenter)
+    if not before and plan.start is not None:
+        start_from(plan.start, segmenter, plan.preprocessing.classes)
     batches = batches_of(plan, cases, segmenter)
     trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
     meta = {
@@ -179,6 +179,7 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         augmentation=plan.augmentation,
         recycling=plan.recycling,
         seed=plan.seed,
+        outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
         cache=plan.cache,
         workers=plan.workers,
@@ -207,6 +208,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        microns=plan.microns,
     )
 
 
@@ -242,7 +244,8 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
         callbacks.insert(0, on_time)  # it says which epoch is the last
     # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
     if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
-        callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
+        board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
+        callbacks.append(Optional(board, "the log of TensorBoard"))
     try:
         trainer.fit(
             batches,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
@@ -13,6 +14,7 @@ from ldseg.models import PRESETS, Preset
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN
+from ldseg.training.start import Start
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -46,8 +48,10 @@ class Plan:
         workers: threads that prepare batches.
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
+        microns: µm per pixel at which the networks see tissue, stored with the weights; None where it is not known.
         chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
         reasons: why, one line each.
+        start: weights to start from; None for chance.
     """
 
     spec: SegmenterSpec
@@ -73,8 +77,10 @@ class Plan:
     workers: int = 2
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    microns: float | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    start: Start | None = None
 
 
 def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), preset: Preset | None = None) -> Plan:
@@ -113,10 +119,16 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         cache=training.cache,
         workers=training.workers,
         several_devices=config.gpu.multiple,
-        settings=config.with_values({name: Config().value(name) for name in PLACES}).to_dict(),
+        settings=_travelling(config).to_dict(),
         chosen={name: config.value(name) for name in OPEN},
         reasons=reasons,
     )
+
+
+def _travelling(config: Config) -> Config:
+    """Settings without the places of this machine; of weights to start from, their name stays."""
+    settled = config.with_values({name: Config().value(name) for name in PLACES})
+    return settled.with_values({"Model.Start": Path(config.model.start).name})
 
 
 def check_sizes(config: Config, preset: Preset | None = None) -> None:
@@ -156,6 +168,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         control=control,
         dynamic_conditioning=config.model.dynamic_conditioning,
         ff_parser=config.model.ffparser,
+        outline=config.model.outline == "True",
     )
 
 

@@ -23,10 +23,11 @@ from ldseg.published import is_published
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, look
+from ldseg.training.choices import choose, choose_outline, look, microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
+from ldseg.training.start import Start, start_of, with_start
 
 logger = logging.getLogger(__name__)
 
@@ -57,20 +58,26 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    check_sizes(config, preset)  # before images are read
     axes = AXES[config.data.dimensions]
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
+    start = None if before else start_of(config, preset)
+    if config.model.start and preset is None:
+        config = with_start(config, start.description.training if start else before["settings"])
+    check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
-    for reason in reasons:
-        logger.info("%s", reason)
+    seen = look(found.cases, axes)
+    config, reasons = choose(config, seen, before.get("chosen", {}), preset)
     usable = usable_cases(found.cases, preprocessing_of(config))
     cases, problems, empty = usable.cases, usable.problems, usable.empty
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
+    config, more = choose_outline(config, usable.instances, before)
+    reasons += more
+    for reason in reasons:
+        logger.info("%s", reason)
     split = before.get("split") or _split(cases, config)
     training, validation = apply_manifest(cases, split)
     if before:
@@ -79,7 +86,11 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     for purpose, part in (("train on", training), ("validate on", validation)):
         if empty.issuperset(names := [case.name for case in part]):
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    return Prepared(plan=plan(config, split, reasons, preset), cases=cases, problems=(*found.problems, *problems))
+    if start:
+        _tell_known(validation, start)
+    microns = microns_of(config, preprocessing_of(config), seen)  # not those of Start: other images
+    made = replace(plan(config, split, reasons, preset), start=start, microns=microns)
+    return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
 def train_config(
@@ -87,9 +98,9 @@ def train_config(
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
-    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none, it
-    starts from the weights of the folder, if any. ``Checkpoint = False`` starts anew. Earlier weights that a training does
-    not go on with are set aside, never overwritten.
+    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none,
+    and with ``Checkpoint = False``, a training begins, from the weights of ``[Model] Start`` or from chance. Earlier weights
+    that it does not go on with are set aside, never overwritten.
 
     Args:
         config: the settings.
@@ -103,7 +114,7 @@ def train_config(
     if is_published(config.weights_folder):
         raise WeightsError(
             f"{config.weights_folder}: holds weights as LDSeg was published with them, which training does not write to; "
-            "name another folder in [Model] Weights, or, to begin with these, one that ldseg weights convert has written"
+            "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
         )
     prepared = plan_of(config, preset)
     go_on = config.parameters.checkpoint
@@ -120,17 +131,19 @@ class Usable:
         problems: what is wrong with the others, one line each.
         empty: names of cases with background alone.
         numbers: those that occur in the labels as stored.
+        instances: whether the label of a case numbers its objects.
     """
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
     empty: frozenset[str]
     numbers: frozenset[int]
+    instances: bool
 
 
 def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
     """Read every case once before the work."""
-    good, problems, empty = [], [], set()
+    good, problems, empty, instances = [], [], set(), False
     numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
@@ -144,7 +157,14 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
             if not np.any(loaded.label):
                 empty.add(case.name)
-    return Usable(cases=tuple(good), problems=tuple(problems), empty=frozenset(empty), numbers=frozenset(numbers))
+            instances = instances or loaded.instances is not None
+    return Usable(
+        cases=tuple(good),
+        problems=tuple(problems),
+        empty=frozenset(empty),
+        numbers=frozenset(numbers),
+        instances=instances,
+    )
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
@@ -155,6 +175,17 @@ def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
     else:
         parts = split_by_group(cases, settings.validation_fraction, settings.seed)
     return split_manifest(*parts, fraction=settings.validation_fraction, seed=settings.seed)
+
+
+def _tell_known(validation: Sequence[Case], start: Start) -> None:
+    """Say which cases are held back that the weights to start from may have learned from: they would flatter the figures."""
+    learned = {name for names in start.description.split.get("training", {}).values() for name in names}
+    if known := [case.name for case in validation if case.name in learned]:
+        logger.warning(
+            "%s learned from cases of these names, which are held back here: %s; if they are the same, the figures of "
+            "validation are too high",
+            start.folder, few(known),
+        )  # fmt: skip
 
 
 def _tell_new(cases: Sequence[Case], split: Mapping[str, Any]) -> None:
