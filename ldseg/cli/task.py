@@ -17,7 +17,8 @@ from ldseg.description import Description, read_description
 from ldseg.errors import DataError
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
-from ldseg.model import available, find_weights
+from ldseg.model import BATCH, available, find_weights
+from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
@@ -33,6 +34,7 @@ FIXED = (
     "Data.Dimensions",
     "Data.Size",
     "Data.Fit",
+    "Data.Zoom",
     "Data.Spacing",
     "Data.Channels",
     "Data.Classes",
@@ -150,7 +152,8 @@ def settle(config: Config, description: Description) -> Config:
         if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
-    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": ()})
+    batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
+    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": (), "Parameters.BatchSize": batch})
 
 
 def _shown(value: Any) -> str:

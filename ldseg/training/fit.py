@@ -180,6 +180,8 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         recycling=plan.recycling,
         seed=plan.seed,
         samples_per_case=plan.samples_per_case,
+        focus=plan.focus,
+        shown=plan.shown,
         cache=plan.cache,
         workers=plan.workers,
     )

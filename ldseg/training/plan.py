@@ -12,7 +12,7 @@ from ldseg.errors import ConfigError
 from ldseg.models import PRESETS, Preset
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
-from ldseg.training.choices import OPEN
+from ldseg.training.choices import OPEN, Reason
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -47,7 +47,10 @@ class Plan:
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
         chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
-        reasons: why, one line each.
+        reasons: why, and what else is worth knowing.
+        summary: what the cases are like, a line each.
+        focus: probability that a sample is drawn by class, see ``ldseg.data.batches``.
+        shown: names of the cases that show each class, by its number; needed where there is a ``focus``.
     """
 
     spec: SegmenterSpec
@@ -65,6 +68,8 @@ class Plan:
     recycling: float = 0.7
     diffusion_weight: float = 0.5
     samples_per_case: int = 1
+    focus: float = 0.0
+    shown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
@@ -74,10 +79,21 @@ class Plan:
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, Any] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    summary: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The plan to read: what the cases are like, what was chosen and why, what is worth knowing."""
+        return [*self.summary, *map(str, self.reasons)]
 
 
-def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), preset: Preset | None = None) -> Plan:
+def plan(
+    config: Config,
+    split: dict[str, Any],
+    reasons: tuple[Reason, ...] = (),
+    preset: Preset | None = None,
+    **more: Any,
+) -> Plan:
     """The plan that settings ask for, once nothing in them is left open (``ldseg.training.choices.choose``).
 
     Args:
@@ -85,6 +101,7 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         split: the manifest of the cases.
         reasons: for what was chosen.
         preset: networks of the user's own, in place of those that the settings name.
+        more: ``shown`` and ``summary`` of the plan.
 
     Raises:
         ConfigError: if settings do not suit each other.
@@ -96,7 +113,7 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         patch=config.data.patch,
         augmentation=training.augmentation,
         split=split,
-        batch_size=parameters.batch_size,
+        batch_size=int(parameters.batch_size),
         epochs=parameters.epoch,
         minutes=training.minutes,
         learning_rate=parameters.learning_rate,
@@ -105,7 +122,8 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         ema=training.ema,
         recycling=training.recycling,
         diffusion_weight=training.diffusion_weight,
-        samples_per_case=training.samples_per_case,
+        samples_per_case=int(training.samples_per_case),
+        focus=float(training.focus),
         validate_every=training.validate_every,
         sampler=config.sampler.sampler,
         steps=config.sampler.sampling_steps,
@@ -116,6 +134,7 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         settings=config.with_values({name: Config().value(name) for name in PLACES}).to_dict(),
         chosen={name: config.value(name) for name in OPEN},
         reasons=reasons,
+        **more,
     )
 
 
@@ -172,5 +191,6 @@ def preprocessing_of(config: Config) -> Preprocessing:
         labels=data.labels,
         label_map=data.label_map,
         fit=data.fit,
+        zoom=float(data.zoom),
         spacing=data.spacing,
     )

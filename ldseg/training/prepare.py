@@ -12,18 +12,17 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.config import Config
-from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.cases import Case, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
 from ldseg.models import Preset
-from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, look
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
-from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
+from ldseg.training.plan import Plan, plan, preprocessing_of
+from ldseg.training.proposal import propose
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +53,13 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    check_sizes(config, preset)  # before images are read
-    axes = AXES[config.data.dimensions]
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
-    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
-    for reason in reasons:
-        logger.info("%s", reason)
-    cases, problems, empty = usable_cases(found.cases, preprocessing_of(config))
+    proposal = propose(config, before.get("chosen", {}), preset)
+    config, found = proposal.config, proposal.found
+    for line in (*proposal.summary, *proposal.reasons):
+        logger.info("%s", line)
+    cases, problems, shown = usable_cases(found.cases, preprocessing_of(config))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     split = before.get("split") or _split(cases, config)
@@ -71,9 +68,18 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         _tell_new(cases, split)
     logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
     for purpose, part in (("train on", training), ("validate on", validation)):
-        if empty.issuperset(names := [case.name for case in part]):
+        if not any(shown[case.name] for case in part):
+            names = [case.name for case in part]
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    return Prepared(plan=plan(config, split, reasons, preset), cases=cases, problems=(*found.problems, *problems))
+    made = plan(
+        config,
+        split,
+        proposal.reasons,
+        preset,
+        summary=proposal.summary,
+        shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
+    )
+    return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
 def train_config(
@@ -102,13 +108,14 @@ def train_config(
 
 def usable_cases(
     cases: Sequence[Case], preprocessing: Preprocessing
-) -> tuple[tuple[Case, ...], tuple[str, ...], frozenset[str]]:
+) -> tuple[tuple[Case, ...], tuple[str, ...], dict[str, frozenset[int]]]:
     """Read every case once before the work.
 
     Returns:
-        the cases that can be trained on; what is wrong with the others; names of cases with background alone.
+        the cases that can be trained on; what is wrong with the others; the classes, background aside, that each of the
+        first shows, by its name.
     """
-    good, problems, empty = [], [], set()
+    good, problems, shown = [], [], {}
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
@@ -117,9 +124,9 @@ def usable_cases(
             problems.append(str(error))
         else:
             good.append(case)
-            if not np.any(loaded.label):
-                empty.add(case.name)
-    return tuple(good), tuple(problems), frozenset(empty)
+            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label.ravel())
+            shown[case.name] = frozenset(np.flatnonzero(counts).tolist()) - {0}
+    return tuple(good), tuple(problems), shown
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
