@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from ldseg import devices
 from ldseg.config import Config, SamplerConfig
@@ -33,6 +33,26 @@ IN_MEMORY = Path()
 
 BATCH = 4
 """Tiles, or images of a folder, that are segmented at a time unless told otherwise."""
+
+
+class Sampling(TypedDict, total=False):
+    """How a mask is drawn; what is left out takes the default of [Sampler] in ``cfg.ini``.
+
+    Attributes:
+        steps: sampling steps.
+        sampler: the name of a sampler, or one of your own.
+        samples: members of an ensemble.
+        fusion: how the members become one mask.
+        flips: whether flipped copies are segmented, too.
+        seed: of the noise.
+    """
+
+    steps: int
+    sampler: str | Sampler
+    samples: int
+    fusion: str
+    flips: bool
+    seed: int
 
 
 def available() -> dict[str, Path]:
@@ -114,7 +134,7 @@ class Model:
         spacing: Sequence[float] | None = None,
         name: str = "image",
         batch_size: int = BATCH,
-        **settings: Any,
+        **settings: Unpack[Sampling],
     ) -> Result:
         """Segment one image, volume or video.
 
@@ -124,8 +144,7 @@ class Model:
             spacing: mm along each axis of an array; a file tells its own.
             name: of an array, for the files that ``Result.save`` writes.
             batch_size: tiles at a time, for what is larger than the grid of the networks.
-            **settings: ``steps``, ``sampler``, ``samples``, ``fusion``, ``flips`` and ``seed``: those of [Sampler]. A
-                sampler may also be one of your own, see ``ldseg.diffusion.Sampler``.
+            **settings: see ``Sampling``.
 
         Raises:
             ConfigError: a setting is unknown or out of range.
@@ -156,7 +175,7 @@ class Model:
         cases: str | Sequence[str] = "*",
         labels: str = "auto",
         batch_size: int = BATCH,
-        **settings: Any,
+        **settings: Unpack[Sampling],
     ) -> Iterator[Result]:
         """Segment the cases of a data set in their order, as they are needed.
 
@@ -182,15 +201,16 @@ class Model:
         return self._each([(case, None) for case in found.cases], step, settings, batch_size)
 
     def _each(
-        self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Mapping[str, Any], batch_size: int
+        self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Sampling, batch_size: int
     ) -> Iterator[Result]:
         own = settings.get("sampler")
+        colours = Config.from_dict(self.description.training).data.colours
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
         for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality)
+            yield Result(item, step, source, self.description.quality, colours)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
@@ -206,13 +226,13 @@ class Model:
             self._engines[key] = self._opened.engine(**options)
         return self._engines[key]
 
-    def _sampler(self, settings: Mapping[str, Any]) -> SamplerConfig:
+    def _sampler(self, settings: Sampling) -> SamplerConfig:
         """The settings of [Sampler], checked as those of a file are."""
         names = {"steps": "sampling_steps"} | {name: name for name in ("sampler", "samples", "fusion", "flips", "seed")}
         if unknown := sorted(set(settings) - set(names)):
             raise ConfigError(f"{unknown[0]}: unknown setting; expected one of {', '.join(names)}")
         # A sampler of the user's own has no name among the settings.
-        named = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
+        named: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
         sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
         most = self.description.spec.schedule.timesteps
         if sampler.sampling_steps > most:
@@ -230,7 +250,7 @@ def train(
     *,
     classes: Sequence[str],
     weights: str | Path,
-    dimensions: str = "2D",
+    dimensions: str = AUTO,
     minutes: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -248,7 +268,7 @@ def train(
         data: the folder of the data set, in a layout of ``data/README.md``.
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
-        dimensions: ``2D``, ``2D+t`` or ``3D``.
+        dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
         minutes: how long to train; the training is planned to it and ends on time.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,12 @@ METRICS = "metrics.json"
 MAPS = ("entropy", "variance")
 """Kinds of maps of uncertainty."""
 
+ZARR = ".ome.zarr"
+"""The extension of a folder of OME-Zarr."""
+
+RESULTS = ("segmentation", "objects", "probabilities")
+"""What the files of a case are called behind its name, whatever their format: see ``ldseg.writers``."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -29,7 +35,7 @@ class Outputs:
 
     Attributes:
         folder: of the run; masks lie in it as ``<case>_segmentation`` in the format of their image, maps of uncertainty as
-            ``<case>_entropy`` and ``<case>_variance``: see ``ldseg.io.scans``.
+            ``<case>_entropy`` and ``<case>_variance``: see ``ldseg.io.scans``. Other formats: see ``ldseg.writers``.
     """
 
     folder: Path
@@ -43,6 +49,11 @@ class Outputs:
     def metrics_table(self) -> Path:
         """The figures of its cases, one a row."""
         return self.folder / "metrics.csv"
+
+    @property
+    def objects_table(self) -> Path:
+        """What was measured of the objects of all cases, one a row; the picture has the same name as PNG."""
+        return self.folder / "objects.csv"
 
     @property
     def calibration(self) -> Path:
@@ -91,11 +102,11 @@ class Outputs:
 
     def of_case(self, case: str) -> Iterator[Path]:
         """What is there of a case, of this run or of an earlier one: files, and the folder of the masks of frames."""
-        stems = [f"{case}_{kind}" for kind in ("segmentation", *MAPS)]
+        stems = [f"{case}_{kind}" for kind in (*RESULTS, *MAPS)]
         with contextlib.suppress(OSError):
             for path in sorted(self.folder.iterdir()):
                 if path.is_dir():
-                    own = path.name == stems[0]
+                    own = path.name in (stems[0], f"{stems[0]}{ZARR}")
                 else:
                     own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
                 if own:
@@ -104,6 +115,19 @@ class Outputs:
             yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
         if self.uncertainty(case).exists():
             yield self.uncertainty(case)
+
+    def left_behind(self, written: Mapping[str, Collection[Path]]) -> Iterator[Path]:
+        """Results that an earlier run left of cases, in formats or under extensions that this one has not written.
+
+        Args:
+            written: by case, what this run has written of it.
+        """
+        with contextlib.suppress(OSError):
+            for path in sorted(self.folder.iterdir()):
+                for kind in RESULTS:
+                    case, found, rest = path.name.rpartition(f"_{kind}")
+                    if found and case in written and rest[:1] in ("", ".") and path not in written[case]:
+                        yield path
 
     def check(self, cases: Iterable[str], sources: Iterable[Path] = ()) -> None:
         """Make sure that a run overwrites nothing that no run of LDSeg wrote.
@@ -127,7 +151,7 @@ class Outputs:
                 raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
         if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
             return
-        own = (self.metrics_table, self.calibration, self.schedule, self.report)
+        own = (self.metrics_table, self.objects_table, self.calibration, self.schedule, self.report)
         for path in (*own, *(path for case in cases for path in self.of_case(case))):
             if path.exists():
                 raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")

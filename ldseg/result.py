@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,12 +15,43 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
 from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
-from ldseg.io.scans import write_scan_mask
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
+from ldseg.writers.contract import Segmentation
+from ldseg.writers.table import check_formats, write_formats
 
 logger = logging.getLogger(__name__)
+
+
+def segmentation_of(
+    item: Segmented, preprocessing: Preprocessing, *, colours: Sequence[str] = (), instances: Mask | None = None
+) -> Segmentation:
+    """A segmented case as the formats of `ldseg.writers` are given it.
+
+    Args:
+        item: the case, without a problem.
+        preprocessing: of the cases: their axes and classes.
+        colours: of the classes, background first; nothing for those that everyone can tell apart.
+        instances: a number for each object, where these are wanted and not the parts of classes.
+    """
+    from ldseg.viz.style import class_bytes
+
+    loaded, probabilities = item.loaded, item.probabilities
+    assert loaded is not None and loaded.stored is not None and probabilities is not None  # as it was loaded
+    return Segmentation(
+        name=item.case.name,
+        axes=preprocessing.axes,
+        classes=preprocessing.classes,
+        colours=class_bytes(len(preprocessing.classes), colours),
+        mask=item.mask,
+        instances=instances,
+        probabilities=probabilities,
+        entropy=item.entropy,
+        image=loaded.stored,
+        geometry=loaded.geometry,
+        source=item.case.image if item.case.image.name else None,
+    )
 
 
 class Result:
@@ -39,9 +70,14 @@ class Result:
     """
 
     def __init__(
-        self, segmented: Segmented, preprocessing: Preprocessing, source: Path | None, quality: Quality | None = None
+        self,
+        segmented: Segmented,
+        preprocessing: Preprocessing,
+        source: Path | None,
+        quality: Quality | None = None,
+        colours: Sequence[str] = (),
     ) -> None:
-        self._quality = quality
+        self._quality, self._preprocessing, self._colours = quality, preprocessing, colours
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -153,32 +189,41 @@ class Result:
             image, mask, true = image[plane], mask[plane], None if true is None else true[plane]
         return overlay(image, mask, true=true, alpha=alpha)
 
-    def save(self, folder: str | Path, *, masks: str = "classes", overlay: bool = True) -> Mapping[str, Path]:
-        """Write ``<name>_segmentation`` in the format of the image, and ``Overlay/<name>_overlay.png``.
+    def save(
+        self, folder: str | Path, *, masks: str = "classes", formats: Sequence[str] = ("mask",), overlay: bool = True
+    ) -> Mapping[str, Path]:
+        """Write what there is to write: the mask as ``<name>_segmentation`` in the format of the image, and the overlay.
 
-        The mask has the size and the geometry of the image.
+        The mask has the size and the geometry of the image. A format that this image cannot have is logged, and the others
+        are written.
 
         Args:
             folder: where to; it is made if it is not there.
             masks: ``classes``, or ``instances`` for a number for each object.
-            overlay: whether to draw the overlay as well.
+            formats: names of ``ldseg.writers.table.WRITERS``, as [Output] Formats has them.
+            overlay: whether to draw ``Overlay/<name>_overlay.png`` as well.
 
         Returns:
-            the files by kind, ``mask`` and ``overlay``; nothing for a result with a problem.
+            the files by format, and ``overlay``; nothing for a result with a problem.
 
         Raises:
-            DataError: a file cannot be written, or ``masks`` is neither.
+            ConfigError: there is no such format, or what it needs is not installed.
+            DataError: none of the formats can be written, or ``masks`` is neither.
         """
         if masks not in MASKS:
             raise DataError(f"masks: expected {' or '.join(MASKS)}, got {masks!r}")
+        formats = (formats,) if isinstance(formats, str) else tuple(formats)
+        check_formats(formats)
         if self.problem:
             logger.error("skipped %s: %s", self.name, self.problem)
             return {}
-        folder, found = Path(folder), self._found
-        assert found.loaded is not None
-        written = self.instances if masks == "instances" else self.mask
-        geometry = found.loaded.geometry
-        files = {"mask": write_scan_mask(folder, self.name, written, like=self.source, geometry=geometry)}
+        folder, numbered = Path(folder), self.instances if masks == "instances" else None
+        case = segmentation_of(self._found, self._preprocessing, colours=self._colours, instances=numbered)
+        files, missing = write_formats(folder, case, formats)
+        if missing and not files:
+            raise DataError("; ".join(missing))
+        for line in missing:
+            logger.error(line)
         if overlay:
             from ldseg.viz import save_image
 

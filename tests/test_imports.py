@@ -18,7 +18,7 @@ LAYERS = (
     ("engines", "options", "paths", "shipped", "spatial", "text", "writing"),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
-    ("layouts", "phantoms", "models", "evaluation"),
+    ("layouts", "phantoms", "models", "evaluation", "writers"),
     ("config",),
     ("data", "spec"),
     ("segmenter", "description"),

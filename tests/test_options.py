@@ -12,7 +12,7 @@ from ldseg.config.kinds import Choice
 from ldseg.data.intensity import scale_intensity
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
-from ldseg.inference import corrupt_image
+from ldseg.inference import degrade
 from ldseg.inference.fusion import fuse
 
 AUTO = (options.AUTO,)
@@ -43,7 +43,7 @@ def test_settings_offer_what_is_there(key: str, names: tuple[str, ...]) -> None:
 
 def test_every_word_does_something_of_its_own() -> None:
     image = np.random.default_rng(0).uniform(0.2, 0.8, (16, 16, 1)).astype(np.float32)
-    degraded = [corrupt_image(image, kind, 0.1, 0, "a") for kind in options.DEGRADATIONS]
+    degraded = [degrade(image, kind, 0.1, 0, "a") for kind in options.DEGRADATIONS]
     assert all((one != image).any() for one in degraded)
     assert len({one.tobytes() for one in degraded}) == len(options.DEGRADATIONS)
     stored = (image * 1000).astype(np.uint16)

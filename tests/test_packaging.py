@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "jaxlib": "jax",
     "nrrd": "pynrrd",
+    "openslide": "openslide-python",
     "skimage": "scikit-image",
 }
 

@@ -12,7 +12,7 @@ SIDE = 128
 """Pixels along the longer side that are looked at: colours, not texture."""
 
 BLACK, SATURATED, WHITE = 0.2, 0.08, 0.75
-"""A pixel is black below the first in every channel, coloured above the second in range, white above the third throughout."""
+"""A pixel is black below the first in every channel, coloured above the second in range, white above the third."""
 
 VIOLET = 0.9
 """Blue, as a share of red, from which a pixel whose green is the lowest is violet: what haematoxylin beside eosin makes."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ldseg.export.folder import FORMATS
 from ldseg.version import __version__
+from ldseg.writers.table import WRITERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,24 @@ COMMANDS = {
             OUT,
             *SAMPLING,
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
+            Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
         ),
         settings=_ORDINARY,
         paths="*",
         paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
+    ),
+    "plan": Command(
+        help="show how a training would go about your images, and why",
+        about="Look at the labelled cases of a data set and print what a training would choose, with its reasons. "
+        "Nothing is written.",
+        options=(
+            CLASSES,
+            DIMENSIONS,
+            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
+        ),
+        settings=("Parameters.Training=True", *_ORDINARY[1:]),
+        paths="?",
+        paths_help="the folder of the data set",
     ),
     "train": Command(
         help="train on labelled images of your own",

@@ -31,12 +31,14 @@ from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import predicted_dice, signs_of
 from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, label_instances, segment_cases
-from ldseg.io.scans import write_scan_mask
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.result import segmentation_of
 from ldseg.text import number
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
+from ldseg.writers.table import check_formats, write_formats
+from ldseg.writers.tables import joined
 from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
@@ -47,12 +49,17 @@ COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
+    """One run over a data set, the runs that it is compared with, and what is gathered on the way.
+
+    `written` holds the files of each case by format, `missing` a line for each that could not be written.
+    """
 
     task: Task
     predictor: Engine
     compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
+    written: dict[str, dict[str, Path]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -85,6 +92,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         LDSegError: if nothing can be done, also where no case could be segmented: the figures of an earlier run stay.
     """
     started = time.perf_counter()
+    check_formats(config.output.formats)
     task = begin(config, files)
     config = task.config
     compared = {
@@ -106,7 +114,7 @@ def _segment(this: Run, started: float) -> int:
         this.predictor,
         task.cases,
         task.preprocessing,
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
@@ -115,7 +123,7 @@ def _segment(this: Run, started: float) -> int:
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
-    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
     to_draw, left = config.output.diffusion, len(task.cases)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
@@ -130,11 +138,13 @@ def _segment(this: Run, started: float) -> int:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
     skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped]
+    problems = [*task.problems, *skipped, *this.missing]
     if len(skipped) < len(results):
         for result in results:
             if result.status == "skipped":
                 _remove_earlier(this.outputs, result.name)
+        for path in this.outputs.left_behind({name: set(files.values()) for name, files in this.written.items()}):
+            remove(path)
         save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
@@ -152,7 +162,7 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = label_instances(mask) if config.output.masks == "instances" else mask
     try:
-        path = write_scan_mask(this.outputs.folder, name, numbered, like=item.case.image, geometry=loaded.geometry)
+        files = _write(this, item, numbered if config.output.masks == "instances" else None)
         if config.output.overlay:
             this.pictures.draw_overlay(item, numbered)
         if item.members is None:
@@ -172,12 +182,28 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     return CaseResult(
         name=name,
-        mask=path,
+        mask=files.get("mask"),
         entropy=float(item.entropy.mean()),
         predicted_dice=predicted_dice(signs, task.description.quality),
         seconds=item.seconds,
         **_scores(this, loaded, mask),
     )
+
+
+def _write(this: Run, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
+    """Write a case in the formats of the settings; one that it cannot have is noted.
+
+    Raises:
+        DataError: it can have none of them.
+    """
+    config = this.task.config
+    case = segmentation_of(item, this.task.preprocessing, colours=config.data.colours, instances=instances)
+    files, missing = write_formats(this.outputs.folder, case, config.output.formats)
+    if not files:
+        raise DataError("; ".join(missing))
+    this.missing.extend(missing)
+    this.written[case.name] = files
+    return files
 
 
 def _remove_earlier(outputs: Outputs, case: str) -> None:
@@ -242,6 +268,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     record = record_run(results, names, facts)
     summary = record.summary
     write_metrics(this.outputs.folder, record)
+    if not joined((files["csv"] for files in this.written.values() if "csv" in files), this.outputs.objects_table):
+        remove(this.outputs.objects_table)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(results, summary, several, objects))

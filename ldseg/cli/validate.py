@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.check import faults
+from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
@@ -35,21 +36,28 @@ def run(config: Config) -> int:
     """
     config, _ = with_dimensions(config)
     cases, problems = _cases(config)
+    given = config.data
     config, _ = choose(config, look(cases, config.data))
     preprocessing = preprocessing_of(config)
     sizes: Counter[str] = Counter()
     classes = np.zeros(preprocessing.num_classes, np.int64)
     occurs = np.zeros(preprocessing.num_classes, np.int64)
     bad = 0
+    numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
-        found, size, counts = faults(case, preprocessing)
-        problems += found
-        bad += bool(found)
-        if size is not None:
-            sizes[times(size)] += 1
-        if counts is not None:
-            classes += counts
-            occurs += counts > 0
+        found = faults(case, preprocessing)
+        problems += found.problems
+        bad += bool(found.problems)
+        numbers |= found.numbers
+        if found.size is not None:
+            sizes[times(found.size)] += 1
+        if found.counts is not None:
+            classes += found.counts
+            occurs += found.counts > 0
+    try:
+        check_reading(numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
+    except DataError as error:
+        problems.insert(0, str(error))
     labelled = sum(case.label is not None for case in cases)
     groups = len({case.group for case in cases})
     patients = f", {counted(groups, 'patient')}" if groups < len(cases) else ""

@@ -129,7 +129,7 @@ class Text:
 class Several:
     """Values of one kind with commas between them; `optional` lets there be none."""
 
-    entry: Number | Text
+    entry: Number | Text | Choice
     expected: str
     optional: bool = False
 

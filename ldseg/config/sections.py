@@ -14,6 +14,7 @@ from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, PRECISIONS
 from ldseg.spatial import AXES, MOST_CHANNELS
+from ldseg.writers.table import WRITERS
 
 _SEED = Number(0, 2**31 - 1)
 _FOLDER_NAME = "the name of a folder in Data.Root, not a path"
@@ -25,6 +26,7 @@ _LENGTH = Number(1, 65536)
 _MM = "numbers above 0 (mm), one per axis, with commas between them, or nothing"
 _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
+_FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
 _MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
 
 
@@ -170,9 +172,9 @@ class DataConfig(Section):
     def _check_lengths(self) -> None:
         axes = AXES.get(self.dimensions)
         for key, lengths in (("Size", self.size), ("Patch", self.patch), ("Spacing", self.spacing)):
-            if axes and lengths and len(lengths) != len(axes):
-                wanted = f"expected {len(axes)} numbers ({shown(axes)}) for {self.dimensions} data, or nothing"
-                self._refuse(key, f"{wanted}, got {shown(lengths)}")
+            if lengths and len(lengths) not in ((len(axes),) if axes else (2, 3)):
+                known = f"{len(axes)} numbers ({shown(axes)}) for {self.dimensions} data" if axes else "2 or 3 numbers"
+                self._refuse(key, f"expected {known}, or nothing, got {shown(lengths)}")
         if self.size and any(part > whole for part, whole in zip(self.patch, self.size, strict=False)):
             wanted = f"expected at most Data.Size ({shown(self.size)}) or nothing, got {shown(self.patch)}"
             nearest = shown(map(min, self.patch, self.size))
@@ -249,6 +251,7 @@ class OutputConfig(Section):
     NAME: ClassVar[str] = "Output"
     folder: str = _key("Folder", "", Text("a folder, or nothing", optional=True))
     masks: str = _key("Masks", "classes", Choice(MASKS))
+    formats: tuple[str, ...] = _key("Formats", ("mask",), Several(Choice(tuple(WRITERS)), _FORMATS))
     overlay: bool = _key("Overlay", True, Flag())
     diffusion: int = _key("Diffusion", 1, Number(0, 1_000_000))
     report: bool = _key("Report", True, Flag())

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.data.intensity import scale_intensity, to_channels
-from ldseg.data.labels import to_classes, to_instances
+from ldseg.data.labels import distinct, to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.contract import check_prepared
@@ -59,8 +59,9 @@ class LoadedCase:
     """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S.
 
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
-    holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None. `digest` tells images apart by
-    their values, shape and type as they were read, whatever their names: noise is drawn by it.
+    holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None; `numbers` are those that occur
+    in the label as stored, int (n,), sorted. `digest` tells images apart by their values, shape and type as they were read,
+    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements.
     """
 
     name: str
@@ -70,6 +71,8 @@ class LoadedCase:
     digest: str
     geometry: Geometry | None = None
     instances: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+    stored: np.ndarray | None = None
 
     @property
     def outlined(self) -> np.ndarray | None:
@@ -174,15 +177,15 @@ def prepare(
         DataError: an image that is constant, not finite, too large, or of other channels (`to_channels`), a label of another
             size or with values that the rule does not allow.
     """
-    step, size, label, instances = preprocessing, scan.values.shape[:-1], None, None
+    step, size, label, instances, occurring = preprocessing, scan.values.shape[:-1], None, None, None
     check_prepared(size, max(step.channels, scan.values.shape[-1]), source)
     scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
     image = to_channels(scaled, step.channels, source, scan.modalities)
     if numbers is not None:
         _check_size(numbers, size, label_source, source)
-        label_map = dict(step.label_map)
-        label = to_classes(numbers, step.labels, step.num_classes, label_source, label_map)
-        instances = to_instances(numbers, step.labels, step.num_classes, label_map)
+        label_map, occurring = dict(step.label_map), distinct(numbers)
+        label = to_classes(numbers, step.labels, step.num_classes, label_source, label_map, occurring)
+        instances = to_instances(numbers, step.labels, step.num_classes, label_map, occurring)
     return LoadedCase(
         name=name,
         image=image,
@@ -191,6 +194,8 @@ def prepare(
         digest=content_digest(scan.values),
         geometry=scan.geometry,
         instances=instances,
+        numbers=occurring,
+        stored=scan.values,
     )
 
 

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ldseg.data.cases import Case, prepare, read_case_label
-from ldseg.data.labels import to_classes
+from ldseg.data.labels import distinct, to_classes
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import Scan, read_scan
 
 
-def faults(case: Case, preprocessing: Preprocessing) -> tuple[list[str], tuple[int, ...] | None, np.ndarray | None]:
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What reading a case found.
+
+    Attributes:
+        problems: what is wrong, one line each.
+        size: of the image; None where it cannot be read.
+        counts: how many pixels or voxels of the label each class has, int64 ``(C,)``; None without a label that can be used.
+        numbers: those that occur in its labels as stored.
+    """
+
+    problems: tuple[str, ...]
+    size: tuple[int, ...] | None
+    counts: np.ndarray | None
+    numbers: frozenset[int]
+
+
+def faults(case: Case, preprocessing: Preprocessing) -> Checked:
     """Read a case and its labels, each by itself, so that one fault does not hide another.
 
     Args:
         case: what to check.
         preprocessing: the rules for intensities, channels and labels.
-
-    Returns:
-        what is wrong, one line each; the size of the image, None where it cannot be read; how many pixels or voxels of the
-        label each class has, int64 ``(C,)``, None without a label that can be used.
     """
     problems: list[str] = []
+    occurring: set[int] = set()
     scan: Scan | None = None
     counts: np.ndarray | None = None
     try:
@@ -35,11 +51,13 @@ def faults(case: Case, preprocessing: Preprocessing) -> tuple[list[str], tuple[i
         try:
             size, geometry = (None, None) if scan is None else (scan.values.shape[:-1], scan.geometry)
             numbers = read_case_label(path, case, preprocessing.axes, size, geometry)
-            rule, label_map = preprocessing.labels, dict(preprocessing.label_map)
-            found = to_classes(numbers, rule, preprocessing.num_classes, str(path), label_map)
+            rule, label_map, own = preprocessing.labels, dict(preprocessing.label_map), distinct(numbers)
+            occurring.update(own.tolist())
+            found = to_classes(numbers, rule, preprocessing.num_classes, str(path), label_map, own)
         except DataError as error:
             problems.append(str(error))
         else:
             if path == case.label:
                 counts = np.bincount(found.ravel(), minlength=preprocessing.num_classes)
-    return problems, None if scan is None else scan.values.shape[:-1], counts
+    size = None if scan is None else scan.values.shape[:-1]
+    return Checked(problems=tuple(problems), size=size, counts=counts, numbers=frozenset(occurring))

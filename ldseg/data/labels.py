@@ -1,6 +1,6 @@
 """The explicit rule that turns the numbers of a label file into classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,8 +8,25 @@ from ldseg.errors import DataError
 from ldseg.options import LABEL_RULES
 
 
+class Misread(DataError):
+    """A label whose numbers do not fit the rule.
+
+    Attributes:
+        numbers: those that it holds, int ``(n,)``, sorted.
+    """
+
+    def __init__(self, message: str, numbers: np.ndarray) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+
+
 def to_classes(
-    label: np.ndarray, rule: str, num_classes: int, source: str, label_map: Mapping[int, int] | None = None
+    label: np.ndarray,
+    rule: str,
+    num_classes: int,
+    source: str,
+    label_map: Mapping[int, int] | None = None,
+    numbers: np.ndarray | None = None,
 ) -> np.ndarray:
     """Classes 0..num_classes-1 as int32, same shape as `label` (whole numbers, any shape).
 
@@ -23,8 +40,8 @@ def to_classes(
       becomes 1; ids 1..n without a gap, n >= 2, with or without 0, ids become 1. Everything else is an error:
       {0, 7} might be one object numbered 7 or a class too many, so the user has to say.
 
-    `source` names the file in messages. Raises DataError that lists the values found and says what was
-    expected.
+    `source` names the file in messages; `numbers` are those that occur (`distinct`), where they are known. Raises DataError
+    that lists the values found and says what was expected, Misread where they do not fit the rule.
     """
     if rule not in LABEL_RULES:
         raise DataError(f"{source}: unknown label rule {rule!r}, expected one of {', '.join(LABEL_RULES)}")
@@ -33,7 +50,7 @@ def to_classes(
     if rule in ("binary", "instances") and num_classes != 2:
         raise DataError(f"{source}: label rule {rule!r} is for two classes, got {num_classes}")
     label = np.asarray(label)
-    values = _distinct(label)
+    values = distinct(label) if numbers is None else numbers
     if values.size == 0:
         raise DataError(f"{source}: the label is empty, shape {label.shape}")
     if label_map:
@@ -50,11 +67,16 @@ def to_classes(
         consecutive = rule == "auto" and foreground.size >= 2 and foreground[-1] == foreground.size
         if rule == "instances" or whole_binary or whole_byte or consecutive:
             return (label > 0).astype(np.int32)
-    raise DataError(f"{source}: label values {_listed(values)} do not fit {_expected(rule, num_classes)}")
+    message = f"{source}: label values {listed(values.tolist())} do not fit {_expected(rule, num_classes)}"
+    raise Misread(message, values)
 
 
 def to_instances(
-    label: np.ndarray, rule: str, num_classes: int, label_map: Mapping[int, int] | None = None
+    label: np.ndarray,
+    rule: str,
+    num_classes: int,
+    label_map: Mapping[int, int] | None = None,
+    numbers: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """The ids of the objects as int32, 0 for background, of a `label` that `to_classes` accepts; None if it holds none.
 
@@ -64,7 +86,8 @@ def to_instances(
     if num_classes != 2 or label_map:
         return None
     label = np.asarray(label)
-    if rule == "instances" or (rule == "auto" and np.count_nonzero(_distinct(label)) > 1):
+    numbers = distinct(label) if numbers is None else numbers
+    if rule == "instances" or (rule == "auto" and np.count_nonzero(numbers) > 1):
         return label.astype(np.int32)
     return None
 
@@ -73,14 +96,14 @@ def _mapped(label: np.ndarray, values: np.ndarray, label_map: Mapping[int, int],
     unknown = [value for value in values.tolist() if value not in label_map]
     if unknown:
         raise DataError(
-            f"{source}: label values {_listed(np.array(unknown))} are not in the map of [Data] LabelMap, which has"
-            f" {_listed(np.array(sorted(label_map)))}"
+            f"{source}: label values {listed(unknown)} are not in the map of [Data] LabelMap, which has"
+            f" {listed(sorted(label_map))}"
         )
     classes = np.array([label_map[value] for value in values.tolist()], np.int32)
     return classes[np.searchsorted(values, label)]
 
 
-def _distinct(label: np.ndarray) -> np.ndarray:
+def distinct(label: np.ndarray) -> np.ndarray:
     """Sorted distinct values: by counting where that is quick, as for every label of 8 or 16 bits."""
     if label.size and label.dtype == np.int32 and label.min() >= 0 and label.max() < 65536:
         return np.flatnonzero(np.bincount(label.ravel()))
@@ -103,6 +126,7 @@ def _expected(rule: str, num_classes: int) -> str:
     return f"the rule 'auto', which expects {classes} for {num_classes} classes"
 
 
-def _listed(values: np.ndarray) -> str:
-    listed = [str(value) for value in values.tolist()]
-    return ", ".join(listed if len(listed) <= 24 else [*listed[:20], "...", listed[-1]])
+def listed(values: Sequence[int]) -> str:
+    """Sorted numbers to read, many of them shortened."""
+    texts = [str(value) for value in values]
+    return ", ".join(texts if len(texts) <= 24 else [*texts[:20], "...", texts[-1]])

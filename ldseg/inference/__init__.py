@@ -1,7 +1,7 @@
 """Segmenting cases with trained networks. Needs no Keras; what does is in ``predictor`` and ``state_audit``."""
 
 from ldseg.inference.cases import Segmented, TiledCase, corrupted, segment_cases, segment_each
-from ldseg.inference.degradation import corrupt_image
+from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse
 from ldseg.inference.instances import label_instances
@@ -14,7 +14,7 @@ __all__ = [
     "Segmented",
     "TiledCase",
     "case_generator",
-    "corrupt_image",
+    "degrade",
     "corrupted",
     "fuse",
     "label_instances",

@@ -15,7 +15,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.inference.ahead import ahead
-from ldseg.inference.degradation import corrupt_image
+from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
 from ldseg.inference.tiles import Tiling, cover
@@ -174,7 +174,7 @@ def segment_cases(
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
 
     A case that cannot be read is yielded with its problem, and the others go on. On each image lies Gaussian noise of
-    ``sigma``, see ``corrupt_image``. For the rest see ``segment_each``.
+    ``sigma``, see ``degrade``. For the rest see ``segment_each``.
     """
 
     def reader(case: Case) -> Callable[[], LoadedCase]:
@@ -185,8 +185,8 @@ def segment_cases(
 
 
 def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
-    """A case with a corrupted image, see ``corrupt_image``."""
-    image = corrupt_image(loaded.image, kind, sigma, seed, loaded.digest, axes=preprocessing.axes)
+    """A case with a degraded image, see ``degrade``."""
+    image = degrade(loaded.image, kind, sigma, seed, loaded.digest, axes=preprocessing.axes)
     return replace(loaded, image=image)
 
 

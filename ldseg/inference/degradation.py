@@ -17,9 +17,7 @@ _LEAST = 1e-7
 _MANY = 20.0  # counts from which on the quantile of a Poisson distribution is taken from a series
 
 
-def corrupt_image(
-    image: np.ndarray, kind: str, sigma: float, seed: int, content: str, *, axes: str | None = None
-) -> np.ndarray:
+def degrade(image: np.ndarray, kind: str, sigma: float, seed: int, content: str, *, axes: str | None = None) -> np.ndarray:
     r"""Corrupt an image x in [0, 1] and clip it to [0, 1]; at ``sigma`` 0 it is the image itself.
 
     With n standard normal at each pixel and channel, drawn from the seed and the content alone, so that every sigma and kind

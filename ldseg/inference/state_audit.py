@@ -118,7 +118,7 @@ def audit_states(
     """Audit cases with labels in their order, each beside the next one, the last beside the first.
 
     A case that is tiled is looked at through one window of the network's grid, in its middle. On each image lies Gaussian
-    noise of ``sigma``, see ``corrupt_image``.
+    noise of ``sigma``, see ``degrade``.
 
     Raises:
         DataError: if fewer than two of them can be used.

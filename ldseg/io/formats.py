@@ -14,11 +14,12 @@ from ldseg.io.names import suffix_of
 from ldseg.io.nifti import NIFTI
 from ldseg.io.nrrds import NRRD
 from ldseg.io.pictures import PICTURE
+from ldseg.io.slides.format import SLIDE
 from ldseg.io.stacks import STACK
 from ldseg.io.videos import VIDEO
 from ldseg.spatial import AXES
 
-FORMATS: tuple[Format, ...] = (PICTURE, VIDEO, NIFTI, NRRD, META, DICOM, STACK, ARRAY)
+FORMATS: tuple[Format, ...] = (PICTURE, SLIDE, VIDEO, NIFTI, NRRD, META, DICOM, STACK, ARRAY)
 """A new format is an entry here."""
 
 SUFFIXES = {axes: tuple(s for entry in FORMATS if axes in entry.axes for s in entry.suffixes) for axes in AXES.values()}

@@ -54,7 +54,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
             raise Refused(f"{len(series)} series of pages, expected one")
         page: Any = series[0].keyframe
         _check_alike(whole, label)
-        _check_coding(page)
+        check_coding(page)
         _check_series(series[0], len(whole), stored.filehandle.size)
         images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
         if images > math.prod(series[0].shape) // math.prod(page.shape):
@@ -122,8 +122,12 @@ def _check_alike(pages: list[Any], label: bool) -> None:
             raise Refused(f"page {index} has another palette than the first; save it as RGB")
 
 
-def _check_coding(page: Any) -> None:
-    """The pixels are stored in a way that is read."""
+def check_coding(page: Any) -> None:
+    """The pixels of a page are stored in a way that is read.
+
+    Raises:
+        Refused: they are not.
+    """
     try:
         compression, photometric = (kind(value).name for kind, value in _coding(page))
     except ValueError as error:

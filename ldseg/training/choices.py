@@ -77,11 +77,15 @@ class Reason:
     @property
     def shown(self) -> str:
         """The value as it would stand in ``cfg.ini``."""
-        return ", ".join(map(str, self.value)) if isinstance(self.value, tuple) else str(self.value)
+        return ", ".join(map(_plain, self.value)) if isinstance(self.value, tuple) else _plain(self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"setting": self.name, "value": list(self.value) if isinstance(self.value, tuple) else self.value, "why": self.why}
+        return {
+            "setting": self.name,
+            "value": list(self.value) if isinstance(self.value, tuple) else self.value,
+            "why": self.why,
+        }
 
 
 def choose(
@@ -131,12 +135,16 @@ def choose(
     for key, value in (("Size", grid.size), ("Fit", grid.fit), ("Zoom", grid.zoom), ("Spacing", grid.spacing)):
         if value not in ((), 1.0) or key == "Fit":
             take(f"Data.{key}", value, grid.why.get(key, "whole cases" if key == "Fit" else "as for Fit"))
-    take("Data.Patch", grid.size, "the whole grid")
+    take("Data.Patch", grid.size, "the whole grid" if grid.fit == "resize" else "a tile")
     patch = data.patch or grid.size
     seconds = machine.update(networks.name, axes, batch * math.prod(patch))
     few = bool(config.training.minutes) and config.training.minutes * 60 / seconds < FEWEST
-    take("Parameters.BatchSize", 2 if few else BATCH, "the minutes are few for samples of this size" if few else "does for most")
-    whole = grid.step(data, axes).grid_of(tuple(seen.whole.astype(int)), seen.spacing)
+    take(
+        "Parameters.BatchSize",
+        2 if few else BATCH,
+        "the minutes are few for samples of this size" if few else "does for most",
+    )
+    whole = grid.step(data, axes).grid_of(seen.whole.astype(int).tolist(), seen.spacing)
     parts = math.prod(max(1.0, length / part) for length, part in zip(whole, patch, strict=True))
     several = parts > 1.5
     why = f"a case is {parts:.0f} times as large as a sample" if several else "a sample shows a whole case"
@@ -145,6 +153,10 @@ def choose(
     values = {name: 1.0 if name == "Data.Zoom" else OPEN[name] for name in OPEN if config.value(name) == OPEN[name]}
     config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
     return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
@@ -173,7 +185,7 @@ def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, st
     rare = [
         f"{name} ({share:.1%} of all, in {occurs:.0%} of the labels)"
         for name, share, occurs in pairs
-        if 0 < occurs and (share < RARE_SHARE or occurs < RARE_CASES)
+        if occurs > 0 and (share < RARE_SHARE or occurs < RARE_CASES)
     ]
     if rare:
         return FOCUS, f"rare: {', '.join(rare)}"
@@ -217,7 +229,11 @@ def summary(seen: Seen, config: Config) -> list[str]:
     """
     sizes = np.array(seen.sizes)
     low, high = sizes.min(0), sizes.max(0)
-    size = times(low) if (low == high).all() else f"{times(low)} to {times(high)}, {times(np.median(sizes, axis=0))} in the middle"
+    size = (
+        times(low)
+        if (low == high).all()
+        else f"{times(low)} to {times(high)}, {times(np.median(sizes, axis=0))} in the middle"
+    )
     lines = [f"{seen.cases} cases, {len(seen.sizes)} of them looked at: {size}"]
     widths = seen.widths(AXES[config.data.dimensions])
     for index, (name, share, occurs) in enumerate(zip(config.data.classes, seen.shares, seen.occurs, strict=False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,7 +27,7 @@ LOST = 0.015
 """Label Dice lost by a grid from which the cases are tiled at a finer resolution instead."""
 
 FEW, WANTED = 6.0, 8.0
-"""Width of an object in strides of the latent: with fewer than the first, the resolution is raised until it has the second."""
+"""Width of an object in strides of the latent: with fewer than the first, the resolution is raised to the second."""
 
 MOST_ZOOM = {"YX": 4.5, "TYX": 2.0, "ZYX": 2.5}
 """How much finer it may be: that means about 64 tiles, which overlap by half."""
@@ -51,9 +52,7 @@ class Grid:
     def step(self, data: DataConfig, axes: str) -> Preprocessing:
         """The preprocessing that it makes, as far as sizes and labels are concerned."""
         classes = data.classes or ("background", "object")
-        return Preprocessing(
-            size=self.size, axes=axes, classes=classes, fit=self.fit, zoom=self.zoom, spacing=self.spacing
-        )
+        return Preprocessing(size=self.size, axes=axes, classes=classes, fit=self.fit, zoom=self.zoom, spacing=self.spacing)
 
 
 def grid_of(data: DataConfig, seen: Seen, axes: str, preset: Preset, positions: float, reason: str = "") -> Grid:
@@ -129,13 +128,14 @@ def _resized(
     grid = next((one for one, part in zip(grids, lost, strict=True) if not part > min(lost) + TOLERATED), grids[0])
     narrow = min(seen.widths(axes).values(), default=0.0)
     note = ""
-    for scale in (0.5, 0.625, 0.75, 0.875) if narrow else ():
-        size = _size(whole, axes, multiple, positions, grid.size[0], scale)
+    longest = max(size for size, axis in zip(grid.size, axes, strict=True) if axis != "T")
+    for length in range(-(-longest // (2 * multiple)) * multiple, longest, multiple) if narrow else ():
+        size = _size(whole, axes, multiple, positions, grid.size[0], length / longest)
         smaller = Grid(size=size, fit="resize")
-        if size == grid.size or narrow * _scale(size, whole, axes) < WANTED * stride:
+        if narrow * _scale(size, whole, axes) < WANTED * stride or not all(map(operator.le, size, grid.size)):
             continue
-        if seen.lost(smaller.step(data, axes)) <= TOLERATED:
-            grid, note = smaller, "small is quick, and this loses next to nothing of the labels"
+        if size != grid.size and seen.lost(smaller.step(data, axes)) <= TOLERATED:
+            grid, note = smaller, "smaller is quicker, and this loses next to nothing of the labels"
             break
     scaled = any(new < old for new, old in zip(grid.size[-2:], whole[-2:], strict=True))
     note = note or (reason if scaled else "") or "resized to what the networks stride over"
@@ -188,4 +188,4 @@ def _spread(seen: Seen, axes: str) -> float:
 
 
 def _why(whole: np.ndarray, size: tuple[int, ...], note: str) -> str:
-    return f"cases are {times(whole)} in the middle; {note}" if tuple(whole) != size else "that of the cases"
+    return f"cases are {times(whole.tolist())} in the middle; {note}" if tuple(whole) != size else "that of the cases"

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ldseg.augmentation.stain import looks_stained
 from ldseg.config import DataConfig
 from ldseg.data.cases import Case, read_case_label
-from ldseg.data.labels import to_classes
+from ldseg.data.labels import distinct, to_classes
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
@@ -57,6 +57,7 @@ class Seen:
         shares: share of all labelled positions that each class has, background first; empty without labels.
         occurs: share of the labels that show it.
         outlines: labels to try grids on.
+        numbers: those that occur in the labels as stored.
         problem: what was wrong with the first label that could not be read.
     """
 
@@ -69,6 +70,7 @@ class Seen:
     shares: tuple[float, ...] = ()
     occurs: tuple[float, ...] = ()
     outlines: tuple[Outline, ...] = ()
+    numbers: frozenset[int] = frozenset()
     problem: str = ""
 
     @property
@@ -77,10 +79,10 @@ class Seen:
         return np.median(self.sizes, axis=0)
 
     @property
-    def spacing(self) -> np.ndarray | None:
+    def spacing(self) -> tuple[float, ...] | None:
         """The median spacing; None unless every image knows its own."""
         known = [spacing for spacing in self.spacings if spacing is not None]
-        return np.median(known, axis=0) if known and len(known) == len(self.spacings) else None
+        return tuple(np.median(known, axis=0).tolist()) if len(known) == len(self.spacings) else None
 
     def widths(self, axes: str) -> dict[int, float]:
         """By class, the width of an object as images have it: the median over the labels of that of the median object.
@@ -153,6 +155,7 @@ class _Case:
     stained: bool | None
     counts: np.ndarray | None
     classes: np.ndarray | None
+    numbers: np.ndarray
     problem: str
 
 
@@ -160,11 +163,13 @@ def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int
     scan = read_scan(case.image, axes, *case.channels)
     coloured = axes == "YX" and scan.values.shape[-1] == 3 and not scan.modalities
     counts = classes = None
+    values = np.zeros(0, np.int32)
     problem = ""
     if case.label is not None:
         try:
             numbers = read_case_label(case.label, case, axes, scan.values.shape[:-1], scan.geometry)
-            classes = to_classes(numbers, rule, count, str(case.label), label_map)
+            values = distinct(numbers)
+            classes = to_classes(numbers, rule, count, str(case.label), label_map, values)
             counts = np.bincount(classes.ravel(), minlength=count)
             classes = classes.astype(np.uint8) if count <= 256 else classes
         except DataError as error:
@@ -177,6 +182,7 @@ def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int
         stained=looks_stained(scan.values) if coloured else None,
         counts=counts,
         classes=classes,
+        numbers=values,
         problem=problem,
     )
 
@@ -198,6 +204,7 @@ def _seen(found: Sequence[_Case], cases: int, count: int) -> Seen:
             for case in found
             if case.classes is not None and case.classes.any()
         ),
+        numbers=frozenset(value for case in found for value in case.numbers.tolist()),
         problem=next((case.problem for case in found if case.problem), ""),
     )
 

@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from ldseg.config import Config
 from ldseg.data.cases import Case, load_case
+from ldseg.data.labels import Misread
 from ldseg.data.preprocess import Preprocessing
+from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
 from ldseg.models import Preset
@@ -56,10 +58,13 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
     proposal = propose(config, before.get("chosen", {}), preset)
+    given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, found = proposal.config, proposal.found
     for line in (*proposal.summary, *proposal.reasons):
         logger.info("%s", line)
-    cases, problems, shown = usable_cases(found.cases, preprocessing_of(config))
+    usable = usable_cases(found.cases, preprocessing_of(config))
+    cases, problems, shown = usable.cases, usable.problems, usable.shown
+    check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     split = before.get("split") or _split(cases, config)
@@ -106,27 +111,42 @@ def train_config(
     return replace(result, problems=prepared.problems)
 
 
-def usable_cases(
-    cases: Sequence[Case], preprocessing: Preprocessing
-) -> tuple[tuple[Case, ...], tuple[str, ...], dict[str, frozenset[int]]]:
-    """Read every case once before the work.
+@dataclass(frozen=True, kw_only=True)
+class Usable:
+    """What reading every case once found.
 
-    Returns:
-        the cases that can be trained on; what is wrong with the others; the classes, background aside, that each of the
-        first shows, by its name.
+    Attributes:
+        cases: those that can be trained on.
+        problems: what is wrong with the others, one line each.
+        shown: by the name of each of the first, the classes in its label, background aside.
+        numbers: those that occur in the labels as stored.
     """
-    good, problems, shown = [], [], {}
+
+    cases: tuple[Case, ...]
+    problems: tuple[str, ...]
+    shown: dict[str, frozenset[int]]
+    numbers: frozenset[int]
+
+
+def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
+    """Read every case once before the work."""
+    good: list[Case] = []
+    problems: list[str] = []
+    shown: dict[str, frozenset[int]] = {}
+    numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
         except DataError as error:
             logger.error("left out %s: %s", case.name, error)
             problems.append(str(error))
+            numbers.update(error.numbers.tolist() if isinstance(error, Misread) else ())
         else:
             good.append(case)
+            numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
             counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label.ravel())
             shown[case.name] = frozenset(np.flatnonzero(counts).tolist()) - {0}
-    return tuple(good), tuple(problems), shown
+    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers))
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ldseg.config import Config
 from ldseg.data.cases import Found, find_cases
 from ldseg.data.dimensions import dimensions_of
+from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
 from ldseg.models import Preset
 from ldseg.options import AUTO
@@ -38,7 +40,7 @@ class Proposal:
     reasons: tuple[Reason, ...]
 
 
-def propose(config: Config, before: Mapping[str, object] | None = None, preset: Preset | None = None) -> Proposal:
+def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Preset | None = None) -> Proposal:
     """Look at a sample of the data that the settings name, and choose.
 
     Args:
@@ -54,6 +56,8 @@ def propose(config: Config, before: Mapping[str, object] | None = None, preset: 
     check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
     seen = look(found.cases, config.data, config.training.seed)
+    given = replace(config.data, classes=config.data.classes or tuple((before or {}).get("Data.Classes") or ()))
+    check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not seen.shares:
         raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problem}")
     config, reasons = choose(config, seen, before, preset)

@@ -50,6 +50,13 @@ def class_rgb(colours: Sequence[str]) -> npt.NDArray[np.float32]:
     return np.array([rgb(colour) for colour in colours], dtype=np.float32)
 
 
+def class_bytes(count: int, colours: Sequence[str] = ()) -> tuple[tuple[int, int, int], ...]:
+    """Red, green and blue from 0 to 255 of so many classes, those after the first in turn; nothing is `CLASS_COLOURS`."""
+    palette = np.rint(255 * class_rgb(colours or CLASS_COLOURS)).astype(int).tolist()
+    turn = [0, *(1 + k % (len(palette) - 1) for k in range(count - 1))]
+    return tuple(tuple(palette[k]) for k in turn)
+
+
 def save_image(array: npt.NDArray[np.uint8], path: Path) -> Path:
     """Saves a uint8 picture (H, W, 3) or (H, W) as PNG, whole or not at all; returns the path.
 

@@ -176,6 +176,7 @@ def nothing(place: Path) -> None: ...
 
 
 TRAIN = "Parameters.Training=True"
+OBJECTS = "Data.Labels=instances"  # as the phantoms number them
 
 
 @pytest.mark.parametrize(
@@ -194,8 +195,10 @@ TRAIN = "Parameters.Training=True"
         pytest.param(nothing, ("Sampel.Seed=3",), ("[Sampler]",), id="misspelt section"),
         pytest.param(nothing, ("Sampler.Sampler=DDIN",), ("Sampler.Sampler", "DDIM"), id="misspelt value"),
         pytest.param(nothing, ("Sampler.Sampling_Steps=1001",), ("Timesteps (1000)",), id="too many steps"),
-        pytest.param(a_file, (TRAIN, "Model.Weights={}/file/w"), ("file/w", "[Model] Weights"), id="new weights"),
-        pytest.param(nothing, (TRAIN, "Data.Cases=Phantom1"), ("Set/Image", "Phantom1", "[Data] Cases"), id="one case"),
+        pytest.param(a_file, (TRAIN, OBJECTS, "Model.Weights={}/file/w"), ("file/w", "[Model] Weights"), id="new weights"),
+        pytest.param(
+            nothing, (TRAIN, OBJECTS, "Data.Cases=Phantom1"), ("Set/Image", "Phantom1", "[Data] Cases"), id="one case"
+        ),
         pytest.param(
             lambda place: shutil.rmtree(place / "data" / "Set" / "Label"), (TRAIN,), ("Set", "labels"), id="no labels"
         ),
@@ -320,7 +323,7 @@ def test_training_and_then_segmenting(place: Path, capsys: pytest.CaptureFixture
     broken.write_bytes(spoilt(broken))
     new = f"Model.Weights={place / 'new'}"
     settings = (new, "Data.Size=32, 32", "Data.Patch=", "Parameters.Epoch=2", "Training.ValidateEvery=1")
-    assert run(place, TRAIN, *settings, *QUICK, "Training.Augmentation=none") == 1
+    assert run(place, TRAIN, OBJECTS, *settings, *QUICK, "Training.Augmentation=none") == 1
     printed = capsys.readouterr().out
     assert f"problem: {broken}" in printed
     assert "best: Dice" in printed

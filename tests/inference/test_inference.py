@@ -11,7 +11,7 @@ import tiny
 from helpers import as_numpy
 
 from ldseg.data.cases import Case, find_cases
-from ldseg.inference import Segmented, case_generator, corrupt_image, label_instances, segment_cases
+from ldseg.inference import Segmented, case_generator, degrade, label_instances, segment_cases
 from ldseg.inference.predictor import Predictor
 from ldseg.io.pictures import read_image, write_image
 from ldseg.segmenter import Segmenter
@@ -231,7 +231,7 @@ def test_noise_reaches_the_image_that_is_segmented(segmenter: Segmenter, cases: 
     clean, noisy = (segment(a_predictor(segmenter), cases[:1], sigma=sigma)["Phantom1"].loaded for sigma in (0, 0.2))
     assert clean is not None
     assert noisy is not None
-    np.testing.assert_array_equal(noisy.image, corrupt_image(clean.image, "gaussian", 0.2, 5, clean.digest))
+    np.testing.assert_array_equal(noisy.image, degrade(clean.image, "gaussian", 0.2, 5, clean.digest))
 
 
 def test_a_case_is_known_by_what_it_holds(segmenter: Segmenter, cases: tuple[Case, ...], tmp_path: Path) -> None:

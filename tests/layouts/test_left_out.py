@@ -38,7 +38,7 @@ def test_what_is_not_used_is_named_once(tmp_path: Path) -> None:
     photo(tmp_path / "Image" / "e.jfif", format="JPEG")
     mask(tmp_path / "Label" / "a_label.gif")
     folder = tmp_path / "Image"
-    for name in ("h.heic", "i.svs", "notes.txt", "Thumbs.db", "README"):
+    for name in ("h.heic", "i.czi", "notes.txt", "Thumbs.db", "README"):
         (folder / name).write_bytes(b"x")
     (tmp_path / "Label" / "b.xcf").write_bytes(b"x")
     (folder / "g.png").symlink_to("/gone/g.png")
@@ -48,7 +48,7 @@ def test_what_is_not_used_is_named_once(tmp_path: Path) -> None:
     found = find_cases(tmp_path)
     assert labels(found) == {"a": "a_label.gif", "b": None, "c": None, "d": None, "e": None, "f": None}
     assert found.problems == (
-        f"{folder}: not used, as they are of no type that is read: g.png (a link that leads nowhere), h.heic, i.svs,"
+        f"{folder}: not used, as they are of no type that is read: g.png (a link that leads nowhere), h.heic, i.czi,"
         " loop.png (a link that leads nowhere), pipe.png (a pipe or a device), sub (a folder)",
         f"{tmp_path / 'Label'}: not used, as it is of no type that is read: b.xcf",
     )

@@ -1,0 +1,75 @@
+"""The table of kinds of slides, and what counts as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from ldseg.errors import DataError
+from ldseg.io.contract import Content, Refused, check_file, check_size, one_line
+from ldseg.io.slides.contract import Slide
+from ldseg.io.slides.openslides import OTHER_SLIDES, OpenSlideSlide
+from ldseg.io.slides.tiffs import TIFF_SLIDES, TiffSlide
+from ldseg.io.slides.zarrs import ZARR_SLIDES, ZarrSlide
+from ldseg.io.tiff import TIFF_SUFFIXES
+
+KINDS: tuple[tuple[tuple[str, ...], Callable[[Path], Slide]], ...] = (
+    ((*TIFF_SLIDES, *TIFF_SUFFIXES), TiffSlide),
+    (ZARR_SLIDES, ZarrSlide),
+    (OTHER_SLIDES, OpenSlideSlide),
+)
+"""Extensions, and what opens such a slide; a new kind is an entry here."""
+
+SLIDE_SUFFIXES = (*TIFF_SLIDES, *OTHER_SLIDES)
+"""Extensions of files that are slides whatever their size."""
+
+LARGE = 1 << 26
+"""Pixels above which a TIFF counts as a slide, if its pixels lie in tiles or strips that can be read one by one."""
+
+
+def is_slide(path: Path) -> bool:
+    """Whether a path is a slide: by its extension, or as a TIFF that is large."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return suffix in ZARR_SLIDES
+    if suffix in SLIDE_SUFFIXES:
+        return True
+    if suffix not in TIFF_SUFFIXES or not path.is_file():
+        return False
+    try:
+        with TiffSlide(path) as slide:
+            return math.prod(slide.sizes[0]) > LARGE and slide.tiled
+    except Exception:  # what is wrong with it is said when it is read
+        return False
+
+
+def open_slide(path: Path) -> Slide:
+    """A slide, to be closed by whoever opened it.
+
+    Raises:
+        DataError: in one line that names the file, what cannot be read.
+    """
+    opener = next((opener for suffixes, opener in KINDS if path.suffix.lower() in suffixes), None)
+    if opener is None:
+        known = " ".join(suffix for suffixes, _ in KINDS for suffix in suffixes)
+        raise DataError(f"{path}: expected a slide of type {known}, found {path.suffix or 'none'}")
+    if path.suffix.lower() not in ZARR_SLIDES:
+        check_file(path)
+    try:
+        return opener(path)
+    except (DataError, Refused) as error:
+        raise error if isinstance(error, DataError) else DataError(f"{path}: {one_line(error)}") from error
+    except Exception as error:  # decoders raise what they like on bytes that nobody has checked
+        reason = one_line(error)
+        raise DataError(f"{path}: not a readable slide (damaged, cut short or not supported): {reason}") from error
+
+
+def read_slide(path: Path, axes: str = "YX", label: bool = False) -> Content:
+    """The full resolution of a slide as a picture, as `Format.read` asks, where it fits into memory."""
+    if label:
+        raise Refused("a slide is no label; expected a picture of class or instance numbers")
+    with open_slide(path) as slide:
+        check_size((*slide.sizes[0], slide.channels), slide.dtype.itemsize)
+        values = slide.window(0, 0, 0, *slide.sizes[0])
+        return Content(values=values, bits=slide.bits, modalities=slide.modalities)
