@@ -14,6 +14,7 @@ from ldseg.errors import LDSegError, WeightsError
 from ldseg.evaluation.quality import Quality
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
+from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
 
 FORMAT_VERSION = 1
@@ -35,6 +36,7 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
     """
 
     spec: SegmenterSpec
@@ -44,6 +46,7 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
@@ -60,6 +63,7 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({"plan": self.plan} if self.plan else {}),
         }
 
     @classmethod
@@ -73,7 +77,28 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            plan=values.get("plan", {}),
         )
+
+
+def find_weights(name: str | Path) -> Path:
+    """The folder of weights that come with LDSeg, or one of the user's own.
+
+    Args:
+        name: a name of ``ldseg.available()``, or the path of a folder; a folder of that name goes first where it holds
+            weights.
+
+    Raises:
+        WeightsError: neither is there.
+    """
+    folder, shipped = Path(name).expanduser(), shipped_weights()
+    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
+        return shipped[str(name)]
+    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
+        return folder
+    raise WeightsError(
+        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
+    )
 
 
 def read_description(folder: Path, preset: Preset | None = None) -> Description:

@@ -12,9 +12,9 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import WEIGHTS_FILE
+from ldseg.description import find_weights
 from ldseg.diffusion import Sampler
-from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.errors import ConfigError, DataError
 from ldseg.inference import Engine, segment_each
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
@@ -58,25 +58,6 @@ class Sampling(TypedDict, total=False):
 def available() -> dict[str, Path]:
     """The weights that come with LDSeg: their folders by name, each with a README on what they do and their terms."""
     return shipped_weights()
-
-
-def find_weights(name: str | Path) -> Path:
-    """The folder of weights that come with LDSeg, or one of the user's own.
-
-    Args:
-        name: a name of ``available()``, or the path of a folder; a folder of that name goes first where it holds weights.
-
-    Raises:
-        WeightsError: neither is there.
-    """
-    folder, shipped = Path(name).expanduser(), shipped_weights()
-    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
-        return shipped[str(name)]
-    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
-        return folder
-    raise WeightsError(
-        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
-    )
 
 
 def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", preset: Preset | None = None) -> Model:
@@ -204,13 +185,13 @@ class Model:
         self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Sampling, batch_size: int
     ) -> Iterator[Result]:
         own = settings.get("sampler")
-        colours = Config.from_dict(self.description.training).data.colours
+        look = Config.from_dict(self.description.training).data
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
         for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality, colours)
+            yield Result(item, step, source, self.description.quality, look)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
@@ -250,6 +231,7 @@ def train(
     *,
     classes: Sequence[str],
     weights: str | Path,
+    start: str | Path | None = None,
     dimensions: str = AUTO,
     minutes: float | None = None,
     epochs: int | None = None,
@@ -268,6 +250,7 @@ def train(
         data: the folder of the data set, in a layout of ``data/README.md``.
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
+        start: weights to start from, a name of ``available()`` or a folder: what fits of them is taken over.
         dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
         minutes: how long to train; the training is planned to it and ends on time.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
@@ -288,6 +271,7 @@ def train(
             "Data.Classes": tuple(classes),
             "Data.Dimensions": dimensions,
             "Model.Weights": str(weights),
+            "Model.Start": None if start is None else str(start),
             "Training.Minutes": minutes,
             "Parameters.Epoch": epochs,
             "Parameters.BatchSize": batch_size,

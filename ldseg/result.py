@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
@@ -18,6 +19,7 @@ from ldseg.inference.instances import label_instances
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
+from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
 from ldseg.writers.table import check_formats, write_formats
 
@@ -25,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 def segmentation_of(
-    item: Segmented, preprocessing: Preprocessing, *, colours: Sequence[str] = (), instances: Mask | None = None
+    item: Segmented, preprocessing: Preprocessing, *, look: DataConfig, instances: Mask | None = None
 ) -> Segmentation:
     """A segmented case as the formats of `ldseg.writers` are given it.
 
     Args:
         item: the case, without a problem.
         preprocessing: of the cases: their axes and classes.
-        colours: of the classes, background first; nothing for those that everyone can tell apart.
+        look: settings with the colours and the codes of the classes.
         instances: a number for each object, where these are wanted and not the parts of classes.
     """
     from ldseg.viz.style import class_bytes
@@ -43,7 +45,7 @@ def segmentation_of(
         name=item.case.name,
         axes=preprocessing.axes,
         classes=preprocessing.classes,
-        colours=class_bytes(len(preprocessing.classes), colours),
+        colours=class_bytes(len(preprocessing.classes), look.colours),
         mask=item.mask,
         instances=instances,
         probabilities=probabilities,
@@ -51,6 +53,7 @@ def segmentation_of(
         image=loaded.stored,
         geometry=loaded.geometry,
         source=item.case.image if item.case.image.name else None,
+        codes=codes_of(look.codes, preprocessing.classes),
     )
 
 
@@ -75,9 +78,9 @@ class Result:
         preprocessing: Preprocessing,
         source: Path | None,
         quality: Quality | None = None,
-        colours: Sequence[str] = (),
+        look: DataConfig | None = None,
     ) -> None:
-        self._quality, self._preprocessing, self._colours = quality, preprocessing, colours
+        self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -218,7 +221,7 @@ class Result:
             logger.error("skipped %s: %s", self.name, self.problem)
             return {}
         folder, numbered = Path(folder), self.instances if masks == "instances" else None
-        case = segmentation_of(self._found, self._preprocessing, colours=self._colours, instances=numbered)
+        case = segmentation_of(self._found, self._preprocessing, look=self._look, instances=numbered)
         files, missing = write_formats(folder, case, formats)
         if missing and not files:
             raise DataError("; ".join(missing))

@@ -103,7 +103,7 @@ def load_weights(folder: Path, segmenter: Segmenter) -> None:
         raise WeightsError(
             f"{path}: expected weights of preset {segmenter.spec.preset!r} for {segmenter.spec.channels} channels and "
             f"{segmenter.spec.classes} classes, found others: {reason}; "
-            "name another folder in [Model] Weights, or to train anew set [Parameters] Checkpoint = False"
+            "name another folder in [Model] Weights"
         ) from error
 
 

@@ -118,6 +118,9 @@ COMMANDS = {
         options=(
             CLASSES,
             Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
+            Option(
+                flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"
+            ),
             DIMENSIONS,
             Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long to train; it ends on time"),
             Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),

@@ -197,7 +197,7 @@ def _write(this: Run, item: Segmented, instances: np.ndarray | None) -> Mapping[
         DataError: it can have none of them.
     """
     config = this.task.config
-    case = segmentation_of(item, this.task.preprocessing, colours=config.data.colours, instances=instances)
+    case = segmentation_of(item, this.task.preprocessing, look=config.data, instances=instances)
     files, missing = write_formats(this.outputs.folder, case, config.output.formats)
     if not files:
         raise DataError("; ".join(missing))

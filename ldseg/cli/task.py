@@ -152,8 +152,10 @@ def settle(config: Config, description: Description) -> Config:
         if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
+    codes = config.data.codes or trained.data.codes
     batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
-    return config.with_values({**changes, "Data.Colours": colours, "Data.Patch": (), "Parameters.BatchSize": batch})
+    own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
+    return config.with_values({**changes, **own})
 
 
 def _shown(value: Any) -> str:

@@ -14,6 +14,7 @@ from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, PRECISIONS
 from ldseg.spatial import AXES, MOST_CHANNELS
+from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
 
 _SEED = Number(0, 2**31 - 1)
@@ -26,6 +27,7 @@ _LENGTH = Number(1, 65536)
 _MM = "numbers above 0 (mm), one per axis, with commas between them, or nothing"
 _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
+_CODES = f"{SHAPE} with commas between them"
 _FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
 _MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
 
@@ -153,6 +155,7 @@ class DataConfig(Section):
     channels: int | str = _key("Channels", AUTO, Choice((AUTO, *range(1, MOST_CHANNELS + 1))))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
+    codes: tuple[str, ...] = _key("Codes", (), Several(Text(_CODES), f"{_CODES}, or nothing", True))
     labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
     label_map: tuple[tuple[int, int], ...] = _key("LabelMap", (), Pairs(Number(-(2**31), 2**31 - 1), Number(0, 65535), _MAP))
     intensity: str = _key("Intensity", AUTO, Choice((AUTO, *INTENSITIES)))
@@ -201,6 +204,10 @@ class DataConfig(Section):
             for colour in self.colours:
                 if not is_color_like(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
+        try:
+            codes_of(self.codes, self.classes)
+        except ValueError as error:
+            self._refuse("Codes", str(error))
         beyond = [f"{value}:{index}" for value, index in self.label_map if index >= (count or 2)]
         if beyond:
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
@@ -223,6 +230,7 @@ class ModelConfig(Section):
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
+    start: str = _key("Start", "", Text("weights that come with LDSeg, a folder, or nothing", optional=True))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,7 +12,8 @@ from ldseg.options import INTENSITIES
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""What red, green and blue bring to gray (ITU-R BT.601)."""
 
 
 def scale_intensity(
@@ -92,5 +93,5 @@ def to_channels(image: np.ndarray, channels: int, source: str, modalities: bool 
     if not modalities and (given, channels) == (1, 3):
         return np.repeat(image, 3, axis=-1)
     if not modalities and (given, channels) == (3, 1):
-        return (image @ _LUMA)[..., np.newaxis]
+        return (image @ LUMA)[..., np.newaxis]
     raise DataError(f"{source}: expected an image of {channels} channels, found {given}, see [Data] Channels")

@@ -145,14 +145,8 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
             raise Refused(f"{name} is of size {found}, expected {wanted}: is it a localizer, or of another series?")
         if not np.allclose(frame.spacing, first.spacing, rtol=TOLERANCE, atol=0):
             raise Refused(f"{name} has pixels of {frame.spacing} mm, expected {first.spacing} as {first_name}")
-    if axes == "ZYX" and len(named) > 1 and any(frame.place is not None for _, frame in named):
-        named, step = _in_order(named)
-        first = named[0][1]
-    elif axes == "TYX" and several:
-        places = _along(named)
-        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a video
-            named = [named[index] for index in np.argsort(places)]
-            first, step = named[0][1], float(np.ptp(places)) / (len(named) - 1)
+    named, step = arranged(named, axes, step, several)
+    first = named[0][1]
     types = np.result_type(*(frame.values for _, frame in named))
     values = np.stack([frame.values.astype(types, copy=False) for _, frame in named])
     rows, columns = first.values.shape[:2]
@@ -163,6 +157,18 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     spacing = np.array([first.spacing[1], first.spacing[0], step])
     content = placed(values, size, spacing, origin, direction, axes, source=first_name, label=False)
     return Content(values=content.values, geometry=content.geometry, bits=bits)
+
+
+def arranged(named: list[tuple[str, Frame]], axes: str, step: float, several: bool) -> tuple[list[tuple[str, Frame]], float]:
+    """Frames in the order in which they are read, and the step between them; for the arguments see `stacked`."""
+    if axes == "ZYX" and len(named) > 1 and any(frame.place is not None for _, frame in named):
+        return _in_order(named)
+    if axes == "TYX" and several:
+        places = _along(named)
+        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a video
+            named = [named[index] for index in np.argsort(places)]
+            step = float(np.ptp(places)) / (len(named) - 1)
+    return named, step
 
 
 def _along(named: list[tuple[str, Frame]]) -> np.ndarray | None:
@@ -207,16 +213,6 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
 
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
-
-    def own(sequence: str, name: str) -> Any:
-        """An attribute of this frame, of all frames, or of the file."""
-        shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-        for part in (group, shared):
-            found = part.get(sequence) if part is not None else None
-            if found and found[0].get(name) is not None:
-                return found[0].get(name)
-        return header.get(name)
-
     kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
     values = signed(pixels, header, stored)
     if kind == "PALETTE COLOR" and not label:
@@ -231,15 +227,38 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         if kind == "MONOCHROME1" and not label:
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
             values = (high + low - values.astype(np.int64)).astype(values.dtype)
-        slope = _number(own("PixelValueTransformationSequence", "RescaleSlope"))
-        values = _scaled(values, slope, _number(own("PixelValueTransformationSequence", "RescaleIntercept")), stored)
-    place = _numbers(own("PlanePositionSequence", "ImagePositionPatient"), 3)
-    turn = _numbers(own("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
-    spacing = _numbers(own("PixelMeasuresSequence", "PixelSpacing"), 2)
+        slope = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
+        shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
+        values = _scaled(values, slope, shift, stored)
+    return _placed(header, group, values)
+
+
+def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
+    """Values of one frame with its own place."""
+    place = _numbers(_own(header, group, "PlanePositionSequence", "ImagePositionPatient"), 3)
+    turn = _numbers(_own(header, group, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _numbers(_own(header, group, "PixelMeasuresSequence", "PixelSpacing"), 2)
     if spacing is None and header.get("Modality") in _RADIOGRAPHS:
         spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
     steps = (1.0, 1.0) if spacing is None or not (spacing > 0).all() else (float(spacing[0]), float(spacing[1]))
     return Frame(values=values, place=place, turn=turn, spacing=steps)
+
+
+def _own(header: Any, group: Any, sequence: str, name: str) -> Any:
+    """An attribute of a frame, of all frames, or of the file."""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    for part in (group, shared):
+        found = part.get(sequence) if part is not None else None
+        if found and found[0].get(name) is not None:
+            return found[0].get(name)
+    return header.get(name)
+
+
+def frames_without_pixels(header: Any) -> list[Frame]:
+    """The frames of a file in its order, with their places and without values, (H, W, 0)."""
+    empty = np.empty((int(header.Rows), int(header.Columns), 0), np.uint8)
+    groups = header.get("PerFrameFunctionalGroupsSequence") or [None] * int(header.get("NumberOfFrames") or 1)
+    return [_placed(header, group, empty) for group in groups]
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:

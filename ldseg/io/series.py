@@ -67,7 +67,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         series[uid] = series.get(uid, 0) + 1
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
-        numbers += [_number_of(slices.header)] * len(slices.frames)
+        numbers += [number_of(slices.header)] * len(slices.frames)
         step, bits = slices.step, max(bits, slices.bits)
     if len(series) != 1:
         counts = ", ".join(f"{name or 'without a number'} ({count} files)" for name, count in series.items())
@@ -79,7 +79,8 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         raise DataError(f"{folder}: {one_line(error)}") from error
 
 
-def _number_of(header: Any) -> float:
+def number_of(header: Any) -> float:
+    """The number of a slice or frame in its series; 0 without one."""
     try:
         return float(header.get("InstanceNumber") or 0)
     except (TypeError, ValueError):

@@ -27,9 +27,10 @@ from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
+from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import WEIGHTS_FILE, Description, load_weights, save_weights
+from ldseg.weights import Description, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ def train(
         plan: what to do.
         cases: labelled cases, among them those that the plan's split names.
         folder: of the weights; checkpoint and logs lie below it.
-        go_on: go on with the training whose checkpoint is there, with its split, exactly where it was; where there is none,
-            start from the weights of the folder, if any. Otherwise begin anew. Earlier weights that a training does not go
-            on with are set aside, never overwritten.
+        go_on: go on with the training whose checkpoint is there, with its split, exactly where it was. Where there is none,
+            and without it, begin anew, from the weights of the plan's start, if any. Earlier weights that a training does
+            not go on with are set aside, never overwritten.
         watch: called after each validation.
         since: when the plan's minutes began, as ``time.perf_counter`` tells it; now, unless given.
 
@@ -102,7 +103,7 @@ def train(
             if plan.batch_size % devices:
                 wanted = f"expected a multiple of {devices} devices"
                 raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
-            return _train(plan, training, validator, folder, clock, meta, go_on, watch)
+            return _train(plan, training, validator, folder, clock, meta, watch)
 
 
 def _train(
@@ -112,14 +113,13 @@ def _train(
     folder: Path,
     clock: Clock,
     before: Mapping[str, Any],
-    go_on: bool,
     watch: Callable[[TrainingResult], None] | None,
 ) -> TrainingResult:
     """Train in a folder that is locked; ``before`` is the meta of the checkpoint to go on from, or nothing."""
     checkpoint, result = checkpoint_of(folder), TrainingResult(folder=folder, history=[])
     segmenter = Segmenter(replace(plan.spec, size=plan.patch))
-    if not before and go_on and (folder / WEIGHTS_FILE).is_file():
-        load_weights(folder, segmenter)
+    if not before and plan.start is not None:
+        start_from(plan.start, segmenter, plan.preprocessing.classes)
     batches = batches_of(plan, cases, segmenter)
     trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
     meta = {
@@ -209,6 +209,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        plan=plan.to_dict(),
     )
 
 

@@ -88,4 +88,5 @@ def set_aside(folder: Path) -> None:
             os.replace(path, aside / path.name)
     except OSError as error:
         raise WeightsError(f"{folder}: earlier weights cannot be set aside: {error.strerror or error}") from error
-    logger.info("earlier weights are kept in %s", aside)
+    go_on = "; [Model] Start goes on from them" if (aside / WEIGHTS_FILE).exists() else ""
+    logger.info("earlier weights are kept in %s%s", aside, go_on)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
@@ -13,6 +14,7 @@ from ldseg.models import PRESETS, Preset
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN, Reason
+from ldseg.training.start import Start
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -51,6 +53,7 @@ class Plan:
         summary: what the cases are like, a line each.
         focus: probability that a sample is drawn by class, see ``ldseg.data.batches``.
         shown: names of the cases that show each class, by its number; needed where there is a ``focus``.
+        start: weights to start from; None for chance.
     """
 
     spec: SegmenterSpec
@@ -81,10 +84,20 @@ class Plan:
     chosen: dict[str, Any] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     summary: tuple[str, ...] = ()
+    start: Start | None = None
 
     def lines(self) -> list[str]:
         """The plan to read: what the cases are like, what was chosen and why, what is worth knowing."""
         return [*self.summary, *map(str, self.reasons)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for the description of the weights; empty where nothing was looked at."""
+        told = {
+            "cases": list(self.summary),
+            "chosen": [reason.to_dict() for reason in self.reasons if reason.name],
+            "notes": [reason.why for reason in self.reasons if not reason.name],
+        }
+        return told if any(told.values()) else {}
 
 
 def plan(
@@ -101,7 +114,7 @@ def plan(
         split: the manifest of the cases.
         reasons: for what was chosen.
         preset: networks of the user's own, in place of those that the settings name.
-        more: ``shown`` and ``summary`` of the plan.
+        more: ``shown``, ``summary`` and ``start`` of the plan.
 
     Raises:
         ConfigError: if settings do not suit each other.
@@ -131,11 +144,17 @@ def plan(
         cache=training.cache,
         workers=training.workers,
         several_devices=config.gpu.multiple,
-        settings=config.with_values({name: Config().value(name) for name in PLACES}).to_dict(),
+        settings=_travelling(config).to_dict(),
         chosen={name: config.value(name) for name in OPEN},
         reasons=reasons,
         **more,
     )
+
+
+def _travelling(config: Config) -> Config:
+    """Settings without the places of this machine; of weights to start from, their name stays."""
+    settled = config.with_values({name: Config().value(name) for name in PLACES})
+    return settled.with_values({"Model.Start": Path(config.model.start).name})
 
 
 def check_sizes(config: Config, preset: Preset | None = None) -> None:

@@ -25,6 +25,7 @@ from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
+from ldseg.training.start import Start
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     """
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
-    proposal = propose(config, before.get("chosen", {}), preset)
+    proposal = propose(config, before, preset)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, found = proposal.config, proposal.found
     for line in (*proposal.summary, *proposal.reasons):
@@ -76,6 +77,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         if not any(shown[case.name] for case in part):
             names = [case.name for case in part]
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
+    if proposal.start:
+        _tell_known(validation, proposal.start)
     made = plan(
         config,
         split,
@@ -83,6 +86,7 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         preset,
         summary=proposal.summary,
         shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
+        start=proposal.start,
     )
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
@@ -92,9 +96,9 @@ def train_config(
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
-    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none, it
-    starts from the weights of the folder, if any. ``Checkpoint = False`` starts anew. Earlier weights that a training does
-    not go on with are set aside, never overwritten.
+    ``Checkpoint = True`` goes on with the training whose checkpoint is there, exactly where it was; where there is none,
+    and with ``Checkpoint = False``, a training begins, from the weights of ``[Model] Start`` or from chance. Earlier weights
+    that it does not go on with are set aside, never overwritten.
 
     Args:
         config: the settings.
@@ -157,6 +161,17 @@ def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
     else:
         parts = split_by_group(cases, settings.validation_fraction, settings.seed)
     return split_manifest(*parts, fraction=settings.validation_fraction, seed=settings.seed)
+
+
+def _tell_known(validation: Sequence[Case], start: Start) -> None:
+    """Say which cases are held back that the weights to start from may have learned from: they would flatter the figures."""
+    learned = {name for names in start.description.split.get("training", {}).values() for name in names}
+    if known := [case.name for case in validation if case.name in learned]:
+        logger.warning(
+            "%s learned from cases of these names, which are held back here: %s; if they are the same, the figures of "
+            "validation are too high",
+            start.folder, few(known),
+        )  # fmt: skip
 
 
 def _tell_new(cases: Sequence[Case], split: Mapping[str, Any]) -> None:

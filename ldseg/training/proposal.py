@@ -19,6 +19,7 @@ from ldseg.spatial import AXES
 from ldseg.training.choices import Reason, choose, summary
 from ldseg.training.look import look
 from ldseg.training.plan import check_sizes
+from ldseg.training.start import Start, start_of, with_start
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +33,14 @@ class Proposal:
         found: the cases to train on, and what is wrong beside them.
         summary: what the cases are like, a line each.
         reasons: what was chosen and why, and what else is worth knowing.
+        start: the weights that a training which begins starts from, if any.
     """
 
     config: Config
     found: Found
     summary: tuple[str, ...]
     reasons: tuple[Reason, ...]
+    start: Start | None = None
 
 
 def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Preset | None = None) -> Proposal:
@@ -45,23 +48,31 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
 
     Args:
         config: the settings.
-        before: what was chosen when the training began, by name, if it goes on.
+        before: what the checkpoint says of the training that goes on, see ``ldseg.training.fit``; nothing for a new one.
         preset: networks of the user's own, in place of those that the settings name.
 
     Raises:
         ConfigError: if settings do not suit each other.
         DataError: if there is nothing to train on, or no label can be read.
+        WeightsError: if the weights to start from cannot be used.
     """
+    before = before or {}
+    earlier = before.get("chosen", {})
     config, first = with_dimensions(config)
+    start = None if before else start_of(config, preset)
+    if config.model.start and preset is None:
+        config = with_start(config, start.description.training if start else before["settings"])
     check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
     seen = look(found.cases, config.data, config.training.seed)
-    given = replace(config.data, classes=config.data.classes or tuple((before or {}).get("Data.Classes") or ()))
+    given = replace(config.data, classes=config.data.classes or tuple(earlier.get("Data.Classes", ())))
     check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not seen.shares:
         raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problem}")
-    config, reasons = choose(config, seen, before, preset)
-    return Proposal(config=config, found=found, summary=tuple(summary(seen, config)), reasons=(*first, *reasons))
+    config, reasons = choose(config, seen, earlier, preset)
+    return Proposal(
+        config=config, found=found, summary=tuple(summary(seen, config)), reasons=(*first, *reasons), start=start
+    )
 
 
 def with_dimensions(config: Config) -> tuple[Config, tuple[Reason, ...]]:

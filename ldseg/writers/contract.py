@@ -6,8 +6,8 @@ A new format is one module with a `Writer` and one entry in the table `ldseg.wri
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from ldseg.errors import ConfigError
 from ldseg.io.geometry import Geometry
 from ldseg.spatial import Mask, Numbers
+from ldseg.writers.codes import ClassCode
 from ldseg.writers.objects import Measurements, Objects, measure, objects_of
 
 
@@ -35,6 +36,7 @@ class Segmentation:
         image: ``(*S, c)``, as its file stores it.
         geometry: where it lies; None where that is not known.
         source: the file or folder of the image; None for an array.
+        codes: coded terms of classes, by name.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Segmentation:
     image: np.ndarray
     geometry: Geometry | None = None
     source: Path | None = None
+    codes: Mapping[str, ClassCode] = field(default_factory=dict)
 
     @property
     def spacing(self) -> tuple[float, ...] | None:

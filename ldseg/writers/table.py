@@ -8,11 +8,12 @@ from pathlib import Path
 from ldseg.errors import ConfigError, DataError
 from ldseg.io.contract import one_line
 from ldseg.writers.contract import Segmentation, Writer
+from ldseg.writers.dicomseg import DICOMSEG
 from ldseg.writers.geojson import GEOJSON
 from ldseg.writers.masks import MASK
 from ldseg.writers.tables import CSV
 
-WRITERS: dict[str, Writer] = {"mask": MASK, "geojson": GEOJSON, "csv": CSV}
+WRITERS: dict[str, Writer] = {"mask": MASK, "geojson": GEOJSON, "csv": CSV, "dicomseg": DICOMSEG}
 """A new format is an entry here."""
 
 

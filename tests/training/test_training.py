@@ -329,11 +329,11 @@ def test_a_finished_training_is_left_alone_until_it_may_go_on(
     assert read_meta(aside / "training" / "last.npz")["epoch"] == 2
     assert read_meta(fresh.logs / "last.npz")["epoch"] == 1
 
-    # Weights without a checkpoint are what a training starts from.
+    # Weights without a checkpoint are kept, and gone on from where that is asked for.
     start = tmp_path / "start"
     start.mkdir()
     (start / WEIGHTS_FILE).write_bytes(old)
-    tuned = train_config(tiny.settings(data, start, **changes))
+    tuned = train_config(tiny.settings(data, start, **changes, Model_Start=str(start)))
     assert tuned.history[0]["loss"] != pytest.approx(first.history[0]["loss"], rel=1e-4)
     (aside,) = start.glob("before-*")
     assert (aside / WEIGHTS_FILE).read_bytes() == old

@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+import SimpleITK as sitk
 from written_cases import case_of
 
 import ldseg
@@ -88,6 +90,26 @@ def test_a_run_leaves_nothing_of_an_earlier_one_behind(image: Path, tmp_path: Pa
     assert main(["segment", *plain, "--formats", "geojson"]) == 0
     assert {path.name for path in out.iterdir() if path.name.startswith(("part", "objects"))} == {"part_objects.geojson"}
     assert json.loads((out / "metrics.json").read_text("utf-8"))["cases"][0]["mask"] is None
+
+
+def test_a_case_that_has_not_what_a_format_needs_is_named(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom", reason="writes DICOM Segmentations")
+    ray = sitk.GetImageFromArray(read_image(image).mean(axis=-1).astype(np.uint16)[np.newaxis])
+    sitk.WriteImage(ray, tmp_path / "ray.dcm")
+    out = tmp_path / "out"
+    given = [str(image), str(tmp_path / "ray.dcm"), "--weights", "GlaS", "--steps", "1", "--out", str(out)]
+    given += ["--set", "Output.Diffusion=0", "--set", "Output.Overlay=False", "--set", "Output.Report=False"]
+    assert main(["segment", *given, "--formats", "dicomseg,csv,mask", "--set", "GPU.Engine=onnx"]) == 1
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("problem")]
+    assert told == [
+        "problem: part: not written as dicomseg: expected an image that is DICOM, as a DICOM segmentation refers to it,"
+        " got part.png"
+    ]
+    for name in ("part_segmentation.png", "part_objects.csv", "ray_segmentation.nii.gz", "ray_segmentation.dcm"):
+        assert (out / name).is_file(), name
+    assert pydicom.dcmread(out / "ray_segmentation.dcm").SegmentSequence[0].SegmentLabel == "gland"
 
 
 def test_a_case_that_none_of_the_formats_can_hold_is_a_problem(

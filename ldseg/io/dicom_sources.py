@@ -1,0 +1,61 @@
+"""Which frame of which DICOM file each plane of an array was read from: what refers to the files needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ldseg.io.contract import Refused
+from ldseg.io.dicom import Frame, arranged, frames_without_pixels, header_of
+from ldseg.io.formats import format_of
+from ldseg.io.series import dicom_files, number_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The DICOM files of a scan.
+
+    Attributes:
+        headers: data sets without pixels, of each file.
+        planes: of each plane of the array the place of its file in `headers`, and that of its frame in the file.
+        placed: whether the frames have places in the patient.
+    """
+
+    headers: list[Any]
+    planes: list[tuple[int, int]]
+    placed: bool
+
+
+def is_dicom_scan(path: Path | None, axes: str) -> bool:
+    """Whether a scan was read from DICOM: a file, or a folder with a series."""
+    if path is None:
+        return False
+    return bool(dicom_files(path)) if path.is_dir() else format_of(path, axes).thing == "DICOM file"
+
+
+def sources_of(path: Path, axes: str) -> Sources:
+    """The files of a scan that has been read, planes in the order in which reading has put them.
+
+    Raises:
+        Refused: they are no longer those that were read.
+    """
+    files = dicom_files(path) if path.is_dir() else [path]
+    headers = []
+    for file in files:
+        header = header_of(file)
+        if "PixelData" in header:
+            del header.PixelData
+        headers.append(header)
+    order = sorted(range(len(files)), key=lambda index: number_of(headers[index])) if path.is_dir() else [0]
+    found: list[tuple[str, Frame]] = []
+    of_frame: dict[int, tuple[int, int]] = {}
+    for place in order:
+        for index, frame in enumerate(frames_without_pixels(headers[place])):
+            found.append((files[place].name, frame))
+            of_frame[id(frame)] = (place, index)
+    if not found:
+        raise Refused("its DICOM files are no longer there")
+    ordered, _ = arranged(found, axes, 1.0, several=path.is_dir() and len(found) > 1)
+    planes = [of_frame[id(frame)] for _, frame in ordered]
+    return Sources(headers=headers, planes=planes, placed=all(frame.place is not None for _, frame in found))
