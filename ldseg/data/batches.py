@@ -13,6 +13,7 @@ import numpy as np
 from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
 from ldseg.data.focus import around
+from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 
@@ -48,6 +49,7 @@ class TrainingBatches(keras.utils.PyDataset):
         latent_shape: ``(*L, c)``.
         timesteps: T.
         augmentation: a kind of ``ldseg.augmentation.augment``.
+        outline: whether labels hold the outlines of objects, see ``ldseg.data.outline``.
         recycling: probability of ``recycle``.
         seed: of everything random.
         samples_per_case: samples of each case in an epoch.
@@ -74,6 +76,7 @@ class TrainingBatches(keras.utils.PyDataset):
         augmentation: str,
         recycling: float,
         seed: int,
+        outline: bool = False,
         samples_per_case: int = 1,
         focus: float = 0.0,
         shown: Mapping[int, Sequence[str]] | None = None,
@@ -97,6 +100,7 @@ class TrainingBatches(keras.utils.PyDataset):
         named = {case.name: case for case in cases}
         by_class = {index: [named[name] for name in names if name in named] for index, names in (shown or {}).items()}
         self._shown = [(index, those) for index, those in sorted(by_class.items()) if those]
+        self.outline = outline
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
         self.epoch = epoch
@@ -171,7 +175,7 @@ class TrainingBatches(keras.utils.PyDataset):
         if loaded.label is None:
             raise DataError(f"{case.image}: expected a label to train on, got none")
         grid = step.grid_of(loaded.size, loaded.spacing)
-        prepared = step.image_to_grid(loaded.image, grid), step.label_to_grid(loaded.label, grid)
+        prepared = step.image_to_grid(loaded.image, grid), label_on_grid(loaded, step, grid, self.outline)
         needed = sum(array.nbytes for array in prepared)
         if needed <= self._room:
             self._room -= needed

@@ -51,7 +51,7 @@ class GraphEngine(Engine):
 
     def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
         """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
-        total = np.zeros((self.samples, *self.spec.size, self.spec.classes), np.float32)
+        total = np.zeros((self.samples, *self.spec.size, self.spec.parts), np.float32)
         kept: list[np.ndarray] = []
         for index, mirror in enumerate(self.mirrors):
             copy = np.flip(image, tuple(axis - 1 for axis in mirror))

@@ -31,12 +31,13 @@ OPEN: dict[str, object] = {
     "Parameters.BatchSize": AUTO,
     "Training.SamplesPerCase": AUTO,
     "Training.Focus": AUTO,
+    "Model.Outline": AUTO,
 }
 """What may be chosen from the data, and the value that leaves it open."""
 
 EARLIER: dict[str, object] = {
     "Data.Fit": "resize", "Data.Zoom": 1.0, "Data.Spacing": (), "Parameters.BatchSize": 4, "Training.SamplesPerCase": 1,
-    "Training.Focus": 0.0,
+    "Training.Focus": 0.0, "Model.Outline": "False",
 }  # fmt: skip
 """What trainings had that began before this was chosen."""
 
@@ -102,6 +103,7 @@ def choose(
     - ``Augmentation``: histology for pictures that look like stained tissue, anatomy for others.
     - ``Size``, ``Fit``, ``Zoom``, ``Spacing``: see ``ldseg.training.grid``. ``Patch``: the size.
     - ``BatchSize``, ``SamplesPerCase``, ``Focus``: see their constants here.
+    - ``Outline``: True where labels number their objects, but for MedSegDiff.
 
     Args:
         config: the settings; [Data] Dimensions is known.
@@ -150,6 +152,8 @@ def choose(
     why = f"a case is {parts:.0f} times as large as a sample" if several else "a sample shows a whole case"
     take("Training.SamplesPerCase", min(max(round(parts), 1), MOST_SAMPLES) if several else 1, why)
     take("Training.Focus", *_focus(seen, data.classes, several))
+    wanted = seen.numbered and networks.architecture != "MedSegDiff"  # whose state would grow by it
+    take("Model.Outline", str(wanted), "labels number their objects" if seen.numbered else "labels do not number objects")
     values = {name: 1.0 if name == "Data.Zoom" else OPEN[name] for name in OPEN if config.value(name) == OPEN[name]}
     config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
     return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))

@@ -179,6 +179,7 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         augmentation=plan.augmentation,
         recycling=plan.recycling,
         seed=plan.seed,
+        outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
         focus=plan.focus,
         shown=plan.shown,

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ldseg.augmentation.stain import looks_stained
 from ldseg.config import DataConfig
 from ldseg.data.cases import Case, read_case_label
-from ldseg.data.labels import distinct, to_classes
+from ldseg.data.labels import distinct, to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
@@ -58,6 +58,7 @@ class Seen:
         occurs: share of the labels that show it.
         outlines: labels to try grids on.
         numbers: those that occur in the labels as stored.
+        numbered: whether a label numbers its objects.
         problem: what was wrong with the first label that could not be read.
     """
 
@@ -71,6 +72,7 @@ class Seen:
     occurs: tuple[float, ...] = ()
     outlines: tuple[Outline, ...] = ()
     numbers: frozenset[int] = frozenset()
+    numbered: bool = False
     problem: str = ""
 
     @property
@@ -156,6 +158,7 @@ class _Case:
     counts: np.ndarray | None
     classes: np.ndarray | None
     numbers: np.ndarray
+    numbered: bool
     problem: str
 
 
@@ -164,12 +167,13 @@ def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int
     coloured = axes == "YX" and scan.values.shape[-1] == 3 and not scan.modalities
     counts = classes = None
     values = np.zeros(0, np.int32)
-    problem = ""
+    problem, numbered = "", False
     if case.label is not None:
         try:
             numbers = read_case_label(case.label, case, axes, scan.values.shape[:-1], scan.geometry)
             values = distinct(numbers)
             classes = to_classes(numbers, rule, count, str(case.label), label_map, values)
+            numbered = to_instances(numbers, rule, count, label_map, values) is not None
             counts = np.bincount(classes.ravel(), minlength=count)
             classes = classes.astype(np.uint8) if count <= 256 else classes
         except DataError as error:
@@ -183,6 +187,7 @@ def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int
         counts=counts,
         classes=classes,
         numbers=values,
+        numbered=numbered,
         problem=problem,
     )
 
@@ -205,6 +210,7 @@ def _seen(found: Sequence[_Case], cases: int, count: int) -> Seen:
             if case.classes is not None and case.classes.any()
         ),
         numbers=frozenset(value for case in found for value in case.numbers.tolist()),
+        numbered=any(case.numbered for case in found),
         problem=next((case.problem for case in found if case.problem), ""),
     )
 

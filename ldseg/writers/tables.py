@@ -27,18 +27,23 @@ def write_csv(folder: Path, case: Segmentation) -> Path:
     return write_text(folder / f"{case.name}{OBJECTS}", csv_text(rows))
 
 
-def joined(paths: Iterable[Path], target: Path) -> Path | None:
-    """Write the tables of cases as one; None without any.
+def joined(paths: Iterable[Path], target: Path) -> list[dict[str, str]]:
+    """Write the tables of cases as one, and return its rows by their columns; without tables nothing is written.
 
     Raises:
         DataError: it cannot be written.
     """
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
+    columns: dict[str, None] = {}  # in their order: images of more channels have more of them
     for path in paths:
         with path.open(encoding="utf-8", newline="") as stream:
-            found = list(csv.reader(stream))
-        rows += found[1:] if rows else found
-    return write_text(target, csv_text(rows)) if rows else None
+            found = csv.DictReader(stream)
+            rows += found
+            columns |= dict.fromkeys(found.fieldnames or ())
+    rows = [{name: row.get(name, "") for name in columns} for row in rows]
+    if columns:
+        write_text(target, csv_text([columns, *(row.values() for row in rows)]))
+    return rows
 
 
 def _field(value: Any) -> str:

@@ -108,8 +108,11 @@ def test_a_video_is_measured_frame_by_frame(tmp_path: Path) -> None:
 
 def test_tables_of_cases_become_one(tmp_path: Path) -> None:
     full = write_csv(tmp_path, case_of(np.ones((4, 4))))
+    coloured = write_csv(tmp_path, case_of(np.ones((4, 4)), name="rgb", channels=3))
     empty = write_csv(tmp_path, case_of(np.zeros((4, 4)), name="none"))
     target = tmp_path / "objects.csv"
-    assert joined([empty, full], target) == target
-    assert [row["case"] for row in rows_of(target)] == ["a.1"]
-    assert joined([], target) is None
+    assert joined([empty, full, coloured], target) == rows_of(target)
+    assert [row["case"] for row in rows_of(target)] == ["a.1", "rgb"]
+    assert [bool(row["mean_intensity_3"]) for row in rows_of(target)] == [False, True]
+    assert joined([], tmp_path / "none.csv") == []
+    assert not (tmp_path / "none.csv").exists()
