@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.config import Config
+from ldseg.data.preprocess import Preprocessing
 from ldseg.models import PRESETS, Preset
 from ldseg.options import AUTO
 from ldseg.spatial import AXES
@@ -87,6 +88,27 @@ class Reason:
             "value": list(self.value) if isinstance(self.value, tuple) else self.value,
             "why": self.why,
         }
+
+
+def microns_of(config: Config, step: Preprocessing, seen: Seen) -> float | None:
+    """µm per pixel at which networks see tissue, stored with the weights to segment slides; None where it is not known.
+
+    That of the settings, or of ``Fit = tile`` with a spacing; else, of images whose µm per pixel the settings tell, what the
+    grid makes of it in the median.
+    """
+    if step.axes != "YX":
+        return None
+    if config.slides.microns:
+        return config.slides.microns
+    if step.fit == "tile" and step.spacing:
+        return 1000 * step.spacing[0]
+    if not config.slides.image_microns:
+        return None
+    ratios = [
+        math.sqrt(math.prod(size) / math.prod(step.grid_of(size, spacing)))
+        for size, spacing in zip(seen.sizes, seen.spacings, strict=True)
+    ]
+    return float(config.slides.image_microns * np.median(ratios))
 
 
 def choose(

@@ -48,6 +48,7 @@ class Plan:
         workers: threads that prepare batches.
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
+        microns: µm per pixel at which the networks see tissue, stored with the weights; None where it is not known.
         chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
         reasons: why, and what else is worth knowing.
         summary: what the cases are like, a line each.
@@ -81,6 +82,7 @@ class Plan:
     workers: int = 2
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    microns: float | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     summary: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from ldseg.errors import DataError
 from ldseg.models import Preset
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
+from ldseg.training.choices import microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, plan, preprocessing_of
@@ -87,6 +88,7 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         summary=proposal.summary,
         shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
         start=proposal.start,
+        microns=microns_of(config, preprocessing_of(config), proposal.seen),  # not those of Start: other images
     )
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 

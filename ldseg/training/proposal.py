@@ -17,7 +17,7 @@ from ldseg.options import AUTO
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
 from ldseg.training.choices import Reason, choose, summary
-from ldseg.training.look import look
+from ldseg.training.look import Seen, look
 from ldseg.training.plan import check_sizes
 from ldseg.training.start import Start, start_of, with_start
 
@@ -31,6 +31,7 @@ class Proposal:
     Attributes:
         config: the settings.
         found: the cases to train on, and what is wrong beside them.
+        seen: what a sample of them is like.
         summary: what the cases are like, a line each.
         reasons: what was chosen and why, and what else is worth knowing.
         start: the weights that a training which begins starts from, if any.
@@ -38,6 +39,7 @@ class Proposal:
 
     config: Config
     found: Found
+    seen: Seen
     summary: tuple[str, ...]
     reasons: tuple[Reason, ...]
     start: Start | None = None
