@@ -73,7 +73,12 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
         raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problem}")
     config, reasons = choose(config, seen, earlier, preset)
     return Proposal(
-        config=config, found=found, summary=tuple(summary(seen, config)), reasons=(*first, *reasons), start=start
+        config=config,
+        found=found,
+        seen=seen,
+        summary=tuple(summary(seen, config)),
+        reasons=(*first, *reasons),
+        start=start,
     )
 
 
