@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,15 @@ from typing import Any
 import h5py
 
 from ldseg.data.preprocess import Preprocessing
+from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.evaluation.quality import Quality
+from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
 from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
+from ldseg.untrusted import check_arrays, check_types, parsed
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
@@ -65,7 +67,22 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], preset: Preset | None = None) -> Description:
-        """The inverse of ``to_dict``; ``preset`` is that of the networks, if it is an own one."""
+        """The inverse of ``to_dict``; ``preset`` is that of the networks, if it is an own one.
+
+        Raises:
+            KeyError, TypeError, ValueError: if the values are not those of networks.
+        """
+        plain = {name: value for name, value in values["spec"].items() if name != "schedule"}
+        for owner, part in (
+            (SegmenterSpec, plain), (Schedule, values["spec"]["schedule"]), (Preprocessing, values["preprocessing"]),
+            (cls, {name: values[name] for name in ("figures", "training", "split", "made")}),
+        ):  # fmt: skip
+            check_types(owner, part)
+        if not isinstance(values["figures"].get("val_dice"), int | float | None):
+            raise ValueError(f"figures: expected a number as val_dice, got {values['figures']['val_dice']!r}")
+        for name in ("size", "axes", "channels"):
+            if (one := values["preprocessing"].get(name)) is not None and one != values["spec"][name]:
+                raise ValueError(f"{name}: {values['spec'][name]} of the networks is not {one} of their images")
         return cls(
             spec=SegmenterSpec.from_dict(values["spec"], preset),
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
@@ -123,18 +140,23 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         raise WeightsError(f"{path}: expected weights, found an empty file")
     try:
         with h5py.File(path, "r") as file:
-            stored = file.attrs[ATTRIBUTE]
-        values = json.loads(stored)
+            values = parsed(file.attrs[ATTRIBUTE])
+            check_arrays(file, size)
     except PermissionError as error:
         raise WeightsError(f"{path}: may not be read: {error.strerror or 'permission denied'}") from error
     except BlockingIOError as error:
         raise WeightsError(f"{path}: in use by another program, which writes to it; try again when that is done") from error
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
+    except Exception as error:  # of HDF5, on bytes that nobody has checked
+        said = f": {one_line(error)}" if type(error) is ValueError else ""
+        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file{said}") from error
     version = values.get("format_version") if isinstance(values, dict) else None
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: expected weights of format version {FORMAT_VERSION}, found {version}")
     try:
-        return Description.from_dict(values, preset)
-    except (KeyError, TypeError, ValueError, LDSegError) as error:
-        raise WeightsError(f"{path}: its description is not complete: {error}") from error
+        found = Description.from_dict(values, preset)
+        check_prepared(found.spec.size, found.spec.channels + found.spec.classes, "its size")
+        return found
+    except KeyError as error:
+        raise WeightsError(f"{path}: its description lacks {error}") from error
+    except (AttributeError, OverflowError, TypeError, ValueError, LDSegError) as error:
+        raise WeightsError(f"{path}: its description is not of networks known here: {one_line(error)}") from error

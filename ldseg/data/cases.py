@@ -17,7 +17,7 @@ import numpy as np
 from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import distinct, to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
 from ldseg.io.names import same_form
@@ -145,11 +145,12 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     Raises DataError as `prepare` does, and for a file that cannot be read or has other axes, and a label that does not
     lie on its image.
     """
-    scan = read_scan(case.image, preprocessing.axes, *case.channels)
-    numbers = None
-    if case.label is not None:
-        numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
-    return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
+    with memory_told(str(case.image), "read it"):
+        scan = read_scan(case.image, preprocessing.axes, *case.channels)
+        numbers = None
+        if case.label is not None:
+            numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
+        return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
 
 
 def prepare(
