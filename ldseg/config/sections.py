@@ -209,6 +209,16 @@ class DataConfig(Section):
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlidesConfig(Section):
+    """[Slides]: whole slides. `microns` and `image_microns` are µm per pixel, 0 where they are left open."""
+
+    NAME: ClassVar[str] = "Slides"
+    microns: float = _key("Microns", 0.0, Number(0.0, 1000.0))
+    image_microns: float = _key("ImageMicrons", 0.0, Number(0.0, 1000.0))
+    skip_background: bool = _key("SkipBackground", True, Flag())
+
+
 PRESETS_OF = presets_by_architecture()
 """The presets of each architecture."""
 

@@ -77,6 +77,27 @@ def look(cases: Sequence[Case], axes: str) -> Seen:
     return Seen(sizes=tuple(sizes), spacings=tuple(spacings), channels=channels, eight_bits=eight_bits)
 
 
+def microns_of(config: Config, step: Preprocessing, seen: Seen) -> float | None:
+    """µm per pixel at which networks see tissue, stored with the weights to segment slides; None where it is not known.
+
+    That of the settings, or of ``Fit = tile`` with a spacing; else, of images whose µm per pixel the settings tell, what the
+    grid makes of it in the median.
+    """
+    if step.axes != "YX":
+        return None
+    if config.slides.microns:
+        return config.slides.microns
+    if step.fit == "tile" and step.spacing:
+        return 1000 * step.spacing[0]
+    if not config.slides.image_microns:
+        return None
+    ratios = [
+        math.sqrt(math.prod(size) / math.prod(step.grid_of(size, spacing)))
+        for size, spacing in zip(seen.sizes, seen.spacings, strict=True)
+    ]
+    return float(config.slides.image_microns * np.median(ratios))
+
+
 def choose(
     config: Config, seen: Seen, before: Mapping[str, object] | None = None, preset: Preset | None = None
 ) -> tuple[Config, tuple[str, ...]]:

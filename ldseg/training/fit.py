@@ -208,6 +208,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        microns=plan.microns,
     )
 
 

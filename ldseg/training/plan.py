@@ -48,6 +48,7 @@ class Plan:
         workers: threads that prepare batches.
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
+        microns: µm per pixel at which the networks see tissue, stored with the weights; None where it is not known.
         chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
         reasons: why, one line each.
         start: weights to start from; None for chance.
@@ -76,6 +77,7 @@ class Plan:
     workers: int = 2
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    microns: float | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     start: Start | None = None

@@ -22,7 +22,7 @@ from ldseg.models import Preset
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, choose_outline, look
+from ldseg.training.choices import choose, choose_outline, look, microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
@@ -66,7 +66,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
+    seen = look(found.cases, axes)
+    config, reasons = choose(config, seen, before.get("chosen", {}), preset)
     usable = usable_cases(found.cases, preprocessing_of(config))
     cases, problems, empty = usable.cases, usable.problems, usable.empty
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
@@ -86,7 +87,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
     if start:
         _tell_known(validation, start)
-    made = replace(plan(config, split, reasons, preset), start=start)
+    microns = microns_of(config, preprocessing_of(config), seen)  # not those of Start: other images
+    made = replace(plan(config, split, reasons, preset), start=start, microns=microns)
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
