@@ -14,6 +14,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
+    UltrasoundMultiFrameImageStorage,
 )
 from scipy.spatial.transform import Rotation
 from written_cases import COLOURS, blobs, case_of
@@ -215,6 +216,55 @@ def test_a_radiograph(tmp_path: Path, space: bool) -> None:
     np.testing.assert_array_equal(pixels[0], case.mask)
 
 
+def test_a_video_of_many_frames(tmp_path: Path) -> None:
+    header = header_of(volume(), UltrasoundMultiFrameImageStorage, Modality="US", NumberOfFrames=SIZE[0], FrameTime=40)
+    del header.FrameOfReferenceUID
+    source = save(tmp_path / "a.dcm", header)
+    case = case_of(blobs(SIZE), axes="TYX", source=source, geometry=read_scan(source, "TYX").geometry)
+    path = write_dicomseg(tmp_path / "out", case)
+    check(path)
+    found = highdicom.seg.segread(path)
+    pixels = found.get_pixels_by_source_frame(
+        header.SOPInstanceUID, range(1, SIZE[0] + 1), combine_segments=True, assert_missing_frames_are_empty=True
+    )
+    np.testing.assert_array_equal(pixels, case.mask)
+    plain = pydicom.dcmread(path)
+    assert "FrameOfReferenceUID" not in plain  # it lies in time, and in no space
+    assert in_frames(plain, case.mask.shape).tolist() == case.mask.tolist()
+
+
+def test_a_series_in_time(tmp_path: Path) -> None:
+    headers = []
+    for index, plane in enumerate(volume()):  # all at one place, and numbered against the order of their names
+        header = header_of(plane, CTImageStorage, PixelSpacing=list(SPACING), InstanceNumber=SIZE[0] - index)
+        header.ImagePositionPatient, header.ImageOrientationPatient = place(OBLIQUE, 0), cosines(OBLIQUE)
+        headers.insert(0, header)
+        save(tmp_path / "P1" / f"IM{index}.dcm", header)
+    scan = read_scan(tmp_path / "P1", "TYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume()[::-1])
+    case = case_of(blobs(SIZE), axes="TYX", source=tmp_path / "P1", geometry=scan.geometry)
+    path = write_dicomseg(tmp_path / "out", case)
+    check(path)
+    uids = [header.SOPInstanceUID for header in headers]
+    found = highdicom.seg.segread(path)
+    pixels = found.get_pixels_by_source_instance(uids, combine_segments=True, assert_missing_frames_are_empty=True)
+    np.testing.assert_array_equal(pixels, case.mask)
+    plain = pydicom.dcmread(path)
+    np.testing.assert_array_equal(in_frames(plain, case.mask.shape), case.mask)
+    assert plain.FrameOfReferenceUID == "1.2.4"
+    for group in plain.PerFrameFunctionalGroupsSequence:
+        np.testing.assert_allclose(group.PlanePositionSequence[0].ImagePositionPatient, ORIGIN)
+
+
+def in_frames(found: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The segments of a video by the index in time of their frames."""
+    mask = np.zeros(shape, int)
+    for frame, group in zip(found.pixel_array, found.PerFrameFunctionalGroupsSequence, strict=True):
+        time = group.FrameContentSequence[0].TemporalPositionIndex - 1
+        mask[time][frame > 0] = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+    return mask
+
+
 def test_a_mask_without_an_object_is_written(tmp_path: Path) -> None:
     case = segmented(series(tmp_path / "P1", UPRIGHT))
     object.__setattr__(case, "mask", np.zeros(SIZE, np.int32))
@@ -238,11 +288,15 @@ def test_what_a_segmentation_needs_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got an array"):
         write_dicomseg(tmp_path, case_of(np.ones((4, 4)), source=None))
     header = header_of(volume(), CTImageStorage, NumberOfFrames=SIZE[0])
-    for lacking, told in (("", "frames with places"), ("FrameOfReferenceUID",) * 2, ("SeriesInstanceUID",) * 2):
-        if lacking:
-            delattr(header, lacking)
-        case = case_of(blobs(SIZE), source=save(tmp_path / "a.dcm", header))
-        with pytest.raises(DataError, match=rf"a\.1: not written as dicomseg: expected .*{told}"):
+    case = case_of(blobs(SIZE), source=save(tmp_path / "a.dcm", header))
+    with pytest.raises(DataError, match=r"a\.1: not written as dicomseg: expected frames with places in the patient"):
+        write_dicomseg(tmp_path, case)
+    for lacking in ("FrameOfReferenceUID", "SeriesInstanceUID"):
+        header = header_of(volume()[0], CTImageStorage, PixelSpacing=list(SPACING))
+        header.ImagePositionPatient, header.ImageOrientationPatient = place(OBLIQUE, 0), cosines(OBLIQUE)
+        delattr(header, lacking)
+        case = case_of(blobs(SIZE[1:]), source=save(tmp_path / "a.dcm", header))
+        with pytest.raises(DataError, match=rf"expected a DICOM image with {lacking}"):
             write_dicomseg(tmp_path, case)
 
 
