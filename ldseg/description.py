@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
+        microns: µm per pixel of tissue at which the networks see it; None where it is not known.
     """
 
     spec: SegmenterSpec
@@ -47,6 +50,8 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    microns: float | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
@@ -63,6 +68,8 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({"plan": self.plan} if self.plan else {}),
+            **({} if self.microns is None else {"microns": self.microns}),
         }
 
     @classmethod
@@ -80,6 +87,8 @@ class Description:
             check_types(owner, part)
         if not isinstance(values["figures"].get("val_dice"), int | float | None):
             raise ValueError(f"figures: expected a number as val_dice, got {values['figures']['val_dice']!r}")
+        if not 0 < float(values.get("microns") or 1) < 1000:
+            raise ValueError(f"microns: expected µm per pixel above 0, got {values['microns']!r}")
         for name in ("size", "axes", "channels"):
             if (one := values["preprocessing"].get(name)) is not None and one != values["spec"][name]:
                 raise ValueError(f"{name}: {values['spec'][name]} of the networks is not {one} of their images")
@@ -91,7 +100,15 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            plan=values.get("plan", {}),
+            microns=None if values.get("microns") is None else float(values["microns"]),
         )
+
+
+def fingerprint(folder: Path) -> str:
+    """The SHA-256 of the file of weights in a folder."""
+    with (folder / WEIGHTS_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_weights(name: str | Path) -> Path:

@@ -25,7 +25,7 @@ LAYERS = (
     ("weights",),
     ("export",),
     ("inference",),
-    ("training",),
+    ("training", "slides"),
     ("viz",),
     ("result",),
     ("model",),

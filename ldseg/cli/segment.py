@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
+from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
@@ -109,11 +110,12 @@ def _segment(this: Run, started: float) -> int:
     """Segment all cases and write what there is to write, and return the number of problems."""
     task = this.task
     config, sampler = task.config, task.config.sampler
+    whole, slides = split_cases(task)
     segmented = segment_cases(
         this.predictor,
-        task.cases,
+        whole,
         task.preprocessing,
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
@@ -122,12 +124,12 @@ def _segment(this: Run, started: float) -> int:
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
-    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
-    to_draw, left = config.output.diffusion, len(task.cases)
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
+    to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
         schedule = worker.submit(_schedule_picture, this)
-        for item in tqdm(segmented, total=len(task.cases), desc="segmenting", unit="case"):
+        for item in tqdm(segmented, total=len(whole), desc="segmenting", disable=not whole, unit="case"):
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
             try:
@@ -142,6 +144,11 @@ def _segment(this: Run, started: float) -> int:
             if len(waiting) > behind:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
+    for result, files, missing in segment_slides(task, this.predictor, slides):
+        results.append(result)
+        this.results.missing.extend(missing)
+        if files:
+            this.results.files[result.name] = dict(files)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):

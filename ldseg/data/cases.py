@@ -202,10 +202,26 @@ def prepare(
 
 def content_digest(values: np.ndarray) -> str:
     """The SHA-256 of an image as stored, (*S, c): its type, its shape and its values in little-endian order."""
-    ordered = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    digest = hashlib.sha256(f"{ordered.dtype.str} {ordered.shape}".encode())
-    digest.update(ordered.data)
+    digest = ContentDigest(values.dtype, values.shape)
+    digest.add(values)
     return digest.hexdigest()
+
+
+class ContentDigest:
+    """`content_digest` of an image that comes in bands along its first axis."""
+
+    def __init__(self, dtype: np.dtype, shape: Sequence[int]) -> None:
+        self._dtype = dtype.newbyteorder("<")
+        lengths = tuple(int(length) for length in shape)
+        self._digest = hashlib.sha256(f"{self._dtype.str} {lengths}".encode())
+
+    def add(self, band: np.ndarray) -> None:
+        """The next band, as stored."""
+        self._digest.update(np.ascontiguousarray(band, self._dtype).data)
+
+    def hexdigest(self) -> str:
+        """The digest, once all bands were added."""
+        return self._digest.hexdigest()
 
 
 def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessing) -> np.ndarray:
