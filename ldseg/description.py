@@ -39,6 +39,7 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
     """
 
@@ -49,6 +50,7 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
@@ -66,6 +68,7 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({"plan": self.plan} if self.plan else {}),
             **({} if self.microns is None else {"microns": self.microns}),
         }
 
@@ -97,6 +100,7 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            plan=values.get("plan", {}),
             microns=None if values.get("microns") is None else float(values["microns"]),
         )
 

@@ -295,7 +295,7 @@ def train(
     classes: Sequence[str],
     weights: str | Path,
     start: str | Path | None = None,
-    dimensions: str = "2D",
+    dimensions: str = AUTO,
     minutes: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -314,7 +314,7 @@ def train(
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
         start: weights to start from, a name of ``available()`` or a folder: what fits of them is taken over.
-        dimensions: ``2D``, ``2D+t`` or ``3D``.
+        dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
         minutes: how long to train; the training is planned to it and ends on time.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.

@@ -115,7 +115,7 @@ def _segment(this: Run, started: float) -> int:
         this.predictor,
         whole,
         task.preprocessing,
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
@@ -124,7 +124,7 @@ def _segment(this: Run, started: float) -> int:
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
-    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
     to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:

@@ -35,7 +35,7 @@ def settings_of(task: Task) -> SlideSettings:
         image_microns=config.slides.image_microns or None,
         skip_background=config.slides.skip_background,
         formats=tuple(name for name in config.output.formats if name in FORMATS),
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
     )
 

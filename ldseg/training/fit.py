@@ -181,6 +181,8 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         seed=plan.seed,
         outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
+        focus=plan.focus,
+        shown=plan.shown,
         cache=plan.cache,
         workers=plan.workers,
     )
@@ -208,6 +210,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        plan=plan.to_dict(),
         microns=plan.microns,
     )
 

@@ -1,7 +1,10 @@
 """DICOM Segmentations, read back by highdicom, by pydicom with SimpleITK, and checked by dciodvfy."""
 
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +189,25 @@ def test_a_series(tmp_path: Path, turn: np.ndarray) -> None:
     for segment, colour in ((gland, COLOURS[1]), (lumen, COLOURS[2])):
         lab = highdicom.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
         np.testing.assert_allclose(lab.to_rgb(), colour, atol=2)
+
+
+@pytest.mark.integration
+def test_what_3d_slicer_reads_with(tmp_path: Path) -> None:
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    program = shutil.which("segimage2itkimage", path=beside)
+    if program is None:
+        pytest.skip("dcmqi is not installed: pip install dcmqi")
+    case = segmented(series(tmp_path / "P1", OBLIQUE))
+    path, found = write_dicomseg(tmp_path / "out", case), tmp_path / "found"
+    found.mkdir()
+    command = [program, "--inputDICOM", path, "--outputDirectory", found, "--outputType", "nii", "--mergeSegments"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    image = sitk.Resample(sitk.ReadImage(found / "1.nii.gz"), space_of(case), sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), case.mask)
+    segments = json.loads((found / "meta.json").read_text("utf-8"))["segmentAttributes"]
+    told = {entry["SegmentLabel"]: entry["recommendedDisplayRGBValue"] for group in segments for entry in group}
+    for name, colour in zip(case.classes[1:], COLOURS[1:]):
+        np.testing.assert_allclose(told[name], colour, atol=2)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 0, 4, 1, 2]], ids=["in order", "shuffled"])
