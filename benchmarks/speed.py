@@ -70,11 +70,12 @@ def build(preset: str, size: tuple[int, ...]) -> Any:
 
 def naive(segmenter: Any, steps: int) -> Segment:
     """What the published system does: all images in one array, a ``predict`` for the encoder, each step and the decoder."""
+    import keras
+
     from ldseg.diffusion import step_grid
     from ldseg.layers import ConvNorm, GroupNormalization, SelfAttention
 
-    # Without a call of its own, the layer is Keras's.
-    del GroupNormalization.call
+    GroupNormalization.call = lambda layer, x, training=False: keras.layers.GroupNormalization.call(layer, x)
     ConvNorm.call = lambda layer, x, training=False: layer.norm(layer.conv(x), training=False)
     for layer in segmenter.image_encoder.layers:
         if isinstance(layer, SelfAttention):

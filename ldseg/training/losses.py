@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 
@@ -13,8 +12,7 @@ def cross_entropy(label: Any, logits: Any) -> Any:
 
     int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)``.
     """
-    values = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
-    return ops.mean(values, axis=tuple(range(1, len(values.shape))))
+    return _cross_entropy(*_by_class(label, logits))
 
 
 def soft_dice(label: Any, logits: Any, smooth: float = 1.0) -> Any:
@@ -24,14 +22,42 @@ def soft_dice(label: Any, logits: Any, smooth: float = 1.0) -> Any:
     plain sums in the denominator); the smoothing s, in pixels, makes it 1 for a class absent from both.
     int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)`` in [0, 1].
     """
-    probabilities = ops.softmax(logits, axis=-1)
-    truth = ops.one_hot(label, logits.shape[-1], dtype=probabilities.dtype)
-    axes = tuple(range(1, len(logits.shape) - 1))
-    overlap = ops.sum(probabilities * truth, axis=axes)
-    total = ops.sum(probabilities, axis=axes) + ops.sum(truth, axis=axes)
-    return ops.mean((2 * overlap + smooth) / (total + smooth), axis=-1)
+    return _soft_dice(*_by_class(label, logits), smooth)
 
 
 def segmentation_loss(label: Any, logits: Any) -> Any:
     """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``."""
-    return cross_entropy(label, logits) + 2 * (1 - soft_dice(label, logits))
+    truth, logs = _by_class(label, logits)
+    return _cross_entropy(truth, logs) + 2 * (1 - _soft_dice(truth, logs))
+
+
+def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
+    """Where the label has each class, 0 or 1, and the logarithm of its probability: C maps ``(B, *S)`` each.
+
+    Maps of their own, as processors do badly over a last axis of two or three numbers.
+    """
+    parts = ops.unstack(logits, axis=-1)
+    highest = parts[0]
+    for part in parts[1:]:
+        highest = ops.maximum(highest, part)
+    highest = ops.stop_gradient(highest)
+    total = highest + ops.log(sum(ops.exp(part - highest) for part in parts))
+    truth = [ops.cast(ops.equal(label, index), logits.dtype) for index in range(len(parts))]
+    return truth, [part - total for part in parts]
+
+
+def _sum(values: Any) -> Any:
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+
+def _cross_entropy(truth: list[Any], logs: list[Any]) -> Any:
+    chosen = sum(one * log for one, log in zip(truth, logs, strict=True))
+    return -ops.mean(chosen, axis=tuple(range(1, len(chosen.shape))))
+
+
+def _soft_dice(truth: list[Any], logs: list[Any], smooth: float = 1.0) -> Any:
+    scores = []
+    for one, log in zip(truth, logs, strict=True):
+        chance = ops.exp(log)
+        scores.append((2 * _sum(chance * one) + smooth) / (_sum(chance) + _sum(one) + smooth))
+    return sum(scores) / len(scores)
