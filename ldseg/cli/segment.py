@@ -128,7 +128,7 @@ def _segment(this: Run, started: float) -> int:
     to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
-        schedule = worker.submit(_schedule_picture, this)
+        schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
         for item in tqdm(segmented, total=len(whole), desc="segmenting", disable=not whole, unit="case"):
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
@@ -138,7 +138,7 @@ def _segment(this: Run, started: float) -> int:
                         trace = this.pictures.trace(item, this.predictor, sampler.seed)
                         to_draw -= 1
             except DataError as error:
-                item = replace(item, problem=str(error))
+                item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
             left -= 1
             waiting.append(worker.submit(_finish, this, item, trace))
             if len(waiting) > behind:
@@ -152,7 +152,10 @@ def _segment(this: Run, started: float) -> int:
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):
-        save_image(schedule.result(), this.outputs.schedule)
+        if schedule is None:
+            remove(this.outputs.schedule)
+        else:
+            save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -274,7 +277,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in this.trust.write(this.outputs, task.config.sampler):
+    for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):
         print(line)
     for line in side_by_side(record, this.compared):
         print(line)

@@ -40,8 +40,8 @@ class Trust:
             assert item.probabilities is not None
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
-    def write(self, outputs: Outputs, sampler: SamplerConfig) -> list[str]:
-        """Write ``calibration.json`` and ``calibration.png``, if there was a label, and say what they hold."""
+    def write(self, outputs: Outputs, sampler: SamplerConfig, *, pictures: bool) -> list[str]:
+        """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold."""
         if not self.calibration.cases:
             return []
         report = {"samples": sampler.samples, "fusion": sampler.fusion, **self.calibration.report()}
@@ -52,7 +52,11 @@ class Trust:
             report["energy_distance"] = {"mean": mean, "cases": self.distances}
             lines.append(f"Generalised energy distance from the annotators: {number(mean)}")
         write_text(outputs.calibration, json_text(report))
-        save_image(calibration_picture(report), outputs.calibration.with_suffix(".png"))
+        picture = outputs.calibration.with_suffix(".png")
+        if pictures:
+            save_image(calibration_picture(report), picture)
+        else:
+            remove(picture)
         return lines
 
 

@@ -276,6 +276,11 @@ class OutputConfig(Section):
     report: bool = _key("Report", True, Flag())
     compare: tuple[str, ...] = _key("Compare", (), Several(Text(_FOLDERS), f"{_FOLDERS}, or nothing", True))
 
+    @property
+    def pictures(self) -> bool:
+        """Whether anything is to be drawn; then the noise schedule and the calibration are, too."""
+        return self.overlay or self.report or self.diffusion > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Section):
