@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ldseg import viz
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
@@ -14,7 +15,6 @@ from ldseg.inference import Segmented
 from ldseg.io.scans import map_path, write_scan_map
 from ldseg.outputs import MAPS, Outputs
 from ldseg.text import json_text, number
-from ldseg.viz import calibration_picture, save_image
 from ldseg.writing import remove, write_text
 
 
@@ -54,7 +54,7 @@ class Trust:
         write_text(outputs.calibration, json_text(report))
         picture = outputs.calibration.with_suffix(".png")
         if pictures:
-            save_image(calibration_picture(report), picture)
+            viz.save_image(viz.calibration_picture(report), picture)
         else:
             remove(picture)
         return lines

@@ -12,7 +12,7 @@ import numpy as np
 
 from ldseg.viz.canvas import GRID, MUTED, Canvas, Picture
 from ldseg.viz.gif import Animation, evenly
-from ldseg.viz.legend import Entry, above, entries_for, strip
+from ldseg.viz.legends import Entry, above, entries_for, strip
 from ldseg.viz.overlays import colour_of, panel
 from ldseg.viz.style import class_rgb
 from ldseg.viz.view import CaseView, Labels, largest_plane
