@@ -185,6 +185,6 @@ def test_a_reader_that_is_short_of_memory(cases: tuple[Case, ...], monkeypatch: 
     def short(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("ldseg.data.cases.scale_intensity", short)
+    monkeypatch.setattr("ldseg.data.cases.prepare", short)
     with pytest.raises(DataError, match=r"Phantom1\.png: not enough memory to read it$"):
         load_case(cases[0], read_description(WEIGHTS).preprocessing)
