@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
 import json
-import os
 import platform
-import secrets
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,9 +16,10 @@ import h5py
 import numpy as np
 
 from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.models import Preset
 from ldseg.version import __version__
+from ldseg.writing import write_together
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter
@@ -45,22 +44,33 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
         "python": platform.python_version(),
     }
     values = replace(description, made=made).to_dict()
-    temporary = folder / f".{secrets.token_hex(4)}.{WEIGHTS_FILE}"
-    readable = folder / f".{secrets.token_hex(4)}.{DESCRIPTION_FILE}"
+    stream = stored(segmenter)
+    with h5py.File(stream, "r+") as file:
+        file.attrs[ATTRIBUTE] = json.dumps(values)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        segmenter.save_weights(temporary)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[ATTRIBUTE] = json.dumps(values)
-        readable.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / WEIGHTS_FILE)
-        os.replace(readable, folder / DESCRIPTION_FILE)
-    except OSError as error:
-        raise WeightsError(f"{folder}: weights cannot be written: {error.strerror or error}") from error
-    finally:
-        for path in (temporary, readable):
-            with contextlib.suppress(OSError):  # its folder may not even exist
-                path.unlink(missing_ok=True)
+        readable = json.dumps(values, indent=2) + "\n"
+        write_together(
+            {
+                folder / WEIGHTS_FILE: lambda file: file.write(stream.getbuffer()),
+                folder / DESCRIPTION_FILE: lambda file: file.write(readable.encode()),
+            }
+        )
+    except DataError as error:
+        raise WeightsError(str(error)) from error
+
+
+class _Memory(io.BytesIO):
+    """A file in memory for Keras, which asks that the name of what it writes to ends so."""
+
+    def __str__(self) -> str:
+        return f"memory.{WEIGHTS_FILE}"
+
+
+def stored(segmenter: Segmenter) -> io.BytesIO:
+    """The content of a file of weights, made in memory: HDF5 crashes where a disk is full."""
+    stream = _Memory()
+    segmenter.save_weights(stream)
+    return stream
 
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:

@@ -6,7 +6,8 @@ import contextlib
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 from ldseg.description import WEIGHTS_FILE, Description
 from ldseg.diffusion.plain import HOLDS, sample
 from ldseg.diffusion.random import normal
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.spec import SegmenterSpec
@@ -25,7 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """What runs the three graphs of a ``Structure``."""
+    """What runs the three graphs of a ``Structure``.
+
+    Attributes:
+        parallel: how many calls of ``run`` it takes at the same time.
+    """
+
+    parallel: int
 
     def run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """What a graph gives for its inputs, those that it does not have left aside."""
@@ -43,7 +50,16 @@ class GraphEngine(Engine):
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
-        drawn = [self._image(image, noise, states) for image, noise in zip(inputs["image"], inputs["noise"], strict=True)]
+
+        def one(image: np.ndarray, noise: np.ndarray) -> Drawn:
+            return self._image(image, noise, states)
+
+        threads = min(self.runtime.parallel, len(inputs["image"]))
+        if threads > 1:  # small networks keep one core busy each, and no more
+            with ThreadPoolExecutor(threads) as pool:
+                drawn = list(pool.map(one, inputs["image"], inputs["noise"]))
+        else:
+            drawn = list(map(one, inputs["image"], inputs["noise"]))
         return Drawn(
             probabilities=np.stack([one.probabilities for one in drawn]),
             states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
@@ -91,10 +107,37 @@ class GraphEngine(Engine):
         )
 
 
+@contextlib.contextmanager
+def told(graphs: str) -> Iterator[None]:
+    """Make what a runtime raises of its own, on graphs that nobody has checked, errors that name them.
+
+    Raises:
+        MemoryError: memory is short.
+        WeightsError: anything else.
+    """
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:
+        if no_memory(error):
+            raise MemoryError(str(error)) from error
+        raise WeightsError(f"{graphs} cannot be used: {' '.join(str(error).split())[:200]}") from error
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cache_folder() -> Path:
     """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
     own = os.environ.get("LDSEG_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldseg"
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home, as in some containers, has no cache.
+    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def find_structure(folder: Path, description: Description) -> Structure:
@@ -125,8 +168,8 @@ def find_structure(folder: Path, description: Description) -> Structure:
     if spec.own is None:
         try:
             structure.write(cached)
-        except OSError as error:
-            logger.warning("%s: cannot be written, so they will be made again: %s", cached, error.strerror or error)
+        except DataError as error:
+            logger.warning("%s, so they will be made again", error)
     return structure
 
 

@@ -27,7 +27,7 @@ from PIL import (
 )
 
 from ldseg.io.contract import Refused, check_size
-from ldseg.io.streams import coded_size, frame_of
+from ldseg.io.streams import check_jpeg, coded_size, frame_of
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
@@ -134,6 +134,7 @@ def _jpeg(content: bytes) -> Pixels:
     if kind in ("Gray", "YCbCr", "RGB"):
         values = simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", strict=True)
         return Pixels(values=values, orientation=_exif(content))
+    check_jpeg(content)  # of colours that Pillow alone turns to RGB
     return _pillow(JpegImagePlugin.JpegImageFile, content)
 
 

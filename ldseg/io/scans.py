@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError
 from ldseg.io.contract import Content, Format, one_line
 from ldseg.io.formats import is_scan, read_file, writer_of
 from ldseg.io.frames import frames_of, label_frames, read_frames, write_frames
@@ -217,7 +217,7 @@ def _written(target: Format, path: Path, values: np.ndarray, geometry: Geometry 
     except DataError:
         raise  # it is a ValueError too
     except (OSError, ValueError, MemoryError) as error:
-        raise DataError(f"{path}: cannot be written: {one_line(error)}") from error
+        raise UnwrittenError(f"{path}: cannot be written: {one_line(error)}") from error
 
 
 def _with(path: Path, suffix: str) -> Path:
