@@ -66,6 +66,7 @@ def test_what_is_trained_on_and_what_comes_out(data: Path, tmp_path: Path) -> No
     segmenter, description = load_segmenter(tmp_path / "w")
     assert (description.spec.outline, description.spec.classes) == (True, 2)
     assert description.preprocessing.classes == ("background", "object")
+    assert description.preprocessing.smallest == prepared.plan.preprocessing.smallest > 0
     assert result.history[-1].keys() >= {"val_dice", "val_dice_object"}
 
     batches = batches_of(prepared.plan, prepared.cases, segmenter)
