@@ -29,7 +29,7 @@ from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.quality import predicted_dice, signs_of
+from ldseg.evaluation.quality import predicted_dice
 from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
@@ -193,13 +193,11 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
         this.pictures.draw_diffusion(name, trace)
     this.trust.add(item, mask, preprocessing)
     this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
-    assert item.probabilities is not None  # as it was loaded
-    signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     return CaseResult(
         name=name,
         mask=files.get("mask"),
-        entropy=float(item.entropy.mean()),
-        predicted_dice=predicted_dice(signs, task.description.quality),
+        entropy=item.mean_entropy,
+        predicted_dice=predicted_dice(item.signs, task.description.quality),
         seconds=item.seconds,
         **_scores(this, item, loaded),
     )
