@@ -14,8 +14,8 @@ LEAN, PUBLISHED, TINY = "lean", "B", "tiny"
 """What auto stands for: of LDSeg and its control; of MedSegDiff on a GPU, and on a processor."""
 
 NEEDS = (
-    "as published, MedSegDiff is --set Model.Preset=B: 163 million weights at 256×256, trained for 100,000 updates of 32 images "
-    "on GPUs"
+    "as published, MedSegDiff is --set Model.Preset=B: 163 million weights at 256×256, trained for 100,000 updates of 32 "
+    "images on GPUs"
 )
 
 WITHIN_REACH: dict[str, tuple[object, str]] = {
