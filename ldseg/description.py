@@ -11,6 +11,7 @@ import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
@@ -36,6 +37,7 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
     """
 
     spec: SegmenterSpec
@@ -45,6 +47,7 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    familiarity: Familiarity | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
@@ -61,6 +64,7 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
         }
 
     @classmethod
@@ -74,6 +78,7 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
         )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,9 +19,10 @@ import h5py
 import numpy as np
 
 from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.models import Preset
 from ldseg.version import __version__
+from ldseg.writing import write_text
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter
@@ -61,6 +63,28 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
         for path in (temporary, readable):
             with contextlib.suppress(OSError):  # its folder may not even exist
                 path.unlink(missing_ok=True)
+
+
+def amend(folder: Path, description: Description) -> None:
+    """Change what a folder of weights says of itself; the weights stay. Both copies are written whole or not at all.
+
+    Raises:
+        WeightsError: if the folder cannot be written.
+    """
+    values = description.to_dict()
+    path = folder / WEIGHTS_FILE
+    temporary = folder / f".{secrets.token_hex(4)}.{WEIGHTS_FILE}"
+    try:
+        shutil.copyfile(path, temporary)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[ATTRIBUTE] = json.dumps(values)
+        os.replace(temporary, path)
+        write_text(folder / DESCRIPTION_FILE, json.dumps(values, indent=2) + "\n")
+    except (OSError, DataError) as error:
+        raise WeightsError(f"{folder}: its description cannot be written: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:
