@@ -56,6 +56,11 @@ class Outputs:
         return self.folder / "objects.csv"
 
     @property
+    def classes_table(self) -> Path:
+        """What the objects of each class come to, a row for each class of each case."""
+        return self.folder / "classes.csv"
+
+    @property
     def calibration(self) -> Path:
         """How far the probabilities can be believed, in figures; the picture has the same name as PNG."""
         return self.folder / "calibration.json"
@@ -151,7 +156,7 @@ class Outputs:
                 raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
         if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
             return
-        own = (self.metrics_table, self.objects_table, self.calibration, self.schedule, self.report)
+        own = (self.metrics_table, self.objects_table, self.classes_table, self.calibration, self.schedule, self.report)
         for path in (*own, *(path for case in cases for path in self.of_case(case))):
             if path.exists():
                 raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")

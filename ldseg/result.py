@@ -16,7 +16,6 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
 from ldseg.inference.cases import Segmented
-from ldseg.inference.instances import label_instances
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
@@ -153,12 +152,14 @@ class Result:
     def instances(self) -> Mask:
         """A number from 1 for each object of the mask, int32 ``(*S)``: its connected parts, those of a few pixels left out.
 
+        Objects that touch are told apart by weights that learned the outline of each (``Model.Outline`` of their training).
+
         Raises:
             DataError: the mask has several classes.
         """
         if len(self.classes) > 2:
             raise DataError(f"{self.name}: objects are numbered in masks of two classes, got {', '.join(self.classes)}")
-        return label_instances(self.mask)
+        return self._found.instances
 
     @property
     def image(self) -> Numbers:

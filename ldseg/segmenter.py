@@ -33,7 +33,7 @@ class Segmenter(keras.Model):
             spec.family,
             size=spec.size,
             channels=spec.channels,
-            classes=spec.classes,
+            classes=spec.parts,
             axes=spec.axes,
             control=spec.control,
             dynamic_conditioning=spec.dynamic_conditioning,
@@ -66,16 +66,22 @@ class Segmenter(keras.Model):
         return self.image_encoder(image, training=training)
 
     def encode_label(self, label: Any, training: bool = False) -> Any:
-        """Class indices int ``(B, *S)`` to the clean latent ``(B, *L, c)``."""
-        return self.label_encoder(ops.one_hot(label, self.spec.classes, dtype="float32"), training=training)
+        """Parts int ``(B, *S)``, see ``ldseg.data.outline``, to the clean latent ``(B, *L, c)``."""
+        return self.label_encoder(ops.one_hot(label, self.spec.parts, dtype="float32"), training=training)
 
     def denoise(self, x_t: Any, condition: Any, time: Any, training: bool = False) -> Any:
         """The denoiser's prediction ``(B, *L, c)`` for the latent x_t at time int ``(B,)``."""
         return self.denoiser([x_t, condition, time], training=training)
 
     def decode(self, latent: Any, training: bool = False) -> Any:
-        """Latent ``(B, *L, c)`` to logits ``(B, *S, C)``."""
+        """Latent ``(B, *L, c)`` to logits ``(B, *S, P)`` of the parts."""
         return self.label_decoder(latent, training=training)
+
+    def class_logits(self, logits: Any) -> Any:
+        """Logits ``(B, *S, P)`` of the parts to those of the classes ``(B, *S, C)``: an outline belongs to its object."""
+        if not self.spec.outline:
+            return logits
+        return ops.concatenate([logits[..., :-2], ops.logaddexp(logits[..., -2:-1], logits[..., -1:])], axis=-1)
 
     def rates(self, time: Any) -> tuple[Any, Any]:
         """Signal and noise rate at time int ``(B,)``, shaped to broadcast over a latent."""
@@ -121,6 +127,6 @@ class Segmenter(keras.Model):
         return decodable(self.spec.prediction, predicted, x_t, *self.rates(time))
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """One evaluation from pure noise: ``{"image", "noise"}`` to logits ``(B, *S, C)``."""
+        """One evaluation from pure noise: ``{"image", "noise"}`` to logits ``(B, *S, P)``."""
         condition = self.encode_image(inputs["image"])
         return self.decode(self.reverse(condition, inputs["noise"], steps=1))

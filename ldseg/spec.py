@@ -25,6 +25,7 @@ class SegmenterSpec:
         schedule: the noise schedule.
         control: whether state and time are hidden from the denoiser, which leaves a plain function of the image.
         dynamic_conditioning, ff_parser: whether the networks have these, for presets that can do without.
+        outline: whether the networks tell the outline of an object from its inside, see ``parts``.
         own: the own preset, if one was given.
     """
 
@@ -38,6 +39,7 @@ class SegmenterSpec:
     control: bool = False
     dynamic_conditioning: bool = True
     ff_parser: bool = True
+    outline: bool = False
     own: Preset | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,6 +52,8 @@ class SegmenterSpec:
             raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
         if self.control and self.prediction != "x0":
             raise ValueError(f"expected the prediction 'x0' of a control, got {self.prediction!r}")
+        if self.outline and self.classes != 2:
+            raise ValueError(f"expected two classes for networks that tell outlines, got {self.classes}")
 
     @property
     def family(self) -> Preset:
@@ -66,6 +70,14 @@ class SegmenterSpec:
         return CONTROL if self.control else self.family.architecture
 
     @property
+    def parts(self) -> int:
+        """P, what the networks tell apart at a pixel: the classes, and with ``outline`` that of the object as one more.
+
+        ``ldseg.inference.parts`` makes classes and objects of them.
+        """
+        return self.classes + self.outline
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
         return self.family.strides(self.axes)
@@ -78,7 +90,7 @@ class SegmenterSpec:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape ``(*L, c)`` of one latent."""
-        return (*self.grid, self.family.latent(self.classes))
+        return (*self.grid, self.family.latent(self.parts))
 
     @property
     def hold(self) -> str | None:
@@ -94,6 +106,8 @@ class SegmenterSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; an own preset is there by its name."""
         plain = {name: getattr(self, name) for name in _PLAIN}
+        if self.outline:  # said only where it is so: descriptions from before it was known stay what they are
+            plain["outline"] = True
         return {"preset": self.preset, "size": list(self.size), **plain, "schedule": self.schedule.to_dict()}
 
     @classmethod

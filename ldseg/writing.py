@@ -55,6 +55,32 @@ def write_text(path: Path, text: str) -> Path:
     return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
+@contextlib.contextmanager
+def written_folder(path: Path) -> Iterator[Path]:
+    """A folder that is filled under a temporary name beside its place, then put there, whole or not at all.
+
+    What was there goes when the new one is complete.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    token = secrets.token_hex(4)
+    temporary, earlier = (path.with_name(f".{path.name}.{token}.{kind}") for kind in ("tmp", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rename(earlier)
+        temporary.rename(path)
+    except OSError as error:
+        if earlier.exists() and not path.exists():
+            earlier.rename(path)
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        for rest in (temporary, earlier):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a folder with all that is in it, if it is there; of a link the link alone.
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("engines", "options", "paths", "shipped", "spatial", "text", "writing"),
+    ("components", "engines", "options", "paths", "shipped", "spatial", "text", "writing"),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation", "writers"),

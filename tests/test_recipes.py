@@ -81,6 +81,23 @@ def write(path, values, geometry, like):
 GRID = Format(thing="text grid", suffixes=(".grid",), axes=("YX",), read=read, write=write)
 '''
 
+WRITER = '''
+"""The size of each class as a text file, for a recipe."""
+
+from ldseg.writers.contract import Writer
+from ldseg.writing import write_text
+
+
+def write(folder, case):
+    if case.axes != "YX":
+        raise ValueError("expected a picture")
+    sizes = [f"{name} {(case.mask == k).sum()}" for k, name in enumerate(case.classes)]
+    return write_text(folder / f"{case.name}_objects.txt", "\\n".join(sizes))
+
+
+SIZES = Writer(about="the size of each class", files="_objects.txt", write=write)
+'''
+
 USE = """
 import sys
 from pathlib import Path
@@ -115,6 +132,7 @@ pixels = np.random.default_rng(0).integers(0, 256, (40, 48))
 np.savetxt(gray, pixels, fmt="%d")
 result = model.segment(gray)
 np.testing.assert_array_equal(result.probabilities, model.segment(pixels.astype(np.uint8)).probabilities)
+(place / "sizes.txt").write_text(result.save(place / "sizes", formats=["sizes"])["sizes"].read_text())
 np.testing.assert_array_equal(np.loadtxt(result.save(place / "grids")["mask"]), result.mask)
 gray.write_text("0 1\\n2")
 try:
@@ -123,7 +141,7 @@ except ldseg.DataError as error:
     (place / "refused.txt").write_text(str(error))
 
 ordinary = [str(place / "Mine"), "--weights", str(place / "w"), "--out", str(place / "out")]
-assert main(["segment", *ordinary, "--steps", "2"]) == 0
+assert main(["segment", *ordinary, "--steps", "2", "--formats", "mask,sizes"]) == 0
 assert main(["steps", *ordinary, "--counts", "1,2"]) == 0
 """
 
@@ -159,6 +177,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (house / "ldseg" / "io" / "grids.py").write_text(FORMAT.lstrip("\n"), "utf-8")
     add(house, "io/formats.py", "from ldseg.io.meta", "from ldseg.io.grids import GRID\n")
     change(house, "io/formats.py", "ARRAY)", "ARRAY, GRID)")
+    (house / "ldseg" / "writers" / "sizes.py").write_text(WRITER.lstrip("\n"), "utf-8")
+    add(house, "writers/table.py", "from ldseg.writers.tables", "from ldseg.writers.sizes import SIZES\n")
+    change(house, "writers/table.py", '"mask": MASK,', '"mask": MASK, "sizes": SIZES,')
     (house / "use.py").write_text(USE, "utf-8")
     run = subprocess.run(
         [sys.executable, "use.py", str(house)], cwd=house, env={**os.environ, "PYTHONPATH": str(house)},
@@ -198,3 +219,10 @@ def test_a_file_format_is_read_written_and_refused_where_it_is_damaged(place: Pa
     refused = (place / "refused.txt").read_text("utf-8")
     assert refused.startswith(f"{place / 'gray.grid'}: not a readable text grid")
     assert "\n" not in refused
+
+
+def test_a_format_of_results_is_a_setting(place: Path) -> None:
+    assert len(list((place / "out").glob("*_objects.txt"))) == 4
+    sizes = dict(line.split() for line in (place / "sizes.txt").read_text("utf-8").splitlines())
+    assert list(sizes) == ["background", "gland"]
+    assert sum(map(int, sizes.values())) == 40 * 48

@@ -50,6 +50,27 @@ def test_a_spec_is_rebuilt_from_plain_values() -> None:
     assert set(values) == {"preset", "size", "axes", "channels", "classes", "prediction", "schedule"} | switches
 
 
+def test_a_spec_says_outlines_where_there_are_some() -> None:
+    """Those of before are read, and written, as they were."""
+    plain = replace(SPEC, classes=2)
+    assert (plain.parts, "outline" in plain.to_dict()) == (2, False)
+    spec = replace(plain, outline=True)
+    assert (spec.parts, spec.classes) == (3, 2)
+    assert SegmenterSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec != plain
+    with pytest.raises(ValueError, match="two classes for networks that tell outlines, got 3"):
+        replace(SPEC, outline=True)
+
+
+def test_an_outline_belongs_to_its_object() -> None:
+    model = Segmenter(replace(SPEC, preset="small", classes=2, outline=True))
+    assert model.decode(draw(1, *model.latent_shape)).shape == (1, 32, 64, 3)
+    assert model.encode_label(np.full((1, 32, 64), 2)).shape == (1, *model.latent_shape)
+    logits = draw(2, 4, 4, 3)
+    parts = as_numpy(ops.softmax(logits, axis=-1))
+    found = as_numpy(ops.softmax(model.class_logits(ops.convert_to_tensor(logits)), axis=-1))
+    np.testing.assert_allclose(found, np.stack([parts[..., 0], parts[..., 1] + parts[..., 2]], axis=-1), atol=1e-6)
+
+
 def test_a_spec_with_an_unknown_prediction() -> None:
     with pytest.raises(ValueError, match="'score'"):
         replace(SPEC, prediction="score")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
-from ldseg.inference import Engine, Segmented, TiledCase
+from ldseg.inference import Engine, Segmented, TiledCase, classes_of
 from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
 from ldseg.viz import (
@@ -104,7 +104,7 @@ class Pictures:
         assert item.states is not None
         preprocessing, name = self.preprocessing, item.case.name
         tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
-        image, steps = tiled.tile(tiled.middle)["image"], predictor.decode(item.states)
+        image, steps = tiled.tile(tiled.middle)["image"], classes_of(predictor.decode(item.states), predictor.spec.outline)
         if len(tiled.tiling.starts) == 1:
             # Shown as it came; the masks, which are shown small, need not be as large as a large image.
             image, size = item.loaded.image, item.loaded.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import Pictures
+from ldseg.cli.results import Results
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
@@ -31,16 +31,14 @@ from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice, signs_of
 from ldseg.evaluation.record import Summary
-from ldseg.inference import Engine, Segmented, label_instances, segment_cases
+from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.result import segmentation_of
 from ldseg.text import number, some
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
-from ldseg.writers.table import check_formats, write_formats
-from ldseg.writers.tables import joined
-from ldseg.writing import held_folder, remove
+from ldseg.writers.table import check_formats
+from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 
@@ -50,22 +48,23 @@ COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run over a data set, the runs that it is compared with, and what is gathered on the way.
-
-    `written` holds the files of each case by format, `missing` a line for each that could not be written.
-    """
+    """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
 
     task: Task
     predictor: Engine
     compared: Mapping[str, RunRecord]
     trust: Trust = field(default_factory=Trust)
-    written: dict[str, dict[str, Path]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
 
     @cached_property
     def outputs(self) -> Outputs:
         """Where things go."""
         return Outputs(self.task.config.output_folder)
+
+    @cached_property
+    def results(self) -> Results:
+        """What writes its cases."""
+        task = self.task
+        return Results(config=task.config, outputs=self.outputs, preprocessing=task.preprocessing)
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -140,13 +139,12 @@ def _segment(this: Run, started: float) -> int:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
     skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped, *this.missing]
+    problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):
         for result in results:
             if result.status == "skipped":
-                _remove_earlier(this.outputs, result.name)
-        for path in this.outputs.left_behind({name: set(files.values()) for name, files in this.written.items()}):
-            remove(path)
+                this.results.leave_out(result.name)
+        this.results.finish()
         save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
@@ -162,9 +160,9 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     if item.problem or loaded is None:
         return _skip(item, item.problem)
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    numbered = label_instances(mask) if config.output.masks == "instances" else mask
+    numbered = item.instances if config.output.masks == "instances" else mask
     try:
-        files = _write(this, item, numbered if config.output.masks == "instances" else None)
+        files = this.results.write(item, numbered if config.output.masks == "instances" else None)
         if config.output.overlay:
             this.pictures.draw_overlay(item, numbered)
         if item.members is None:
@@ -193,31 +191,8 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
-        **_scores(this, loaded, mask),
+        **_scores(this, item, loaded),
     )
-
-
-def _write(this: Run, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
-    """Write a case in the formats of the settings; one that it cannot have is noted.
-
-    Raises:
-        DataError: it can have none of them.
-    """
-    config = this.task.config
-    case = segmentation_of(item, this.task.preprocessing, look=config.data, instances=instances)
-    files, missing = write_formats(this.outputs.folder, case, config.output.formats)
-    if not files:
-        raise DataError("; ".join(missing))
-    this.missing.extend(missing)
-    this.written[case.name] = files
-    return files
-
-
-def _remove_earlier(outputs: Outputs, case: str) -> None:
-    """Nothing of an earlier run stays under the name of a case that is left out, beside the figures of this one."""
-    for path in outputs.of_case(case):
-        with contextlib.suppress(DataError):  # the case is a problem already
-            remove(path)
 
 
 def _skip(item: Segmented, problem: str) -> CaseResult:
@@ -226,16 +201,16 @@ def _skip(item: Segmented, problem: str) -> CaseResult:
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
-def _scores(this: Run, loaded: LoadedCase, mask: np.ndarray) -> dict[str, Any]:
-    """What `CaseResult` takes of a mask and its label."""
+def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
+    """What `CaseResult` takes of the mask of a case and its label."""
     spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["sums"] = object_sums(label_instances(mask), loaded.instances, **common)
+        scores["sums"] = object_sums(item.instances, loaded.instances, **common)
         scores["objects"] = scores["sums"].scores
     return scores
 
@@ -282,8 +257,6 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     record = record_run(results, names, facts)
     summary = record.summary
     write_metrics(this.outputs.folder, record)
-    if not joined((files["csv"] for files in this.written.values() if "csv" in files), this.outputs.objects_table):
-        remove(this.outputs.objects_table)
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(results, summary, several, objects))

@@ -43,6 +43,7 @@ FIXED = (
     "Model.Prediction",
     "Model.DynamicConditioning",
     "Model.FFParser",
+    "Model.Outline",
 )
 """Settings that trained weights fix."""
 

@@ -12,7 +12,7 @@ from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
-from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, PRECISIONS
+from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
@@ -225,6 +225,7 @@ class ModelConfig(Section):
     prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
     ffparser: bool = _key("FFParser", True, Flag())
+    outline: str = _key("Outline", AUTO, Choice(OUTLINES))
     weights: str = _key("Weights", "", Text("a folder, or nothing", optional=True))
     start: str = _key("Start", "", Text("weights that come with LDSeg, a folder, or nothing", optional=True))
 

@@ -64,6 +64,9 @@ class Config:
         if self.output.masks == "instances" and len(classes) > 2:
             wanted = f"expected classes as Data.Classes has {len(classes)} names ({shown(classes)})"
             raise ConfigError(f"Output.Masks: {wanted}, got instances; the nearest valid value is classes")
+        if self.model.outline == "True" and len(classes) > 2:
+            wanted = f"expected auto or False as Data.Classes has {len(classes)} names ({shown(classes)})"
+            raise ConfigError(f"Model.Outline: {wanted}, got True; the nearest valid value is auto")
 
     def _check_mode(self) -> None:
         chosen = [name for name in MODES if self.value(name)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
+from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 
@@ -47,6 +48,7 @@ class TrainingBatches(keras.utils.PyDataset):
         latent_shape: ``(*L, c)``.
         timesteps: T.
         augmentation: a kind of ``ldseg.augmentation.augment``.
+        outline: whether labels hold the outlines of objects, see ``ldseg.data.outline``.
         recycling: probability of ``recycle``.
         seed: of everything random.
         samples_per_case: samples of each case in an epoch.
@@ -70,6 +72,7 @@ class TrainingBatches(keras.utils.PyDataset):
         augmentation: str,
         recycling: float,
         seed: int,
+        outline: bool = False,
         samples_per_case: int = 1,
         cache: int = 0,
         epoch: int = 0,
@@ -87,6 +90,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.recycling = recycling
         self.seed = seed
+        self.outline = outline
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
         self.epoch = epoch
@@ -154,7 +158,7 @@ class TrainingBatches(keras.utils.PyDataset):
         if loaded.label is None:
             raise DataError(f"{case.image}: expected a label to train on, got none")
         grid = step.grid_of(loaded.size, loaded.spacing)
-        prepared = step.image_to_grid(loaded.image, grid), step.label_to_grid(loaded.label, grid)
+        prepared = step.image_to_grid(loaded.image, grid), label_on_grid(loaded, step, grid, self.outline)
         needed = sum(array.nbytes for array in prepared)
         if needed <= self._room:
             self._room -= needed

@@ -8,8 +8,8 @@ Four things are measured on each tile of an image, as the network sees it:
 - ``shape``: how sharply these structures stand out, which tells drawings and edges of a photograph from tissue.
 
 For each of them, the images of training give a normal distribution, of which the distance is that of Mahalanobis (1936),
-its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out of
-the fit, by whole patients; of the four, the largest counts. An image above 1 is named.
+its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out
+of the fit, by whole patients; of the four, the largest counts. An image above 1 is named.
 """
 
 from __future__ import annotations

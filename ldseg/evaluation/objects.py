@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy  # its parts are imported when they are first used
 
+from ldseg.components import boxes, components
 from ldseg.errors import DataError
-from ldseg.evaluation.surface import diagonal, pixel_size
+from ldseg.evaluation.surface import border, diagonal, nearest, pixel_size
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_EXACT = 2000
+"""Pixels along an axis up to which the square of a distance in single precision is nearer than 1/2 to the true one."""
 
 OBJECT_METRICS = ("object_f1", "object_dice", "object_hausdorff")
 
@@ -160,16 +164,17 @@ def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.i
         int32 (*S).
     """
     array = np.asarray(labels)
-    values, inverse = np.unique(array, return_inverse=True)
-    # Ids without gaps, since `find_objects` counts up to the highest; 0 stays what it is.
-    ranks = np.cumsum(values != 0) * (values != 0)
-    dense = ranks[inverse.reshape(array.shape)].astype(np.int32)
-    touching = np.ones((3,) * array.ndim, dtype=bool)
-    if frames:
-        touching[0] = touching[2] = False
+    # Ids without gaps, as `boxes` wants them; 0 stays what it is.
+    if array.size and array.min() >= 0 and array.max() < array.size:
+        there = np.bincount(array.ravel()) > 0
+        there[0] = False
+        dense = (np.cumsum(there, dtype=np.int32) * there)[array.astype(np.intp, copy=False)]
+    else:
+        values, inverse = np.unique(array, return_inverse=True)
+        dense = (np.cumsum(values != 0, dtype=np.int32) * (values != 0))[inverse.reshape(array.shape)]
     result, count = np.zeros(array.shape, np.int32), 0
-    for index, box in enumerate(scipy.ndimage.find_objects(dense), start=1):
-        pieces, found = scipy.ndimage.label(dense[box] == index, touching)
+    for index, box in enumerate(boxes(dense), start=1):
+        pieces, found = components(dense[box] == index, corners=True, frames=frames)
         np.copyto(result[box], pieces + count, where=pieces > 0)
         count += found
     return result
@@ -180,7 +185,7 @@ class _Objects:
 
     def __init__(self, labels: npt.NDArray[np.int32], steps: FloatArray) -> None:
         self.labels, self.steps = labels, steps
-        self.boxes = scipy.ndimage.find_objects(labels)
+        self.boxes = boxes(labels)
         self.areas = np.bincount(labels.ravel(), minlength=len(self.boxes) + 1)[1:].astype(np.float64)
 
     def __len__(self) -> int:
@@ -234,6 +239,17 @@ def _hausdorff(a: _Objects, i: int, b: _Objects, j: int) -> float:
         slice(min(one.start, two.start), max(one.stop, two.stop)) for one, two in zip(a.boxes[i], b.boxes[j], strict=True)
     )
     one, two = a.labels[box] == i + 1, b.labels[box] == j + 1
-    steps = (1.0,) * (one.ndim - a.steps.size) + tuple(a.steps)
-    directed = (scipy.ndimage.distance_transform_edt(~y, sampling=steps)[x].max() for x, y in ((one, two), (two, one)))
-    return float(max(directed))
+    if one.ndim > a.steps.size:
+        one, two = one[0], two[0]
+    return max(_farthest(one & ~two, two, a.steps), _farthest(two & ~one, one, a.steps))
+
+
+def _farthest(points: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], steps: FloatArray) -> float:
+    """The largest distance from a point bool (*S) to the other mask, of which none is a point; 0 without a point."""
+    if not points.any():
+        return 0.0
+    if points.ndim == 2 and steps[0] == steps[1] and max(points.shape) <= _EXACT:
+        away = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        # Squares of distances between pixels are whole numbers, so that none of the rounding is left.
+        return float(np.sqrt(np.rint(np.square(away[points].max(), dtype=np.float64))) * steps[0])
+    return float(nearest(np.argwhere(points) * steps, np.argwhere(border(other)) * steps).max())

@@ -10,14 +10,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy  # its parts are imported when they are first used
 
+from ldseg.components import bounding_box
 from ldseg.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+_KD_TREE = 4  # the name in OpenCV of a single tree, which finds the nearest for certain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +91,21 @@ def surface_distances(
     to_true, to_pred = [], []
     for p_frame, t_frame in _frames(p[box], t[box], frames):
         points, others = (np.argwhere(border(mask)) * steps for mask in (p_frame, t_frame))
-        to_true.append(_nearest(points, others, far))
-        to_pred.append(_nearest(others, points, far))
+        to_true.append(nearest(points, others, far))
+        to_pred.append(nearest(others, points, far))
     empty = np.zeros(0)
     return SurfaceDistances(to_true=np.concatenate([empty, *to_true]), to_pred=np.concatenate([empty, *to_pred]))
 
 
 def border(mask: BoolArray) -> BoolArray:
     """The pixels of a mask bool (*S) that have a face neighbour outside of it."""
-    return mask & ~scipy.ndimage.binary_erosion(mask)
+    inside = mask.copy()
+    for axis in range(mask.ndim):
+        own, neighbours = np.moveaxis(inside, axis, 0), np.moveaxis(mask, axis, 0)
+        own[:1] = own[-1:] = False
+        own[1:] &= neighbours[:-1]
+        own[:-1] &= neighbours[1:]
+    return mask & ~inside
 
 
 def diagonal(size: Sequence[int], steps: FloatArray) -> float:
@@ -113,12 +122,6 @@ def pixel_size(rank: int, spacing: Sequence[float] | None, frames: bool) -> Floa
     return steps
 
 
-def bounding_box(mask: BoolArray) -> tuple[slice, ...]:
-    """The smallest box that holds all of a mask; an empty one if there is nothing."""
-    found = scipy.ndimage.find_objects(mask.astype(np.uint8))
-    return found[0] if found else (slice(0, 0),) * mask.ndim
-
-
 def _frames(pred: BoolArray, true: BoolArray, frames: bool) -> Iterator[tuple[BoolArray, BoolArray]]:
     if frames:
         yield from zip(pred, true, strict=True)
@@ -126,7 +129,15 @@ def _frames(pred: BoolArray, true: BoolArray, frames: bool) -> Iterator[tuple[Bo
         yield pred, true
 
 
-def _nearest(points: FloatArray, others: FloatArray, far: float) -> FloatArray:
-    """From each of the points (n, d) to the nearest of the others (m, d)."""
+def nearest(points: FloatArray, others: FloatArray, far: float = math.inf) -> FloatArray:
+    """The distance from each of the points (n, d) to the nearest of the others (m, d), `far` where there are none.
+
+    Which one is nearest is told in single precision, how far it is in double.
+    """
+    if not len(points) or not len(others):
+        return np.full(len(points), far)
     # A tree grows with the surface; a distance transform would grow with the volume around it.
-    return scipy.spatial.KDTree(others).query(points)[0] if len(others) else np.full(len(points), far)
+    tree = cv2.flann.Index(others.astype(np.float32), {"algorithm": _KD_TREE, "leaf_max_size": 10})
+    index, _ = tree.knnSearch(points.astype(np.float32), 1, params={"checks": -1})
+    found: FloatArray = np.sqrt(((points - others[index[:, 0]]) ** 2).sum(axis=1))
+    return found

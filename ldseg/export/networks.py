@@ -98,7 +98,7 @@ def _decoder(graph: Graph, segmenter: Segmenter) -> None:
     spec, rank = segmenter.spec, len(segmenter.spec.axes)
     latent = graph.enter("latent", "float32", segmenter.latent_shape)
     (logits,) = _walk(graph, segmenter.label_decoder, [graph.channels_first(latent, rank)])
-    if spec.classes == 2:
+    if spec.parts == 2:
         # The same as softmax, which runtimes work out position by position: half of the decoder's time for two numbers each.
         zero, one, two, axis = (graph.constant([number], "int64") for number in (0, 1, 2, 1))
         first, second = graph.add("Slice", logits, zero, one, axis), graph.add("Slice", logits, one, two, axis)
@@ -106,7 +106,7 @@ def _decoder(graph: Graph, segmenter: Segmenter) -> None:
         found = graph.channels_last(graph.add("Concat", *pair, axis=1), rank)
     else:
         found = graph.add("Softmax", graph.channels_last(logits, rank), axis=-1)
-    graph.leave(found, "probabilities", (*spec.size, spec.classes))
+    graph.leave(found, "probabilities", (*spec.size, spec.parts))
 
 
 def _first(shape: tuple[int | None, ...]) -> tuple[int, ...]:

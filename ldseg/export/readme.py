@@ -28,7 +28,12 @@ for t, a, b, after in zip(grid[:-1], left[grid] ** 0.5, (1 - left[grid]) ** 0.5,
     y = run("denoiser", state=np.float32(x), **condition, time=np.full(len(x), t, np.int32))[0]
     {convert}{hold}
     x = after**0.5 * x0 + (1 - after) ** 0.5 * eps
-mask = run("decoder", latent=np.float32(x))[0].argmax(-1)"""
+mask = {parts}.argmax(-1)"""
+
+_PARTS = {
+    False: 'run("decoder", latent=np.float32(x))[0]',
+    True: 'np.add.reduceat(run("decoder", latent=np.float32(x))[0], (0, 1), axis=-1)',  # inside and outline are the object
+}
 
 _CONVERT = {
     "x0": "x0, eps = y, (x - a * y) / b",
@@ -52,7 +57,7 @@ def lines(description: Description, to: str, steps: int = 15) -> str:
     spec = description.spec
     hold = _HOLD[spec.hold].format(axes=tuple(range(1, len(spec.size) + 2)))
     steps = 1 if spec.control else steps
-    body = _BODY.format(steps=steps, convert=_CONVERT[spec.prediction], hold=hold)
+    body = _BODY.format(steps=steps, convert=_CONVERT[spec.prediction], hold=hold, parts=_PARTS[spec.outline])
     return f"{_OPEN[to].format()}\n{body}\n"
 
 
@@ -61,9 +66,10 @@ def readme(description: Description, to: str) -> str:
     spec, step = description.spec, description.preprocessing
     image, noise = (", ".join(map(str, shape)) for shape in ((*spec.size, spec.channels), spec.latent_shape))
     classes = ", ".join(f"{index} {name}" for index, name in enumerate(step.classes))
+    outline = f" The decoder gives {spec.parts} probabilities: background, inside and outline of an object." * spec.outline
     return f"""# Networks exported by LDSeg ({to})
 
-{spec.architecture}, preset {spec.preset}. Classes: {classes}.
+{spec.architecture}, preset {spec.preset}. Classes: {classes}.{outline}
 
 - `encoder`: the image to the condition. `denoiser`: one step. `decoder`: the clean latent to probabilities. The loop is
   yours, so that any number of steps and any batch will do.

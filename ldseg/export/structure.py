@@ -35,7 +35,7 @@ class Structure:
 
     ``encoder``: ``image (B, *S, ci)`` to ``condition0, …``, maps with channels first. ``denoiser``: ``state (B, *L, c)``,
     the same maps and ``time`` int32 ``(B,)`` to ``prediction (B, *L, c)``. ``decoder``: ``latent (B, *L, c)`` to
-    ``probabilities (B, *S, C)``.
+    ``probabilities (B, *S, P)``, see ``SegmenterSpec.parts``.
 
     Attributes:
         networks: tells of which networks they are, see ``key``.

@@ -5,6 +5,7 @@ from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse
 from ldseg.inference.instances import label_instances
+from ldseg.inference.parts import classes_of
 from ldseg.inference.seeding import case_generator
 from ldseg.inference.uncertainty import member_variance, predictive_entropy
 
@@ -14,6 +15,7 @@ __all__ = [
     "Segmented",
     "TiledCase",
     "case_generator",
+    "classes_of",
     "degrade",
     "corrupted",
     "fuse",

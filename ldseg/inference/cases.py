@@ -19,6 +19,8 @@ from ldseg.inference.ahead import ahead
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
+from ldseg.inference.instances import label_instances
+from ldseg.inference.parts import classes_of, inside_of
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy
 
@@ -33,6 +35,8 @@ class Segmented:
         probabilities: mean over the members, float32 ``(*S, C)`` on the case's own grid; None if it could not be read.
         members: the mask of each of several members, ``(E, *S)`` in 8 or 16 bits; None if there is one.
         variance: variance between them, float32 ``(*S)``; None if there is one.
+        outline: probability of the outline of an object, float32 ``(*S)``, which is part of that of the object: mean over
+            the members; None where the networks tell none.
         fused: the mask that they make, where it is not the most probable class of the mean.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
         states: the states of the run that made it, float32 ``(K, *L, c)``, see ``Drawn``; of several tiles that of
@@ -46,6 +50,7 @@ class Segmented:
     probabilities: np.ndarray | None = None
     members: np.ndarray | None = None
     variance: np.ndarray | None = None
+    outline: np.ndarray | None = None
     fused: np.ndarray | None = None
     states: np.ndarray | None = None
     signature: Signature | None = None
@@ -58,6 +63,11 @@ class Segmented:
         if self.fused is not None:
             return self.fused
         return np.argmax(self._found, axis=-1).astype(np.int32)
+
+    @cached_property
+    def instances(self) -> np.ndarray:
+        """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
+        return label_instances(self.mask, None if self.outline is None else inside_of(self._found, self.outline))
 
     @cached_property
     def entropy(self) -> np.ndarray:
@@ -80,7 +90,7 @@ class TiledCase:
     def __init__(self, loaded: LoadedCase, preprocessing: Preprocessing, engine: Engine, seed: int) -> None:
         grid = preprocessing.grid_of(loaded.size, loaded.spacing)
         self.tiling: Tiling = cover(grid, engine.spec.size, engine.strides)
-        self.strides = engine.strides
+        self.strides, self.outline = engine.strides, engine.spec.outline
         self.image = self.tiling.pad(preprocessing.image_to_grid(loaded.image, grid))
         latent_grid = tuple(n // d for n, d in zip(self.tiling.padded, self.strides, strict=True))
         self.noise = engine.draw_noise(seed, loaded.digest, latent_grid)
@@ -107,7 +117,7 @@ class TiledCase:
         self.signatures.append({"features": features.astype(np.float64), **measure(image)})
 
     def add(self, start: tuple[int, ...], probabilities: np.ndarray, states: np.ndarray | None = None) -> None:
-        """Take in what the engine gave for one tile: float32 ``(E, *S, C)``, and the states if there are any."""
+        """Take in what the engine gave for one tile: float32 ``(E, *S, P)``, and the states if there are any."""
         self.left -= 1
         if states is not None and start == self.middle:
             self.states = states.copy()  # not the whole batch
@@ -124,7 +134,7 @@ class TiledCase:
         self.weight[window] += self.blend
 
     def members(self) -> Iterator[np.ndarray]:
-        """The blend of all tiles of each member, float32 (*grid, C), which is then let go."""
+        """The blend of all tiles of each member, float32 (*grid, P), which is then let go."""
         while self.totals:
             total = self.totals.pop(0)
             yield self.tiling.crop(total if self.weight is None else total / self.weight)
@@ -155,12 +165,17 @@ class _Entry:
         if self.loaded is None or self.tiled is None:
             return Segmented(case=self.case, problem=self.problem, seconds=self.seconds)
         started = time.perf_counter()
-        moments, labels = Moments(), []
+        moments, labels, outlines = Moments(), [], Moments()
         for member in self.tiled.members():
-            own = preprocessing.probabilities_to_case(member, self.loaded.size)
+            parts = preprocessing.probabilities_to_case(member, self.loaded.size)
+            own = classes_of(parts, self.tiled.outline)
             moments.add(own)
             labels.append(labels_of(own))
+            if self.tiled.outline:
+                outlines.add(parts[..., -1:].copy())  # not all of them
         found: dict[str, Any] = {"probabilities": moments.mean}
+        if self.tiled.outline:
+            found["outline"] = outlines.mean[..., 0]
         if moments.count > 1:
             found |= {"members": np.stack(labels), "variance": moments.variance}
             if fusion != "mean":

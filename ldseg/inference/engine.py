@@ -24,7 +24,8 @@ class Drawn:
     """What an engine gives for a batch.
 
     Attributes:
-        probabilities: of each member, float32 ``(B, E, *S, C)``.
+        probabilities: of each member, float32 ``(B, E, *S, P)``, of what its networks tell apart: the classes, or parts of
+            which ``ldseg.inference.parts`` makes classes.
         states: the states of the diffusion of the first member, without mirroring, after the steps ``Engine.kept``:
             float32 ``(B, K, *L, c)``; None where nobody asked for them.
         features: what the image encoder makes of the image as it is: for each channel of its last map the mean over the
@@ -110,7 +111,7 @@ class Engine:
         raise NotImplementedError
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """The probabilities float32 ``(N, *S, C)`` that states or clean latents ``(N, *L, c)`` stand for."""
+        """The probabilities float32 ``(N, *S, P)`` that states or clean latents ``(N, *L, c)`` stand for."""
         raise NotImplementedError
 
     @property

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -25,7 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """What runs the three graphs of a ``Structure``."""
+    """What runs the three graphs of a ``Structure``.
+
+    Attributes:
+        parallel: how many calls of ``run`` it takes at the same time.
+    """
+
+    parallel: int
 
     def run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """What a graph gives for its inputs, those that it does not have left aside."""
@@ -43,7 +50,16 @@ class GraphEngine(Engine):
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
-        drawn = [self._image(image, noise, states) for image, noise in zip(inputs["image"], inputs["noise"], strict=True)]
+
+        def one(image: np.ndarray, noise: np.ndarray) -> Drawn:
+            return self._image(image, noise, states)
+
+        threads = min(self.runtime.parallel, len(inputs["image"]))
+        if threads > 1:  # small networks keep one core busy each, and no more
+            with ThreadPoolExecutor(threads) as pool:
+                drawn = list(pool.map(one, inputs["image"], inputs["noise"]))
+        else:
+            drawn = list(map(one, inputs["image"], inputs["noise"]))
         return Drawn(
             probabilities=np.stack([one.probabilities for one in drawn]),
             states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
@@ -52,7 +68,7 @@ class GraphEngine(Engine):
 
     def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
         """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
-        total = np.zeros((self.samples, *self.spec.size, self.spec.classes), np.float32)
+        total = np.zeros((self.samples, *self.spec.size, self.spec.parts), np.float32)
         kept: list[np.ndarray] = []
         features: np.ndarray | None = None
         for index, mirror in enumerate(self.mirrors):
@@ -103,6 +119,11 @@ def _features(condition: list[np.ndarray]) -> np.ndarray:
     """Of one image, from its maps ``(1, cc, *L)``."""
     last = condition[-1][0].reshape(len(condition[-1][0]), -1)
     return np.concatenate([last.mean(axis=1), last.std(axis=1)])
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cache_folder() -> Path:

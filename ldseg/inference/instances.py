@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 
+from ldseg.components import boxes, components, shared_out
+
 MIN_SHARE = 2e-4
-"""Objects, and holes in them, below this share of the image are removed."""
+"""Objects, holes in them, and insides of objects below this share of the image do not count."""
 
 
-def label_instances(mask: np.ndarray) -> np.ndarray:
-    """Number the connected objects of a mask.
+def label_instances(mask: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+    """Number the objects of a mask.
+
+    Connected parts are objects. Where several insides lie in one part, it is that of several objects, which touch: the part
+    is shared out from its insides by a watershed, so that each pixel goes to the inside that reaches it first. A part with
+    one inside or none is an object as it is.
 
     Args:
         mask: int ``(*S)``, 0 and 1.
+        inside: the insides of objects, bool ``(*S)``, see ``ldseg.inference.parts``; None where nothing tells them.
 
     Returns:
-        int32 ``(*S)``: 0 for background, 1 to n for the objects, which touch at least along a face.
+        int32 ``(*S)``: 0 for background, 1 to n for the objects, whose pixels touch at least along a face.
     """
-    from scipy import ndimage  # here, as segmenting does without
-    from skimage.morphology import remove_small_holes, remove_small_objects
-
     smallest = max(int(MIN_SHARE * mask.size), 1)
-    kept = remove_small_objects(mask.astype(bool), max_size=smallest)
-    kept = remove_small_holes(kept, max_size=smallest)
-    return ndimage.label(kept)[0].astype(np.int32)
+    kept = _without_small(mask.astype(bool), smallest)
+    kept = ~_without_small(~kept, smallest)
+    objects, _ = components(kept)
+    return objects if inside is None else _parted(objects, _without_small(inside & kept, smallest))
+
+
+def _without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
+    """A mask bool ``(*S)`` without its components of so many pixels or fewer."""
+    labels, _ = components(mask)
+    large = np.bincount(labels.ravel()) > smallest
+    large[0] = False
+    kept: np.ndarray = large[labels]
+    return kept
+
+
+def _parted(objects: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Objects with each that holds several insides shared out among them; numbers without a gap."""
+    seeds, _ = components(inside)
+    found, count = np.zeros_like(objects), 0
+    for index, box in enumerate(boxes(objects), start=1):
+        own = objects[box] == index
+        own_seeds = np.where(own, seeds[box], 0)
+        numbers = np.unique(own_seeds[own_seeds > 0])
+        if len(numbers) > 1:
+            own_seeds = np.searchsorted(numbers, own_seeds) + (own_seeds > 0)  # from 1 without a gap
+            shared = shared_out(own, own_seeds)
+        else:
+            shared = own
+        found[box] += np.where(own, shared + np.int32(count), 0).astype(np.int32)
+        count += max(len(numbers), 1)
+    return found

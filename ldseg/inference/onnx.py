@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, complete
+from ldseg.inference.graphs import GraphEngine, complete, cores
 
 
 class OnnxEngine(GraphEngine):
@@ -22,6 +22,8 @@ class OnnxEngine(GraphEngine):
 class OnnxRuntime:
     """Three sessions of ONNX Runtime."""
 
+    parallel = cores()
+
     def __init__(self, graphs: Mapping[str, bytes]) -> None:
         import onnxruntime
 
@@ -29,6 +31,8 @@ class OnnxRuntime:
         options.log_severity_level = 3
         # Memory that is given back: what one batch needs is not held for the next.
         options.enable_cpu_mem_arena = False
+        # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions = {
             name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             for name, graph in graphs.items()

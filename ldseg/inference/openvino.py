@@ -28,6 +28,8 @@ class OpenVinoRuntime:
         precision: of the arithmetic: ``float32``, or ``bfloat16`` or ``float16`` where the processor has them.
     """
 
+    parallel = 1
+
     def __init__(self, graphs: Mapping[str, bytes], precision: str = "float32") -> None:
         import openvino
 

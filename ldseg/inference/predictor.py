@@ -68,7 +68,7 @@ class Predictor(keras.Model, Engine):
         return _array(ops.softmax(logits, axis=-1))
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, C)``."""
+        """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, P)``."""
         return self.draw(inputs, ())["probabilities"]
 
     def draw(self, inputs: dict[str, Any], kept: tuple[int, ...]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Predictor(keras.Model, Engine):
     def _members(
         self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any, kept: tuple[int, ...]
     ) -> tuple[Any, Any]:
-        """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, C)``, and the states."""
+        """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, P)``, and the states."""
         part, rest = self.part, noise.shape[2:]
         if part > 1:
             condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)

@@ -12,6 +12,7 @@ from keras import ops
 
 from ldseg import options
 from ldseg.data.cases import Case, LoadedCase, load_case
+from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
@@ -56,8 +57,8 @@ class StateAudit(keras.Model):
         """Masks int32 ``(B, K, 4, *S)`` of K steps.
 
         Args:
-            inputs: ``image (B, *S, ci)`` in [0, 1], ``label`` and ``other`` int ``(B, *S)``, ``noise (B, *noise_shape)`` of
-                the predictor, ``fresh (B, K, *L, c)`` standard normal.
+            inputs: ``image (B, *S, ci)`` in [0, 1], ``label`` and ``other`` int ``(B, *S)`` of parts,
+                ``noise (B, *noise_shape)`` of the predictor, ``fresh (B, K, *L, c)`` standard normal.
         """
         model = self.predictor.segmenter
         condition = model.encode_image(inputs["image"])
@@ -71,7 +72,7 @@ class StateAudit(keras.Model):
             noised = [model.corrupt(latent, fresh, when) for latent in latents]
             x_t, when = ops.concatenate([state, *noised, fresh], axis=0), ops.concatenate([when] * len(STATES), axis=0)
             x0, _ = model.convert(ops.cast(model.denoise(x_t, repeated, when), "float32"), x_t, when)
-            logits = model.decode(x0 if model.hold is None else model.hold(x0))
+            logits = model.class_logits(model.decode(x0 if model.hold is None else model.hold(x0)))
             return ops.cast(ops.argmax(logits, axis=-1), "int32")
 
         times = ops.convert_to_tensor(np.asarray(self.times, np.int32))
@@ -144,8 +145,8 @@ def _audited(audit: StateAudit, window: _Window, other: _Window, seed: int) -> A
     latent = audit.predictor.segmenter.latent_shape
     inputs = {
         "image": window.image,
-        "label": window.label,
-        "other": other.label,
+        "label": window.parts,
+        "other": other.parts,
         "noise": window.noise,
         "fresh": rng.standard_normal((len(audit.times), *latent), dtype=np.float32),
     }
@@ -165,5 +166,6 @@ class _Window:
         tile = tiled.tile(start)
         self.name, self.digest = loaded.name, loaded.digest
         self.image, self.noise = tile["image"].copy(), tile["noise"].copy()
-        label = preprocessing.label_to_grid(loaded.label, tiling.grid)
-        self.label = tiling.pad(label[..., np.newaxis])[..., 0][tiling.window(start)].astype(np.int32)
+        parts = label_on_grid(loaded, preprocessing, tiling.grid, predictor.spec.outline)
+        self.parts = tiling.pad(parts[..., np.newaxis])[..., 0][tiling.window(start)].astype(np.int32)
+        self.label = np.minimum(self.parts, predictor.spec.classes - 1)

@@ -51,6 +51,18 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
     """Write values (*S), as `Format.write` asks; where the image is NIfTI too, the numbers of its place are kept."""
+    return _write(path, values, geometry or Geometry.upright(values.shape, (1.0,) * values.ndim), like, ())
+
+
+def write_nifti_channels(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
+    """Write values (*S, c), c behind the axes of space, as readers of several volumes expect it, or behind that of time."""
+    geometry = geometry or Geometry.upright(values.shape[:-1], (1.0,) * (values.ndim - 1))
+    alone = (1,) * max(0, 3 - len(geometry.size))
+    return _write(path, np.moveaxis(values, -1, 0), geometry, like, (*alone, values.shape[-1]))
+
+
+def _write(path: Path, values: np.ndarray, geometry: Geometry, like: Path | None, more: tuple[int, ...]) -> Path:
+    """Write values in the order of the file, with further axes of these lengths."""
     import nibabel  # here, and likewise below: a run without such files begins sooner
 
     header = nibabel.Nifti1Header()
@@ -58,13 +70,13 @@ def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like:
     if source is not None and source["sizeof_hdr"] == 540:
         header = nibabel.Nifti2Header()
     header.set_data_dtype(values.dtype)
-    header.set_data_shape(geometry.size if geometry else values.shape[::-1])
+    header.set_data_shape((*geometry.size, *more))
     if source is not None and isinstance(source, nibabel.Nifti1Header):
         header["pixdim"] = source["pixdim"]
         for name in _PLACE:
             header[name] = source[name]
     else:
-        _put(header, geometry or Geometry.upright(values.shape, (1.0,) * values.ndim))
+        _put(header, geometry)
     header["vox_offset"] = header.single_vox_offset
     content = header.binaryblock + bytes(header.single_vox_offset - len(header.binaryblock)) + values.tobytes()
     if path.suffix == ".gz":

@@ -26,7 +26,8 @@ _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 
 def networks_of(spec: SegmenterSpec) -> str:
     """In words, of which networks a checkpoint is; its ``meta`` keeps it, to be told where others were expected."""
-    grid = f"{spec.channels} channels, {spec.classes} classes and size {times(spec.size)}"
+    classes = f"{spec.classes} classes with outlines" if spec.outline else f"{spec.classes} classes"
+    grid = f"{spec.channels} channels, {classes} and size {times(spec.size)}"
     return f"{spec.architecture} (preset {spec.preset!r}) for {grid}"
 
 

@@ -14,6 +14,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
 from ldseg.models import PRESETS, Preset
+from ldseg.options import AUTO
 from ldseg.spatial import AXES
 
 OPEN: dict[str, object] = {
@@ -23,6 +24,7 @@ OPEN: dict[str, object] = {
     "Training.Augmentation": "auto",
     "Data.Size": (),
     "Data.Patch": (),
+    "Model.Outline": AUTO,
 }
 """What may be chosen from the data, and the value that leaves it open."""
 
@@ -120,6 +122,24 @@ def choose(
         for name, value in chosen.items()
     )
     return config.with_values(chosen), reasons
+
+
+def choose_outline(config: Config, numbered: bool, before: Mapping[str, object]) -> tuple[Config, tuple[str, ...]]:
+    """``Model.Outline = auto``: True where labels number their objects, but for MedSegDiff, whose state would grow by it.
+
+    Args:
+        config: the settings, with what ``choose`` kept.
+        numbered: whether the label of a case numbers its objects.
+        before: what was chosen when the training began, if it goes on; one from before outlines were known has none.
+
+    Returns:
+        the settings; what was chosen, in a line, if it was.
+    """
+    if config.model.outline != AUTO:
+        return config, ()
+    wanted = numbered and not before and config.model.architecture != "MedSegDiff"
+    reason = ("Model.Outline = True (chosen, as labels number their objects)",) if wanted else ()
+    return config.with_values({"Model.Outline": str(wanted)}), reason
 
 
 def _size(median: np.ndarray, axes: str, preset: Preset, fit: str) -> tuple[int, ...]:

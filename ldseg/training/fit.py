@@ -207,6 +207,7 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         augmentation=plan.augmentation,
         recycling=plan.recycling,
         seed=plan.seed,
+        outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
         cache=plan.cache,
         workers=plan.workers,

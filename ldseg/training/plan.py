@@ -166,6 +166,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         control=control,
         dynamic_conditioning=config.model.dynamic_conditioning,
         ff_parser=config.model.ffparser,
+        outline=config.model.outline == "True",
     )
 
 

@@ -22,7 +22,7 @@ from ldseg.models import Preset
 from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, look
+from ldseg.training.choices import choose, choose_outline, look
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
@@ -67,13 +67,15 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
-    for reason in reasons:
-        logger.info("%s", reason)
     usable = usable_cases(found.cases, preprocessing_of(config))
     cases, problems, empty = usable.cases, usable.problems, usable.empty
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
+    config, more = choose_outline(config, usable.instances, before)
+    reasons += more
+    for reason in reasons:
+        logger.info("%s", reason)
     split = before.get("split") or _split(cases, config)
     training, validation = apply_manifest(cases, split)
     if before:
@@ -121,17 +123,19 @@ class Usable:
         problems: what is wrong with the others, one line each.
         empty: names of cases with background alone.
         numbers: those that occur in the labels as stored.
+        instances: whether the label of a case numbers its objects.
     """
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
     empty: frozenset[str]
     numbers: frozenset[int]
+    instances: bool
 
 
 def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
     """Read every case once before the work."""
-    good, problems, empty = [], [], set()
+    good, problems, empty, instances = [], [], set(), False
     numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
@@ -145,7 +149,14 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
             if not np.any(loaded.label):
                 empty.add(case.name)
-    return Usable(cases=tuple(good), problems=tuple(problems), empty=frozenset(empty), numbers=frozenset(numbers))
+            instances = instances or loaded.instances is not None
+    return Usable(
+        cases=tuple(good),
+        problems=tuple(problems),
+        empty=frozenset(empty),
+        numbers=frozenset(numbers),
+        instances=instances,
+    )
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:

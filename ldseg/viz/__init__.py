@@ -12,6 +12,7 @@ from ldseg.viz.diffusion import Trace, latent_to_rgb, reverse_diffusion_gif, rev
 from ldseg.viz.figures import save_figure
 from ldseg.viz.gif import Animation
 from ldseg.viz.legend import legend
+from ldseg.viz.measurements import objects_figure
 from ldseg.viz.overlays import overlay
 from ldseg.viz.schedule import schedule_picture
 from ldseg.viz.state_audit import audit_figure
@@ -28,6 +29,7 @@ __all__ = [
     "calibration_picture",
     "latent_to_rgb",
     "legend",
+    "objects_figure",
     "overlay",
     "reverse_diffusion_gif",
     "reverse_diffusion_picture",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ldseg.version import __version__
 from ldseg.writers.codes import UNCODED, Term
 from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writing import write_bytes
+
+logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
 
 SUFFIX = "_segmentation.dcm"
 SERIES_NUMBER = 300

@@ -149,7 +149,7 @@ def _measured(labels: Mask, values: Numbers, axes: str, steps: Sequence[float] |
         columns |= {name: found[f"own_ellipsoid-{place}"] for place, name in enumerate(names)}
     channels = values.shape[-1] - 1
     for channel in range(channels):
-        columns[f"mean_intensity_{channel + 1}" if channels > 1 else "mean_intensity"] = found[f"intensity_mean-{channel}"]
+        columns[f"mean_intensity_{channel + 1}"] = found[f"intensity_mean-{channel}"]
     columns["mean_uncertainty"] = found[f"intensity_mean-{channels}"]
     return columns
 

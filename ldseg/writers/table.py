@@ -11,9 +11,18 @@ from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writers.dicomseg import DICOMSEG
 from ldseg.writers.geojson import GEOJSON
 from ldseg.writers.masks import MASK
+from ldseg.writers.omezarr import OMEZARR
+from ldseg.writers.probabilities import PROBABILITIES
 from ldseg.writers.tables import CSV
 
-WRITERS: dict[str, Writer] = {"mask": MASK, "geojson": GEOJSON, "csv": CSV, "dicomseg": DICOMSEG}
+WRITERS: dict[str, Writer] = {
+    "mask": MASK,
+    "geojson": GEOJSON,
+    "dicomseg": DICOMSEG,
+    "omezarr": OMEZARR,
+    "csv": CSV,
+    "probabilities": PROBABILITIES,
+}
 """A new format is an entry here."""
 
 

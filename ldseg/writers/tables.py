@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writing import write_text
 
 OBJECTS = "_objects.csv"
+_KEYS = ("case", "class", "unit", "frame")
+"""Columns that tell the rows of a class apart."""
 
 
 def write_csv(folder: Path, case: Segmentation) -> Path:
@@ -27,18 +29,43 @@ def write_csv(folder: Path, case: Segmentation) -> Path:
     return write_text(folder / f"{case.name}{OBJECTS}", csv_text(rows))
 
 
-def joined(paths: Iterable[Path], target: Path) -> Path | None:
-    """Write the tables of cases as one; None without any.
+def joined(paths: Iterable[Path], target: Path) -> list[dict[str, str]]:
+    """Write the tables of cases as one, and return its rows by their columns; without tables nothing is written.
 
     Raises:
         DataError: it cannot be written.
     """
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
+    columns: dict[str, None] = {}  # in their order: images of more channels have more of them
     for path in paths:
         with path.open(encoding="utf-8", newline="") as stream:
-            found = list(csv.reader(stream))
-        rows += found[1:] if rows else found
-    return write_text(target, csv_text(rows)) if rows else None
+            found = csv.DictReader(stream)
+            rows += found
+            columns |= dict.fromkeys(found.fieldnames or ())
+    rows = [{name: row.get(name, "") for name in columns} for row in rows]
+    if columns:
+        write_text(target, csv_text([columns, *(row.values() for row in rows)]))
+    return rows
+
+
+def totals(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:
+    """What the objects of each class come to in each case, or frame, the names of the columns first.
+
+    Sizes are summed up; means of intensity and of uncertainty are over all positions of the class.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in _KEYS if name in row), []).append(row)
+    found: list[list[str]] = []
+    for key, own in groups.items():
+        size = "area" if "area" in own[0] else "volume"
+        sizes = np.array([float(row[size]) for row in own])
+        means = [name for name in own[0] if name.startswith("mean_")]
+        if not found:
+            found.append([*(name for name in _KEYS if name in own[0]), "objects", size, *means])
+        values = [np.average([float(row[name]) for row in own], weights=sizes) if own[0][name] else np.nan for name in means]
+        found.append([*key, str(len(own)), _field(sizes.sum()), *map(_field, values)])
+    return found
 
 
 def _field(value: Any) -> str:

@@ -16,7 +16,7 @@ import tiny
 from ldseg.cli import main, segment
 from ldseg.cli.task import settle
 from ldseg.config import Config, load_config
-from ldseg.inference import label_instances
+from ldseg.inference import Segmented, label_instances
 from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.segmenter import Segmenter
 from ldseg.weights import WEIGHTS_FILE, Description, load_segmenter, read_description, save_weights
@@ -288,7 +288,7 @@ def test_many_instances_take_16_bits(suffix: str, place: Path, monkeypatch: pyte
         write_image(picture.with_suffix(suffix), read_image(picture))
         picture.unlink()
     many = np.arange(40 * 48, dtype=np.int32).reshape(40, 48)
-    monkeypatch.setattr(segment, "label_instances", lambda mask: many)
+    monkeypatch.setattr(Segmented, "instances", many)
     assert run(place, *QUICK, "Output.Masks=instances", "Data.Cases=Phantom1") == 0
     mask = out(place) / "Phantom1_segmentation.png"
     assert cv2.imread(str(mask), cv2.IMREAD_UNCHANGED).dtype == np.uint16

@@ -76,6 +76,7 @@ def compare(segmenter: Segmenter, runtime: OnnxRuntime, **options: Any) -> None:
     "spec",
     [
         pytest.param(spec_of("lean", "YX", (64, 32)), id="lean 2D"),
+        pytest.param(spec_of("small", "YX", (32, 32), outline=True), id="outlines"),
         pytest.param(spec_of("small", "TYX", (3, 32, 64), channels=1), id="small 2D+t"),
         pytest.param(spec_of("small", "ZYX", (16, 32, 16), channels=2, classes=4), id="small 3D"),
         pytest.param(spec_of("ldseg", "YX", (64, 128), prediction="ldseg"), id="ldseg 2D"),

@@ -47,7 +47,7 @@ def test_each_object_is_a_feature_as_qupath_reads_it(tmp_path: Path) -> None:
 
     pixels = shapely.from_geojson(json.dumps(found[0]["geometry"])).area
     assert one["measurements"]["Area µm^2"] == pytest.approx(pixels * 0.25)
-    assert {"Perimeter µm", "Eccentricity", "Mean intensity", "Mean uncertainty"} <= set(one["measurements"])
+    assert {"Perimeter µm", "Eccentricity", "Mean intensity 1", "Mean uncertainty"} <= set(one["measurements"])
     assert write_geojson(tmp_path / "again", case_of(mask, (0.0005, 0.0005))).read_bytes() == path.read_bytes()
 
 

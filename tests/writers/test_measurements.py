@@ -7,7 +7,7 @@ from skimage.measure import regionprops_table
 from written_cases import blobs, case_of
 
 from ldseg.writers.objects import objects_of
-from ldseg.writers.tables import joined, write_csv
+from ldseg.writers.tables import joined, totals, write_csv
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -108,8 +108,29 @@ def test_a_video_is_measured_frame_by_frame(tmp_path: Path) -> None:
 
 def test_tables_of_cases_become_one(tmp_path: Path) -> None:
     full = write_csv(tmp_path, case_of(np.ones((4, 4))))
+    coloured = write_csv(tmp_path, case_of(np.ones((4, 4)), name="rgb", channels=3))
     empty = write_csv(tmp_path, case_of(np.zeros((4, 4)), name="none"))
     target = tmp_path / "objects.csv"
-    assert joined([empty, full], target) == target
-    assert [row["case"] for row in rows_of(target)] == ["a.1"]
-    assert joined([], target) is None
+    assert joined([empty, full, coloured], target) == rows_of(target)
+    assert [row["case"] for row in rows_of(target)] == ["a.1", "rgb"]
+    assert [bool(row["mean_intensity_3"]) for row in rows_of(target)] == [False, True]
+    assert joined([], tmp_path / "none.csv") == []
+    assert not (tmp_path / "none.csv").exists()
+
+
+def test_what_the_objects_of_a_class_come_to(tmp_path: Path) -> None:
+    case = case_of(blobs((30, 20)), (0.5, 2.0), channels=2)
+    names, *rows = totals(rows_of(write_csv(tmp_path, case)))
+    found = {row["class"]: row for row in (dict(zip(names, row)) for row in rows)}
+    assert set(found) == {"gland", "lumen"}
+    for number, name in ((1, "gland"), (2, "lumen")):
+        inside, row = case.mask == number, found[name]
+        assert (row["case"], row["unit"]) == ("a.1", "mm")
+        assert int(row["objects"]) == (case.objects.classes[1:] == number).sum()
+        assert float(row["area"]) == inside.sum()
+        assert float(row["mean_intensity_2"]) == pytest.approx(case.image[inside][:, 1].mean(), rel=1e-4)
+        assert float(row["mean_uncertainty"]) == pytest.approx(number / 10, rel=1e-4)
+    video = case_of(np.ones((2, 3, 3)), axes="TYX", name="v")
+    names, *rows = totals(rows_of(write_csv(tmp_path, video)))
+    assert [dict(zip(names, row))["frame"] for row in rows] == ["0", "1"]
+    assert totals([]) == []

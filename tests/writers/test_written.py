@@ -78,17 +78,33 @@ def test_every_file_of_a_case_is_known_as_one() -> None:
     assert {entry.files.split(".")[0].removeprefix("_") for entry in WRITERS.values()} <= set(RESULTS)
 
 
+def there(out: Path) -> set[str]:
+    return {path.name for path in out.iterdir() if path.name.startswith(("part", "objects", "classes"))}
+
+
 def test_a_run_leaves_nothing_of_an_earlier_one_behind(image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     plain = [str(image), "--weights", "GlaS", "--steps", "1", "--out", str(out), "--set", "Output.Diffusion=0"]
-    plain += ["--set", "Output.Report=False", "--set", "GPU.Engine=onnx"]
+    plain += ["--set", "GPU.Engine=onnx"]
+    shown = "What was measured of the objects"
     assert main(["segment", *plain, "--formats", "mask, geojson, csv"]) == 0
-    names = {path.name for path in out.iterdir() if path.name.startswith(("part", "objects"))}
-    assert names == {"part_segmentation.png", "part_objects.geojson", "part_objects.csv", "objects.csv"}
+    assert shown in (out / "report.html").read_text("utf-8")
+    names = {path.name for path in out.iterdir() if path.name.startswith(("part", "objects", "classes"))}
+    assert names == {
+        "part_segmentation.png",
+        "part_objects.geojson",
+        "part_objects.csv",
+        "objects.csv",
+        "objects.png",
+        "classes.csv",
+    }
     assert (out / "objects.csv").read_text("utf-8") == (out / "part_objects.csv").read_text("utf-8")
     assert read_label(out / "part_segmentation.png").any()
     assert main(["segment", *plain, "--formats", "geojson"]) == 0
-    assert {path.name for path in out.iterdir() if path.name.startswith(("part", "objects"))} == {"part_objects.geojson"}
+    assert {path.name for path in out.iterdir() if path.name.startswith(("part", "objects", "classes"))} == {
+        "part_objects.geojson"
+    }
+    assert shown not in (out / "report.html").read_text("utf-8")
     assert json.loads((out / "metrics.json").read_text("utf-8"))["cases"][0]["mask"] is None
 
 

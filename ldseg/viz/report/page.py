@@ -112,6 +112,8 @@ def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[t
     drawn = islice(names, min(run.config["Output"]["Diffusion"], PER_KIND))
     calibration = outputs.calibration.with_suffix(".png")
     wanted = [(calibration, "How far the probabilities can be believed")] if run.summary.scored else []
+    if "csv" in run.config["Output"].get("Formats", ()):
+        wanted += [(outputs.objects_table.with_suffix(".png"), "What was measured of the objects, by class")]
     wanted += [(outputs.schedule, "The noise schedule, and the steps that are taken")]
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
     weights = run.facts["weights_sha256"]

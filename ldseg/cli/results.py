@@ -1,0 +1,86 @@
+"""The cases of a run in the formats that the settings name, and what was measured in all of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ldseg.config import Config
+from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.inference import Segmented
+from ldseg.outputs import Outputs
+from ldseg.result import segmentation_of
+from ldseg.text import csv_text
+from ldseg.viz import objects_figure, save_figure
+from ldseg.writers.table import write_formats
+from ldseg.writers.tables import joined, totals
+from ldseg.writing import remove, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Writes the cases of a run.
+
+    Attributes:
+        config: the settings.
+        outputs: where things go.
+        preprocessing: of the cases: their axes and classes.
+        files: of each case by format.
+        missing: a line for each file that could not be written.
+    """
+
+    config: Config
+    outputs: Outputs
+    preprocessing: Preprocessing
+    files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def write(self, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
+        """Write a case, and note what it cannot have.
+
+        Args:
+            item: the case.
+            instances: a number for each object, where the masks are to hold these.
+
+        Raises:
+            DataError: it can have none of the formats.
+        """
+        case = segmentation_of(item, self.preprocessing, look=self.config.data, instances=instances)
+        files, missing = write_formats(self.outputs.folder, case, self.config.output.formats)
+        if not files:
+            raise DataError("; ".join(missing))
+        self.missing.extend(missing)
+        self.files[case.name] = files
+        return files
+
+    def leave_out(self, case: str) -> None:
+        """Nothing of this or an earlier run stays under the name of a case that is left out."""
+        self.files.pop(case, None)
+        for path in self.outputs.of_case(case):
+            with contextlib.suppress(DataError):  # the case is a problem already
+                remove(path)
+
+    def finish(self) -> None:
+        """Remove what an earlier run wrote of the cases in other formats, and join the measurements of all cases.
+
+        Raises:
+            DataError: a file cannot be written or removed.
+        """
+        for path in self.outputs.left_behind({name: set(files.values()) for name, files in self.files.items()}):
+            remove(path)
+        table, figure = self.outputs.objects_table, self.outputs.objects_table.with_suffix(".png")
+        paths = [files["csv"] for files in self.files.values() if "csv" in files]
+        rows = joined(paths, table)
+        if not paths:
+            remove(table)
+        if rows:
+            write_text(self.outputs.classes_table, csv_text(totals(rows)))
+            save_figure(objects_figure(rows, self.preprocessing.classes, self.config.data.colours), figure)
+        else:
+            remove(figure)
+            remove(self.outputs.classes_table)

@@ -1,0 +1,33 @@
+"""What networks that tell outlines see at a pixel, made classes, and the insides of objects. Needs no Keras."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def classes_of(parts: np.ndarray, outline: bool) -> np.ndarray:
+    """Probabilities of parts ``(..., P)`` to those of classes ``(..., C)``: the outline belongs to the object.
+
+    Args:
+        parts: as an engine gives them.
+        outline: ``SegmenterSpec.outline``; without it they are those of the classes already.
+    """
+    if not outline:
+        return parts
+    classes = parts[..., :-1].copy()
+    classes[..., -1] += parts[..., -1]
+    return classes
+
+
+def inside_of(probabilities: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Where the inside of an object is more probable than its outline, and than the background.
+
+    Args:
+        probabilities: of background and object, float32 ``(*S, 2)``.
+        outline: of the outline, which is part of the object, float32 ``(*S)``.
+
+    Returns:
+        bool ``(*S)``.
+    """
+    inside = probabilities[..., 1] - outline
+    return (inside > outline) & (inside > probabilities[..., 0])

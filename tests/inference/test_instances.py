@@ -1,0 +1,90 @@
+"""Objects from masks, and from what networks that tell outlines see."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldseg.data.cases import Case, LoadedCase
+from ldseg.data.outline import label_on_grid, outlines
+from ldseg.data.preprocess import Preprocessing
+from ldseg.evaluation import object_sums
+from ldseg.inference.cases import Segmented
+from ldseg.inference.instances import label_instances
+from ldseg.inference.parts import classes_of, inside_of
+
+BALLS: dict[str, tuple[tuple[int, ...], list[tuple[tuple[int, ...], int]]]] = {
+    "YX": ((60, 90), [((22, 20), 16), ((22, 46), 16), ((48, 78), 9)]),
+    "ZYX": ((28, 40, 60), [((14, 16, 16), 12), ((14, 16, 36), 12), ((20, 33, 52), 5)]),
+}
+
+
+def touching(axes: str) -> np.ndarray:
+    """Three balls, of which the first two touch; in a video they move."""
+    if axes == "TYX":
+        return np.stack([np.roll(touching("YX"), shift, axis=1) for shift in range(4)])
+    size, balls = BALLS[axes]
+    places = np.indices(size).astype(float)
+    beyond = [sum((p - c) ** 2 for p, c in zip(places, centre, strict=True)) - radius**2 for centre, radius in balls]
+    return np.where(np.min(beyond, axis=0) < 0, np.argmin(beyond, axis=0) + 1, 0).astype(np.int32)
+
+
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX"])
+def test_touching_objects_are_told_apart_by_their_outlines(axes: str) -> None:
+    ids = touching(axes)
+    mask, edge = (ids > 0).astype(np.int32), outlines(ids, axes)
+    assert label_instances(mask).max() == 2  # the first two are one
+    found = label_instances(mask, mask.astype(bool) & ~edge)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found > 0, mask > 0)
+    assert found.max() == 3
+    scores = object_sums(found, ids, frames=axes == "TYX").scores
+    assert scores["object_f1"] == 1.0
+    assert scores["object_dice"] > 0.98  # the border may lie a pixel aside
+    if axes == "TYX":
+        assert all(set(np.unique(frame)) == {0, 1, 2, 3} for frame in found)  # a number for each, through time
+
+
+def test_nothing_changes_where_no_objects_touch() -> None:
+    """An object with one inside, with none, or with specks of them is what it was."""
+    mask = np.zeros((100, 100), np.int32)
+    mask[5:45, 5:45] = mask[55:95, 5:45] = mask[55:95, 55:95] = 1
+    mask[70:75, 70:75] = 0
+    inside = np.zeros(mask.shape, bool)
+    inside[10:40, 10:40] = inside[60:90, 10:40] = True
+    inside[60, 43] = True  # a speck
+    inside[20:30, 60:70] = True  # not of the mask
+    np.testing.assert_array_equal(label_instances(mask, inside), label_instances(mask))
+    np.testing.assert_array_equal(label_instances(mask, np.zeros_like(inside)), label_instances(mask))
+    empty = np.zeros_like(mask)
+    assert not label_instances(empty, inside).any()
+
+
+def test_the_outline_belongs_to_the_object() -> None:
+    parts = np.random.default_rng(0).dirichlet([1, 1, 1], (4, 5)).astype(np.float32)
+    kept = parts.copy()
+    classes = classes_of(parts, True)
+    np.testing.assert_allclose(classes, np.stack([parts[..., 0], parts[..., 1] + parts[..., 2]], axis=-1))
+    np.testing.assert_array_equal(parts, kept)
+    assert classes_of(parts, False) is parts
+    np.testing.assert_array_equal(inside_of(classes, parts[..., 2]), parts.argmax(axis=-1) == 1)
+
+
+@pytest.mark.parametrize("size", [(60, 90), (160, 120)])
+def test_from_the_grid_of_the_network_to_the_case(size: tuple[int, int]) -> None:
+    """Perfect networks: their parts, resampled, give the objects of the label; the mask is that of the classes."""
+    ids = np.kron(touching("YX"), np.ones((2, 2), int))
+    label, step = (ids > 0).astype(np.int32), Preprocessing(size=size)
+    case = LoadedCase(
+        name="a", image=np.zeros((*ids.shape, 3), np.float32), label=label, size=ids.shape, digest="", instances=ids
+    )
+    parts = step.probabilities_to_case(np.eye(3, dtype=np.float32)[label_on_grid(case, step, size, True)], ids.shape)
+    item = Segmented(
+        case=Case(name="a", image=Path("a"), label=None, group="a"),
+        loaded=case,
+        probabilities=classes_of(parts, True),
+        outline=parts[..., 2],
+    )
+    assert (item.mask == label).mean() > 0.98
+    assert object_sums(item.instances, ids).scores["object_f1"] == 1.0
+    assert label_instances(item.mask).max() == 2
