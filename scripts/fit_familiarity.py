@@ -8,6 +8,7 @@ split that the weights keep.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +21,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the data set that they learned from")
     parser.add_argument("--augmentation", default="", help="in place of that of their training")
     options = parser.parse_args()
-
-    from dataclasses import replace
 
     import ldseg
     from ldseg.config import SamplerConfig

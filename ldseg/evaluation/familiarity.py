@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -49,6 +49,7 @@ _SHRINK = {"features": 0.1, "intensities": 0.1, "scale": 0.01, "shape": 0.01}
 _AXES = 16
 _FOLDS = 10
 _QUANTILE, _MARGIN = 0.995, 1.05
+_DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
 def measure(image: np.ndarray) -> dict[str, np.ndarray]:
@@ -180,45 +181,65 @@ def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> 
 
 
 def fit_familiarity(
-    signatures: Sequence[Signature],
+    cases: Sequence[Sequence[Signature]],
     groups: Sequence[str],
-    held_back: Sequence[Signature] = (),
-    recoloured: Sequence[Signature] = (),
+    held_back: Sequence[Sequence[Signature]] = (),
+    recoloured: Sequence[Sequence[Signature]] = (),
 ) -> Familiarity | None:
     """Fit the clouds, and their limits on what is left out.
 
     Args:
-        signatures: of tiles of cases of training.
-        groups: the patient of each.
-        held_back: of tiles of cases that nothing was learned from; they are for the limits alone.
-        recoloured: intensities of tiles changed as training changes them, which are familiar, too.
+        cases: of each case of training its tiles.
+        groups: the patient of each case.
+        held_back: cases that nothing was learned from; they are for the limits alone.
+        recoloured: intensities of the same tiles as ``cases``, changed as training changes colours: familiar, too.
 
     Returns:
         the fit, or None for fewer than ``FEWEST`` tiles or ``FEWEST_GROUPS`` patients.
     """
-    names = sorted(set(groups))
-    if len(signatures) < FEWEST or len(names) < FEWEST_GROUPS:
+    names, tiles = sorted(set(groups)), sum(map(len, cases))
+    if tiles < FEWEST or len(names) < FEWEST_GROUPS:
         return None
     fold = np.array([names.index(group) % min(_FOLDS, len(names)) for group in groups])
+    # A few long cases, such as videos, say more by their tiles.
+    if len(cases) < FEWEST:
+        fold = np.repeat(fold, [len(case) for case in cases])
+        cases, recoloured, held_back = (
+            [[tile] for case in each for tile in case] for each in (cases, recoloured, held_back)
+        )
     clouds: dict[str, Cloud] = {}
-    shares = np.zeros((len(signatures) + len(held_back), 0))
+    shares = []
     for kind in KINDS:
-        more = np.array([each[kind] for each in recoloured if kind in each])
-        vectors = np.array([each[kind] for each in signatures])
-        cloud = Cloud.fit(np.concatenate([vectors, more]) if len(more) else vectors, _SHRINK[kind])
-        left_out = np.empty(len(vectors))
+        parts = [cases, recoloured] if recoloured and kind in recoloured[0][0] else [cases]
+        tables = [[np.array([tile[kind] for tile in case]) for case in part] for part in parts]
+
+        def fitted(kept: np.ndarray, tables: Any = tables, shrink: float = _SHRINK[kind]) -> Cloud:
+            return Cloud.fit(
+                np.concatenate([case for part in tables for case, k in zip(part, kept, strict=True) if k]), shrink
+            )
+
+        left_out = np.empty((len(parts), len(cases)))
         for index in np.unique(fold):
-            kept = vectors[fold != index]
-            part = Cloud.fit(np.concatenate([kept, more]) if len(more) else kept, _SHRINK[kind])
-            left_out[fold == index] = [part.distance(vector) for vector in vectors[fold == index]]
-        distances = np.array([*left_out, *(cloud.distance(each[kind]) for each in held_back)])
-        limit = float(np.quantile(distances, _QUANTILE)) * _MARGIN
-        clouds[kind] = Cloud(**{**vars(cloud), "limit": limit})
-        shares = np.concatenate([shares, (distances / limit)[:, np.newaxis]], axis=1)
+            cloud = fitted(fold != index)
+            for row, part in enumerate(tables):
+                for place in np.flatnonzero(fold == index):
+                    left_out[row, place] = cloud.distance(part[place].mean(axis=0))
+        cloud = fitted(fold >= 0)
+        others = [cloud.distance(mean_signature(case)[kind]) for case in held_back]
+        limit = _limit(np.concatenate([left_out.ravel(), others]))
+        clouds[kind] = replace(cloud, limit=limit)
+        shares.append(np.concatenate([left_out[0], others]) / limit)
     # Four limits are passed more often than one.
-    factor = max(float(np.quantile(shares.max(axis=1), _QUANTILE)), 1.0)
-    clouds = {kind: Cloud(**{**vars(cloud), "limit": cloud.limit * factor}) for kind, cloud in clouds.items()}
-    return Familiarity(clouds=clouds, tiles=len(signatures))
+    factor = max(float(np.quantile(np.max(shares, axis=0), _QUANTILE)), 1.0)
+    clouds = {kind: replace(cloud, limit=cloud.limit * factor) for kind, cloud in clouds.items()}
+    return Familiarity(clouds=clouds, tiles=tiles)
+
+
+def _limit(distances: np.ndarray) -> float:
+    """What hardly any distance passes: of few distances, the largest says less than how they are spread."""
+    logs = np.log(np.maximum(distances, 1e-6))
+    spread = math.exp(float(logs.mean() + _DEVIATIONS * logs.std()))
+    return max(float(np.quantile(distances, _QUANTILE)) * _MARGIN, spread)
 
 
 def _text(values: np.ndarray) -> str:

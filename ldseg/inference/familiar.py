@@ -55,16 +55,17 @@ def fit(
     rng, since = np.random.default_rng(seed), time.perf_counter()
     own, groups, colours, others = [], [], [], []
     for case in _sample(held_back, rng, MOST_HELD_BACK):
-        others += [_signature(encode, image) for image in _tiles(case, spec, preprocessing, rng)]
+        if tiles := _tiles(case, spec, preprocessing, rng):
+            others.append([_signature(encode, image) for image in tiles])
     for case in _sample(training, rng, MOST_CASES):
         if time.perf_counter() - since > seconds:
             break
-        for image in _tiles(case, spec, preprocessing, rng):
-            own.append(_signature(encode, image))
+        if tiles := _tiles(case, spec, preprocessing, rng):
+            own.append([_signature(encode, image) for image in tiles])
             groups.append(case.group)
             if augmentation in STRENGTHS:
-                changed = jitter_colours(image, len(spec.axes) - 2, rng, STRENGTHS[augmentation])
-                colours.append({"intensities": measure(changed)["intensities"]})
+                changed = (jitter_colours(each, len(spec.axes) - 2, rng, STRENGTHS[augmentation]) for each in tiles)
+                colours.append([{"intensities": measure(each)["intensities"]} for each in changed])
     return fit_familiarity(own, groups, others, colours)
 
 
