@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ from typing import Any
 import h5py
 
 from ldseg.data.preprocess import Preprocessing
+from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
+from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
 from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
+from ldseg.untrusted import check_arrays, check_types, parsed
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
@@ -38,6 +41,8 @@ class Description:
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
         familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
+        plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
+        microns: µm per pixel of tissue at which the networks see it; None where it is not known.
     """
 
     spec: SegmenterSpec
@@ -48,6 +53,8 @@ class Description:
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
     familiarity: Familiarity | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    microns: float | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
@@ -65,11 +72,30 @@ class Description:
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
             **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
+            **({"plan": self.plan} if self.plan else {}),
+            **({} if self.microns is None else {"microns": self.microns}),
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], preset: Preset | None = None) -> Description:
-        """The inverse of ``to_dict``; ``preset`` is that of the networks, if it is an own one."""
+        """The inverse of ``to_dict``; ``preset`` is that of the networks, if it is an own one.
+
+        Raises:
+            KeyError, TypeError, ValueError: if the values are not those of networks.
+        """
+        plain = {name: value for name, value in values["spec"].items() if name != "schedule"}
+        for owner, part in (
+            (SegmenterSpec, plain), (Schedule, values["spec"]["schedule"]), (Preprocessing, values["preprocessing"]),
+            (cls, {name: values[name] for name in ("figures", "training", "split", "made")}),
+        ):  # fmt: skip
+            check_types(owner, part)
+        if not isinstance(values["figures"].get("val_dice"), int | float | None):
+            raise ValueError(f"figures: expected a number as val_dice, got {values['figures']['val_dice']!r}")
+        if not 0 < float(values.get("microns") or 1) < 1000:
+            raise ValueError(f"microns: expected µm per pixel above 0, got {values['microns']!r}")
+        for name in ("size", "axes", "channels"):
+            if (one := values["preprocessing"].get(name)) is not None and one != values["spec"][name]:
+                raise ValueError(f"{name}: {values['spec'][name]} of the networks is not {one} of their images")
         return cls(
             spec=SegmenterSpec.from_dict(values["spec"], preset),
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
@@ -79,7 +105,15 @@ class Description:
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
             familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
+            plan=values.get("plan", {}),
+            microns=None if values.get("microns") is None else float(values["microns"]),
         )
+
+
+def fingerprint(folder: Path) -> str:
+    """The SHA-256 of the file of weights in a folder."""
+    with (folder / WEIGHTS_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_weights(name: str | Path) -> Path:
@@ -128,18 +162,23 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         raise WeightsError(f"{path}: expected weights, found an empty file")
     try:
         with h5py.File(path, "r") as file:
-            stored = file.attrs[ATTRIBUTE]
-        values = json.loads(stored)
+            values = parsed(file.attrs[ATTRIBUTE])
+            check_arrays(file, size)
     except PermissionError as error:
         raise WeightsError(f"{path}: may not be read: {error.strerror or 'permission denied'}") from error
     except BlockingIOError as error:
         raise WeightsError(f"{path}: in use by another program, which writes to it; try again when that is done") from error
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file") from error
+    except Exception as error:  # of HDF5, on bytes that nobody has checked
+        said = f": {one_line(error)}" if type(error) is ValueError else ""
+        raise WeightsError(f"{path}: expected weights written by LDSeg, found another or a damaged file{said}") from error
     version = values.get("format_version") if isinstance(values, dict) else None
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: expected weights of format version {FORMAT_VERSION}, found {version}")
     try:
-        return Description.from_dict(values, preset)
-    except (KeyError, TypeError, ValueError, LDSegError) as error:
-        raise WeightsError(f"{path}: its description is not complete: {error}") from error
+        found = Description.from_dict(values, preset)
+        check_prepared(found.spec.size, found.spec.channels + found.spec.classes, "its size")
+        return found
+    except KeyError as error:
+        raise WeightsError(f"{path}: its description lacks {error}") from error
+    except (AttributeError, OverflowError, TypeError, ValueError, LDSegError) as error:
+        raise WeightsError(f"{path}: its description is not of networks known here: {one_line(error)}") from error

@@ -89,7 +89,7 @@ def _backend() -> str:
         if named not in BACKENDS:
             raise ConfigError(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got {named!r}")
         return named
-    settings = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    settings = Path(os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))) / "keras.json"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         wanted = json.loads(settings.read_text(encoding="utf-8")).get("backend")
         if wanted in BACKENDS and importlib.util.find_spec(wanted):

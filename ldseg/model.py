@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -12,7 +13,7 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import find_weights
+from ldseg.description import find_weights, fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference import Engine, segment_each
@@ -24,7 +25,11 @@ from ldseg.options import AUTO
 from ldseg.paths import require_folder
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
+from ldseg.slides.files import FORMATS as SLIDE_FORMATS
+from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
+from ldseg.slides.run import Progress
 from ldseg.spatial import AXES, Image
+from ldseg.viz.style import class_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +154,64 @@ class Model:
             raise DataError(result.problem)
         return result
 
+    def segment_slide(
+        self,
+        path: str | Path,
+        out: str | Path,
+        *,
+        microns: float | None = None,
+        image_microns: float | None = None,
+        skip_background: bool = True,
+        formats: Sequence[str] = SLIDE_FORMATS,
+        batch_size: int = BATCH,
+        progress: Progress | None = None,
+        **settings: Unpack[Sampling],
+    ) -> SlideResult:
+        """Segment a slide (SVS, NDPI, pyramids in TIFF, OME-TIFF, OME-Zarr, ...) in memory that does not grow with it.
+
+        The mask, ``<name>_segmentation.ome.tif``, is a pyramid of the slide's full resolution; the objects are in
+        ``<name>_objects.geojson``, for QuPath. What is finished stays when it is stopped: the same call goes on.
+
+        Args:
+            path: the slide.
+            out: the folder for its results.
+            microns: µm per pixel at which the networks see it; None for what the weights say.
+            image_microns: µm per pixel of a slide that does not say its own.
+            skip_background: whether to leave out parts without tissue.
+            formats: what is written, of ``mask`` and ``geojson``.
+            batch_size: tiles at a time.
+            progress: who is told how far it is.
+            **settings: as for ``segment``; several samples are fused by their mean.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range.
+            DataError: the slide cannot be used, or the resolution is not known.
+        """
+        path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
+        sampler = self._sampler(settings)
+        if sampler.samples > 1 and sampler.fusion != "mean":
+            raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
+        # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
+        key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
+        return segment_slide(
+            path,
+            self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None),
+            step,
+            Path(out).expanduser(),
+            stem_of(path),
+            settings=SlideSettings(
+                microns=microns or self.description.microns,
+                image_microns=image_microns,
+                skip_background=skip_background,
+                formats=tuple(formats),
+                batch_size=batch_size,
+                seed=sampler.seed,
+            ),
+            colours=class_bytes(step.num_classes, Config.from_dict(self.description.training).data.colours),
+            key=key,
+            progress=progress,
+        )
+
     def segment_folder(
         self,
         folder: str | Path,
@@ -234,7 +297,7 @@ def train(
     classes: Sequence[str],
     weights: str | Path,
     start: str | Path | None = None,
-    dimensions: str = "2D",
+    dimensions: str = AUTO,
     minutes: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -253,7 +316,7 @@ def train(
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
         start: weights to start from, a name of ``available()`` or a folder: what fits of them is taken over.
-        dimensions: ``2D``, ``2D+t`` or ``3D``.
+        dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
         minutes: how long to train; the training is planned to it and ends on time.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.untrusted import parsed
 from ldseg.writing import LOCK
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
@@ -21,6 +21,8 @@ METRICS = "metrics.json"
 
 MAPS = ("entropy", "variance")
 """Kinds of maps of uncertainty."""
+
+REMEDY = "name another folder in [Output] Folder (--out)"
 
 ZARR = ".ome.zarr"
 """The extension of a folder of OME-Zarr."""
@@ -145,21 +147,27 @@ class Outputs:
             DataError: the folder holds one of the sources, or a file of others under a name that the run would write to,
                 or a link in it leads elsewhere.
         """
-        remedy = "name another folder in [Output] Folder (--out)"
         here = self.folder.resolve()
         for path in sources:
             if path.parent.resolve() == here:
-                raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {remedy}")
-        names = ("Overlay", "Diffusion", "Uncertainty", *FOLDERS)
-        for path in (self.folder / name for name in names):
-            if path.is_symlink():
-                raise DataError(f"{path}: is a link to another place, and is not written through; {remedy}")
+                raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {REMEDY}")
+        self.check_links()
         if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
             return
         own = (self.metrics_table, self.objects_table, self.classes_table, self.calibration, self.schedule, self.report)
         for path in (*own, *(path for case in cases for path in self.of_case(case))):
             if path.exists():
-                raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {remedy}")
+                raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {REMEDY}")
+
+    def check_links(self) -> None:
+        """Make sure that nothing is written to another place.
+
+        Raises:
+            DataError: a link in the folder leads elsewhere.
+        """
+        for name in ("Overlay", "Diffusion", "Uncertainty", *FOLDERS):
+            if (path := self.folder / name).is_symlink():
+                raise DataError(f"{path}: is a link to another place, and is not written through; {REMEDY}")
 
     def test_figures(self, test: str, weights: str) -> Iterator[Path]:
         """The figures of one of the tests that were made with weights of this SHA-256.
@@ -176,7 +184,7 @@ class Outputs:
 def _weights_of(path: Path) -> str | None:
     """The hash of the weights that a test was made with; None where it cannot be told."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except (OSError, ValueError):
         return None
     return found.get("weights_sha256") if isinstance(found, dict) else None

@@ -7,7 +7,10 @@ from typing import Any
 
 from ldseg.diffusion import PREDICTIONS, Schedule
 from ldseg.models.presets import CONTROL, Preset, preset_of
+from ldseg.spatial import AXES, MOST_CHANNELS
 
+MOST_CLASSES = 1 << 16
+"""Classes that a mask of 16 bits can tell apart."""
 _PLAIN = ("axes", "channels", "classes", "prediction", "control", "dynamic_conditioning", "ff_parser")
 
 
@@ -48,6 +51,13 @@ class SegmenterSpec:
             object.__setattr__(self, "preset", self.preset.name)
         elif self.own is not None and self.own.name != self.preset:  # replaced by one of another name
             object.__setattr__(self, "own", None)
+        if self.axes not in AXES.values():
+            raise ValueError(f"expected axes of {', '.join(AXES.values())}, got {self.axes!r}")
+        if len(self.size) != len(self.axes) or min(self.size) < 1:
+            raise ValueError(f"expected a positive size for each axis of {self.axes}, got {self.size}")
+        if not 1 <= self.channels <= MOST_CHANNELS or not 2 <= self.classes <= MOST_CLASSES:
+            wanted = f"expected 1 to {MOST_CHANNELS} channels and 2 to {MOST_CLASSES} classes"
+            raise ValueError(f"{wanted}, got {self.channels} and {self.classes}")
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"expected a prediction of {PREDICTIONS}, got {self.prediction!r}")
         if self.control and self.prediction != "x0":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
 import json
-import os
 import platform
-import secrets
-import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +19,7 @@ from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Descrip
 from ldseg.errors import DataError, WeightsError
 from ldseg.models import Preset
 from ldseg.version import __version__
-from ldseg.writing import write_text
+from ldseg.writing import write_together
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter
@@ -46,45 +43,51 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
         "backend": keras.backend.backend(),
         "python": platform.python_version(),
     }
-    values = replace(description, made=made).to_dict()
-    temporary = folder / f".{secrets.token_hex(4)}.{WEIGHTS_FILE}"
-    readable = folder / f".{secrets.token_hex(4)}.{DESCRIPTION_FILE}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        segmenter.save_weights(temporary)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[ATTRIBUTE] = json.dumps(values)
-        readable.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / WEIGHTS_FILE)
-        os.replace(readable, folder / DESCRIPTION_FILE)
-    except OSError as error:
-        raise WeightsError(f"{folder}: weights cannot be written: {error.strerror or error}") from error
-    finally:
-        for path in (temporary, readable):
-            with contextlib.suppress(OSError):  # its folder may not even exist
-                path.unlink(missing_ok=True)
+    _write(folder, stored(segmenter), replace(description, made=made))
 
 
 def amend(folder: Path, description: Description) -> None:
-    """Change what a folder of weights says of itself; the weights stay. Both copies are written whole or not at all.
+    """Change what a folder of weights says of itself; the weights stay.
 
     Raises:
-        WeightsError: if the folder cannot be written.
+        WeightsError: if the folder cannot be read or written.
     """
-    values = description.to_dict()
-    path = folder / WEIGHTS_FILE
-    temporary = folder / f".{secrets.token_hex(4)}.{WEIGHTS_FILE}"
     try:
-        shutil.copyfile(path, temporary)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[ATTRIBUTE] = json.dumps(values)
-        os.replace(temporary, path)
-        write_text(folder / DESCRIPTION_FILE, json.dumps(values, indent=2) + "\n")
-    except (OSError, DataError) as error:
-        raise WeightsError(f"{folder}: its description cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        stream = io.BytesIO((folder / WEIGHTS_FILE).read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{folder / WEIGHTS_FILE}: cannot be read: {error.strerror or error}") from error
+    _write(folder, stream, description)
+
+
+def _write(folder: Path, stream: io.BytesIO, description: Description) -> None:
+    """Write weights, the content of a file of them, and what they are, whole or not at all."""
+    values = description.to_dict()
+    with h5py.File(stream, "r+") as file:
+        file.attrs[ATTRIBUTE] = json.dumps(values)
+    try:
+        readable = json.dumps(values, indent=2) + "\n"
+        write_together(
+            {
+                folder / WEIGHTS_FILE: lambda file: file.write(stream.getbuffer()),
+                folder / DESCRIPTION_FILE: lambda file: file.write(readable.encode()),
+            }
+        )
+    except DataError as error:
+        raise WeightsError(str(error)) from error
+
+
+class _Memory(io.BytesIO):
+    """A file in memory for Keras, which asks that the name of what it writes to ends so."""
+
+    def __str__(self) -> str:
+        return f"memory.{WEIGHTS_FILE}"
+
+
+def stored(segmenter: Segmenter) -> io.BytesIO:
+    """The content of a file of weights, made in memory: HDF5 crashes where a disk is full."""
+    stream = _Memory()
+    segmenter.save_weights(stream)
+    return stream
 
 
 def _digest(array: np.ndarray) -> tuple[tuple[int, ...], bytes]:

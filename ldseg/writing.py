@@ -8,43 +8,115 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError
 
 _UNFINISHED = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.(tmp|old)")
 """Names under which files and folders are written before they are put in place."""
+_LONGEST = 255
+"""Bytes that the name of a file may have on most file systems."""
 LOCK = ".lock"
 """A file that tells that a folder is one of LDSeg's, and whether a run writes to it now."""
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
+def write_bytes(path: Path, content: bytes | memoryview) -> Path:
+    """Write a file whole or not at all, see `write_file`."""
+    return write_file(path, lambda stream: stream.write(content))
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     """Write a file whole or not at all, and make its folder if needed.
 
-    It is written under a temporary name in the same folder, then put in place.
+    It is written under a temporary name in the same folder, then put in place. A link of its name is replaced, not followed.
+
+    Args:
+        path: of the file.
+        write: what puts its content into a stream.
 
     Returns:
         the path.
 
     Raises:
-        DataError: it cannot be written (no permission, no space, a folder in its place).
+        UnwrittenError: it cannot be written (no permission, no space, a folder in its place).
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Opened by name, not by `tempfile`, so that the file gets the permissions the user's umask asks for.
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may not even exist
-            temporary.unlink(missing_ok=True)
+    write_together({path: write})
     return path
+
+
+def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
+    """Write files that belong together, as `write_file` does: none is put in place before all have been written.
+
+    Raises:
+        UnwrittenError: one cannot be written.
+    """
+    staged: dict[Path, Path] = {}
+    path = next(iter(files))
+    try:
+        for path, write in files.items():
+            staged[path] = _beside(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Opened by name, not by `tempfile`, so that the file gets the permissions the user's umask asks for.
+            with _opened(staged[path]) as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for path, temporary in staged.items():
+            os.replace(temporary, path)
+    except OSError as error:
+        raise UnwrittenError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        for temporary in staged.values():
+            with contextlib.suppress(OSError):  # its folder may not even exist
+                temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A temporary name for a file, in its folder."""
+    token = secrets.token_hex(4)
+    temporary = path.with_name(f".{path.name}.{token}.tmp")
+    return temporary if len(os.fsencode(temporary.name)) <= _LONGEST else path.with_name(f".{token}.tmp")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file."""
+    return path.open("xb")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Put a text behind the content of a file, on disk when this returns; what cannot be written whole is taken back.
+
+    Raises:
+        UnwrittenError: it cannot be written.
+    """
+    try:
+        with path.open("ab", buffering=0) as stream:
+            end, content = stream.seek(0, os.SEEK_END), text.encode(errors="backslashreplace")
+            try:
+                while content:
+                    content = content[stream.write(content) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    stream.truncate(end)
+                raise
+    except OSError as error:
+        raise UnwrittenError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or a folder another name, in the place of a file that has it.
+
+    Raises:
+        UnwrittenError: it cannot be done.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+    except OSError as error:
+        raise UnwrittenError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -128,8 +200,9 @@ def held_folder(folder: Path, setting: str) -> Iterator[None]:
         yield
         return
     try:
-        os.truncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        with contextlib.suppress(OSError):  # a full disk: the number is only for messages
+            os.truncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
         _clear(folder)
         yield
     finally:

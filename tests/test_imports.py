@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("components", "engines", "options", "paths", "shipped", "spatial", "text", "writing"),
+    ("components", "engines", "options", "paths", "shipped", "spatial", "text", "untrusted", "writing"),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation", "writers"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("weights",),
     ("export",),
     ("inference",),
-    ("training",),
+    ("training", "slides"),
     ("viz",),
     ("result",),
     ("model",),

@@ -58,8 +58,8 @@ def _run(request: Request) -> int:
     if request.command and not COMMANDS[request.command].config:
         return _module(request.command).run(request.paths, **request.more)
     config, files = _settings(request)
-    if request.command == "validate":
-        return _module("validate").run(config)
+    if request.command in ("plan", "validate"):
+        return _module(request.command).run(config)
     from ldseg import devices
 
     logger = logging.getLogger(__name__)
@@ -88,11 +88,20 @@ def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:
     match request.paths:
         case ():
             return config, ()
-        case (folder,) if request.command != "segment" or folder.is_dir():
+        case (folder,) if request.command != "segment" or _is_data_set(folder):
             folder = folder if folder.name not in ("", "..") else folder.resolve()
             config = config.with_values({"Data.Root": str(folder.parent), "Data.Dataset": folder.name})
             return replace(config, explicit=config.explicit | {"Data.Root", "Data.Dataset"}), ()
     return config, request.paths
+
+
+def _is_data_set(path: Path) -> bool:
+    """Whether a path is a folder of images, and no image that is a folder."""
+    if not path.is_dir():
+        return False
+    from ldseg.io.slides.zarrs import ZARR_SLIDES
+
+    return path.suffix.lower() not in ZARR_SLIDES
 
 
 def settings_file(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,16 @@ from tqdm import tqdm
 
 from ldseg.cli.facts import facts_of
 from ldseg.cli.table import table
-from ldseg.cli.task import begin
+from ldseg.cli.task import Task, begin
 from ldseg.config import Config
+from ldseg.data.cases import Case
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import audit_figure, save_figure
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +36,21 @@ def run(config: Config) -> int:
         LDSegError: if nothing can be done.
     """
     task = begin(config, engine="keras")
-    classes, sampler = task.preprocessing.classes, task.config.sampler
-    record = Outputs(task.config.output_folder).state_audit
+    outputs = Outputs(task.config.output_folder)
+    record = outputs.state_audit
     predictor = task.predictor(flips=False, samples=1)
     assert isinstance(predictor, Predictor)
     audit = StateAudit(predictor)
     audit.compile()
     cases = task.labelled()
-    claim_folder(record.parent, "[Output] Folder")
+    outputs.check_links()
+    with held_folder(record.parent, "[Output] Folder"):
+        return _audit(task, audit, cases, record)
+
+
+def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -> int:
+    """Audit the cases and write what came out, and return the number of problems."""
+    classes, sampler = task.preprocessing.classes, task.config.sampler
     steps, states = len(audit.steps), len(STATES)
     of_each = f"{counted(len(cases), 'case')} x {counted(steps, 'step')} x {states} states"
     logger.info("%s: %d masks", of_each, len(cases) * steps * states)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.config import Config
-from ldseg.description import WEIGHTS_FILE
+from ldseg.description import fingerprint
 from ldseg.devices import machine
 from ldseg.inference.opening import Opened
 from ldseg.version import __version__
@@ -18,8 +17,6 @@ from ldseg.version import __version__
 
 def facts_of(config: Config, opened: Opened) -> dict[str, Any]:
     """Time, versions, machine, settings and weights, by name, in plain types."""
-    with (config.weights_folder / WEIGHTS_FILE).open("rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ldseg": __version__,
@@ -31,5 +28,5 @@ def facts_of(config: Config, opened: Opened) -> dict[str, Any]:
         "weights": str(config.weights_folder),
         "weights_figures": opened.description.figures,
         "weights_made": opened.description.made,
-        "weights_sha256": fingerprint,
+        "weights_sha256": fingerprint(config.weights_folder),
     }

@@ -99,6 +99,19 @@ COMMANDS = {
         paths="*",
         paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
     ),
+    "plan": Command(
+        help="show how a training would go about your images, and why",
+        about="Look at the labelled cases of a data set and print what a training would choose, with its reasons. "
+        "Nothing is written.",
+        options=(
+            CLASSES,
+            DIMENSIONS,
+            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
+        ),
+        settings=("Parameters.Training=True", *_ORDINARY[1:]),
+        paths="?",
+        paths_help="the folder of the data set",
+    ),
     "train": Command(
         help="train on labelled images of your own",
         about="Train on the labelled cases of a data set. What is left open is chosen from the images and said.",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError
 from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
 from ldseg.result import segmentation_of
@@ -32,6 +32,7 @@ class Results:
         preprocessing: of the cases: their axes and classes.
         files: of each case by format.
         missing: a line for each file that could not be written.
+        unwritten: cases that are left out as something of them could not be written.
     """
 
     config: Config
@@ -39,6 +40,7 @@ class Results:
     preprocessing: Preprocessing
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    unwritten: set[str] = field(default_factory=set)
 
     def write(self, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
         """Write a case, and note what it cannot have.
@@ -48,19 +50,24 @@ class Results:
             instances: a number for each object, where the masks are to hold these.
 
         Raises:
-            DataError: it can have none of the formats.
+            UnwrittenError: it can have none of the formats.
         """
         case = segmentation_of(item, self.preprocessing, look=self.config.data, instances=instances)
         files, missing = write_formats(self.outputs.folder, case, self.config.output.formats)
         if not files:
-            raise DataError("; ".join(missing))
+            raise UnwrittenError("; ".join(missing))
         self.missing.extend(missing)
         self.files[case.name] = files
         return files
 
     def leave_out(self, case: str) -> None:
-        """Nothing of this or an earlier run stays under the name of a case that is left out."""
+        """Nothing of this or an earlier run stays under the name of a case that is left out.
+
+        But of one that could not be written: then what was there is still whole, and may be all that there is.
+        """
         self.files.pop(case, None)
+        if case in self.unwritten:
+            return
         for path in self.outputs.of_case(case):
             with contextlib.suppress(DataError):  # the case is a problem already
                 remove(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ldseg.cli.trials import prepare
+from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, foreground
@@ -26,7 +26,14 @@ def run(config: Config) -> int:
     """
     kind, sigmas = config.evaluation.noise, sorted(set(config.evaluation.sigmas))
     outputs = Outputs(config.output_folder)
-    trial = prepare(config, outputs.robustness(kind), [{"sigma": sigma} for sigma in sigmas], noise=kind)
+    conditions = [{"sigma": sigma} for sigma in sigmas]
+    with prepared(config, outputs.robustness(kind), conditions, noise=kind) as trial:
+        return _degrade(trial, outputs, kind)
+
+
+def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
+    """Segment what is left to be segmented, and return the number of problems."""
+    config, sigmas = trial.task.config, trial.conditions
     classes, colours = trial.task.preprocessing.classes, trial.task.config.data.colours or CLASS_COLOURS
     gifs = {case.name: outputs.robustness_gif(case.name, kind) for case in trial.cases[: config.output.diffusion]}
     unfinished = {case.name for case, _ in trial.left(trial.conditions)}

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from tqdm import tqdm
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
+from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
 from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
@@ -110,11 +111,12 @@ def _segment(this: Run, started: float) -> int:
     """Segment all cases and write what there is to write, and return the number of problems."""
     task = this.task
     config, sampler = task.config, task.config.sampler
+    whole, slides = split_cases(task)
     segmented = segment_cases(
         this.predictor,
-        task.cases,
+        whole,
         task.preprocessing,
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
@@ -124,27 +126,34 @@ def _segment(this: Run, started: float) -> int:
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
-    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
-    to_draw, left = config.output.diffusion, len(task.cases)
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
+    to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
         schedule = worker.submit(_schedule_picture, this)
-        for item in tqdm(segmented, total=len(task.cases), desc="segmenting", unit="case"):
+        for item in tqdm(segmented, total=len(whole), desc="segmenting", disable=not whole, unit="case"):
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
-            draw = item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw)
-            to_draw, left = to_draw - draw, left - 1
-            trace = this.pictures.trace(item, this.predictor, sampler.seed) if draw else None
+            trace = None
+            try:
+                with memory_told(str(item.case.image), "draw its diffusion"):
+                    if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
+                        trace = this.pictures.trace(item, this.predictor, sampler.seed)
+                        to_draw -= 1
+            except DataError as error:
+                item = replace(item, problem=str(error))
+            left -= 1
             waiting.append(worker.submit(_finish, this, item, trace))
             if len(waiting) > behind:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
+    for result, files, missing in segment_slides(task, this.predictor, slides):
+        results.append(result)
+        this.results.missing.extend(missing)
+        if files:
+            this.results.files[result.name] = dict(files)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):
-        for result in results:
-            if result.status == "skipped":
-                this.results.leave_out(result.name)
-        this.results.finish()
         save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
@@ -156,28 +165,36 @@ def _segment(this: Run, started: float) -> int:
 
 def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
-    name, loaded, task = item.case.name, item.loaded, this.task
-    if item.problem or loaded is None:
+    if item.problem or item.loaded is None:
         return _skip(item, item.problem)
-    config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    numbered = item.instances if config.output.masks == "instances" else mask
     try:
-        files = this.results.write(item, numbered if config.output.masks == "instances" else None)
-        if config.output.overlay:
-            this.pictures.draw_overlay(item, numbered)
-        if item.members is None:
-            remove_uncertainty(this.outputs, item.case)
-        else:
-            write_maps(this.outputs, item)
-            this.pictures.draw_uncertainty(item, numbered)
-        if trace is None:
-            this.pictures.remove_diffusion(name)
-        else:
-            this.pictures.draw_diffusion(name, trace)
-        this.trust.add(item, mask, preprocessing)
-        this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
+        with memory_told(str(item.case.image), "write its mask"):
+            return _finished(this, item, item.loaded, trace)
+    except UnwrittenError as error:
+        this.results.unwritten.add(item.case.name)
+        return _skip(item, f"{error}; what there was of this case is kept")
     except DataError as error:
         return _skip(item, str(error))
+
+
+def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | None) -> CaseResult:
+    name, task = item.case.name, this.task
+    config, preprocessing, mask = task.config, task.preprocessing, item.mask
+    numbered = item.instances if config.output.masks == "instances" else mask
+    files = this.results.write(item, numbered if config.output.masks == "instances" else None)
+    if config.output.overlay:
+        this.pictures.draw_overlay(item, numbered)
+    if item.members is None:
+        remove_uncertainty(this.outputs, item.case)
+    else:
+        write_maps(this.outputs, item)
+        this.pictures.draw_uncertainty(item, numbered)
+    if trace is None:
+        this.pictures.remove_diffusion(name)
+    else:
+        this.pictures.draw_diffusion(name, trace)
+    this.trust.add(item, mask, preprocessing)
+    this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
     assert item.probabilities is not None  # as it was loaded
     signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     far, warnings = unfamiliar(item.signature, task.description.familiarity)
@@ -257,6 +274,10 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     record = record_run(results, names, facts)
     summary = record.summary
     write_metrics(this.outputs.folder, record)
+    for result in results:
+        if not result.ok:
+            this.results.leave_out(result.name)
+    this.results.finish()
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(results, summary, several, objects))

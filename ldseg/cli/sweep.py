@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ldseg.cli.trials import prepare
+from ldseg.cli.trials import prepared
 from ldseg.config import Config
 from ldseg.diffusion import SAMPLERS
 from ldseg.outputs import Outputs
@@ -25,21 +25,21 @@ def run(config: Config) -> int:
     conditions: list[dict[str, Any]] = [{"sampler": sampler, "steps": count} for sampler in SAMPLERS for count in steps]
     # Seconds and memory of two machines say nothing of each other.
     depends = ("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of")
-    trial = prepare(config, Outputs(config.output_folder).sweep, conditions, depends=depends)
-    with trial.bar(len(trial.left(conditions))) as bar:
-        for condition in conditions:
-            work = trial.left([condition])
-            if not work:
-                continue
-            bar.set_postfix_str(f"{condition['sampler']}, {counted(condition['steps'], 'step')}")
-            for _ in trial.segment(trial.task.predictor(**condition), work, bar):
-                pass
-    return trial.write(
-        {
-            "sampler": str,
-            "steps": str,
-            "seconds": lambda seconds: number(seconds, 3),
-            "memory": lambda size: f"{number(size and size / 2**20, 0)} MB",
-        },
-        sweep_figure,
-    )
+    with prepared(config, Outputs(config.output_folder).sweep, conditions, depends=depends) as trial:
+        with trial.bar(len(trial.left(conditions))) as bar:
+            for condition in conditions:
+                work = trial.left([condition])
+                if not work:
+                    continue
+                bar.set_postfix_str(f"{condition['sampler']}, {counted(condition['steps'], 'step')}")
+                for _ in trial.segment(trial.task.predictor(**condition), work, bar):
+                    pass
+        return trial.write(
+            {
+                "sampler": str,
+                "steps": str,
+                "seconds": lambda seconds: number(seconds, 3),
+                "memory": lambda size: f"{number(size and size / 2**20, 0)} MB",
+            },
+            sweep_figure,
+        )

@@ -17,7 +17,8 @@ from ldseg.description import Description, read_description
 from ldseg.errors import DataError
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
-from ldseg.model import available, find_weights
+from ldseg.model import BATCH, available, find_weights
+from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
@@ -33,6 +34,7 @@ FIXED = (
     "Data.Dimensions",
     "Data.Size",
     "Data.Fit",
+    "Data.Zoom",
     "Data.Spacing",
     "Data.Channels",
     "Data.Classes",
@@ -152,7 +154,9 @@ def settle(config: Config, description: Description) -> Config:
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     codes = config.data.codes or trained.data.codes
-    return config.with_values({**changes, "Data.Colours": colours, "Data.Codes": codes, "Data.Patch": ()})
+    batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
+    own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
+    return config.with_values({**changes, **own})
 
 
 def _shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +23,10 @@ from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, corrupted, segment_each
+from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
-from ldseg.writing import claim_folder
+from ldseg.writing import held_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +76,7 @@ class Trial:
         bar.update(total - len(work))
         if not work:
             return
-        sampler, batch_size = self.task.config.sampler, self.task.config.parameters.batch_size
+        sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
         _warm_up(predictor, max(1, batch_size // predictor.samples))
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
@@ -156,10 +158,11 @@ class Trial:
         return len(self.problems)
 
 
-def prepare(
+@contextlib.contextmanager
+def prepared(
     config: Config, record: Path, conditions: Sequence[Condition], *, noise: str = "gaussian", depends: Sequence[str] = ()
-) -> Trial:
-    """Find cases and weights, and what an earlier run of the same settings has done.
+) -> Iterator[Trial]:
+    """Find cases and weights, and what an earlier run of the same settings has done; the folder is held for this run.
 
     Args:
         config: the settings.
@@ -173,20 +176,21 @@ def prepare(
     """
     task = begin(config)
     cases = task.labelled()
-    claim_folder(record.parent, "[Output] Folder")
+    Outputs(task.config.output_folder).check_links()
     facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}
     known = {name: task.config.value(name) for name in KEYS} | facts | facts["machine"]
     names = [name for name in KEYS if name.startswith(("Sampler.", "Data.", "GPU.")) and name != "Data.Cases"]
     names += ["weights_sha256", "ldseg", "engine", "noise", *depends]
-    return Trial(
-        task=task,
-        cases=cases,
-        noise=noise,
-        conditions=tuple(conditions),
-        journal=Journal(record.with_suffix(".jsonl"), {name: known[name] for name in names}),
-        facts=facts,
-        problems={line: line for line in task.problems},
-    )
+    with held_folder(record.parent, "[Output] Folder"):
+        yield Trial(
+            task=task,
+            cases=cases,
+            noise=noise,
+            conditions=tuple(conditions),
+            journal=Journal(record.with_suffix(".jsonl"), {name: known[name] for name in names}),
+            facts=facts,
+            problems={line: line for line in task.problems},
+        )
 
 
 def _key(case: str, condition: Condition) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from ldseg.config.sections import (
     ParametersConfig,
     SamplerConfig,
     Section,
+    SlidesConfig,
     TrainingConfig,
 )
 from ldseg.config.settings import KEYS, Config, Key
@@ -33,6 +34,7 @@ __all__ = [
     "ParametersConfig",
     "SamplerConfig",
     "Section",
+    "SlidesConfig",
     "TrainingConfig",
     "load_config",
 ]

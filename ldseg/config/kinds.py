@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ldseg.errors import ConfigError
+from ldseg.options import AUTO
 
 
 class Refused(Exception):
@@ -176,7 +177,23 @@ class Pairs:
         return tuple(result)
 
 
-Kind = Number | Flag | Choice | Text | Several | Pairs
+@dataclass(frozen=True)
+class Auto:
+    """A number, or ``auto``, which leaves it to LDSeg."""
+
+    entry: Number
+
+    @property
+    def expected(self) -> str:
+        return f"auto or {self.entry.expected}"
+
+    def convert(self, value: object) -> float | str:
+        if isinstance(value, str) and value.strip().lower() == AUTO:
+            return AUTO
+        return self.entry.convert(value)
+
+
+Kind = Number | Flag | Choice | Text | Several | Pairs | Auto
 
 
 def convert(name: str, kind: Kind, value: object) -> Any:

@@ -16,6 +16,7 @@ from ldseg.config.sections import (
     ParametersConfig,
     SamplerConfig,
     Section,
+    SlidesConfig,
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
@@ -41,6 +42,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     gpu: GPUConfig = field(default_factory=GPUConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    slides: SlidesConfig = field(default_factory=SlidesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

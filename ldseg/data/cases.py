@@ -17,7 +17,7 @@ import numpy as np
 from ldseg.data.intensity import scale_intensity, to_channels
 from ldseg.data.labels import distinct, to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
 from ldseg.io.names import same_form
@@ -145,11 +145,12 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
     Raises DataError as `prepare` does, and for a file that cannot be read or has other axes, and a label that does not
     lie on its image.
     """
-    scan = read_scan(case.image, preprocessing.axes, *case.channels)
-    numbers = None
-    if case.label is not None:
-        numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
-    return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
+    with memory_told(str(case.image), "read it"):
+        scan = read_scan(case.image, preprocessing.axes, *case.channels)
+        numbers = None
+        if case.label is not None:
+            numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
+        return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
 
 
 def prepare(
@@ -201,10 +202,26 @@ def prepare(
 
 def content_digest(values: np.ndarray) -> str:
     """The SHA-256 of an image as stored, (*S, c): its type, its shape and its values in little-endian order."""
-    ordered = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    digest = hashlib.sha256(f"{ordered.dtype.str} {ordered.shape}".encode())
-    digest.update(ordered.data)
+    digest = ContentDigest(values.dtype, values.shape)
+    digest.add(values)
     return digest.hexdigest()
+
+
+class ContentDigest:
+    """`content_digest` of an image that comes in bands along its first axis."""
+
+    def __init__(self, dtype: np.dtype, shape: Sequence[int]) -> None:
+        self._dtype = dtype.newbyteorder("<")
+        lengths = tuple(int(length) for length in shape)
+        self._digest = hashlib.sha256(f"{self._dtype.str} {lengths}".encode())
+
+    def add(self, band: np.ndarray) -> None:
+        """The next band, as stored."""
+        self._digest.update(np.ascontiguousarray(band, self._dtype).data)
+
+    def hexdigest(self) -> str:
+        """The digest, once all bands were added."""
+        return self._digest.hexdigest()
 
 
 def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessing) -> np.ndarray:

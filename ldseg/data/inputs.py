@@ -11,6 +11,7 @@ from ldseg.io.frames import frames_of
 from ldseg.io.names import stem_of, visible
 from ldseg.io.scans import find_scans
 from ldseg.io.series import is_dicom
+from ldseg.io.slides.kinds import is_slide
 
 
 def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
@@ -29,7 +30,7 @@ def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder, expected an image or a data set")
-    if not path.is_dir():
+    if not path.is_dir() or is_slide(path):
         return Found(cases=(_case(path),), problems=())
     try:
         return find_cases(path, patterns, axes=axes)

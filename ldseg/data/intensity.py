@@ -1,6 +1,7 @@
 """Stored intensities to [0, 1], by a documented rule for each modality."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,46 @@ Z_RANGE = 4.0
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """What red, green and blue bring to gray (ITU-R BT.601)."""
+
+
+class Values(Protocol):
+    """What the rules ask of the values of an image, whether they lie in memory or were counted on the way.
+
+    Attributes:
+        dtype: their type.
+        low: the lowest.
+        high: the highest.
+    """
+
+    dtype: np.dtype
+    low: float
+    high: float
+
+    def percentiles(self, shares: tuple[float, float]) -> tuple[float, float]:
+        """Two percentiles, shares from 0 to 100, between values in a straight line."""
+        ...
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation."""
+        ...
+
+
+class Held:
+    """The values of an image in memory, see `Values`."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._image = image
+        self.dtype = image.dtype
+        self.low, self.high = float(image.min()), float(image.max())
+
+    def percentiles(self, shares: tuple[float, float]) -> tuple[float, float]:
+        """See `Values`."""
+        low, high = (float(value) for value in np.percentile(self._image, shares))
+        return low, high
+
+    def moments(self) -> tuple[float, float]:
+        """See `Values`."""
+        return float(self._image.mean(dtype=np.float64)), float(self._image.std(dtype=np.float64))
 
 
 def scale_intensity(
@@ -48,38 +89,56 @@ def scale_intensity(
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         bad = int(image.size - np.isfinite(image).sum())
         raise DataError(f"{source}: expected finite intensities, found {bad} that are NaN or infinite")
-    low, high = float(image.min()), float(image.max())
-    if low == high:
-        raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
-    if intensity == "dtype":
-        return _by_type(image, low, high, source, bits)
-    if intensity == "percentile":
-        bottom, top = (float(value) for value in np.percentile(image, (0.5, 99.5)))
-        if bottom == top:  # nearly constant: what differs is all there is
-            bottom, top = low, high
-    elif intensity == "zscore":
-        mean, deviation = float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64))
-        bottom, top = mean - Z_RANGE * deviation, mean + Z_RANGE * deviation
-    else:
-        bottom, top = window
+    bottom, top = bounds_of(Held(image), intensity, source, window, bits)
+    if intensity == "dtype":  # nothing to clip
+        return image.astype(np.float32) / np.float32(top)
+    return between(image, bottom, top)
+
+
+def between(image: np.ndarray, bottom: float, top: float) -> np.ndarray:
+    """Values brought from bottom to top to 0 to 1, clipped, float32."""
     return np.clip((image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom), 0.0, 1.0)
 
 
-def _by_type(image: np.ndarray, low: float, high: float, source: str, bits: int | None) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image.astype(np.float32) / np.float32(255)
-    if image.dtype == np.uint16:
+def bounds_of(
+    values: Values, intensity: str, source: str, window: Sequence[float] = (), bits: int | None = None
+) -> tuple[float, float]:
+    """What a rule of `scale_intensity` brings to 0 and to 1, for the finite values of an image or of one of its modalities.
+
+    Raises DataError as `scale_intensity` does.
+    """
+    low, high = values.low, values.high
+    if low == high:
+        raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
+    if intensity == "dtype":
+        return 0.0, _top_by_type(values.dtype, low, high, source, bits)
+    if intensity == "percentile":
+        bottom, top = values.percentiles((0.5, 99.5))
+        if bottom == top:  # nearly constant: what differs is all there is
+            bottom, top = low, high
+    elif intensity == "zscore":
+        mean, deviation = values.moments()
+        bottom, top = mean - Z_RANGE * deviation, mean + Z_RANGE * deviation
+    else:
+        bottom, top = window
+    return bottom, top
+
+
+def _top_by_type(dtype: np.dtype, low: float, high: float, source: str, bits: int | None) -> float:
+    if dtype == np.uint8:
+        return 255.0
+    if dtype == np.uint16:
         used = bits if bits is not None and high < 2**bits else depth_of(high)
         if used < 16:
             said_once(f"{used} bits", f"{source}: {used} bits are in use of 16: taken as such (this is said once)")
-        return image.astype(np.float32) / np.float32(2**used - 1)
+        return float(2**used - 1)
     if low < 0 or high > 1:
         raise DataError(
             f"{source}: values from {low:g} to {high:g} that are no unsigned whole numbers of 8 or 16 bits, expected 0 to 1;"
             " save it with 8 or 16 bits, or take weights that scale by content (trained with [Data] Intensity percentile,"
             " zscore or window)"
         )
-    return image.astype(np.float32)
+    return 1.0
 
 
 def to_channels(image: np.ndarray, channels: int, source: str, modalities: bool = False) -> np.ndarray:

@@ -27,8 +27,9 @@ class Preprocessing:
         labels: a rule of `ldseg.data.labels`.
         label_map: pairs of a label's value and its class, which go before the rule.
         fit: ``resize`` brings the whole case to `size` along the axes of space; ``aspect`` brings it, all axes of space by
-            one factor, to the smallest grid that `size` fits into, and covers that with tiles of `size`; ``tile`` keeps
-            it, or brings it to `spacing`, and covers it. Along time a case is always covered.
+            one factor, to `zoom` times the smallest grid that `size` fits into, and covers that with tiles of `size`;
+            ``tile`` keeps it, or brings it to `spacing`, and covers it. Along time a case is always covered.
+        zoom: for ``aspect``, at least 1.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
 
     Raises ConfigError for anything else.
@@ -44,6 +45,7 @@ class Preprocessing:
     label_map: tuple[tuple[int, int], ...] = ()
     fit: str = "resize"
     spacing: tuple[float, ...] = ()
+    zoom: float = 1.0
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back.
@@ -67,6 +69,8 @@ class Preprocessing:
         if self.spacing and (len(self.spacing) != len(self.axes) or min(self.spacing) <= 0):
             wanted = f"one positive number per axis of {self.axes}"
             raise ConfigError(f"preprocessing spacing must be {wanted}, got {self.spacing}")
+        if not self.zoom >= 1:
+            raise ConfigError(f"preprocessing zoom must be at least 1, got {self.zoom}")
         if any(not 0 <= index < len(self.classes) for _, index in self.label_map):
             raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
@@ -103,7 +107,7 @@ class Preprocessing:
             elif self.fit == "resize":
                 grid.append(self.size[index])
             elif self.fit == "aspect":
-                grid.append(max(self.size[index], math.floor(length * scale + 0.5)))
+                grid.append(max(self.size[index], math.floor(length * scale * self.zoom + 0.5)))
             elif self.spacing and spacing is not None:
                 grid.append(max(1, math.floor(length * spacing[index] / self.spacing[index] + 0.5)))
             else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ldseg.data.cases import Case
 from ldseg.errors import DataError
+from ldseg.untrusted import parsed
 from ldseg.writing import write_text
 
 MANIFEST_VERSION = 1
@@ -137,7 +138,7 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read a manifest. Raises DataError for a file that is unreadable, damaged or of another version."""
     try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
+        manifest = parsed(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable split manifest: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("version") != MANIFEST_VERSION:

@@ -30,6 +30,9 @@ def _cosine(steps: int, beta_0: float, beta_t: float) -> np.ndarray:
     return np.minimum(1 - left[1:] / left[:-1], MAX_BETA)
 
 
+MOST_TIMESTEPS = 100_000
+"""Steps that a schedule may have."""
+
 SCHEDULES: dict[str, Callable[[int, float, float], np.ndarray]] = {
     "linear": _linear,
     "quadratic": _quadratic,
@@ -53,7 +56,7 @@ class Schedule:
 
     Attributes:
         name: one of ``SCHEDULES``.
-        timesteps: T, at least 1.
+        timesteps: T, from 1 to ``MOST_TIMESTEPS``.
         beta_0: beta of the first step, in (0, 1).
         beta_t: beta of the last step, in [beta_0, 1).
 
@@ -69,8 +72,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
             raise ValueError(f"expected a schedule of {tuple(SCHEDULES)}, got {self.name!r}")
-        if self.timesteps < 1:
-            raise ValueError(f"expected at least one timestep, got {self.timesteps}")
+        if not 1 <= self.timesteps <= MOST_TIMESTEPS:
+            raise ValueError(f"expected from 1 to {MOST_TIMESTEPS} timesteps, got {self.timesteps}")
         if not 0 < self.beta_0 <= self.beta_t < 1:
             raise ValueError(f"expected 0 < beta_0 <= beta_t < 1, got {self.beta_0} and {self.beta_t}")
         if self.alpha_bar[-1] < MIN_ALPHA_BAR:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
 from ldseg.evaluation.report import bootstrap_interval
 from ldseg.outputs import Outputs
+from ldseg.untrusted import parsed
 
 FEWEST = 6
 """Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
@@ -31,14 +31,14 @@ def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecor
     """
     path = Outputs(folder).metrics
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         wanted = "expected the figures of a run, as its Output.Folder holds them, which cannot be read"
         raise DataError(f"{path}: {wanted}: {reason}") from error
     try:
         record = RunRecord.from_dict(found) if found["format"] == FORMAT_VERSION else None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except Exception:  # on values that nobody has checked
         record = None
     if record is None:
         raise DataError(f"{path}: expected the figures of a run in format {FORMAT_VERSION}, found {str(found)[:80]}")

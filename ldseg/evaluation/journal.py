@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.text import plain
-from ldseg.writing import write_text
+from ldseg.untrusted import parsed
+from ldseg.writing import append_text, move, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Journal:
                 changed = [name for name, value in head["settings"].items() if theirs.get(name) != value]
                 how = f"gone on with {old.name}" if own else "begun anew"
                 logger.warning("%s: of other settings (%s): kept as %s, %s", path, ", ".join(changed), old.name, how)
-                os.replace(path, old)
+                move(path, old)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
         self.records: list[dict[str, Any]] = own[1:]
@@ -62,13 +62,7 @@ class Journal:
             DataError: if it cannot be written.
         """
         kept = plain(record)
-        try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(_line(kept))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+        append_text(self.path, _line(kept))
         self.records.append(kept)
 
 
@@ -81,7 +75,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     content = path.read_bytes() if path.exists() else b""
     for line in content.split(b"\n")[:-1]:
         try:
-            record = json.loads(line)
+            record = parsed(line)
         except ValueError:
             continue
         if isinstance(record, dict):

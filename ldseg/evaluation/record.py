@@ -9,10 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums
+from ldseg.untrusted import check_types
+
+T = TypeVar("T")
 
 FORMAT_VERSION = 1
 STATUSES = ("ok", "skipped")
@@ -112,20 +115,22 @@ class CaseResult:
         """The inverse of `to_dict`; of a file that knew fewer metrics, those that it has."""
         scores = {metric: values[metric] for metric in CLASS_METRICS if values.get(metric) is not None}
         objects, sums = values.get("objects") or {}, values.get("object_sums")
-        return cls(
-            name=values["name"],
-            status=values["status"],
-            message=values["message"],
-            mask=None if values["mask"] is None else Path(values["mask"]),
-            scores={metric: tuple(_float(found.get(name)) for name in classes) for metric, found in scores.items()},
-            objects={metric: _float(objects[metric]) for metric in OBJECT_METRICS if metric in objects},
-            sums=None if sums is None else ObjectSums(**sums),
-            unit=values["unit"] or "pixels",
-            entropy=values.get("entropy"),
-            predicted_dice=values.get("predicted_dice"),
-            unfamiliar=values.get("unfamiliar"),
-            warnings=tuple(values.get("warnings", ())),
-            seconds=values["seconds"],
+        return _checked(
+            cls(
+                name=values["name"],
+                status=values["status"],
+                message=values["message"],
+                mask=None if values["mask"] is None else Path(values["mask"]),
+                scores={metric: tuple(_float(found.get(name)) for name in classes) for metric, found in scores.items()},
+                objects={metric: _float(objects[metric]) for metric in OBJECT_METRICS if metric in objects},
+                sums=None if sums is None else _checked(ObjectSums(**sums)),
+                unit=values["unit"] or "pixels",
+                entropy=values.get("entropy"),
+                predicted_dice=values.get("predicted_dice"),
+                unfamiliar=values.get("unfamiliar"),
+                warnings=tuple(values.get("warnings", ())),
+                seconds=values["seconds"],
+            )
         )
 
 
@@ -155,7 +160,7 @@ class Figures:
         low, high = values["interval"]
         mean, std, median = (_float(values[name]) for name in ("mean", "std", "median"))
         interval = (_float(low), _float(high))
-        return cls(mean=mean, std=std, interval=interval, median=median, n=values["n"], worst=values["worst"])
+        return _checked(cls(mean=mean, std=std, interval=interval, median=median, n=values["n"], worst=values["worst"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +181,7 @@ class Pooled:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `asdict`, with NaN for what is missing."""
         low, high = values["interval"]
-        return cls(value=_float(values["value"]), interval=(_float(low), _float(high)), n=values["n"])
+        return _checked(cls(value=_float(values["value"]), interval=(_float(low), _float(high)), n=values["n"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,19 +224,21 @@ class Summary:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; of an earlier file, what it has."""
         metrics = [metric for metric in CLASS_METRICS if metric in values]
-        return cls(
-            segmented=values["segmented"],
-            skipped=values["skipped"],
-            scored=values["scored"],
-            unit=values["unit"],
-            seed=values["bootstrap"]["seed"],
-            foreground={metric: Figures.from_dict(values[metric]["foreground"]) for metric in metrics},
-            classes={
-                metric: {name: Figures.from_dict(each) for name, each in values[metric]["classes"].items()}
-                for metric in metrics
-            },
-            objects={metric: Figures.from_dict(each) for metric, each in values["objects"].items()},
-            pooled={metric: Pooled.from_dict(each) for metric, each in values.get("objects_pooled", {}).items()},
+        return _checked(
+            cls(
+                segmented=values["segmented"],
+                skipped=values["skipped"],
+                scored=values["scored"],
+                unit=values["unit"],
+                seed=values["bootstrap"]["seed"],
+                foreground={metric: Figures.from_dict(values[metric]["foreground"]) for metric in metrics},
+                classes={
+                    metric: {name: Figures.from_dict(each) for name, each in values[metric]["classes"].items()}
+                    for metric in metrics
+                },
+                objects={metric: Figures.from_dict(each) for metric, each in values["objects"].items()},
+                pooled={metric: Pooled.from_dict(each) for metric, each in values.get("objects_pooled", {}).items()},
+            )
         )
 
 
@@ -275,14 +282,25 @@ class RunRecord:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for what is no such record."""
+        config = values["run"].get("config", {})
+        if not all(isinstance(section, Mapping) for section in (config, *config.values())):
+            raise ValueError("config: expected sections with keys")
         classes = tuple(values["classes"])
-        return cls(
-            classes=classes,
-            facts=values["run"],
-            summary=Summary.from_dict(values["summary"]),
-            cases=tuple(CaseResult.from_dict(case, classes) for case in values["cases"]),
+        return _checked(
+            cls(
+                classes=classes,
+                facts=values["run"],
+                summary=Summary.from_dict(values["summary"]),
+                cases=tuple(CaseResult.from_dict(case, classes) for case in values["cases"]),
+            )
         )
 
 
 def _float(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _checked(record: T) -> T:
+    """A record that was read. Raises ValueError for a value of another type."""
+    check_types(type(record), vars(record), finite=False)
+    return record

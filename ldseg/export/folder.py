@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.description import DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
-from ldseg.errors import ConfigError, WeightsError
+from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.export.readme import readme
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.models import Preset
-from ldseg.writing import claim_folder
+from ldseg.writing import claim_folder, write_bytes, write_file, write_text
 
 SCHEDULE_FILE = "schedule.npy"
 
@@ -37,11 +37,13 @@ def export(weights: Path, to: str, out: Path, *, preset: Preset | None = None) -
         raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {to!r}")
     description = read_description(weights, preset)
     claim_folder(out, "the exported networks")
-    FORMATS[to](weights, description, out)
     try:
-        (out / DESCRIPTION_FILE).write_text(json.dumps(description.to_dict(), indent=2) + "\n", encoding="utf-8")
-        np.save(out / SCHEDULE_FILE, description.spec.schedule.alpha_bar)
-        (out / "README.md").write_text(readme(description, to), encoding="utf-8")
+        FORMATS[to](weights, description, out)
+        write_text(out / DESCRIPTION_FILE, json.dumps(description.to_dict(), indent=2) + "\n")
+        write_file(out / SCHEDULE_FILE, lambda stream: np.save(stream, description.spec.schedule.alpha_bar))
+        write_text(out / "README.md", readme(description, to))
+    except DataError as error:
+        raise WeightsError(str(error)) from error
     except OSError as error:
         raise WeightsError(f"{out}: cannot be written: {error.strerror or error}") from error
 
@@ -62,7 +64,7 @@ def _graphs(weights: Path, description: Description) -> dict[str, bytes]:
 
 def _onnx(weights: Path, description: Description, out: Path) -> None:
     for name, graph in _graphs(weights, description).items():
-        (out / f"{name}.onnx").write_bytes(graph)
+        write_bytes(out / f"{name}.onnx", graph)
 
 
 def _openvino(weights: Path, description: Description, out: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import h5py
 import keras
 import numpy as np
 
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.export.graph import Graph
 from ldseg.export.operations import OPERATIONS, refuse
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.segmenter import Segmenter
 from ldseg.spec import SegmenterSpec
+from ldseg.weights import stored
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def save_structure(folder: Path, spec: SegmenterSpec) -> None:
     path = folder / STRUCTURE_FILE
     try:
         structure_of(spec).write(path)
-    except (WeightsError, OSError) as error:
+    except (DataError, WeightsError) as error:
         logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 
 
@@ -61,16 +61,13 @@ def _paths(segmenter: Segmenter) -> dict[int, str]:
     for index, variable in enumerate(variables):
         variable.assign(np.full(variable.shape, index, np.float32))
     found: dict[int, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "numbers.weights.h5"
-        segmenter.save_weights(path)
-        with h5py.File(path, "r") as file:
+    with h5py.File(stored(segmenter), "r") as file:
 
-            def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
-                if isinstance(item, h5py.Dataset):
-                    found[id(variables[int(item[()].flat[0])])] = name
+        def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[id(variables[int(item[()].flat[0])])] = name
 
-            file.visititems(look)
+        file.visititems(look)
     return found
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 Arrays = Sequence[np.ndarray]
+_LARGEST = 1 << 28
+"""Numbers of the largest matrix of a transform."""
 
 
 def _plain(arrays: Arrays) -> np.ndarray:
@@ -71,6 +73,8 @@ def _biases(arrays: Arrays, scale: float) -> np.ndarray:
 
 def _cosines(arrays: Arrays, length: int, kept: int, part: str) -> np.ndarray:
     """The matrix ``(length, kept)`` of a discrete Fourier transform, its part ``cos`` or ``sin``."""
+    if not 0 < length * kept <= _LARGEST:
+        raise ValueError(f"a transform of {length} to {kept} numbers")
     angle = 2 * np.pi * (np.outer(np.arange(length), np.arange(kept)) % length) / length
     return getattr(np, part)(angle)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +18,8 @@ from ldseg.errors import WeightsError
 from ldseg.export import proto
 from ldseg.export.recipes import cooked
 from ldseg.spec import SegmenterSpec
+from ldseg.untrusted import check_archive, parsed
+from ldseg.writing import write_bytes
 
 STRUCTURE_FILE = "segmenter.graphs.zip"
 FORMAT_VERSION = 1
@@ -69,16 +68,9 @@ class Structure:
         """Write it, whole or not at all.
 
         Raises:
-            OSError: if it cannot be written.
+            DataError: if it cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-        try:
-            temporary.write_bytes(self.to_bytes())
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        write_bytes(path, self.to_bytes())
 
     @classmethod
     def read(cls, path: Path) -> Structure:
@@ -89,12 +81,15 @@ class Structure:
         """
         try:
             with zipfile.ZipFile(path) as file:
-                meta = json.loads(file.read(_META))
+                check_archive(file, path.stat().st_size)
+                meta = parsed(file.read(_META))
                 if meta["format_version"] != FORMAT_VERSION:
                     found = meta["format_version"]
                     raise WeightsError(f"{path}: expected graphs of format version {FORMAT_VERSION}, found {found}")
                 graphs = {name: file.read(f"{name}.onnx") for name in meta["recipes"]}
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except WeightsError:
+            raise
+        except Exception as error:  # on bytes that nobody has checked
             raise WeightsError(f"{path}: expected the graphs of networks, found none or a damaged file") from error
         return cls(networks=meta["networks"], graphs=graphs, recipes=meta["recipes"])
 
@@ -120,6 +115,6 @@ class Structure:
                 )
                 for name, graph in self.graphs.items()
             }
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+        except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{weights}: does not complete the graphs of its networks: {reason}") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
+from ldseg.errors import DataError, memory_told, no_memory
 from ldseg.evaluation.familiarity import Signature, mean_signature, measure
 from ldseg.inference.ahead import ahead
 from ldseg.inference.degradation import degrade
@@ -151,17 +151,31 @@ class _Entry:
         self.loaded: LoadedCase | None = None
         self.tiled: TiledCase | None = None
         try:
-            self.loaded = read()
-            self.tiled = TiledCase(self.loaded, preprocessing, engine, seed)
+            with memory_told(str(case.image), "segment it"):
+                self.loaded = read()
+                self.tiled = TiledCase(self.loaded, preprocessing, engine, seed)
         except DataError as error:
-            self.problem = str(error)
+            self.fail(error)
         self.seconds = time.perf_counter() - started
 
     @property
     def done(self) -> bool:
         return self.tiled is None or self.tiled.left == 0
 
+    def fail(self, error: DataError) -> None:
+        """Leave it out."""
+        self.problem, self.loaded, self.tiled = str(error), None, None
+
     def close(self, preprocessing: Preprocessing, fusion: str) -> Segmented:
+        """What came out of it."""
+        try:
+            with memory_told(str(self.case.image), "segment it"):
+                return self._closed(preprocessing, fusion)
+        except DataError as error:
+            self.fail(error)
+            return self._closed(preprocessing, fusion)
+
+    def _closed(self, preprocessing: Preprocessing, fusion: str) -> Segmented:
         if self.loaded is None or self.tiled is None:
             return Segmented(case=self.case, problem=self.problem, seconds=self.seconds)
         started = time.perf_counter()
@@ -271,6 +285,26 @@ def _segmented(
 
 
 def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
+    """Segment a batch of tiles; where it takes too much memory, one after the other."""
+    waiting = [(entry, start) for entry, start in waiting if entry.tiled is not None]
+    if not waiting:
+        return
+    try:
+        _drawn(engine, waiting, batch_size, more)
+    except Exception as error:
+        if not no_memory(error):
+            raise
+        for entry, start in waiting:
+            if entry.tiled is None:
+                continue
+            try:
+                with memory_told(str(entry.case.image), "segment it"):
+                    _drawn(engine, [(entry, start)], 1, more)
+            except DataError as told:
+                entry.fail(told)
+
+
+def _drawn(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
     started = time.perf_counter()
     tiles = [entry.tiled.tile(start) for entry, start in waiting if entry.tiled is not None]
     if engine.whole_batches:

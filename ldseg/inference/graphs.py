@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -16,7 +16,7 @@ import numpy as np
 from ldseg.description import WEIGHTS_FILE, Description
 from ldseg.diffusion.plain import HOLDS, sample
 from ldseg.diffusion.random import normal
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.spec import SegmenterSpec
@@ -121,6 +121,24 @@ def _features(condition: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([last.mean(axis=1), last.std(axis=1)])
 
 
+@contextlib.contextmanager
+def told(graphs: str) -> Iterator[None]:
+    """Make what a runtime raises of its own, on graphs that nobody has checked, errors that name them.
+
+    Raises:
+        MemoryError: memory is short.
+        WeightsError: anything else.
+    """
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:
+        if no_memory(error):
+            raise MemoryError(str(error)) from error
+        raise WeightsError(f"{graphs} cannot be used: {' '.join(str(error).split())[:200]}") from error
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -129,7 +147,11 @@ def cores() -> int:
 def cache_folder() -> Path:
     """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
     own = os.environ.get("LDSEG_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ldseg"
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home, as in some containers, has no cache.
+    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def find_structure(folder: Path, description: Description) -> Structure:
@@ -160,8 +182,8 @@ def find_structure(folder: Path, description: Description) -> Structure:
     if spec.own is None:
         try:
             structure.write(cached)
-        except OSError as error:
-            logger.warning("%s: cannot be written, so they will be made again: %s", cached, error.strerror or error)
+        except DataError as error:
+            logger.warning("%s, so they will be made again", error)
     return structure
 
 

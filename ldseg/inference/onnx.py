@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, complete, cores
+from ldseg.inference.graphs import GraphEngine, complete, cores, told
 
 
 class OnnxEngine(GraphEngine):
@@ -28,7 +28,7 @@ class OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is wrong goes into the error
         # Memory that is given back: what one batch needs is not held for the next.
         options.enable_cpu_mem_arena = False
         # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
@@ -43,7 +43,8 @@ class OnnxRuntime:
         """See ``Runtime``."""
         wanted = self._inputs[graph]
         given = {name: np.ascontiguousarray(array) for name, array in feeds.items() if name in wanted}
-        found: list[np.ndarray] = self._sessions[graph].run(None, given)
+        with told(f"the graph of the {graph}"):
+            found: list[np.ndarray] = self._sessions[graph].run(None, given)
         return found
 
 
@@ -61,7 +62,9 @@ def version() -> str:
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
     """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
-    runtime = OnnxRuntime(complete(folder, description))
+    graphs = complete(folder, description)
+    with told(f"{folder}: its graphs"):
+        runtime = OnnxRuntime(graphs)
 
     def make(**options: Any) -> GraphEngine:
         return OnnxEngine(description.spec, runtime, **options)

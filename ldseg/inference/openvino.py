@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, cache_folder, complete
+from ldseg.inference.graphs import GraphEngine, cache_folder, complete, told
 
 
 class OpenVinoEngine(GraphEngine):
@@ -45,7 +45,8 @@ class OpenVinoRuntime:
         """See ``Runtime``."""
         wanted, model = self._inputs[graph], self._models[graph]
         given = {name: np.ascontiguousarray(array) for name, array in feeds.items() if name in wanted}
-        found = model(given)
+        with told(f"the graph of the {graph}"):
+            found = model(given)
         return [np.asarray(found[port]) for port in model.outputs]
 
 
@@ -63,7 +64,9 @@ def version() -> str:
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
     """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
-    runtime = OpenVinoRuntime(complete(folder, description), precision)
+    graphs = complete(folder, description)
+    with told(f"{folder}: its graphs"):
+        runtime = OpenVinoRuntime(graphs, precision)
 
     def make(**options: Any) -> GraphEngine:
         return OpenVinoEngine(description.spec, runtime, **options)

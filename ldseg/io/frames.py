@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError
 from ldseg.io.contract import check_size, one_line, said_once
 from ldseg.io.masks import narrowed
 from ldseg.io.names import stem_of, suffix_of, visible
 from ldseg.io.pictures import IMAGE_SUFFIXES, encode
 from ldseg.text import some, times
-from ldseg.writing import write_bytes
+from ldseg.writing import remove, write_bytes
 
 
 def frames_of(folder: Path) -> dict[str, Path]:
@@ -90,20 +89,18 @@ def write_frames(folder: Path, mask: np.ndarray, names: Sequence[str]) -> Path:
         for name, frame in zip(names, values, strict=True):
             path = new / f"{name}.png"
             write_bytes(path, encode(path, frame))
-        if folder.exists():
-            folder.replace(old)
+        if folder.exists() or folder.is_symlink():
+            os.replace(folder, old)
         try:
-            new.replace(folder)
+            os.replace(new, folder)
         except OSError:
             with contextlib.suppress(OSError):
-                old.replace(folder)
+                os.replace(old, folder)
             raise
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise UnwrittenError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-        if old.is_dir():
-            shutil.rmtree(old, ignore_errors=True)
-        elif old.exists():
-            os.unlink(old)
+        for path in (new, old):
+            with contextlib.suppress(DataError):
+                remove(path)
     return folder

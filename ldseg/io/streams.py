@@ -15,8 +15,9 @@ def check_jpeg(content: bytes) -> None:
     if precision != 8 or mark >= 0:  # lossless decoders tell by themselves
         return
     kind = simplejpeg.decode_jpeg_header(content)[2]
-    if kind in ("Gray", "YCbCr", "RGB"):  # an eighth of the size is enough to read all of the stream
-        simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", min_height=1, min_width=1, strict=True)
+    target = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(kind, "CMYK")
+    # An eighth of the size is enough to read all of the stream.
+    simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, strict=True)
 
 
 def coded_size(content: bytes) -> tuple[int, int]:

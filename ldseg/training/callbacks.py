@@ -159,6 +159,54 @@ class Epochs(keras.callbacks.Callback):
         write_text(self.log, text.getvalue())
 
 
+class Optional(keras.callbacks.Callback):
+    """Another callback, which a training can do without: where it fails, that is said once, and it is called no more.
+
+    Args:
+        callback: the other one.
+        name: what messages call it.
+    """
+
+    def __init__(self, callback: keras.callbacks.Callback, name: str) -> None:
+        super().__init__()
+        self.callback, self.name, self.lost = callback, name, False
+
+    def _call(self, hook: str, *given: Any) -> None:
+        if self.lost:
+            return
+        try:
+            getattr(self.callback, hook)(*given)
+        except Exception as error:  # of TensorFlow, of the system, of what it writes with
+            self.lost = True
+            logger.warning("%s is not written any more: %s", self.name, " ".join(str(error).split())[:200])
+
+    def set_params(self, params: Any) -> None:
+        super().set_params(params)
+        self._call("set_params", params)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self._call("set_model", model)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_begin", logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_epoch_begin", epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_epoch_end", epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_batch_end", batch, logs)
+
+
 class OnTime(keras.callbacks.Callback):
     """Ends a training of given minutes on time, with the step size fallen.
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.spec import SegmenterSpec
 from ldseg.text import times
+from ldseg.untrusted import check_archive, parsed
+from ldseg.writing import write_file
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
+_KINDS: dict[str, type] = {"epoch": int, "history": list, "split": dict, "chosen": dict, "settings": dict, "networks": str}
 _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 """What Keras adds to names that a process has used before: it differs from one run to the next."""
 
@@ -50,17 +50,11 @@ def save_checkpoint(path: Path, trainer: keras.Model, meta: dict[str, Any]) -> N
         WeightsError: if the file cannot be written.
     """
     arrays: dict[str, Any] = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(trainer).items()}
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    arrays[_META] = np.array(json.dumps(meta))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays, **{_META: np.array(json.dumps(meta))})
-        os.replace(temporary, path)
-    except OSError as error:
-        raise WeightsError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # its folder may not even exist
-            temporary.unlink(missing_ok=True)
+        write_file(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
+    except DataError as error:
+        raise WeightsError(f"the checkpoint {error}") from error
 
 
 def read_meta(path: Path) -> dict[str, Any]:
@@ -70,10 +64,17 @@ def read_meta(path: Path) -> dict[str, Any]:
         WeightsError: if the file is unreadable or no checkpoint.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path.stat().st_size)
         with np.load(path) as stored:
-            return json.loads(str(stored[_META]))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file") from error
+            meta = parsed(str(stored[_META]))
+        for name, kind in _KINDS.items():
+            if not isinstance(meta.get(name, kind()), kind):
+                raise ValueError(f"its {name} is of another type")
+        return meta
+    except Exception as error:  # of zip and NumPy, on bytes that nobody has checked
+        said = f": {error}" if type(error) is ValueError else ""
+        raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file{said}") from error
 
 
 def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
@@ -84,8 +85,11 @@ def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
     """
     meta = read_meta(path)
     variables = _variables(trainer)
-    with np.load(path) as stored:
-        found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
+    try:
+        with np.load(path) as stored:
+            found = {_COUNTED.sub("", name): stored[name] for name in stored.files if name != _META}
+    except Exception as error:
+        raise WeightsError(f"{path}: expected a checkpoint of a training, found a damaged file") from error
     if {name: array.shape for name, array in found.items()} != {name: tuple(own.shape) for name, own in variables.items()}:
         expected, held = networks_of(trainer.segmenter.spec), meta.get("networks", "others")
         held = "others" if held == expected else held

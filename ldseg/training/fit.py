@@ -21,7 +21,7 @@ from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.inference import familiar
 from ldseg.segmenter import Segmenter
-from ldseg.training.callbacks import Epochs, OnTime, Progress
+from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
@@ -209,6 +209,8 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         seed=plan.seed,
         outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
+        focus=plan.focus,
+        shown=plan.shown,
         cache=plan.cache,
         workers=plan.workers,
     )
@@ -236,6 +238,8 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        plan=plan.to_dict(),
+        microns=plan.microns,
     )
 
 
@@ -271,7 +275,8 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
         callbacks.insert(0, on_time)  # it says which epoch is the last
     # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
     if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
-        callbacks.append(keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False))
+        board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
+        callbacks.append(Optional(board, "the log of TensorBoard"))
     try:
         trainer.fit(
             batches,

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ldseg.errors import WeightsError
+from ldseg.errors import DataError, WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
+from ldseg.writing import move
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +60,7 @@ def settle(folder: Path) -> None:
     if not beginning.is_file():
         return
     set_aside(folder)
-    try:
-        checkpoint.parent.mkdir(exist_ok=True)
-        os.replace(beginning, checkpoint)
-    except OSError as error:
-        raise WeightsError(f"{checkpoint}: cannot be written: {error.strerror or error}") from error
+    _move(beginning, checkpoint)
 
 
 def set_aside(folder: Path) -> None:
@@ -82,11 +78,14 @@ def set_aside(folder: Path) -> None:
     # A start may follow another within the second.
     numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     aside = next(folder / name for name in numbered if not (folder / name).exists())
-    try:
-        aside.mkdir()
-        for path in present:
-            os.replace(path, aside / path.name)
-    except OSError as error:
-        raise WeightsError(f"{folder}: earlier weights cannot be set aside: {error.strerror or error}") from error
+    for path in present:
+        _move(path, aside / path.name)
     go_on = "; [Model] Start goes on from them" if (aside / WEIGHTS_FILE).exists() else ""
     logger.info("earlier weights are kept in %s%s", aside, go_on)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        move(source, target)
+    except DataError as error:
+        raise WeightsError(str(error)) from error

@@ -12,21 +12,21 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg.config import Config
-from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.cases import Case, load_case
 from ldseg.data.labels import Misread
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError
 from ldseg.models import Preset
-from ldseg.spatial import AXES
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, choose_outline, look
+from ldseg.training.choices import microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
-from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
-from ldseg.training.start import Start, start_of, with_start
+from ldseg.training.plan import Plan, plan, preprocessing_of
+from ldseg.training.proposal import propose
+from ldseg.training.start import Start
 
 logger = logging.getLogger(__name__)
 
@@ -57,36 +57,39 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    axes = AXES[config.data.dimensions]
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
-    start = None if before else start_of(config, preset)
-    if config.model.start and preset is None:
-        config = with_start(config, start.description.training if start else before["settings"])
-    check_sizes(config, preset)  # before images are read
-    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
+    proposal = propose(config, before, preset)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
-    config, reasons = choose(config, look(found.cases, axes), before.get("chosen", {}), preset)
+    config, found = proposal.config, proposal.found
+    for line in (*proposal.summary, *proposal.reasons):
+        logger.info("%s", line)
     usable = usable_cases(found.cases, preprocessing_of(config))
-    cases, problems, empty = usable.cases, usable.problems, usable.empty
+    cases, problems, shown = usable.cases, usable.problems, usable.shown
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
-    config, more = choose_outline(config, usable.instances, before)
-    reasons += more
-    for reason in reasons:
-        logger.info("%s", reason)
     split = before.get("split") or _split(cases, config)
     training, validation = apply_manifest(cases, split)
     if before:
         _tell_new(cases, split)
     logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
     for purpose, part in (("train on", training), ("validate on", validation)):
-        if empty.issuperset(names := [case.name for case in part]):
+        if not any(shown[case.name] for case in part):
+            names = [case.name for case in part]
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    if start:
-        _tell_known(validation, start)
-    made = replace(plan(config, split, reasons, preset), start=start)
+    if proposal.start:
+        _tell_known(validation, proposal.start)
+    made = plan(
+        config,
+        split,
+        proposal.reasons,
+        preset,
+        summary=proposal.summary,
+        shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
+        start=proposal.start,
+        microns=microns_of(config, preprocessing_of(config), proposal.seen),  # not those of Start: other images
+    )
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
@@ -121,21 +124,21 @@ class Usable:
     Attributes:
         cases: those that can be trained on.
         problems: what is wrong with the others, one line each.
-        empty: names of cases with background alone.
+        shown: by the name of each of the first, the classes in its label, background aside.
         numbers: those that occur in the labels as stored.
-        instances: whether the label of a case numbers its objects.
     """
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
-    empty: frozenset[str]
+    shown: dict[str, frozenset[int]]
     numbers: frozenset[int]
-    instances: bool
 
 
 def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
     """Read every case once before the work."""
-    good, problems, empty, instances = [], [], set(), False
+    good: list[Case] = []
+    problems: list[str] = []
+    shown: dict[str, frozenset[int]] = {}
     numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
@@ -147,16 +150,9 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
         else:
             good.append(case)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
-            if not np.any(loaded.label):
-                empty.add(case.name)
-            instances = instances or loaded.instances is not None
-    return Usable(
-        cases=tuple(good),
-        problems=tuple(problems),
-        empty=frozenset(empty),
-        numbers=frozenset(numbers),
-        instances=instances,
-    )
+            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label.ravel())
+            shown[case.name] = frozenset(np.flatnonzero(counts).tolist()) - {0}
+    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers))
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
         ("Sampler.Sampler=DIM", ("one of DDIM, DDPM, DPM-Solver++", "got 'DIM'", "the nearest valid value is DDIM")),
         ("NoiseScheduler.Scheduler=cosin", ("linear, quadratic, cosine", "got 'cosin'", "value is cosine")),
         ("Data.Channels=5", ("one of auto, 1, 2, 3, 4", "got '5'", "value is 4")),
-        ("Data.Dimensions=2", ("one of 2D, 2D+t, 3D", "got '2'", "value is 2D")),
+        ("Data.Dimensions=2", ("one of auto, 2D, 2D+t, 3D", "got '2'", "value is 2D")),
         ("Parameters.Training=Treu", ("True or False", "got 'Treu'", "value is True")),
         ("Sampler.Sampling_Steps=0", ("a whole number from 1 to 100000", "got '0'", "value is 1")),
         ("Parameters.BatchSize=4.5", ("a whole number from 1 to 4096", "got '4.5'", "value is 4")),

@@ -61,7 +61,7 @@ def test_a_pyramid_of_tiles(tmp_path: Path, compression: str | None) -> None:
     with open_slide(path) as slide:
         assert slide.microns == pytest.approx((0.5, 0.5))
         wanted = {0.3: 0, 0.5: 0, 0.9: 0, 1.0: 1, 1.9: 1, 2.0: 2, 9.0: 2}
-        assert {microns: slide.level_of((microns, microns)) for microns in wanted} == wanted
+        assert {microns: slide.level_of((microns, microns), slide.microns) for microns in wanted} == wanted
 
 
 def test_jpeg_2000_as_aperio_has_it(tmp_path: Path) -> None:

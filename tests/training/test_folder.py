@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.training import folder as folders
+from ldseg import writing
 from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, settle
 from ldseg.weights import WEIGHTS_FILE
 
@@ -41,7 +41,7 @@ def test_a_kill_at_any_moment_of_a_beginning(
         write("new state", path.with_suffix(".tmp"))
         until(path.with_suffix(".tmp"), path)
 
-    monkeypatch.setattr(folders.os, "replace", until)
+    monkeypatch.setattr(writing.os, "replace", until)
     with contextlib.suppress(Killed):
         begin(tmp_path, save)
     monkeypatch.undo()

@@ -42,7 +42,7 @@ def test_it_is_so_where_labels_number_their_objects(data: Path, tmp_path: Path) 
     prepared = plan_of(tiny.settings(data, tmp_path / "w", Model_Outline="auto"))
     assert prepared.plan.spec.outline
     assert prepared.plan.chosen["Model.Outline"] == "True"
-    assert "Model.Outline = True (chosen, as labels number their objects)" in prepared.plan.reasons
+    assert "Model.Outline = True: labels number their objects" in prepared.plan.lines()
     for changes in ({"Model_Outline": "False"}, {"Model_Architecture": "MedSegDiff", "Model_Preset": "tiny"}):
         assert not plan_of(tiny.settings(data, tmp_path / "w", **{"Model_Outline": "auto", **changes})).plan.spec.outline
     binary(data)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import faulty
 import keras
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
-from ldseg.training import checkpoint as checkpoints
 from ldseg.training.callbacks import COLUMNS, Epochs
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.fit import TrainingResult
@@ -203,22 +203,16 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     assert int(other.optimizer.iterations) == 2
 
 
-@pytest.mark.parametrize("stop", ["replace", "savez"])
-def test_an_interrupted_save_leaves_the_old_file_whole(stop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_leaves_the_old_checkpoint_whole(tmp_path: Path) -> None:
     trainer, path = a_trainer(), tmp_path / "last.npz"
-    save_checkpoint(path, trainer, {"epoch": 1})
+    with faulty.full_disk() as disk:
+        save_checkpoint(path, trainer, {"epoch": 1})
     old = path.read_bytes()
-
-    def fail(target: Any, *_: Any, **__: Any) -> None:
-        if stop == "savez":
-            target.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(*((checkpoints.os, "replace", fail) if stop == "replace" else (checkpoints.np, "savez", fail)))
-    with pytest.raises(WeightsError, match=r"last\.npz.*No space left"):
-        save_checkpoint(path, trainer, {"epoch": 2})
-    assert path.read_bytes() == old
-    assert os.listdir(tmp_path) == ["last.npz"]
+    for moment in {0, 1, 2, len(disk.calls) // 2, len(disk.calls) - 2, len(disk.calls) - 1}:
+        with faulty.full_disk(moment), pytest.raises(WeightsError, match=r"last\.npz.*No space left"):
+            save_checkpoint(path, trainer, {"epoch": 2})
+        assert path.read_bytes() == old
+        assert os.listdir(tmp_path) == ["last.npz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", "half", "npz"])

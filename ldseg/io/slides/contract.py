@@ -22,7 +22,7 @@ from ldseg.text import times
 MOST_MICRONS, LEAST_MICRONS = 20.0, 0.01
 """What a pixel can measure in a slide: a file that says more or less has the resolution of a screen or of paper."""
 
-CACHE = 1 << 26
+CACHE = 1 << 28
 """Bytes of decoded tiles that a slide keeps."""
 
 MOST_TILE = 1 << 28
@@ -79,17 +79,20 @@ class Slide:
         for top in range(0, height, at_once):
             yield top, self.window(level, top, 0, min(at_once, height - top), width)
 
-    def level_of(self, microns: Sequence[float]) -> int:
-        """The coarsest level that is not coarser than µm per pixel along y and x; the full one where none is known."""
-        if self.microns is None:
-            return 0
+    def level_of(self, wanted: Sequence[float], microns: Sequence[float]) -> int:
+        """The coarsest level that is not coarser than wanted, µm per pixel along y and x; else the full one.
+
+        Args:
+            wanted: along y and x.
+            microns: of the full resolution: `Slide.microns`, or what is known of it.
+        """
         full = self.sizes[0]
         fine = [
             index
             for index, size in enumerate(self.sizes)
             if all(
-                own * whole / part <= wanted * NEARLY
-                for own, wanted, whole, part in zip(self.microns, microns, full, size, strict=True)
+                own * whole / part <= most * NEARLY
+                for own, most, whole, part in zip(microns, wanted, full, size, strict=True)
             )
         ]
         return max(fine, default=0, key=lambda index: -math.prod(self.sizes[index]))

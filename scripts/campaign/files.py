@@ -1,45 +1,32 @@
-"""Throws damaged files of every format at the readers, and names what is not met with one line.
+"""Damaged files of every format: each is read, or refused by a `DataError` of one line that names it.
 
-    python scripts/fuzz_files.py --count 10000 --seed 0
-
-Every file is valid but for a few bytes that are changed, cut out, or put in from elsewhere. Each must be read, or refused by
-a `DataError` of one line that names it, in ten seconds and with bounded memory; readers run in a process of their own, so
-that a crash of a decoder is seen. Exit status: 0 where all is well, else 1; the files that failed stay in --keep.
+Every file is valid but for a few bytes that are changed, cut out, or put in from elsewhere.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
-import multiprocessing
-import resource
 import shutil
 import struct
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pydicom
 import tifffile
+from campaign.worker import Worker
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from ldseg.errors import DataError
+from ldseg.io.geometry import Geometry
+from ldseg.io.meta import write_meta
+from ldseg.io.nifti import write_nifti
+from ldseg.io.nrrds import write_nrrd
+from ldseg.io.scans import read_scan, read_scan_label
 
-from ldseg.errors import DataError  # noqa: E402
-from ldseg.io.geometry import Geometry  # noqa: E402
-from ldseg.io.meta import write_meta  # noqa: E402
-from ldseg.io.nifti import write_nifti  # noqa: E402
-from ldseg.io.nrrds import write_nrrd  # noqa: E402
-from ldseg.io.scans import read_scan, read_scan_label  # noqa: E402
-
-SECONDS = 10
-MEMORY = 4 << 30
-"""Bytes that a reader may take: the libraries and twice the limit on decoded values would be more."""
 _ODD = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**32 - 1)
 
 
@@ -102,6 +89,12 @@ def seeds(folder: Path) -> list[tuple[Path, str]]:
     frames = [Image.fromarray(np.roll(gray, shift, 1)) for shift in range(4)]
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
     add("video.gif", "TYX", stream.getvalue())
+    for name, code in (("motion.avi", "MJPG"), ("coded.avi", "XVID"), ("coded.mp4", "mp4v")):
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*code), 5, (32, 24))
+        for shift in range(4):
+            writer.write(np.ascontiguousarray(np.resize(np.roll(colour, shift, 1), (24, 32, 3))))
+        writer.release()
+        found.append((folder / name, "TYX"))
     np.save(folder / "array.npy", volume)
     found.append((folder / "array.npy", "ZYX"))
     add("slices.dcm", "ZYX", dicom(volume, pydicom.uid.ExplicitVRLittleEndian))
@@ -179,49 +172,12 @@ def read(path: Path, axes: str) -> str:
     return ""
 
 
-def work(inbox: multiprocessing.Queue, outbox: multiprocessing.Queue, memory: int) -> None:
-    """Reads the files that come, until none does."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    while (item := inbox.get()) is not None:
-        outbox.put(read(*item))
-
-
-class Reader:
-    """A process that reads; a new one takes its place where it died or took too long."""
-
-    def __init__(self, memory: int) -> None:
-        self.memory = memory
-        self.start()
-
-    def start(self) -> None:
-        """Start the process."""
-        context = multiprocessing.get_context("spawn")
-        self.inbox, self.outbox = context.Queue(), context.Queue()
-        self.process = context.Process(target=work, args=(self.inbox, self.outbox, self.memory), daemon=True)
-        self.process.start()
-        self.inbox.put((Path("warm.npy"), "YX"))  # the time of imports does not count
-        self.outbox.get(timeout=120)
-
-    def __call__(self, path: Path, axes: str) -> str:
-        """What is wrong with how a file is met; empty where nothing is."""
-        self.inbox.put((path, axes))
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            try:
-                return str(self.outbox.get(timeout=0.2))
-            except Exception:
-                if not self.process.is_alive():
-                    status = self.process.exitcode
-                    self.start()
-                    return f"the interpreter died with status {status}"
-        self.process.kill()
-        self.start()
-        return f"no answer in {SECONDS} s"
-
-    def stop(self) -> None:
-        """End the process."""
-        self.inbox.put(None)
-        self.process.join()
+def run(seed: int, count: int, keep: Path) -> Iterator[str]:
+    """The whole part of the campaign: a line for each file that is not met as it should be."""
+    reader = Worker(read, (Path("warm.npy"), "YX"))
+    with tempfile.TemporaryDirectory() as folder:
+        yield from faults(count, seed, Path(folder), keep, reader)
+    reader.stop()
 
 
 def faults(count: int, seed: int, folder: Path, keep: Path, met: Callable[[Path, str], str]) -> Iterator[str]:
@@ -243,24 +199,3 @@ def faults(count: int, seed: int, folder: Path, keep: Path, met: Callable[[Path,
             shutil.copy(target, keep / target.name)
             yield f"{keep / target.name} ({path.name}): {wrong}"
         target.unlink()
-
-
-def main() -> int:
-    """The campaign, by the arguments of the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--count", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
-    options = parser.parse_args()
-    reader, found = Reader(MEMORY), 0
-    with tempfile.TemporaryDirectory() as folder:
-        for line in faults(options.count, options.seed, Path(folder), options.keep, reader):
-            found += 1
-            print(line, flush=True)
-    reader.stop()
-    print(f"{options.count} files, {found} not met as they should be")
-    return int(found > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Whole slides of a run: segmented piece by piece, each by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ldseg.cli.task import Task
+from ldseg.data.cases import Case
+from ldseg.description import fingerprint
+from ldseg.errors import DataError
+from ldseg.evaluation import CaseResult
+from ldseg.inference import Engine
+from ldseg.io.slides.kinds import SLIDE_SUFFIXES, is_slide
+from ldseg.outputs import Outputs
+from ldseg.slides.files import FORMATS, SlideResult, SlideSettings, segment_slide
+from ldseg.slides.plan import at_resolution
+from ldseg.slides.run import Progress
+from ldseg.viz import CLASS_COLOURS, overlay, save_image
+from ldseg.viz.style import class_bytes
+
+logger = logging.getLogger(__name__)
+
+
+def settings_of(task: Task) -> SlideSettings:
+    """What the settings ask of slides; the resolution is that of the weights where they leave it open."""
+    config = task.config
+    return SlideSettings(
+        microns=config.slides.microns or task.description.microns,
+        image_microns=config.slides.image_microns or None,
+        skip_background=config.slides.skip_background,
+        formats=tuple(name for name in config.output.formats if name in FORMATS),
+        batch_size=int(config.parameters.batch_size),
+        seed=config.sampler.seed,
+    )
+
+
+def split_cases(task: Task) -> tuple[list[Case], list[Case]]:
+    """The cases that are segmented whole, and those that are slides.
+
+    A TIFF that is large is one only where the resolution of the weights is known.
+    """
+    whole: list[Case] = []
+    slides: list[Case] = []
+    known = at_resolution(task.preprocessing, settings_of(task).microns) is not None
+    for case in task.cases:
+        slide = task.preprocessing.axes == "YX" and not case.channels and is_slide(case.image)
+        sure = case.image.is_dir() or case.image.suffix.lower() in SLIDE_SUFFIXES
+        (slides if slide and (known or sure) else whole).append(case)
+    return whole, slides
+
+
+def segment_slides(
+    task: Task, engine: Engine, cases: Sequence[Case]
+) -> Iterator[tuple[CaseResult, Mapping[str, Path], list[str]]]:
+    """Segment slides one after the other.
+
+    Yields:
+        for each what a record holds of it, the files that were written, and what could not be done, one line each.
+    """
+    outputs, settings = Outputs(task.config.output_folder), settings_of(task)
+    colours = class_bytes(task.preprocessing.num_classes, task.config.data.colours)
+    key = {"weights": fingerprint(task.config.weights_folder)}
+    for case in cases:
+        started = time.perf_counter()
+        try:
+            problems = _check(task, settings, case)
+            with _bars(case.name) as progress:
+                found = segment_slide(
+                    case.image,
+                    engine,
+                    task.preprocessing,
+                    outputs.folder,
+                    case.name,
+                    settings=settings,
+                    colours=colours,
+                    key=key,
+                    progress=progress,
+                )
+            if task.config.output.overlay:
+                picture = overlay(found.image, found.mask, colours=task.config.data.colours or CLASS_COLOURS)
+                save_image(picture, outputs.overlay(case.name))
+        except DataError as error:
+            logger.error("skipped %s: %s", case.name, error)
+            seconds = time.perf_counter() - started
+            yield CaseResult(name=case.name, status="skipped", message=str(error), seconds=seconds), {}, []
+            continue
+        logger.info(_told(found))
+        result = CaseResult(name=case.name, mask=found.files.get("mask"), seconds=time.perf_counter() - started)
+        yield result, found.files, problems
+
+
+def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
+    """What of the settings does not go with slides, a line each.
+
+    Raises:
+        DataError: nothing that was asked for can be done.
+    """
+    config = task.config
+    if not settings.formats:
+        raise DataError(f"{case.image}: slides are written as {' and '.join(FORMATS)}, see [Output] Formats")
+    if config.sampler.sigma:
+        raise DataError(
+            f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"
+        )
+    if config.sampler.samples > 1 and config.sampler.fusion != "mean":
+        raise DataError(
+            f"{case.image}: masks of a slide are fused by mean, expected Sampler.Fusion = mean, got {config.sampler.fusion}"
+        )
+    problems = [
+        f"{case.name}: not written as {name}, which slides are not" for name in config.output.formats if name not in FORMATS
+    ]
+    if case.label is not None:
+        problems.append(f"{case.label}: not compared with the mask of {case.name}, which is a slide")
+    if config.output.masks == "instances":
+        problems.append(f"{case.name}: its mask has classes; objects of a slide are told apart by the format geojson")
+    return problems
+
+
+def _told(found: SlideResult) -> str:
+    """A slide in one line."""
+    seen = "" if found.seen_at is None else f", seen at {found.seen_at[0]:.4g} µm per pixel"
+    share = f"{found.tiles} of {found.of} tiles show tissue"
+    areas = found.areas
+    what = ", ".join(f"{name} {area:.4g} mm²" for name, area in list(areas.items())[1:]) if areas else ""
+    count = "" if found.objects is None else f"; {found.objects} objects"
+    return f"{found.name}: {found.size[0]}×{found.size[1]} pixels{seen}; {share}{count}{'; ' + what if what else ''}"
+
+
+@contextlib.contextmanager
+def _bars(name: str) -> Iterator[Progress]:
+    """A bar for each thing that is done with a slide."""
+    bars: list[tqdm] = []
+
+    def begin(what: str, steps: int) -> None:
+        for bar in bars:
+            bar.close()
+        bars[:] = [tqdm(total=steps, desc=f"{name}: {what}")]
+
+    def step(steps: int) -> None:
+        bars[0].update(steps)
+
+    try:
+        yield Progress(begin=begin, step=step)
+    finally:
+        for bar in bars:
+            bar.close()

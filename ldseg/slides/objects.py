@@ -1,0 +1,146 @@
+"""The objects of a slide, one after the other: parts of the mask that touch, across whatever pieces it was read in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ldseg.io.slides.masks import TILE, MaskTiles
+
+BLOCK = 8 * TILE
+"""Pixels along a side of the pieces in which the mask is read."""
+
+MOST = 1 << 26
+"""Pixels of the box of an object up to which it is outlined at full resolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideObject:
+    """One object: pixels of one class that touch along edges.
+
+    Attributes:
+        index: its class.
+        area: pixels of the full resolution.
+        box: its rows and columns there: top, left, bottom, right.
+        shown: bool (h, w), where it is, in its box, every so-many-th pixel.
+        factor: how many; 1 but for objects whose box has more than `MOST` pixels.
+    """
+
+    index: int
+    area: int
+    box: tuple[int, int, int, int]
+    shown: np.ndarray
+    factor: int
+
+
+class _Parts:
+    """Parts of objects found so far, and which of them are one (union by the lower number)."""
+
+    def __init__(self) -> None:
+        self.parent: list[int] = []
+        self.index: list[int] = []
+        self.area: list[int] = []
+        self.box: list[list[int]] = []
+        self.seed: list[tuple[int, int]] = []
+
+    def root(self, part: int) -> int:
+        while self.parent[part] != part:
+            self.parent[part] = self.parent[self.parent[part]]
+            part = self.parent[part]
+        return part
+
+    def join(self, one: int, other: int) -> None:
+        one, other = sorted((self.root(one), self.root(other)))
+        if one != other:
+            self.parent[other] = one
+            self.area[one] += self.area[other]
+            self.seed[one] = min(self.seed[one], self.seed[other])
+            first, second = self.box[one], self.box[other]
+            self.box[one] = [*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:])]
+
+
+def objects_in(
+    levels: list[MaskTiles], smallest: int, watch: Callable[[int], None] = lambda blocks: None
+) -> Iterator[SlideObject]:
+    """The objects of a mask, in the order of their first pixels, row by row.
+
+    Memory holds a block of the mask, the box of every part, and the largest object.
+
+    Args:
+        levels: the mask, and copies of half the size each.
+        smallest: pixels of the least object that counts.
+        watch: told how many blocks were read.
+    """
+    from skimage.measure import label as parts_of
+
+    mask, parts = levels[0], _Parts()
+    height, width = mask.size
+    above = np.zeros(width, np.int64)  # the part of each pixel of the last row of blocks, counted from 1
+    for top in range(0, height, BLOCK):
+        bottom = min(top + BLOCK, height)
+        below, before = np.zeros(width, np.int64), np.zeros(bottom - top, np.int64)
+        for left in range(0, width, BLOCK):
+            right = min(left + BLOCK, width)
+            values = mask.window(top, left, bottom, right)
+            labels = np.zeros(values.shape, np.int64) if not values.any() else parts_of(values, connectivity=1)
+            first = len(parts.parent)
+            _add(parts, labels, values, top, left)
+            numbers = np.where(labels > 0, labels + first, 0)
+            _join(parts, above[left:right], numbers[0])
+            _join(parts, before, numbers[:, 0])
+            below[left:right], before = numbers[-1], numbers[:, -1]
+            watch(1)
+        above = below
+    roots = [part for part in range(len(parts.parent)) if parts.parent[part] == part and parts.area[part] >= smallest]
+    for part in sorted(roots, key=lambda part: parts.seed[part]):
+        yield _cut(levels, parts, part, parts_of)
+
+
+def blocks_of(mask: MaskTiles) -> int:
+    """How many blocks a mask is read in."""
+    return -(-mask.size[0] // BLOCK) * -(-mask.size[1] // BLOCK)
+
+
+def _add(parts: _Parts, labels: np.ndarray, values: np.ndarray, top: int, left: int) -> None:
+    from scipy import ndimage
+
+    areas = np.bincount(labels.ravel())
+    flat = labels.ravel()
+    _, firsts = np.unique(flat, return_index=True) if len(areas) > 1 else (None, np.zeros(1, np.int64))
+    offset = len(areas) - len(firsts)  # 1 where no pixel is background
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        place = int(firsts[number - offset])
+        y, x = divmod(place, labels.shape[1])
+        parts.parent.append(len(parts.parent))
+        parts.index.append(int(values[y, x]))
+        parts.area.append(int(areas[number]))
+        parts.box.append([box[0].start + top, box[1].start + left, box[0].stop + top, box[1].stop + left])
+        parts.seed.append((y + top, x + left))
+
+
+def _join(parts: _Parts, one: np.ndarray, other: np.ndarray) -> None:
+    """Parts of one class that lie side by side along a border are one."""
+    touching = (one > 0) & (other > 0)
+    for first, second in np.unique(np.stack([one[touching], other[touching]], axis=1), axis=0).tolist():
+        if parts.index[first - 1] == parts.index[second - 1]:
+            parts.join(first - 1, second - 1)
+
+
+def _cut(levels: list[MaskTiles], parts: _Parts, part: int, parts_of: Callable[..., np.ndarray]) -> SlideObject:
+    top, left, bottom, right = parts.box[part]
+    level = 0
+    while (bottom - top) * (right - left) >> 2 * level > MOST and level + 1 < len(levels):
+        level += 1
+    factor = 1 << level
+    index, seed = parts.index[part], parts.seed[part]
+    y0, x0 = top // factor, left // factor
+    window = levels[level].window(y0, x0, -(-bottom // factor), -(-right // factor))
+    labels = parts_of(window == index, connectivity=1)
+    number = labels[seed[0] // factor - y0, seed[1] // factor - x0]
+    if level and not number:  # the first pixel is not among every so-many-th: the largest part there is
+        number = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1 if labels.any() else -1
+    return SlideObject(
+        index=index, area=parts.area[part], box=(top, left, bottom, right), shown=labels == number, factor=factor
+    )
