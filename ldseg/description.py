@@ -17,7 +17,6 @@ from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
-from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
 from ldseg.untrusted import check_arrays, check_types, parsed
 
@@ -114,26 +113,6 @@ def fingerprint(folder: Path) -> str:
     """The SHA-256 of the file of weights in a folder."""
     with (folder / WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def find_weights(name: str | Path) -> Path:
-    """The folder of weights that come with LDSeg, or one of the user's own.
-
-    Args:
-        name: a name of ``ldseg.available()``, or the path of a folder; a folder of that name goes first where it holds
-            weights.
-
-    Raises:
-        WeightsError: neither is there.
-    """
-    folder, shipped = Path(name).expanduser(), shipped_weights()
-    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
-        return shipped[str(name)]
-    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
-        return folder
-    raise WeightsError(
-        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
-    )
 
 
 def read_description(folder: Path, preset: Preset | None = None) -> Description:

@@ -13,7 +13,7 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import find_weights, fingerprint
+from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference import Engine, segment_each
@@ -23,6 +23,7 @@ from ldseg.io.scans import scan_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import require_folder
+from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
 from ldseg.slides.files import FORMATS as SLIDE_FORMATS

@@ -30,7 +30,7 @@ from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, r
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
-from ldseg.evaluation.quality import predicted_dice, signs_of
+from ldseg.evaluation.quality import predicted_dice
 from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
@@ -195,16 +195,14 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
         this.pictures.draw_diffusion(name, trace)
     this.trust.add(item, mask, preprocessing)
     this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
-    assert item.probabilities is not None  # as it was loaded
-    signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     far, warnings = unfamiliar(item.signature, task.description.familiarity)
     for line in warnings:
         logger.warning("%s is %s", name, line)
     return CaseResult(
         name=name,
         mask=files.get("mask"),
-        entropy=float(item.entropy.mean()),
-        predicted_dice=predicted_dice(signs, task.description.quality),
+        entropy=item.mean_entropy,
+        predicted_dice=predicted_dice(item.signs, task.description.quality),
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,

@@ -1,7 +1,7 @@
 """From the size of a case to the grid of the network, and back."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -138,6 +138,21 @@ class Preprocessing:
         Interpolated class indices would have steps of a grid pixel at edges, and classes that are not there.
         """
         return _resample(probabilities.astype(np.float32, copy=False), tuple(case_size))
+
+    def slabs_of_case(
+        self, probabilities: np.ndarray, case_size: Sequence[int], rows: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """What `probabilities_to_case` gives, so many positions of the first of three axes after the other.
+
+        Yields:
+            where a slab lies along the first axis, and its probabilities float32 (rows, *S', C).
+        """
+        size = tuple(case_size)
+        # Axes are resampled one after the other, the first one first: from there on slabs do not touch.
+        first = _resample(probabilities.astype(np.float32, copy=False), (size[0], *probabilities.shape[1:-1]))
+        for start in range(0, size[0], rows):
+            part = first[start : start + rows]
+            yield slice(start, start + len(part)), _resample(part, (len(part), *size[1:]))
 
 
 def _share(label: np.ndarray, index: int, size: tuple[int, ...]) -> np.ndarray:

@@ -17,8 +17,9 @@ from ldseg.data.labels import Misread
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
-from ldseg.errors import DataError
+from ldseg.errors import DataError, WeightsError
 from ldseg.models import Preset
+from ldseg.published import is_published
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import microns_of
@@ -111,6 +112,11 @@ def train_config(
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
     """
     since = time.perf_counter()
+    if is_published(config.weights_folder):
+        raise WeightsError(
+            f"{config.weights_folder}: holds weights as LDSeg was published with them, which training does not write to; "
+            "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
+        )
     prepared = plan_of(config, preset)
     go_on = config.parameters.checkpoint
     result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)

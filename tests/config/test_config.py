@@ -207,7 +207,10 @@ def test_data_of_every_dimension() -> None:
 
 
 MODEL = [
-    (["Preset=B"], r"Model\.Preset: expected one of lean, small, ldseg for Model\.Architecture = LDSeg, got B;.*is lean"),
+    (
+        ["Preset=B"],
+        r"Model\.Preset: expected one of lean, small, ldseg, ldseg-published for Model\.Architecture .*got B;.*is lean",
+    ),
     (["Architecture=MedSegDiff"], r"Model\.Preset: expected one of tiny, S, B, L, \+\+ for .* got lean;.*value is tiny"),
     (["Architecture=MedSegDif"], r"Model\.Architecture: expected one of LDSeg, MedSegDiff, Control, got 'MedSegDif'"),
     (["Architecture=MedSegDiff", "Preset=B+"], r"Model\.Preset: expected one of .*, got 'B\+'; .*is B"),
