@@ -23,6 +23,9 @@ from ldseg.untrusted import check_arrays, check_types, parsed
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
 DESCRIPTION_FILE = "segmenter.json"
+STEPS = 15
+"""Sampling steps, where the weights do not say what pays."""
+
 ATTRIBUTE = "ldseg"
 """The attribute of the weights file that holds the description."""
 
@@ -41,6 +44,7 @@ class Description:
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
         familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
         plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
+        sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
     """
 
@@ -53,11 +57,22 @@ class Description:
     quality: Quality | None = None
     familiarity: Familiarity | None = None
     plan: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
         return replace(self.preprocessing, labels=labels, label_map=label_map)
+
+    @property
+    def steps(self) -> int:
+        """Sampling steps, unless the user says how many."""
+        return min(int(self.sampling.get("steps", STEPS)), self.spec.schedule.timesteps)
+
+    @property
+    def samples(self) -> int:
+        """Masks of each image, unless the user says how many."""
+        return int(self.sampling.get("samples", 1))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -72,6 +87,7 @@ class Description:
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
             **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
             **({"plan": self.plan} if self.plan else {}),
+            **({"sampling": self.sampling} if self.sampling else {}),
             **({} if self.microns is None else {"microns": self.microns}),
         }
 
@@ -105,6 +121,7 @@ class Description:
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
             familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
             plan=values.get("plan", {}),
+            sampling=values.get("sampling", {}),
             microns=None if values.get("microns") is None else float(values["microns"]),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -190,7 +191,7 @@ class Model:
         """
         path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
-        if sampler.samples > 1 and sampler.fusion != "mean":
+        if int(sampler.samples) > 1 and sampler.fusion != "mean":
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
         # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
         key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
@@ -281,11 +282,12 @@ class Model:
         # A sampler of the user's own has no name among the settings.
         named: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
         sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
+        steps = self.description.steps if sampler.sampling_steps == AUTO else int(sampler.sampling_steps)
+        samples = self.description.samples if sampler.samples == AUTO else int(sampler.samples)
+        sampler = replace(sampler, sampling_steps=steps, samples=samples)
         most = self.description.spec.schedule.timesteps
-        if sampler.sampling_steps > most:
-            raise ConfigError(
-                f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}"
-            )
+        if steps > most:
+            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {steps}")
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:

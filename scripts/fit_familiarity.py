@@ -27,7 +27,7 @@ def main() -> None:
     from ldseg.data.cases import find_cases
     from ldseg.data.splits import apply_manifest
     from ldseg.inference import familiar
-    from ldseg.weights import amend
+    from ldseg.weights import change_description
 
     model = ldseg.load(options.weights)
     description = model.description
@@ -47,7 +47,7 @@ def main() -> None:
     familiarity = familiar.fit(engine.encode, description.spec, description.preprocessing, *parts, **common)
     if familiarity is None:
         sys.exit(f"{options.weights}: too few cases for a fit")
-    amend(options.weights, replace(description, familiarity=familiarity))
+    change_description(options.weights, familiarity=familiarity)
     print(f"{options.weights}: fitted to {familiarity.tiles} tiles of {len(parts[0])} cases")
 
 

@@ -7,7 +7,6 @@ A training does this by itself; this is for weights from before, and for weights
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +23,7 @@ def main() -> None:
 
     import ldseg
     from ldseg.evaluation.quality import fit_quality, signs_of
-    from ldseg.weights import amend
+    from ldseg.weights import change_description
 
     model = ldseg.load(options.weights)
     held_back = [name for names in model.description.split["validation"].values() for name in names]
@@ -36,7 +35,7 @@ def main() -> None:
     quality = fit_quality(signs, scores)
     if quality is None:
         sys.exit(f"{len(scores)} cases are too few for a fit")
-    amend(options.weights, replace(model.description, quality=quality))
+    change_description(options.weights, quality=quality)
     print(f"{options.weights}: fitted to {quality.cases} cases, mean error {quality.error:.3f} on those left out in turn")
 
 

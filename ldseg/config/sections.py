@@ -79,11 +79,11 @@ class SamplerConfig(Section):
 
     NAME: ClassVar[str] = "Sampler"
     sampler: str = _key("Sampler", "DDIM", Choice(tuple(SAMPLERS)))
-    sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
+    sampling_steps: int | str = _key("Sampling_Steps", AUTO, Auto(Number(1, 100_000)))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
     flips: bool = _key("Flips", False, Flag())
-    samples: int = _key("Samples", 1, Number(1, 1000))
+    samples: int | str = _key("Samples", AUTO, Auto(Number(1, 1000)))
     fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
 
 

@@ -47,6 +47,7 @@ class Segmented:
         variance: variance between them, float32 ``(*S)``; None if there is one.
         outline: probability of the outline of an object, float32 ``(*S)``, which is part of that of the object: mean over
             the members; None where the networks tell none.
+        smallest: pixels that an object has at least, see ``label_instances``.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
@@ -62,6 +63,7 @@ class Segmented:
     members: np.ndarray | None = None
     variance: np.ndarray | None = None
     outline: np.ndarray | None = None
+    smallest: float = 0.0
     fused: np.ndarray | None = None
     sums: SignSums | None = None
     states: np.ndarray | None = None
@@ -91,7 +93,8 @@ class Segmented:
     @cached_property
     def instances(self) -> np.ndarray:
         """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
-        return label_instances(self.mask, None if self.outline is None else inside_of(self._found, self.outline))
+        inside = None if self.outline is None else inside_of(self._found, self.outline)
+        return label_instances(self.mask, inside, self.smallest)
 
     @cached_property
     def entropy(self) -> np.ndarray:
@@ -231,7 +234,9 @@ class _Entry:
                 outlines.add(parts[..., -1:].copy())  # not all of them
         found: dict[str, Any] = {"probabilities": moments.mean}
         if self.tiled.outline:
-            found["outline"] = outlines.mean[..., 0]
+            grid = preprocessing.grid_of(self.loaded.size, self.loaded.spacing)
+            smallest = preprocessing.smallest * math.prod(self.loaded.size) / math.prod(grid)
+            found |= {"outline": outlines.mean[..., 0], "smallest": smallest}
         if moments.count > 1:
             found |= {"members": np.stack(labels), "variance": moments.variance}
             if fusion != "mean":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import keras
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
+from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.export.networks import save_structure
@@ -27,18 +29,12 @@ from ldseg.training.clock import Clock
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
+from ldseg.training.sampling import pick_sampling
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import (
-    WEIGHTS_FILE,
-    Description,
-    amend,
-    load_weights,
-    read_description,
-    save_weights,
-)
+from ldseg.weights import Description, change_description, load_weights, read_description, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -106,7 +102,7 @@ def train(
         checkpoint = checkpoint_of(folder)
         meta = read_meta(checkpoint) if go_on and checkpoint.is_file() else {}
         plan = replace(plan, split=meta.get("split", plan.split))
-        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since)
+        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since, picks=plan.picks)
         training, validation = apply_manifest(cases, plan.split)
         keras.utils.set_random_seed(plan.seed)
         validator = Validator(plan, validation)  # which one device is enough for
@@ -162,6 +158,8 @@ def _train(
         if before:
             _tell_where(plan, before, checkpoint, clock)
         _fit(plan, trainer, batches, epochs, result)
+        if plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
+            pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
     if epochs.diverged:
         raise WeightsError(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
@@ -184,7 +182,7 @@ def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: 
         validator.predictor.encode, plan.spec, plan.preprocessing, cases, validator.cases, **options
     )  # fmt: skip
     if familiarity is not None:
-        amend(folder, replace(description, familiarity=familiarity))
+        change_description(folder, plan.spec.own, familiarity=familiarity)
 
 
 def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:

@@ -11,10 +11,14 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError
 from ldseg.models import PRESETS, Preset
+from ldseg.options import AUTO
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN, Reason
 from ldseg.training.start import Start
+
+STEPS = 5
+"""Sampling steps of validation, where the settings leave them open: more seldom rank weights otherwise."""
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -43,6 +47,7 @@ class Plan:
         validate_every: epochs between validations.
         sampler: that of validation.
         steps: sampling steps of validation.
+        picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
         workers: threads that prepare batches.
@@ -77,6 +82,7 @@ class Plan:
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
+    picks: bool = False
     seed: int = 0
     cache: int = 1000
     workers: int = 2
@@ -122,6 +128,7 @@ def plan(
         ConfigError: if settings do not suit each other.
     """
     parameters, training = config.parameters, config.training
+    auto = config.sampler.sampling_steps == AUTO
     return Plan(
         spec=spec_of(config, preset),
         preprocessing=preprocessing_of(config),
@@ -141,7 +148,8 @@ def plan(
         focus=float(training.focus),
         validate_every=training.validate_every,
         sampler=config.sampler.sampler,
-        steps=config.sampler.sampling_steps,
+        steps=STEPS if auto else int(config.sampler.sampling_steps),
+        picks=auto and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
         workers=training.workers,

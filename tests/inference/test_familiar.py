@@ -15,7 +15,7 @@ from ldseg.evaluation.familiarity import FEWEST, KINDS
 from ldseg.inference import familiar
 from ldseg.io.pictures import read_image, write_image
 from ldseg.training.prepare import train_config
-from ldseg.weights import amend, read_description
+from ldseg.weights import change_description, read_description
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -93,7 +93,7 @@ def test_a_description_is_changed_and_the_weights_stay(place: Path, tmp_path: Pa
 
     shutil.copytree(place / "w", tmp_path / "w")
     before = read_description(tmp_path / "w")
-    amend(tmp_path / "w", dataclasses.replace(before, familiarity=None))
+    change_description(tmp_path / "w", familiarity=None)
     model = ldseg.load(tmp_path / "w", engine="keras")
     result = model.segment(place / "Set" / "Image" / "Phantom1.png", steps=1)
     assert (result.unfamiliar, result.warnings) == (None, ())
