@@ -27,6 +27,7 @@ from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
+from ldseg.training.memory import check_memory
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
 from ldseg.training.sampling import pick_sampling
@@ -125,6 +126,7 @@ def _train(
     """Train in a folder that is locked; ``before`` is the meta of the checkpoint to go on from, or nothing."""
     checkpoint, result = checkpoint_of(folder), TrainingResult(folder=folder, history=[])
     segmenter = Segmenter(replace(plan.spec, size=plan.patch))
+    check_memory(plan, segmenter)
     if not before and plan.start is not None:
         start_from(plan.start, segmenter, plan.preprocessing.classes)
     batches = batches_of(plan, cases, segmenter)

@@ -9,7 +9,8 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
-from ldseg.errors import ConfigError
+from ldseg.errors import ConfigError, DataError
+from ldseg.io.contract import check_prepared
 from ldseg.models import PRESETS, Preset
 from ldseg.options import AUTO
 from ldseg.spatial import AXES
@@ -185,6 +186,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ConfigError: if the size does not suit the preset.
     """
     check_sizes(config, preset)
+    _check_fits(config)
     preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
@@ -206,6 +208,17 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ff_parser=config.model.ffparser,
         outline=config.model.outline == "True",
     )
+
+
+def _check_fits(config: Config) -> None:
+    """Images and labels of a batch fit into memory, before it is tried."""
+    planes = int(config.data.channels) + len(config.data.classes)
+    sizes = {"Data.Size": config.data.size, "Parameters.BatchSize": (int(config.parameters.batch_size), *config.data.patch)}
+    for name, size in sizes.items():
+        try:
+            check_prepared(size, planes, name)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
 
 
 def preprocessing_of(config: Config) -> Preprocessing:
