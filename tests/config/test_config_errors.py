@@ -81,8 +81,8 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
             "NoiseScheduler.Beta_0: expected a number below Beta_T (0.0001), got 0.0001",
         ),
         (
-            "Sampler.Sampling_Steps=9999",
-            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 9999; "
+            "Sampler.Sampling_Steps=1001",
+            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 1001; "
             "the nearest valid value is 1000",
         ),
         (
