@@ -24,7 +24,7 @@ LAYERS = (
     ("segmenter", "description"),
     ("weights",),
     ("export",),
-    ("inference",),
+    ("inference", "published"),
     ("training", "slides"),
     ("viz",),
     ("result",),

@@ -3,6 +3,7 @@
 To add a key, write its line here and its paragraph in ``cfg.ini``.
 """
 
+import contextlib
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -79,11 +80,11 @@ class SamplerConfig(Section):
 
     NAME: ClassVar[str] = "Sampler"
     sampler: str = _key("Sampler", "DDIM", Choice(tuple(SAMPLERS)))
-    sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
+    sampling_steps: int | str = _key("Sampling_Steps", AUTO, Auto(Number(1, 100_000)))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
     flips: bool = _key("Flips", False, Flag())
-    samples: int = _key("Samples", 1, Number(1, 1000))
+    samples: int | str = _key("Samples", AUTO, Auto(Number(1, 1000)))
     fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
 
 
@@ -199,10 +200,8 @@ class DataConfig(Section):
         if self.colours and count and len(self.colours) != count:
             self._refuse("Colours", f"expected one for each of Data.Classes ({names}), got {shown(self.colours)}")
         if self.colours:
-            from matplotlib.colors import is_color_like  # here, so that reading settings stays light
-
             for colour in self.colours:
-                if not is_color_like(colour):
+                if not _is_colour(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
         try:
             codes_of(self.codes, self.classes)
@@ -234,7 +233,7 @@ class ModelConfig(Section):
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
     preset: str = _key(
-        "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
+        "Preset", "lean", Choice((AUTO, *dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
     )
     prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
@@ -246,7 +245,7 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         named, presets = f"Model.Architecture = {self.architecture}", PRESETS_OF[self.architecture]
-        if self.preset not in presets:
+        if self.preset not in (AUTO, *presets):
             # Names of two families say nothing of each other: the first is the one to begin with.
             wanted = f"expected one of {shown(presets)} for {named}"
             self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")
@@ -298,3 +297,16 @@ class EvaluationConfig(Section):
     noise: str = _key("Noise", "gaussian", Choice(tuple(DEGRADATIONS)))
     step_sweep: tuple[int, ...] = _key("StepSweep", (), Several(Number(1, 100_000), _STEPS, True))
     state_audit: bool = _key("StateAudit", False, Flag())
+
+
+def _is_colour(words: str) -> bool:
+    """Whether it is a colour that can be drawn: as CSS has them, and where Matplotlib is installed, as that has them."""
+    from PIL import ImageColor  # here, and likewise below, so that reading settings stays light
+
+    with contextlib.suppress(ValueError):
+        return bool(ImageColor.getrgb(words))
+    try:
+        from matplotlib.colors import is_color_like
+    except ImportError:
+        return False
+    return bool(is_color_like(words))

@@ -103,6 +103,7 @@ def scale_intensity(
     - ``dtype`` (photographs, endoscopy, histology): uint8 is divided by 255, uint16 by 2^b - 1, floats must lie in
       [0, 1] already. b are the `bits` in use that the file tells, else the fewest of 8, 10, 12, 14 and 16 that hold the
       image: cameras and scanners store 12 bits in 16.
+    - ``minmax`` (what LDSeg was published with): from the darkest to the brightest value over all channels together.
     - ``percentile`` (ultrasound, MR): from the 0.5th to the 99.5th percentile over all channels together (colours
       keep their ratio), clipped.
     - ``zscore`` (MR): (I - mean) / std, from -4 to 4 brought to 0 to 1, clipped.
@@ -159,7 +160,9 @@ def bounds_of(
         raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
     if intensity == "dtype":
         return 0.0, _top_by_type(values.dtype, low, high, source, bits)
-    if intensity == "percentile":
+    if intensity == "minmax":
+        bottom, top = low, high
+    elif intensity == "percentile":
         bottom, top = values.percentiles((0.5, 99.5))
         if bottom == top:  # nearly constant: what differs is all there is
             bottom, top = low, high
