@@ -184,6 +184,7 @@ def preprocessing_of(config: Config) -> Preprocessing:
         classes=data.classes,
         labels=data.labels,
         label_map=data.label_map,
+        sparse=data.sparse,
         fit=data.fit,
         spacing=data.spacing,
     )

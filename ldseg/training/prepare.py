@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ldseg.config import Config
@@ -149,7 +148,7 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
         else:
             good.append(case)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
-            if not np.any(loaded.label):
+            if loaded.label is None or not (loaded.label > 0).any():
                 empty.add(case.name)
             instances = instances or loaded.instances is not None
     return Usable(
