@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -13,7 +14,7 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import find_weights, fingerprint
+from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference import Engine, segment_each
@@ -23,6 +24,7 @@ from ldseg.io.scans import scan_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import require_folder
+from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
 from ldseg.slides.files import FORMATS as SLIDE_FORMATS
@@ -189,7 +191,7 @@ class Model:
         """
         path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
-        if sampler.samples > 1 and sampler.fusion != "mean":
+        if int(sampler.samples) > 1 and sampler.fusion != "mean":
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
         # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
         key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
@@ -278,11 +280,12 @@ class Model:
         # A sampler of the user's own has no name among the settings.
         named: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
         sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
+        steps = self.description.steps if sampler.sampling_steps == AUTO else int(sampler.sampling_steps)
+        samples = self.description.samples if sampler.samples == AUTO else int(sampler.samples)
+        sampler = replace(sampler, sampling_steps=steps, samples=samples)
         most = self.description.spec.schedule.timesteps
-        if sampler.sampling_steps > most:
-            raise ConfigError(
-                f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}"
-            )
+        if steps > most:
+            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {steps}")
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
@@ -295,7 +298,7 @@ def train(
     classes: Sequence[str],
     weights: str | Path,
     start: str | Path | None = None,
-    dimensions: str = "2D",
+    dimensions: str = AUTO,
     minutes: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -314,7 +317,7 @@ def train(
         classes: names of the classes, background first, in the order of their numbers.
         weights: the folder that the weights, the checkpoint and the logs go to.
         start: weights to start from, a name of ``available()`` or a folder: what fits of them is taken over.
-        dimensions: ``2D``, ``2D+t`` or ``3D``.
+        dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
         minutes: how long to train; the training is planned to it and ends on time.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.

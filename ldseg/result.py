@@ -13,7 +13,7 @@ from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
-from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
+from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
@@ -38,8 +38,8 @@ def segmentation_of(
     """
     from ldseg.viz.style import class_bytes
 
-    loaded, probabilities = item.loaded, item.probabilities
-    assert loaded is not None and loaded.stored is not None and probabilities is not None  # as it was loaded
+    loaded = item.loaded
+    assert loaded is not None and loaded.stored is not None  # as it was loaded
     return Segmentation(
         name=item.case.name,
         axes=preprocessing.axes,
@@ -47,8 +47,8 @@ def segmentation_of(
         colours=class_bytes(len(preprocessing.classes), look.colours),
         mask=item.mask,
         instances=instances,
-        probabilities=probabilities,
-        entropy=item.entropy,
+        probabilities=lambda: item.probabilities,  # type: ignore[arg-type]
+        entropy=lambda: item.entropy,  # type: ignore[arg-type]
         image=loaded.stored,
         geometry=loaded.geometry,
         source=item.case.image if item.case.image.name else None,
@@ -120,7 +120,7 @@ class Result:
     @cached_property
     def predicted_dice(self) -> float:
         """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
-        return predicted_dice(signs_of(self.probabilities, self.mask, self.entropy, self.members), self._quality)
+        return predicted_dice(self._found.signs, self._quality)
 
     @property
     def members(self) -> Mask | None:

@@ -102,7 +102,8 @@ def varied(segmenter: Segmenter, seed: int = 0) -> Segmenter:
 def settings(data: Path, weights: Path, **changes: Any) -> Config:
     """A training of a few updates; ``changes`` are named Section_Key."""
     values = {
-        "Data.Root": str(data), "Data.Dataset": "Set", "Data.Classes": ("background", "object"), "Data.Size": SIZE,
+        "Data.Root": str(data), "Data.Dataset": "Set", "Data.Dimensions": "2D",
+        "Data.Classes": ("background", "object"), "Data.Size": SIZE,
         "Data.Patch": SIZE, "Model.Weights": str(weights),
         "Parameters.Training": True, "Parameters.BatchSize": 2, "Parameters.Epoch": 4, "Sampler.Sampling_Steps": 2,
         "Training.ValidationFraction": 0.34, "Training.ValidateEvery": 2, "Training.Augmentation": "flips",

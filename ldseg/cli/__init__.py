@@ -58,8 +58,8 @@ def _run(request: Request) -> int:
     if request.command and not COMMANDS[request.command].config:
         return _module(request.command).run(request.paths, **request.more)
     config, files = _settings(request)
-    if request.command == "validate":
-        return _module("validate").run(config)
+    if request.command in ("plan", "validate"):
+        return _module(request.command).run(config)
     from ldseg import devices
 
     logger = logging.getLogger(__name__)

@@ -99,6 +99,19 @@ COMMANDS = {
         paths="*",
         paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
     ),
+    "plan": Command(
+        help="show how a training would go about your images, and why",
+        about="Look at the labelled cases of a data set and print what a training would choose, with its reasons. "
+        "Nothing is written.",
+        options=(
+            CLASSES,
+            DIMENSIONS,
+            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
+        ),
+        settings=("Parameters.Training=True", *_ORDINARY[1:]),
+        paths="?",
+        paths_help="the folder of the data set",
+    ),
     "train": Command(
         help="train on labelled images of your own",
         about="Train on the labelled cases of a data set. What is left open is chosen from the images and said.",
@@ -185,9 +198,10 @@ COMMANDS = {
     ),
     "weights": Command(
         help="list weights and what they can do",
-        about="List the weights that come with LDSeg, or those of the folders given.",
+        about="List the weights that come with LDSeg, or those of the folders given. With convert FOLDER OUT: write weights "
+        "as LDSeg was published with them (four files of Keras 2) as a folder of weights.",
         paths="*",
-        paths_help="folders of weights",
+        paths_help="folders of weights; or convert, a folder, and the folder to write",
         config=False,
     ),
 }

@@ -29,7 +29,7 @@ from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.quality import predicted_dice, signs_of
+from ldseg.evaluation.quality import predicted_dice
 from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
@@ -116,7 +116,7 @@ def _segment(this: Run, started: float) -> int:
         this.predictor,
         whole,
         task.preprocessing,
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
         sigma=sampler.sigma,
         fusion=sampler.fusion,
@@ -125,7 +125,7 @@ def _segment(this: Run, started: float) -> int:
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
-    behind = config.parameters.batch_size if len(task.preprocessing.axes) == 2 else 1
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
     to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
@@ -194,13 +194,11 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
         this.pictures.draw_diffusion(name, trace)
     this.trust.add(item, mask, preprocessing)
     this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
-    assert item.probabilities is not None  # as it was loaded
-    signs = signs_of(item.probabilities, mask, item.entropy, item.members)
     return CaseResult(
         name=name,
         mask=files.get("mask"),
-        entropy=float(item.entropy.mean()),
-        predicted_dice=predicted_dice(signs, task.description.quality),
+        entropy=item.mean_entropy,
+        predicted_dice=predicted_dice(item.signs, task.description.quality),
         seconds=item.seconds,
         **_scores(this, item, loaded),
     )

@@ -35,7 +35,7 @@ def settings_of(task: Task) -> SlideSettings:
         image_microns=config.slides.image_microns or None,
         skip_background=config.slides.skip_background,
         formats=tuple(name for name in config.output.formats if name in FORMATS),
-        batch_size=config.parameters.batch_size,
+        batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
     )
 
@@ -108,7 +108,7 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
         raise DataError(
             f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"
         )
-    if config.sampler.samples > 1 and config.sampler.fusion != "mean":
+    if int(config.sampler.samples) > 1 and config.sampler.fusion != "mean":
         raise DataError(
             f"{case.image}: masks of a slide are fused by mean, expected Sampler.Fusion = mean, got {config.sampler.fusion}"
         )

@@ -17,7 +17,8 @@ from ldseg.description import Description, read_description
 from ldseg.errors import DataError
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
-from ldseg.model import available, find_weights
+from ldseg.model import BATCH, available, find_weights
+from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
@@ -33,6 +34,7 @@ FIXED = (
     "Data.Dimensions",
     "Data.Size",
     "Data.Fit",
+    "Data.Zoom",
     "Data.Spacing",
     "Data.Channels",
     "Data.Classes",
@@ -142,9 +144,7 @@ def settle(config: Config, description: Description) -> Config:
     override says was set, unless it leaves the choice.
     """
     trained, defaults = Config.from_dict(description.training), Config()
-    if description.spec.control and config.sampler.samples > 1:
-        logger.warning("Sampler.Samples = %d is not used: all masks of a control are the same", config.sampler.samples)
-        config = config.with_values({"Sampler.Samples": 1})
+    config = _sampled(config, description)
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
@@ -153,7 +153,24 @@ def settle(config: Config, description: Description) -> Config:
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
     codes = config.data.codes or trained.data.codes
-    return config.with_values({**changes, "Data.Colours": colours, "Data.Codes": codes, "Data.Patch": ()})
+    batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
+    own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
+    return config.with_values({**changes, **own})
+
+
+def _sampled(config: Config, description: Description) -> Config:
+    """The settings with the steps and masks of the weights, where they leave them open."""
+    sampler, found = config.sampler, {}
+    if sampler.sampling_steps == AUTO:
+        found["Sampler.Sampling_Steps"] = description.steps
+    if sampler.samples == AUTO:
+        found["Sampler.Samples"] = description.samples
+    elif description.spec.control and int(sampler.samples) > 1:
+        logger.warning("Sampler.Samples = %d is not used: all masks of a control are the same", sampler.samples)
+        found["Sampler.Samples"] = 1
+    if description.sampling and found:
+        logger.info("as the weights say: %s", ", ".join(f"{name} = {value}" for name, value in found.items()))
+    return config.with_values(found)
 
 
 def _shown(value: Any) -> str:

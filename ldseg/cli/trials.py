@@ -76,7 +76,7 @@ class Trial:
         bar.update(total - len(work))
         if not work:
             return
-        sampler, batch_size = self.task.config.sampler, self.task.config.parameters.batch_size
+        sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
         _warm_up(predictor, max(1, batch_size // predictor.samples))
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))

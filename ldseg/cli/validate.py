@@ -17,8 +17,10 @@ from ldseg.errors import DataError
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
 from ldseg.text import counted, times
-from ldseg.training.choices import choose, look
+from ldseg.training.choices import choose
+from ldseg.training.look import look
 from ldseg.training.plan import preprocessing_of
+from ldseg.training.proposal import with_dimensions
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,10 @@ def run(config: Config) -> int:
     Raises:
         DataError: there is no such folder, or no case in it.
     """
+    config, _ = with_dimensions(config)
     cases, problems = _cases(config)
     given = config.data
-    config, _ = choose(config, look(cases, AXES[config.data.dimensions]))
+    config, _ = choose(config, look(cases, config.data))
     preprocessing = preprocessing_of(config)
     sizes: Counter[str] = Counter()
     classes = np.zeros(preprocessing.num_classes, np.int64)

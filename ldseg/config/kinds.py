@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ldseg.errors import ConfigError
+from ldseg.options import AUTO
 from ldseg.spatial import COLOUR, IGNORE
 
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
@@ -194,7 +195,23 @@ class Pairs:
         return int(self.target.convert(value))
 
 
-Kind = Number | Flag | Choice | Text | Several | Pairs
+@dataclass(frozen=True)
+class Auto:
+    """A number, or ``auto``, which leaves it to LDSeg."""
+
+    entry: Number
+
+    @property
+    def expected(self) -> str:
+        return f"auto or {self.entry.expected}"
+
+    def convert(self, value: object) -> float | str:
+        if isinstance(value, str) and value.strip().lower() == AUTO:
+            return AUTO
+        return self.entry.convert(value)
+
+
+Kind = Number | Flag | Choice | Text | Several | Pairs | Auto
 
 
 def convert(name: str, kind: Kind, value: object) -> Any:

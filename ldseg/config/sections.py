@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ldseg.augmentation.strength import KINDS
-from ldseg.config.kinds import Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
+from ldseg.config.kinds import Auto, Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
@@ -79,11 +79,11 @@ class SamplerConfig(Section):
 
     NAME: ClassVar[str] = "Sampler"
     sampler: str = _key("Sampler", "DDIM", Choice(tuple(SAMPLERS)))
-    sampling_steps: int = _key("Sampling_Steps", 15, Number(1, 100_000))
+    sampling_steps: int | str = _key("Sampling_Steps", AUTO, Auto(Number(1, 100_000)))
     sigma: float = _key("Sigma", 0.0, Number(0.0, 1.0))
     seed: int = _key("Seed", 0, _SEED)
     flips: bool = _key("Flips", False, Flag())
-    samples: int = _key("Samples", 1, Number(1, 1000))
+    samples: int | str = _key("Samples", AUTO, Auto(Number(1, 1000)))
     fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
 
 
@@ -94,7 +94,7 @@ class ParametersConfig(Section):
     NAME: ClassVar[str] = "Parameters"
     training: bool = _key("Training", False, Flag())
     checkpoint: bool = _key("Checkpoint", True, Flag())
-    batch_size: int = _key("BatchSize", 4, Number(1, 4096))
+    batch_size: int | str = _key("BatchSize", AUTO, Auto(Number(1, 4096)))
     epoch: int = _key("Epoch", 2500, Number(1, 1_000_000))
     learning_rate: float = _key("LearningRate", 1e-3, Number(1e-8, 1.0))
 
@@ -117,7 +117,8 @@ class TrainingConfig(Section):
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
     weight_decay: float = _key("WeightDecay", 1e-4, Number(0.0, 1.0))
     warm_up: int = _key("WarmUp", 200, Number(0, 1_000_000))
-    samples_per_case: int = _key("SamplesPerCase", 1, Number(1, 100_000))
+    samples_per_case: int | str = _key("SamplesPerCase", AUTO, Auto(Number(1, 100_000)))
+    focus: float | str = _key("Focus", AUTO, Auto(Number(0.0, 1.0)))
     cache: int = _key("Cache", 1000, Number(0, 1_000_000))
     workers: int = _key("Workers", 2, Number(0, 256))
     seed: int = _key("Seed", 0, _SEED)
@@ -144,11 +145,12 @@ class DataConfig(Section):
     NAME: ClassVar[str] = "Data"
     root: str = _key("Root", "data", Text("a folder"))
     dataset: str = _key("Dataset", "GlaS", Text(_FOLDER_NAME, is_name=True))
-    dimensions: str = _key("Dimensions", "2D", Choice(tuple(AXES)))
+    dimensions: str = _key("Dimensions", AUTO, Choice((AUTO, *AXES)))
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
     size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
-    fit: str = _key("Fit", "resize", Choice(FITS))
+    fit: str = _key("Fit", AUTO, Choice((AUTO, *FITS)))
+    zoom: float | str = _key("Zoom", AUTO, Auto(Number(1.0, 64.0)))
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
     channels: int | str = _key("Channels", AUTO, Choice((AUTO, *range(1, MOST_CHANNELS + 1))))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
@@ -172,17 +174,19 @@ class DataConfig(Section):
             self._refuse("Window", f"expected a lower and a higher number, got {shown(self.window)}")
 
     def _check_lengths(self) -> None:
-        axes = AXES[self.dimensions]
+        axes = AXES.get(self.dimensions)
         for key, lengths in (("Size", self.size), ("Patch", self.patch), ("Spacing", self.spacing)):
-            if lengths and len(lengths) != len(axes):
-                wanted = f"expected {len(axes)} numbers ({shown(axes)}) for {self.dimensions} data, or nothing"
-                self._refuse(key, f"{wanted}, got {shown(lengths)}")
+            if lengths and len(lengths) not in ((len(axes),) if axes else (2, 3)):
+                known = f"{len(axes)} numbers ({shown(axes)}) for {self.dimensions} data" if axes else "2 or 3 numbers"
+                self._refuse(key, f"expected {known}, or nothing, got {shown(lengths)}")
         if self.size and any(part > whole for part, whole in zip(self.patch, self.size, strict=False)):
             wanted = f"expected at most Data.Size ({shown(self.size)}) or nothing, got {shown(self.patch)}"
             nearest = shown(map(min, self.patch, self.size))
             self._refuse("Patch", f"{wanted}; the nearest valid value is {nearest}")
         if self.spacing and self.fit != "tile":
             self._refuse("Spacing", f"expected nothing, as only Data.Fit = tile uses it, got {shown(self.spacing)}")
+        if self.zoom not in (AUTO, 1.0) and self.fit not in (AUTO, "aspect"):
+            self._refuse("Zoom", f"expected auto or 1, as only Data.Fit = aspect uses it, got {self.zoom}")
 
     def _check_classes(self) -> None:
         if self.sparse != "no" and self.dimensions == "2D":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
+from ldseg.data.focus import around
 from ldseg.data.labels import filled
 from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
@@ -54,6 +55,9 @@ class TrainingBatches(keras.utils.PyDataset):
         recycling: probability of ``recycle``.
         seed: of everything random.
         samples_per_case: samples of each case in an epoch.
+        focus: probability that a sample is drawn by class in place of its turn: every class as often as the others, then a
+            case that shows it, then a place in it, see ``ldseg.data.focus``.
+        shown: names of the cases that show each class, by its number.
         cache: megabytes of prepared cases to keep.
         epoch: the epoch to begin with.
         workers: threads that prepare batches; 0 for none.
@@ -76,6 +80,8 @@ class TrainingBatches(keras.utils.PyDataset):
         seed: int,
         outline: bool = False,
         samples_per_case: int = 1,
+        focus: float = 0.0,
+        shown: Mapping[int, Sequence[str]] | None = None,
         cache: int = 0,
         epoch: int = 0,
         workers: int = 0,
@@ -92,6 +98,10 @@ class TrainingBatches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.recycling = recycling
         self.seed = seed
+        self.focus = focus
+        named = {case.name: case for case in cases}
+        by_class = {index: [named[name] for name in names if name in named] for index, names in (shown or {}).items()}
+        self._shown = [(index, those) for index, those in sorted(by_class.items()) if those]
         self.outline = outline
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
@@ -133,8 +143,9 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def _sample(self, case: Case, epoch: int, position: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, epoch, position])
+        focused = self._shown and self.focus > 0 and rng.random() < self.focus
         image, label = augment(
-            *self._prepared(case),
+            *(self._focused(rng) if focused else self._prepared(case)),
             kind=self.augmentation,
             patch=self.patch,
             axes=self.preprocessing.axes,
@@ -150,6 +161,12 @@ class TrainingBatches(keras.utils.PyDataset):
             "first_noise": noises[1],
             "latent_noise": noises[2],
         }
+
+    def _focused(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The surroundings of a place of a class, both drawn."""
+        index, those = self._shown[rng.integers(len(self._shown))]
+        image, label = self._prepared(those[rng.integers(len(those))])
+        return around(image, label, index, self.patch, self.preprocessing.axes, rng)
 
     def _prepared(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Image and label on the grid of the network."""

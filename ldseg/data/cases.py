@@ -7,16 +7,17 @@ An image and its label belong together by name, never by position.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
-from ldseg.data.intensity import scale_intensity, to_channels
+from ldseg.data.intensity import scaling_of, to_channels
 from ldseg.data.labels import distinct, to_classes, to_instances, without_empty_slices
 from ldseg.data.preprocess import Preprocessing
+from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
@@ -63,11 +64,12 @@ class LoadedCase:
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
     holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None; `numbers` are those that occur
     in the label as stored, int (n,), sorted. `digest` tells images apart by their values, shape and type as they were read,
-    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements.
+    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements, and
+    `made` what makes the image of it, which of volumes and videos is made when it is asked for; None where it was degraded.
     """
 
     name: str
-    image: np.ndarray
+    image: np.ndarray = Deferred()  # type: ignore[assignment]
     label: np.ndarray | None
     size: tuple[int, ...]
     digest: str
@@ -75,6 +77,13 @@ class LoadedCase:
     instances: np.ndarray | None = None
     numbers: np.ndarray | None = None
     stored: np.ndarray | None = None
+    made: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def part(self, rows: slice) -> np.ndarray:
+        """A part of the image along its first axis; the whole image is not kept in memory for it."""
+        if self.made is None or self.stored is None:
+            return self.image[rows]
+        return self.made(self.stored[rows])
 
     @property
     def outlined(self) -> np.ndarray | None:
@@ -152,7 +161,9 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
         scan = read_scan(case.image, preprocessing.axes, *case.channels)
         numbers = None
         if case.label is not None:
-            numbers = read_case_label(case.label, case, preprocessing, scan.values.shape[:-1], scan.geometry)
+            numbers = read_case_label(
+                case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry, coloured=preprocessing.coloured
+            )
         return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
 
 
@@ -183,8 +194,12 @@ def prepare(
     """
     step, size, label, instances, occurring = preprocessing, scan.values.shape[:-1], None, None, None
     check_prepared(size, max(step.channels, scan.values.shape[-1]), source)
-    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
-    image = to_channels(scaled, step.channels, source, scan.modalities)
+    scaled = scaling_of(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
+
+    def made(values: np.ndarray) -> np.ndarray:
+        return to_channels(scaled(values), step.channels, source, scan.modalities)
+
+    made(scan.values[:0])  # refuses channels that it cannot make
     if numbers is not None:
         _check_size(numbers, size, label_source, source)
         label_map, occurring = dict(step.label_map), distinct(numbers)
@@ -192,7 +207,7 @@ def prepare(
         instances = to_instances(numbers, step.labels, step.num_classes, label_map, occurring)
     return LoadedCase(
         name=name,
-        image=image,
+        image=(lambda: made(scan.values)) if len(size) > 2 else made(scan.values),  # type: ignore[arg-type]
         label=label,
         size=size,
         digest=content_digest(scan.values),
@@ -200,6 +215,7 @@ def prepare(
         instances=instances,
         numbers=occurring,
         stored=scan.values,
+        made=made,
     )
 
 
@@ -232,7 +248,7 @@ def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessin
     step = preprocessing
     found = np.zeros((len(case.annotations), *loaded.size), np.int32)
     for index, path in enumerate(case.annotations):
-        numbers = read_case_label(path, case, step, loaded.size, loaded.geometry)
+        numbers = read_case_label(path, case, step.axes, loaded.size, loaded.geometry, coloured=step.coloured)
         found[index] = classes_by(step, numbers, str(path))
     return found
 
@@ -244,10 +260,16 @@ def classes_by(step: Preprocessing, numbers: np.ndarray, source: str, occurring:
 
 
 def read_case_label(
-    path: Path, case: Case, step: Preprocessing, size: tuple[int, ...] | None, geometry: Geometry | None
+    path: Path,
+    case: Case,
+    axes: str,
+    size: tuple[int, ...] | None,
+    geometry: Geometry | None,
+    *,
+    coloured: bool = False,
 ) -> np.ndarray:
     """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image, as far as that is known."""
-    numbers, found = read_scan_label(path, step.axes, like=case.image, coloured=step.coloured)
+    numbers, found = read_scan_label(path, axes, like=case.image, coloured=coloured)
     if size is not None:
         _check_size(numbers, size, str(path), str(case.image))
     difference = found.difference(geometry) if found and geometry else ""

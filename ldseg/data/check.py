@@ -51,7 +51,7 @@ def faults(case: Case, preprocessing: Preprocessing) -> Checked:
     for path in dict.fromkeys(labels):
         try:
             size, geometry = (None, None) if scan is None else (scan.values.shape[:-1], scan.geometry)
-            numbers = read_case_label(path, case, preprocessing, size, geometry)
+            numbers = read_case_label(path, case, preprocessing.axes, size, geometry, coloured=preprocessing.coloured)
             own = distinct(numbers)
             occurring.update(own.tolist())
             found = classes_by(preprocessing, numbers, str(path), own)

@@ -1,7 +1,7 @@
 """From the size of a case to the grid of the network, and back."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -29,8 +29,11 @@ class Preprocessing:
             `ldseg.spatial.COLOUR` on), a class `ldseg.spatial.IGNORE`.
         sparse: ``slices`` where slices of a volume, or frames, in which every number is 0 were not annotated, else ``no``.
         fit: ``resize`` brings the whole case to `size` along the axes of space; ``aspect`` brings it, all axes of space by
-            one factor, to the smallest grid that `size` fits into, and covers that with tiles of `size`; ``tile`` keeps
-            it, or brings it to `spacing`, and covers it. Along time a case is always covered.
+            one factor, to `zoom` times the smallest grid that `size` fits into, and covers that with tiles of `size`;
+            ``tile`` keeps it, or brings it to `spacing`, and covers it. Along time a case is always covered.
+        zoom: for ``aspect``, at least 1.
+        smallest: positions of the grid that an object has at least when objects are numbered by weights that tell outlines,
+            learned from their labels; 0 where nothing tells.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
 
     Raises ConfigError for anything else.
@@ -47,6 +50,8 @@ class Preprocessing:
     sparse: str = "no"
     fit: str = "resize"
     spacing: tuple[float, ...] = ()
+    zoom: float = 1.0
+    smallest: float = 0.0
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back.
@@ -70,6 +75,10 @@ class Preprocessing:
         if self.spacing and (len(self.spacing) != len(self.axes) or min(self.spacing) <= 0):
             wanted = f"one positive number per axis of {self.axes}"
             raise ConfigError(f"preprocessing spacing must be {wanted}, got {self.spacing}")
+        if not self.zoom >= 1:
+            raise ConfigError(f"preprocessing zoom must be at least 1, got {self.zoom}")
+        if not 0 <= self.smallest < math.inf:
+            raise ConfigError(f"preprocessing smallest must be a number of 0 or more, got {self.smallest}")
         if any(index != IGNORE and not 0 <= index < len(self.classes) for _, index in self.label_map):
             raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
@@ -116,7 +125,7 @@ class Preprocessing:
             elif self.fit == "resize":
                 grid.append(self.size[index])
             elif self.fit == "aspect":
-                grid.append(max(self.size[index], math.floor(length * scale + 0.5)))
+                grid.append(max(self.size[index], math.floor(length * scale * self.zoom + 0.5)))
             elif self.spacing and spacing is not None:
                 grid.append(max(1, math.floor(length * spacing[index] / self.spacing[index] + 0.5)))
             else:
@@ -151,6 +160,21 @@ class Preprocessing:
         Interpolated class indices would have steps of a grid pixel at edges, and classes that are not there.
         """
         return _resample(probabilities.astype(np.float32, copy=False), tuple(case_size))
+
+    def slabs_of_case(
+        self, probabilities: np.ndarray, case_size: Sequence[int], rows: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """What `probabilities_to_case` gives, so many positions of the first of three axes after the other.
+
+        Yields:
+            where a slab lies along the first axis, and its probabilities float32 (rows, *S', C).
+        """
+        size = tuple(case_size)
+        # Axes are resampled one after the other, the first one first: from there on slabs do not touch.
+        first = _resample(probabilities.astype(np.float32, copy=False), (size[0], *probabilities.shape[1:-1]))
+        for start in range(0, size[0], rows):
+            part = first[start : start + rows]
+            yield slice(start, start + len(part)), _resample(part, (len(part), *size[1:]))
 
 
 def _share(label: np.ndarray, index: int, size: tuple[int, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,9 @@ import numpy as np
 
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
+from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told, no_memory
+from ldseg.evaluation.quality import Signs, SignSums, signs_of
 from ldseg.inference.ahead import ahead
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Engine
@@ -22,6 +25,12 @@ from ldseg.inference.instances import label_instances
 from ldseg.inference.parts import classes_of, inside_of
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy
+
+SLAB = 16
+"""Frames of a video that are brought to the grid at a time."""
+
+SLAB_VALUES = 1 << 22
+"""Probabilities of a volume or a video at its own size that are in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +41,14 @@ class Segmented:
         case: where it comes from.
         loaded: the case as read, the noise of ``sigma`` on its image; None if it could not be read.
         probabilities: mean over the members, float32 ``(*S, C)`` on the case's own grid; None if it could not be read.
+            Those of a volume or a video are large, and made when they are asked for.
         members: the mask of each of several members, ``(E, *S)`` in 8 or 16 bits; None if there is one.
         variance: variance between them, float32 ``(*S)``; None if there is one.
         outline: probability of the outline of an object, float32 ``(*S)``, which is part of that of the object: mean over
             the members; None where the networks tell none.
-        fused: the mask that they make, where it is not the most probable class of the mean.
+        smallest: pixels that an object has at least, see ``label_instances``.
+        fused: the mask, where it is not the most probable class of the mean, or was made already.
+        sums: what its signs are made of, where they were added up already.
         states: the states of the run that made it, float32 ``(K, *L, c)``, see ``Drawn``; of several tiles that of
             ``TiledCase.middle``. None unless asked for.
         problem: what was wrong with it; empty if nothing was.
@@ -45,26 +57,41 @@ class Segmented:
 
     case: Case
     loaded: LoadedCase | None = None
-    probabilities: np.ndarray | None = None
+    probabilities: np.ndarray | None = Deferred(None)  # type: ignore[assignment]
     members: np.ndarray | None = None
     variance: np.ndarray | None = None
     outline: np.ndarray | None = None
+    smallest: float = 0.0
     fused: np.ndarray | None = None
+    sums: SignSums | None = None
     states: np.ndarray | None = None
     problem: str = ""
     seconds: float = 0.0
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """Class indices int32 ``(*S)``."""
         if self.fused is not None:
             return self.fused
         return np.argmax(self._found, axis=-1).astype(np.int32)
 
+    @property
+    def signs(self) -> Signs:
+        """What tells of the quality of the mask."""
+        if self.sums is None:
+            return signs_of(self._found, self.mask, self.entropy, self.members)
+        return self.sums.signs()
+
+    @property
+    def mean_entropy(self) -> float:
+        """The mean of ``entropy``."""
+        return float(self.entropy.mean()) if self.sums is None else self.sums.entropy
+
     @cached_property
     def instances(self) -> np.ndarray:
         """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
-        return label_instances(self.mask, None if self.outline is None else inside_of(self._found, self.outline))
+        inside = None if self.outline is None else inside_of(self._found, self.outline)
+        return label_instances(self.mask, inside, self.smallest)
 
     @cached_property
     def entropy(self) -> np.ndarray:
@@ -78,6 +105,15 @@ class Segmented:
         return self.probabilities
 
 
+def _on_grid(loaded: LoadedCase, preprocessing: Preprocessing, grid: tuple[int, ...]) -> np.ndarray:
+    """The image of a case on a grid; of a video, whose frames stay what they are, a few frames after the other."""
+    if not preprocessing.axes.startswith("T"):
+        return preprocessing.image_to_grid(loaded.part(slice(None)), grid)
+    starts = range(0, grid[0], SLAB)
+    parts = (loaded.part(slice(start, start + SLAB)) for start in starts)
+    return np.concatenate([preprocessing.image_to_grid(part, (len(part), *grid[1:])) for part in parts])
+
+
 class TiledCase:
     """A case on the grid of the network, covered with tiles, and what came back for them so far.
 
@@ -88,7 +124,7 @@ class TiledCase:
         grid = preprocessing.grid_of(loaded.size, loaded.spacing)
         self.tiling: Tiling = cover(grid, engine.spec.size, engine.strides)
         self.strides, self.outline = engine.strides, engine.spec.outline
-        self.image = self.tiling.pad(preprocessing.image_to_grid(loaded.image, grid))
+        self.image = self.tiling.pad(_on_grid(loaded, preprocessing, grid))
         latent_grid = tuple(n // d for n, d in zip(self.tiling.padded, self.strides, strict=True))
         self.noise = engine.draw_noise(seed, loaded.digest, latent_grid)
         self.left = len(self.tiling.starts)
@@ -128,7 +164,9 @@ class TiledCase:
         """The blend of all tiles of each member, float32 (*grid, P), which is then let go."""
         while self.totals:
             total = self.totals.pop(0)
-            yield self.tiling.crop(total if self.weight is None else total / self.weight)
+            if self.weight is not None:
+                total /= self.weight
+            yield self.tiling.crop(total)
 
 
 class _Entry:
@@ -170,6 +208,8 @@ class _Entry:
         if self.loaded is None or self.tiled is None:
             return Segmented(case=self.case, problem=self.problem, seconds=self.seconds)
         started = time.perf_counter()
+        if len(self.loaded.size) > 2 and len(self.tiled.totals) == 1 and not self.tiled.outline:
+            return self._in_slabs(self.loaded, self.tiled, preprocessing, started)
         moments, labels, outlines = Moments(), [], Moments()
         for member in self.tiled.members():
             parts = preprocessing.probabilities_to_case(member, self.loaded.size)
@@ -180,13 +220,33 @@ class _Entry:
                 outlines.add(parts[..., -1:].copy())  # not all of them
         found: dict[str, Any] = {"probabilities": moments.mean}
         if self.tiled.outline:
-            found["outline"] = outlines.mean[..., 0]
+            grid = preprocessing.grid_of(self.loaded.size, self.loaded.spacing)
+            smallest = preprocessing.smallest * math.prod(self.loaded.size) / math.prod(grid)
+            found |= {"outline": outlines.mean[..., 0], "smallest": smallest}
         if moments.count > 1:
             found |= {"members": np.stack(labels), "variance": moments.variance}
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
         return Segmented(case=self.case, loaded=self.loaded, states=self.tiled.states, seconds=seconds, **found)
+
+    def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
+        """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
+        (member,) = tiled.members()
+        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1])
+        rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
+        for place, part in preprocessing.slabs_of_case(member, loaded.size, rows):
+            mask[place] = np.argmax(part, axis=-1)
+            sums.add(part, mask[place], predictive_entropy(part))
+        return Segmented(
+            case=self.case,
+            loaded=loaded,
+            probabilities=lambda: preprocessing.probabilities_to_case(member, loaded.size),  # type: ignore[arg-type]
+            fused=mask,
+            sums=sums,
+            states=tiled.states,
+            seconds=self.seconds + time.perf_counter() - started,
+        )
 
 
 def segment_cases(
@@ -215,8 +275,10 @@ def segment_cases(
 
 def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
     """A case with a degraded image, see ``degrade``."""
+    if kind == "gaussian" and sigma == 0:
+        return loaded
     image = degrade(loaded.image, kind, sigma, seed, loaded.digest, axes=preprocessing.axes)
-    return replace(loaded, image=image)
+    return replace(loaded, image=image, made=None)
 
 
 def segment_each(

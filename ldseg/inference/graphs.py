@@ -19,6 +19,7 @@ from ldseg.diffusion.random import normal
 from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
 
@@ -128,16 +129,6 @@ def told(graphs: str) -> Iterator[None]:
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
-    own = os.environ.get("LDSEG_CACHE")
-    if own:
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # A user without a home, as in some containers, has no cache.
-    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def find_structure(folder: Path, description: Description) -> Structure:

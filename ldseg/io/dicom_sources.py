@@ -19,12 +19,17 @@ class Sources:
     Attributes:
         headers: data sets without pixels, of each file.
         planes: of each plane of the array the place of its file in `headers`, and that of its frame in the file.
-        placed: whether the frames have places in the patient.
+        frames: of each plane its frame, without values.
     """
 
     headers: list[Any]
     planes: list[tuple[int, int]]
-    placed: bool
+    frames: list[Frame]
+
+    @property
+    def placed(self) -> bool:
+        """Whether the frames have places in the patient."""
+        return all(frame.place is not None and frame.turn is not None for frame in self.frames)
 
 
 def is_dicom_scan(path: Path | None, axes: str) -> bool:
@@ -58,4 +63,4 @@ def sources_of(path: Path, axes: str) -> Sources:
         raise Refused("its DICOM files are no longer there")
     ordered, _ = arranged(found, axes, 1.0, several=path.is_dir() and len(found) > 1)
     planes = [of_frame[id(frame)] for _, frame in ordered]
-    return Sources(headers=headers, planes=planes, placed=all(frame.place is not None for _, frame in found))
+    return Sources(headers=headers, planes=planes, frames=[frame for _, frame in ordered])

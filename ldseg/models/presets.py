@@ -94,15 +94,26 @@ def _lean(name: str, plans: Mapping[str, LeanPlan]) -> Preset:
     )
 
 
-def _published(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
-    from ldseg.models import published
+def _published(name: str, exact: bool) -> Preset:
+    def build(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
+        from ldseg.models import published
 
-    grid = strided(size, strides(axes, PUBLISHED_STRIDE))
-    return Networks(
-        label_encoder=published.label_encoder(size, classes, axes),
-        image_encoder=published.image_encoder(size, channels, axes),
-        denoiser=published.denoiser(grid, axes),
-        label_decoder=published.label_decoder(grid, classes, axes),
+        grid = strided(size, strides(axes, PUBLISHED_STRIDE))
+        return Networks(
+            label_encoder=published.label_encoder(size, classes, axes),
+            image_encoder=published.image_encoder(size, channels, axes, exact),
+            denoiser=published.denoiser(grid, axes, exact),
+            label_decoder=published.label_decoder(grid, classes, axes, exact),
+        )
+
+    return Preset(
+        name=name,
+        stride=dict.fromkeys(AXES.values(), PUBLISHED_STRIDE),
+        multiple=dict.fromkeys(AXES.values(), PUBLISHED_MULTIPLE),
+        any_size=False,
+        prediction="ldseg",
+        build=build,
+        latent=lambda classes: 1,
     )
 
 
@@ -145,15 +156,8 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         _lean("lean", LEAN),
         _lean("small", SMALL),
-        Preset(
-            name="ldseg",
-            stride=dict.fromkeys(AXES.values(), PUBLISHED_STRIDE),
-            multiple=dict.fromkeys(AXES.values(), PUBLISHED_MULTIPLE),
-            any_size=False,
-            prediction="ldseg",
-            build=_published,
-            latent=lambda classes: 1,
-        ),
+        _published("ldseg", exact=False),
+        _published("ldseg-published", exact=True),
         *(_medsegdiff(name, plan) for name, plan in MEDSEGDIFF.items()),
     )
 }

@@ -1,80 +1,93 @@
-"""What the settings leave open, chosen from the data."""
+"""What the settings leave open, chosen from the data, each with its reason."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ldseg.config import Config
-from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.errors import DataError
-from ldseg.io.scans import read_scan
 from ldseg.models import PRESETS, Preset
 from ldseg.options import AUTO
 from ldseg.spatial import AXES
+from ldseg.text import times
+from ldseg.training.cost import Machine, this_machine
+from ldseg.training.grid import POSITIONS, Grid, grid_of
+from ldseg.training.look import Seen
 
 OPEN: dict[str, object] = {
-    "Data.Channels": "auto",
+    "Data.Channels": AUTO,
     "Data.Classes": (),
-    "Data.Intensity": "auto",
-    "Training.Augmentation": "auto",
+    "Data.Intensity": AUTO,
+    "Training.Augmentation": AUTO,
     "Data.Size": (),
+    "Data.Fit": AUTO,
+    "Data.Zoom": AUTO,
+    "Data.Spacing": (),
     "Data.Patch": (),
+    "Parameters.BatchSize": AUTO,
+    "Training.SamplesPerCase": AUTO,
+    "Training.Focus": AUTO,
     "Model.Outline": AUTO,
 }
 """What may be chosen from the data, and the value that leaves it open."""
 
-LOOKED_AT = 32
-"""Cases that are read to choose by."""
+EARLIER: dict[str, object] = {
+    "Data.Fit": "resize", "Data.Zoom": 1.0, "Data.Spacing": (), "Parameters.BatchSize": 4, "Training.SamplesPerCase": 1,
+    "Training.Focus": 0.0, "Model.Outline": "False",
+}  # fmt: skip
+"""What trainings had that began before this was chosen."""
 
-FRAMES = 8
-POSITIONS = {"YX": 256 * 384, "TYX": 192 * 192, "ZYX": 64**3}
-"""Positions along the axes of space that a grid chosen here has at most, about: what a batch of four needs of memory."""
+UPDATES = 2000
+"""Updates that a training of given minutes should have: a smaller grid is taken where there would be fewer."""
+
+FEWEST = 1000
+"""With fewer updates, a batch of two in place of four is taken."""
+
+BATCH = 4
+MOST_SAMPLES = 64
+"""Samples of a case in an epoch, at most."""
+
+RARE_SHARE, RARE_CASES = 0.01, 0.2
+"""A class is rare with less of all positions than the first, or in fewer of the labels than the second."""
+
+FOCUS = 0.33
+"""Share of the samples drawn by class, as nnU-Net has it (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What a sample of the cases is like.
+class Reason:
+    """Something chosen, and why; without a name, something worth knowing.
 
     Attributes:
-        sizes: lengths of each image along the axes of space and time.
-        spacings: its spacing in mm along them, or None where the file knows none.
-        channels: the most that an image has.
-        eight_bits: whether all images are of 8 bits.
+        name: of the setting, ``Section.Key``; may be empty.
+        value: what was chosen.
+        why: in words.
     """
 
-    sizes: tuple[tuple[int, ...], ...]
-    spacings: tuple[tuple[float, ...] | None, ...]
-    channels: int
-    eight_bits: bool
+    name: str = ""
+    value: Any = None
+    why: str
 
+    def __str__(self) -> str:
+        return f"{self.name} = {self.shown}: {self.why}" if self.name else self.why
 
-def look(cases: Sequence[Case], axes: str) -> Seen:
-    """Read every so-many-th of the cases, at most `LOOKED_AT`; those that cannot be read are passed over.
+    @property
+    def shown(self) -> str:
+        """The value as it would stand in ``cfg.ini``."""
+        return ", ".join(map(_plain, self.value)) if isinstance(self.value, tuple) else _plain(self.value)
 
-    Raises:
-        DataError: if no case can be read.
-    """
-    sizes: list[tuple[int, ...]] = []
-    spacings: list[tuple[float, ...] | None] = []
-    channels, eight_bits = 0, True
-    for case in cases[:: math.ceil(len(cases) / LOOKED_AT)]:
-        try:
-            scan = read_scan(case.image, axes, *case.channels)
-        except DataError as error:
-            problem = error
-            continue
-        sizes.append(tuple(scan.values.shape[:-1]))
-        spacings.append(None if scan.geometry is None else tuple(scan.geometry.array_spacing))
-        channels = max(channels, scan.values.shape[-1])
-        eight_bits = eight_bits and scan.values.dtype == np.uint8
-    if not sizes:
-        raise problem
-    return Seen(sizes=tuple(sizes), spacings=tuple(spacings), channels=channels, eight_bits=eight_bits)
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "setting": self.name,
+            "value": list(self.value) if isinstance(self.value, tuple) else self.value,
+            "why": self.why,
+        }
 
 
 def microns_of(config: Config, step: Preprocessing, seen: Seen) -> float | None:
@@ -99,83 +112,158 @@ def microns_of(config: Config, step: Preprocessing, seen: Seen) -> float | None:
 
 
 def choose(
-    config: Config, seen: Seen, before: Mapping[str, object] | None = None, preset: Preset | None = None
-) -> tuple[Config, tuple[str, ...]]:
+    config: Config,
+    seen: Seen,
+    before: Mapping[str, object] | None = None,
+    preset: Preset | None = None,
+    machine: Machine | None = None,
+) -> tuple[Config, tuple[Reason, ...]]:
     """A value for everything that says ``auto`` or nothing and matters to a training.
 
     - ``Channels``: 3 if an image has colours, or as many as its modalities. ``Classes``: background, object.
     - ``Intensity``: dtype for images of 8 bits, percentile for others.
-    - ``Augmentation``: histology for coloured 2D images, anatomy for others.
-    - ``Size``: the median size of the cases, rounded up to what the networks stride over, scaled down where it has too
-      many positions (`POSITIONS`), or cut down where cases are tiled; at most 8 frames. ``Patch``: the size.
+    - ``Augmentation``: histology for pictures that look like stained tissue, anatomy for others.
+    - ``Size``, ``Fit``, ``Zoom``, ``Spacing``: see ``ldseg.training.grid``. ``Patch``: the size.
+    - ``BatchSize``, ``SamplesPerCase``, ``Focus``: see their constants here.
+    - ``Outline``: True where labels number their objects, but for MedSegDiff.
 
     Args:
-        config: the settings.
+        config: the settings; [Data] Dimensions is known.
         seen: the data.
         before: what was chosen when the training began, by name, if it goes on: that stays, whatever the data are now.
         preset: networks of the user's own, in place of those that the settings name.
+        machine: what the training runs on, the machine at hand unless given.
 
     Returns:
-        the settings with nothing left open; what was chosen, a line each.
+        the settings with nothing left open; what was chosen and what is worth knowing.
     """
-    kept = {name: value for name, value in (before or {}).items() if config.value(name) == OPEN[name]}
-    config = config.with_values(kept)
+    kept = {name: value for name, value in {**EARLIER, **before}.items() if name in OPEN} if before else {}
+    config = config.with_values({name: value for name, value in kept.items() if config.value(name) == OPEN[name]})
     data, axes = config.data, AXES[config.data.dimensions]
-    chosen: dict[str, object] = {}
-    channels = data.channels
-    if channels == "auto":
-        channels = chosen["Data.Channels"] = seen.channels
-    if not data.classes:
-        chosen["Data.Classes"] = ("background", "object")
-    if data.intensity == "auto":
-        chosen["Data.Intensity"] = "dtype" if seen.eight_bits else "percentile"
-    if config.training.augmentation == "auto":
-        chosen["Training.Augmentation"] = "histology" if axes == "YX" and channels == 3 else "anatomy"
-    size = data.size
-    if not size:
-        whole = Preprocessing(size=(1,) * len(axes), axes=axes, fit="tile", spacing=data.spacing)
-        grids = [whole.grid_of(*case) for case in zip(seen.sizes, seen.spacings, strict=True)]
-        size = chosen["Data.Size"] = _size(np.median(grids, axis=0), axes, preset or PRESETS[config.model.preset], data.fit)
-    if not data.patch:
-        chosen["Data.Patch"] = size
-    reasons = tuple(
-        f"{name} = {', '.join(map(str, value)) if isinstance(value, tuple) else value} (chosen)"
-        for name, value in chosen.items()
+    machine, networks = machine or this_machine(), preset or PRESETS[config.model.preset]
+    chosen: dict[str, Reason] = {}
+
+    def take(name: str, value: Any, why: str) -> None:
+        if config.value(name) == OPEN[name]:
+            chosen[name] = Reason(name=name, value=value, why=why)
+
+    colours = seen.channels == 3 and axes != "ZYX"
+    take("Data.Channels", seen.channels, "colours" if colours else "gray" if seen.channels == 1 else "as the images have")
+    take("Data.Classes", ("background", "object"), "none are named")
+    eight = seen.eight_bits
+    take("Data.Intensity", "dtype" if eight else "percentile", "8 bits" if eight else "values of any range")
+    take("Training.Augmentation", *_augmentation(seen, axes))
+    batch = BATCH if config.parameters.batch_size == AUTO else int(config.parameters.batch_size)
+    positions, limit = _positions(config, axes, networks, batch, machine)
+    grid = grid_of(data, seen, axes, networks, positions, limit)
+    for key, value in (("Size", grid.size), ("Fit", grid.fit), ("Zoom", grid.zoom), ("Spacing", grid.spacing)):
+        if value not in ((), 1.0) or key == "Fit":
+            take(f"Data.{key}", value, grid.why.get(key, "whole cases" if key == "Fit" else "as for Fit"))
+    take("Data.Patch", grid.size, "the whole grid" if grid.fit == "resize" else "a tile")
+    patch = data.patch or grid.size
+    seconds = machine.update(networks.name, axes, batch * math.prod(patch))
+    few = bool(config.training.minutes) and config.training.minutes * 60 / seconds < FEWEST
+    take(
+        "Parameters.BatchSize",
+        2 if few else BATCH,
+        "the minutes are few for samples of this size" if few else "does for most",
     )
-    return config.with_values(chosen), reasons
+    whole = grid.step(data, axes).grid_of(seen.whole.astype(int).tolist(), seen.spacing)
+    parts = math.prod(max(1.0, length / part) for length, part in zip(whole, patch, strict=True))
+    several = parts > 1.5
+    why = f"a case is {parts:.0f} times as large as a sample" if several else "a sample shows a whole case"
+    take("Training.SamplesPerCase", min(max(round(parts), 1), MOST_SAMPLES) if several else 1, why)
+    take("Training.Focus", *_focus(seen, data.classes, several))
+    wanted = seen.numbered and networks.architecture != "MedSegDiff"  # whose state would grow by it
+    take("Model.Outline", str(wanted), "labels number their objects" if seen.numbered else "labels do not number objects")
+    values = {name: 1.0 if name == "Data.Zoom" else OPEN[name] for name in OPEN if config.value(name) == OPEN[name]}
+    config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
+    return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))
 
 
-def choose_outline(config: Config, numbered: bool, before: Mapping[str, object]) -> tuple[Config, tuple[str, ...]]:
-    """``Model.Outline = auto``: True where labels number their objects, but for MedSegDiff, whose state would grow by it.
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
+    if axes != "YX" or seen.channels != 3:
+        return "anatomy", "pictures without colours" if axes == "YX" else "volumes and videos have an upright position"
+    if seen.stained > 0.5:
+        return "histology", f"{seen.stained:.0%} of the pictures look like stained tissue: violet, or colour on white glass"
+    return "anatomy", f"these colours are not those of stained tissue ({seen.stained:.0%} of the pictures look so)"
+
+
+def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: Machine) -> tuple[float, str]:
+    """What a sample may have of them, and why not more."""
+    most, minutes = float(POSITIONS[axes]), config.training.minutes
+    each = machine.update(preset.name, axes, batch)
+    if not minutes or math.isnan(each):
+        return most, "scaled down to what a common machine trains on"
+    within = 60 * minutes / (UPDATES * each)
+    if within >= most:
+        return most, "scaled down to what a common machine trains on"
+    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {UPDATES} updates"
+
+
+def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, str]:
+    names = tuple(classes) or ("background", "object")
+    pairs = list(zip(names, seen.shares, seen.occurs, strict=False))[1:]
+    rare = [
+        f"{name} ({share:.1%} of all, in {occurs:.0%} of the labels)"
+        for name, share, occurs in pairs
+        if occurs > 0 and (share < RARE_SHARE or occurs < RARE_CASES)
+    ]
+    if rare:
+        return FOCUS, f"rare: {', '.join(rare)}"
+    if several:
+        return FOCUS, "a sample is a part of a case, and should often show an object"
+    return 0.0, "no class is rare"
+
+
+def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Machine) -> list[Reason]:
+    axes, training = AXES[config.data.dimensions], config.training
+    notes = []
+    if not math.isnan(lost := seen.lost(grid.step(config.data, axes))):
+        many = f"measured on {len(seen.outlines)} labels"
+        notes.append(f"the grid alone loses {100 * lost:.1f} % of label Dice ({many}): no training can do better")
+    batch, patch = int(config.parameters.batch_size), config.data.patch
+    seconds = machine.update(preset.name, axes, batch * math.prod(patch))
+    epoch = max(1, round(seen.cases * (1 - training.validation_fraction) * int(training.samples_per_case) / batch))
+    if math.isnan(seconds):
+        notes.append("what an update takes is measured when the training begins")
+    elif training.minutes:
+        updates = 60 * training.minutes / seconds
+        notes.append(
+            f"{training.minutes:g} minutes: about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle cores, "
+            f"{updates / epoch:.0f} times through the cases"
+        )
+    else:
+        hours = config.parameters.epoch * epoch * seconds / 3600
+        notes.append(
+            f"{config.parameters.epoch} epochs of {epoch} updates: about {hours:.1f} hours on {machine.cores} idle cores; "
+            "--minutes N ends on time, and plans for it"
+        )
+    return [Reason(why=note) for note in notes]
+
+
+def summary(seen: Seen, config: Config) -> list[str]:
+    """What the cases are like, a line each.
 
     Args:
-        config: the settings, with what ``choose`` kept.
-        numbered: whether the label of a case numbers its objects.
-        before: what was chosen when the training began, if it goes on; one from before outlines were known has none.
-
-    Returns:
-        the settings; what was chosen, in a line, if it was.
+        seen: the data.
+        config: the settings, with nothing left open.
     """
-    if config.model.outline != AUTO:
-        return config, ()
-    wanted = numbered and not before and config.model.architecture != "MedSegDiff"
-    reason = ("Model.Outline = True (chosen, as labels number their objects)",) if wanted else ()
-    return config.with_values({"Model.Outline": str(wanted)}), reason
-
-
-def _size(median: np.ndarray, axes: str, preset: Preset, fit: str) -> tuple[int, ...]:
-    space = [index for index, axis in enumerate(axes) if axis != "T"]
-    many = math.prod(float(median[index]) for index in space)
-    scale = min(1.0, (POSITIONS[axes] / many) ** (1 / len(space)))
-    multiple = preset.multiple[axes]
-    most = POSITIONS[axes] ** (1 / len(space)) // multiple * multiple
-    size = []
-    for index, axis in enumerate(axes):
-        length = float(median[index])
-        if axis == "T":
-            size.append(min(FRAMES, math.ceil(length)))
-        else:
-            # A tenth of a multiple too long is nearer to the multiple below.
-            rounded = max(1, math.ceil((length if fit == "tile" else length * scale) / multiple - 0.1)) * multiple
-            size.append(int(min(rounded, most)) if fit == "tile" else rounded)
-    return tuple(size)
+    sizes = np.array(seen.sizes)
+    low, high = sizes.min(0), sizes.max(0)
+    size = (
+        times(low)
+        if (low == high).all()
+        else f"{times(low)} to {times(high)}, {times(np.median(sizes, axis=0))} in the middle"
+    )
+    lines = [f"{seen.cases} cases, {len(seen.sizes)} of them looked at: {size}"]
+    widths = seen.widths(AXES[config.data.dimensions])
+    for index, (name, share, occurs) in enumerate(zip(config.data.classes, seen.shares, seen.occurs, strict=False)):
+        if index:
+            width = f", about {widths[index]:.0f} wide" if index in widths else ""
+            lines.append(f"{name}: {share:.1%} of all, in {occurs:.0%} of the labels{width}")
+    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import keras
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
+from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.export.networks import save_structure
@@ -26,6 +28,7 @@ from ldseg.training.clock import Clock
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
+from ldseg.training.sampling import pick_sampling
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
@@ -95,7 +98,7 @@ def train(
         checkpoint = checkpoint_of(folder)
         meta = read_meta(checkpoint) if go_on and checkpoint.is_file() else {}
         plan = replace(plan, split=meta.get("split", plan.split))
-        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since)
+        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since, picks=plan.picks)
         training, validation = apply_manifest(cases, plan.split)
         keras.utils.set_random_seed(plan.seed)
         validator = Validator(plan, validation)  # which one device is enough for
@@ -151,6 +154,8 @@ def _train(
         if before:
             _tell_where(plan, before, checkpoint, clock)
         _fit(plan, trainer, batches, epochs, result)
+        if plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
+            pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
     if epochs.diverged:
         raise WeightsError(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
@@ -181,6 +186,8 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         seed=plan.seed,
         outline=plan.spec.outline,
         samples_per_case=plan.samples_per_case,
+        focus=plan.focus,
+        shown=plan.shown,
         cache=plan.cache,
         workers=plan.workers,
     )
@@ -214,6 +221,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         figures=figures,
         training=plan.settings,
         split=plan.split,
+        plan=plan.to_dict(),
         microns=plan.microns,
     )
 

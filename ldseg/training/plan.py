@@ -11,10 +11,14 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError
 from ldseg.models import PRESETS, Preset
+from ldseg.options import AUTO
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
-from ldseg.training.choices import OPEN
+from ldseg.training.choices import OPEN, Reason
 from ldseg.training.start import Start
+
+STEPS = 5
+"""Sampling steps of validation, where the settings leave them open: more seldom rank weights otherwise."""
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -43,6 +47,7 @@ class Plan:
         validate_every: epochs between validations.
         sampler: that of validation.
         steps: sampling steps of validation.
+        picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
         workers: threads that prepare batches.
@@ -50,7 +55,10 @@ class Plan:
         settings: what is stored with the weights as the settings of their training, by section and key.
         microns: µm per pixel at which the networks see tissue, stored with the weights; None where it is not known.
         chosen: what was chosen from the data, by ``Section.Key``; a training that goes on keeps it.
-        reasons: why, one line each.
+        reasons: why, and what else is worth knowing.
+        summary: what the cases are like, a line each.
+        focus: probability that a sample is drawn by class, see ``ldseg.data.batches``.
+        shown: names of the cases that show each class, by its number; needed where there is a ``focus``.
         start: weights to start from; None for chance.
     """
 
@@ -69,9 +77,12 @@ class Plan:
     recycling: float = 0.7
     diffusion_weight: float = 0.5
     samples_per_case: int = 1
+    focus: float = 0.0
+    shown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
+    picks: bool = False
     seed: int = 0
     cache: int = 1000
     workers: int = 2
@@ -79,11 +90,31 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    summary: tuple[str, ...] = ()
     start: Start | None = None
 
+    def lines(self) -> list[str]:
+        """The plan to read: what the cases are like, what was chosen and why, what is worth knowing."""
+        return [*self.summary, *map(str, self.reasons)]
 
-def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), preset: Preset | None = None) -> Plan:
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for the description of the weights; empty where nothing was looked at."""
+        told = {
+            "cases": list(self.summary),
+            "chosen": [reason.to_dict() for reason in self.reasons if reason.name],
+            "notes": [reason.why for reason in self.reasons if not reason.name],
+        }
+        return told if any(told.values()) else {}
+
+
+def plan(
+    config: Config,
+    split: dict[str, Any],
+    reasons: tuple[Reason, ...] = (),
+    preset: Preset | None = None,
+    **more: Any,
+) -> Plan:
     """The plan that settings ask for, once nothing in them is left open (``ldseg.training.choices.choose``).
 
     Args:
@@ -91,18 +122,20 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         split: the manifest of the cases.
         reasons: for what was chosen.
         preset: networks of the user's own, in place of those that the settings name.
+        more: ``shown``, ``summary`` and ``start`` of the plan.
 
     Raises:
         ConfigError: if settings do not suit each other.
     """
     parameters, training = config.parameters, config.training
+    auto = config.sampler.sampling_steps == AUTO
     return Plan(
         spec=spec_of(config, preset),
         preprocessing=preprocessing_of(config),
         patch=config.data.patch,
         augmentation=training.augmentation,
         split=split,
-        batch_size=parameters.batch_size,
+        batch_size=int(parameters.batch_size),
         epochs=parameters.epoch,
         minutes=training.minutes,
         learning_rate=parameters.learning_rate,
@@ -111,10 +144,12 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         ema=training.ema,
         recycling=training.recycling,
         diffusion_weight=training.diffusion_weight,
-        samples_per_case=training.samples_per_case,
+        samples_per_case=int(training.samples_per_case),
+        focus=float(training.focus),
         validate_every=training.validate_every,
         sampler=config.sampler.sampler,
-        steps=config.sampler.sampling_steps,
+        steps=STEPS if auto else int(config.sampler.sampling_steps),
+        picks=auto and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
         workers=training.workers,
@@ -122,6 +157,7 @@ def plan(config: Config, split: dict[str, Any], reasons: tuple[str, ...] = (), p
         settings=_travelling(config).to_dict(),
         chosen={name: config.value(name) for name in OPEN},
         reasons=reasons,
+        **more,
     )
 
 
@@ -186,5 +222,6 @@ def preprocessing_of(config: Config) -> Preprocessing:
         label_map=data.label_map,
         sparse=data.sparse,
         fit=data.fit,
+        zoom=float(data.zoom),
         spacing=data.spacing,
     )

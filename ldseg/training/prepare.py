@@ -8,24 +8,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ldseg.config import Config
-from ldseg.data.cases import Case, find_cases, load_case
+from ldseg.data.cases import Case, load_case
 from ldseg.data.labels import Misread
+from ldseg.data.outline import areas_on_grid, smallest_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
-from ldseg.errors import DataError
+from ldseg.errors import DataError, WeightsError
 from ldseg.models import Preset
-from ldseg.spatial import AXES
+from ldseg.published import is_published
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
-from ldseg.training.choices import choose, choose_outline, look, microns_of
+from ldseg.training.choices import microns_of
 from ldseg.training.fit import TrainingResult, train
 from ldseg.training.folder import checkpoint_to_go_on
-from ldseg.training.plan import Plan, check_sizes, plan, preprocessing_of
-from ldseg.training.start import Start, start_of, with_start
+from ldseg.training.plan import Plan, plan, preprocessing_of
+from ldseg.training.proposal import propose
+from ldseg.training.start import Start
 
 logger = logging.getLogger(__name__)
 
@@ -56,38 +59,41 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    axes = AXES[config.data.dimensions]
     checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
     before = read_meta(checkpoint) if checkpoint else {}
-    start = None if before else start_of(config, preset)
-    if config.model.start and preset is None:
-        config = with_start(config, start.description.training if start else before["settings"])
-    check_sizes(config, preset)  # before images are read
-    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=axes)
+    proposal = propose(config, before, preset)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
-    seen = look(found.cases, axes)
-    config, reasons = choose(config, seen, before.get("chosen", {}), preset)
+    config, found = proposal.config, proposal.found
+    for line in (*proposal.summary, *proposal.reasons):
+        logger.info("%s", line)
     usable = usable_cases(found.cases, preprocessing_of(config))
-    cases, problems, empty = usable.cases, usable.problems, usable.empty
+    cases, problems, shown = usable.cases, usable.problems, usable.shown
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
-    config, more = choose_outline(config, usable.instances, before)
-    reasons += more
-    for reason in reasons:
-        logger.info("%s", reason)
     split = before.get("split") or _split(cases, config)
     training, validation = apply_manifest(cases, split)
     if before:
         _tell_new(cases, split)
     logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
     for purpose, part in (("train on", training), ("validate on", validation)):
-        if empty.issuperset(names := [case.name for case in part]):
+        if not any(shown[case.name] for case in part):
+            names = [case.name for case in part]
             raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    if start:
-        _tell_known(validation, start)
-    microns = microns_of(config, preprocessing_of(config), seen)  # not those of Start: other images
-    made = replace(plan(config, split, reasons, preset), start=start, microns=microns)
+    if proposal.start:
+        _tell_known(validation, proposal.start)
+    made = plan(
+        config,
+        split,
+        proposal.reasons,
+        preset,
+        summary=proposal.summary,
+        shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
+        start=proposal.start,
+        microns=microns_of(config, preprocessing_of(config), proposal.seen),  # not those of Start: other images
+    )
+    if made.spec.outline and usable.areas:
+        made = replace(made, preprocessing=replace(made.preprocessing, smallest=smallest_of(usable.areas)))
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
@@ -109,6 +115,11 @@ def train_config(
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
     """
     since = time.perf_counter()
+    if is_published(config.weights_folder):
+        raise WeightsError(
+            f"{config.weights_folder}: holds weights as LDSeg was published with them, which training does not write to; "
+            "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
+        )
     prepared = plan_of(config, preset)
     go_on = config.parameters.checkpoint
     result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
@@ -122,22 +133,25 @@ class Usable:
     Attributes:
         cases: those that can be trained on.
         problems: what is wrong with the others, one line each.
-        empty: names of cases with background alone.
+        shown: by the name of each of the first, the classes in its label, background aside.
         numbers: those that occur in the labels as stored.
-        instances: whether the label of a case numbers its objects.
+        areas: positions of the grid that each object has, of labels that number them.
     """
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
-    empty: frozenset[str]
+    shown: dict[str, frozenset[int]]
     numbers: frozenset[int]
-    instances: bool
+    areas: tuple[float, ...]
 
 
 def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
     """Read every case once before the work."""
-    good, problems, empty, instances = [], [], set(), False
+    good: list[Case] = []
+    problems: list[str] = []
+    shown: dict[str, frozenset[int]] = {}
     numbers: set[int] = set()
+    areas: list[float] = []
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
@@ -148,16 +162,10 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
         else:
             good.append(case)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
-            if loaded.label is None or not (loaded.label > 0).any():
-                empty.add(case.name)
-            instances = instances or loaded.instances is not None
-    return Usable(
-        cases=tuple(good),
-        problems=tuple(problems),
-        empty=frozenset(empty),
-        numbers=frozenset(numbers),
-        instances=instances,
-    )
+            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label[loaded.label > 0])
+            shown[case.name] = frozenset(np.flatnonzero(counts).tolist())
+            areas += areas_on_grid(loaded, preprocessing)
+    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers), areas=tuple(areas))
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ldseg.io.dicom_sources import Sources, is_dicom_scan, sources_of
 from ldseg.version import __version__
 from ldseg.writers.codes import UNCODED, Term
 from ldseg.writers.contract import Segmentation, Writer
+from ldseg.writers.dicom_time import in_time, spread
 from ldseg.writing import write_bytes
 
 logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
@@ -44,15 +45,22 @@ def write_dicomseg(folder: Path, case: Segmentation) -> Path:
         shown = "an array" if case.source is None else case.source.name
         raise DataError(f"{named}: expected an image that is DICOM, as a DICOM segmentation refers to it, got {shown}")
     sources = sources_of(case.source, case.axes)
-    _check(sources, named)
+    _check(sources, case, named)
     _complete(sources, case)
-    dataset = _segmentation(case, sources, _pixels(case, sources))
+    made_of, pixels = _identity(case, sources), _pixels(case, sources)
+    video = case.axes[0] == "T"
+    space = spread(sources) if video else ""
+    dataset = _segmentation(case, sources, pixels, made_of)
+    if video:
+        in_time(dataset, sources, space)
+    if not (space if video else sources.placed):
+        dataset.PatientOrientation = sources.headers[0].get("PatientOrientation") or ""  # what has no place must say it
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
     return write_bytes(folder / f"{case.name}{SUFFIX}", content.getvalue())
 
 
-def _check(sources: Sources, named: str) -> None:
+def _check(sources: Sources, case: Segmentation, named: str) -> None:
     """Make sure that the image has what a segmentation refers to."""
     first = sources.headers[0]
     for name in _MUST_BE_THERE:
@@ -61,10 +69,10 @@ def _check(sources: Sources, named: str) -> None:
     frames = len(sources.planes)
     if len(sources.headers) > 1 and frames > len(sources.headers):
         raise DataError(f"{named}: expected one file of many frames, or files of one frame each, found {frames} frames")
-    if not first.get("FrameOfReferenceUID") and (frames > 1 or sources.placed):
-        raise DataError(f"{named}: expected a DICOM image with FrameOfReferenceUID, which says in what space it lies")
-    if frames > 1 and not sources.placed:
+    if case.axes == "ZYX" and not sources.placed:
         raise DataError(f"{named}: expected frames with places in the patient (ImagePositionPatient), found none")
+    if case.axes[0] != "T" and sources.placed and not first.get("FrameOfReferenceUID"):
+        raise DataError(f"{named}: expected a DICOM image with FrameOfReferenceUID, which says in what space it lies")
 
 
 def _complete(sources: Sources, case: Segmentation) -> None:
@@ -90,7 +98,14 @@ def _pixels(case: Segmentation, sources: Sources) -> np.ndarray:
     return pixels
 
 
-def _segmentation(case: Segmentation, sources: Sources, pixels: np.ndarray) -> Any:
+def _identity(case: Segmentation, sources: Sources) -> list[str]:
+    """What makes the object what it is: a PACS that is sent the same mask of the same image twice keeps one."""
+    first = sources.headers[0]
+    content = hashlib.sha256(case.mask.astype("<i4").tobytes() + repr(case.classes).encode()).hexdigest()
+    return [str(first.SOPInstanceUID), str(first.SeriesInstanceUID), content, __version__]
+
+
+def _segmentation(case: Segmentation, sources: Sources, pixels: np.ndarray, made_of: list[str]) -> Any:
     import highdicom  # here, as few runs write it
     from pydicom.sr.codedict import codes
 
@@ -111,10 +126,6 @@ def _segmentation(case: Segmentation, sources: Sources, pixels: np.ndarray) -> A
                 display_color=highdicom.color.CIELabColor.from_rgb(*case.colours[number]),
             )
         )
-    first = sources.headers[0]
-    # The same mask of the same image is the same object: a PACS that is sent it twice keeps one.
-    content = hashlib.sha256(pixels.tobytes() + repr(case.classes).encode()).hexdigest()
-    made_of = [str(first.SOPInstanceUID), str(first.SeriesInstanceUID), content, __version__]
     found = highdicom.seg.Segmentation(
         source_images=sources.headers,
         pixel_array=pixels,
@@ -133,8 +144,6 @@ def _segmentation(case: Segmentation, sources: Sources, pixels: np.ndarray) -> A
         omit_empty_frames=bool(pixels.any()),
     )
     found.SeriesDescription = "LDSeg segmentation"
-    if not sources.placed:
-        found.PatientOrientation = first.get("PatientOrientation") or ""  # an image without a place must say it
     return found
 
 

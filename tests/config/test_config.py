@@ -41,7 +41,7 @@ def test_shipped_file_is_the_defaults_and_has_every_key() -> None:
 
 def test_published_file_alone_is_enough() -> None:
     config = load_config(PUBLISHED)
-    assert config == Config()
+    assert config == Config().with_values({"Parameters.BatchSize": 4, "Sampler.Sampling_Steps": 15})  # left open today
     assert len(config.explicit) == 13  # 4 + 3 + 5 + 1, as published
     assert "Sampler.Sigma" in config.explicit
     assert "Sampler.Seed" not in config.explicit
@@ -49,7 +49,8 @@ def test_published_file_alone_is_enough() -> None:
 
 def test_published_keys_come_first_and_in_order_in_the_shipped_file() -> None:
     assignment = re.compile(r"^(\[\w+\]|\w+ =.*)$", re.MULTILINE)
-    published, shipped = (assignment.findall(path.read_text()) for path in (PUBLISHED, SHIPPED))
+    texts = [re.sub("(BatchSize|Sampling_Steps) = .*", r"\1 = auto", PUBLISHED.read_text()), SHIPPED.read_text()]
+    published, shipped = (assignment.findall(text) for text in texts)
     extra = {"[Sampler]": ("Seed", "Flips", "Samples", "Fusion"), "[GPU]": ("Engine", "Precision")}
     kept, section = [], ""
     for line in shipped[: shipped.index("[Training]")]:
@@ -104,7 +105,7 @@ def test_defaults() -> None:
         "cosine",
         1000,
     )
-    assert (parameters.training, parameters.batch_size, parameters.epoch) == (False, 4, 2500)
+    assert (parameters.training, parameters.batch_size, parameters.epoch) == (False, "auto", 2500)
     assert (config.data.size, config.data.classes, config.data.cases) == (
         (),
         (),
@@ -164,19 +165,22 @@ def test_overrides_win_over_the_file_and_the_last_over_the_first(write: Write) -
 
 
 def test_a_contradiction_that_an_override_settles_is_none(write: Write) -> None:
-    path = write("[NoiseScheduler]\nTimesteps = 10\n")
+    path = write("[NoiseScheduler]\nTimesteps = 10\n[Sampler]\nSampling_Steps = 15\n")
     with pytest.raises(ConfigError, match="Sampling_Steps"):
         load_config(path)
+    assert load_config(path, ["Sampler.Sampling_Steps=auto"]).sampler.sampling_steps == "auto"
     assert load_config(path, ["Sampler.Sampling_Steps=10"]).sampler.sampling_steps == 10
 
 
 DATA = [
-    (["Size=32"], r"Data\.Size: expected 2 numbers \(Y, X\) for 2D data, or nothing, got 32"),
+    (["Dimensions=2D", "Size=32"], r"Data\.Size: expected 2 numbers \(Y, X\) for 2D data, or nothing, got 32"),
+    (["Size=32"], r"Data\.Size: expected 2 or 3 numbers, or nothing, got 32"),
     (["Dimensions=3D", "Size=32,32"], r"Data\.Size: expected 3 numbers \(Z, Y, X\) for 3D data"),
     (["Dimensions=2D+t", "Patch=32,32"], r"Data\.Patch: expected 3 numbers \(T, Y, X\)"),
     (["Size=32,32", "Patch=64,16"], r"Data\.Patch: expected at most Data\.Size.*nearest valid value is 32, 16"),
-    (["Fit=tile", "Spacing=1"], r"Data\.Spacing: expected 2 numbers"),
-    (["Spacing=1,1"], r"Data\.Spacing: expected nothing, as only Data\.Fit = tile"),
+    (["Fit=tile", "Spacing=1"], r"Data\.Spacing: expected 2 or 3 numbers"),
+    (["Fit=tile", "Zoom=2"], r"Data\.Zoom: expected auto or 1, as only Data\.Fit = aspect"),
+    (["Fit=resize", "Spacing=1,1"], r"Data\.Spacing: expected nothing, as only Data\.Fit = tile"),
     (["Intensity=window"], r"Data\.Window: expected a lower and a higher number for Data\.Intensity = window"),
     (["Window=5,5"], r"Data\.Window: expected a lower and a higher number, got 5\.0, 5\.0"),
     (["Classes=a"], r"Data\.Classes: expected at least two"),
@@ -204,7 +208,10 @@ def test_data_of_every_dimension() -> None:
 
 
 MODEL = [
-    (["Preset=B"], r"Model\.Preset: expected one of lean, small, ldseg for Model\.Architecture = LDSeg, got B;.*is lean"),
+    (
+        ["Preset=B"],
+        r"Model\.Preset: expected one of lean, small, ldseg, ldseg-published for Model\.Architecture .*got B;.*is lean",
+    ),
     (["Architecture=MedSegDiff"], r"Model\.Preset: expected one of tiny, S, B, L, \+\+ for .* got lean;.*value is tiny"),
     (["Architecture=MedSegDif"], r"Model\.Architecture: expected one of LDSeg, MedSegDiff, Control, got 'MedSegDif'"),
     (["Architecture=MedSegDiff", "Preset=B+"], r"Model\.Preset: expected one of .*, got 'B\+'; .*is B"),

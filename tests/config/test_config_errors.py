@@ -36,7 +36,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
         ("Sampler.Sampler=DIM", ("one of DDIM, DDPM, DPM-Solver++", "got 'DIM'", "the nearest valid value is DDIM")),
         ("NoiseScheduler.Scheduler=cosin", ("linear, quadratic, cosine", "got 'cosin'", "value is cosine")),
         ("Data.Channels=5", ("one of auto, 1, 2, 3, 4", "got '5'", "value is 4")),
-        ("Data.Dimensions=2", ("one of 2D, 2D+t, 3D", "got '2'", "value is 2D")),
+        ("Data.Dimensions=2", ("one of auto, 2D, 2D+t, 3D", "got '2'", "value is 2D")),
         ("Parameters.Training=Treu", ("True or False", "got 'Treu'", "value is True")),
         ("Sampler.Sampling_Steps=0", ("a whole number from 1 to 100000", "got '0'", "value is 1")),
         ("Parameters.BatchSize=4.5", ("a whole number from 1 to 4096", "got '4.5'", "value is 4")),
@@ -81,8 +81,8 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
             "NoiseScheduler.Beta_0: expected a number below Beta_T (0.0001), got 0.0001",
         ),
         (
-            "NoiseScheduler.Timesteps=9",
-            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (9), got 15; the nearest valid value is 9",
+            "Sampler.Sampling_Steps=1001",
+            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 1001; the nearest valid value is 1000",
         ),
         (
             "Evaluation.StepSweep=1, 1001, 5",
@@ -214,4 +214,4 @@ def test_bad_override(override: str, parts: tuple[str, ...]) -> None:
 
 
 def test_contradiction_names_file_and_override() -> None:
-    assert refusal(SHIPPED, "NoiseScheduler.Timesteps=9").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")
+    assert refusal(SHIPPED, "Sampler.Sampling_Steps=1001").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")

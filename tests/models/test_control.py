@@ -95,6 +95,7 @@ def test_trained_and_used_by_the_same_commands(tmp_path: Path) -> None:
     training = {
         "Parameters.Training": True, "Parameters.Epoch": 2, "Parameters.BatchSize": 2, "Training.ValidationFraction": 0.34,
         "Training.Augmentation": "flips", "Data.Size": "32,32", "Model.Architecture": "Control",
+        "Data.Labels": "instances",
     }  # fmt: skip
     with tiny.tiny_networks():
         settings = [word for name, value in training.items() for word in ("--set", f"{name}={value}")]

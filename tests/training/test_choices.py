@@ -1,4 +1,4 @@
-"""What the settings leave open, chosen from the data."""
+"""What the settings leave open, chosen from the data, with reasons."""
 
 from pathlib import Path
 
@@ -9,14 +9,23 @@ from PIL import Image
 
 from ldseg.config import Config, load_config
 from ldseg.data.cases import Case
+from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.phantoms import write_volume_phantoms
-from ldseg.spatial import AXES
-from ldseg.training import choices
+from ldseg.training.choices import Reason
+from ldseg.training.choices import choose as choose_all
+from ldseg.training.cost import Machine
+from ldseg.training.look import Outline, Seen, look
+from ldseg.training.plan import preprocessing_of
+
+PROCESSOR = Machine(cores=2, gpu=False)
+CLASSES = ("background", "disc", "cup")
 
 
 def choose(config: Config, cases: list[Case]) -> Config:
-    return choices.choose(config, choices.look(cases, AXES[config.data.dimensions]))[0]
+    if config.data.dimensions == "auto":
+        config = config.with_values({"Data.Dimensions": "2D"})
+    return choose_all(config, look(cases, config.data), machine=PROCESSOR)[0]
 
 
 def images(folder: Path, *sizes: tuple[int, int], mode: str = "RGB") -> list[Case]:
@@ -28,10 +37,39 @@ def images(folder: Path, *sizes: tuple[int, int], mode: str = "RGB") -> list[Cas
     return cases
 
 
+def disc(length: int, radius: float, centre: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+    y, x = (np.arange(length) - length * at for at in centre)
+    distance = np.hypot(y[:, None], x)
+    return (distance < radius).astype(np.uint8) + (distance < radius / 2)
+
+
+def nodules() -> list[np.ndarray]:
+    """As large as in DDTI."""
+    return [(disc(300, radius) > 0).astype(np.uint8) for radius in (80, 90, 100)]
+
+
+def seen(*labels: np.ndarray, **changes: object) -> Seen:
+    """Pictures, or volumes of 1 mm, with these labels of `CLASSES`."""
+    counts = np.array([np.bincount(label.ravel(), minlength=3) for label in labels])
+    spacing = None if labels[0].ndim == 2 else (1.0, 1.0, 1.0)
+    values: dict[str, object] = {
+        "sizes": tuple(label.shape for label in labels), "spacings": (spacing,) * len(labels), "channels": 3,
+        "eight_bits": True, "cases": len(labels), "shares": tuple(counts.sum(0) / counts.sum()),
+        "occurs": tuple((counts > 0).mean(0)), "outlines": tuple(Outline(classes=each, spacing=spacing) for each in labels),
+    }  # fmt: skip
+    return Seen(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def planned(data: Seen, *overrides: str) -> tuple[Config, dict[str, Reason]]:
+    classes = f"Data.Classes={','.join(CLASSES)}"
+    config, reasons = choose_all(load_config(None, ["Data.Dimensions=2D", classes, *overrides]), data, machine=PROCESSOR)
+    return config, {reason.name: reason for reason in reasons}
+
+
 def test_the_size_of_glas(tmp_path: Path) -> None:
     """Scaled down, in proportion, and rounded to what the networks stride over."""
     data = choose(load_config(None), images(tmp_path, (522, 775), (522, 775), (433, 574))).data
-    assert (data.size, data.patch) == ((256, 384), (256, 384))
+    assert (data.size, data.patch, data.fit) == ((256, 384), (256, 384), "resize")
     assert (data.channels, data.classes, data.intensity) == (3, ("background", "object"), "dtype")
 
 
@@ -56,12 +94,76 @@ def test_tiles_are_cut_not_scaled(tmp_path: Path) -> None:
     assert choose(config, images(tmp_path, (1000, 40))).data.size == (288, 64)
 
 
+def test_a_grid_that_loses_next_to_nothing_is_taken_for_its_speed() -> None:
+    config, reasons = planned(seen(*nodules()))
+    assert config.data.size == (224, 224)
+    assert config.data.fit == "resize"
+    assert "next to nothing" in reasons["Data.Size"].why
+    assert config.training.focus == 0.0
+
+
+def test_fewer_minutes_mean_a_smaller_grid_and_a_smaller_batch() -> None:
+    data = seen(*nodules())
+    sizes = [planned(data, f"Training.Minutes={minutes}")[0].data.size[0] for minutes in (60, 3, 0.5)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[2] < sizes[1] < sizes[0] == 224
+    config, reasons = planned(data, "Training.Minutes=0.5", "Data.Size=256,256")
+    assert config.parameters.batch_size == 2
+    assert "minutes are few" in reasons["Parameters.BatchSize"].why
+
+
+def test_a_small_disc_gets_its_own_resolution() -> None:
+    """A fundus: a disc of 2 % of the picture, a cup of half a percent."""
+    data = seen(*(disc(1024, 82, (0.5, at)) for at in (0.3, 0.35, 0.4)))
+    config, reasons = planned(data, "Training.Minutes=20")
+    assert config.data.fit == "aspect"
+    assert 2 < float(config.data.zoom) < 4.5
+    assert "tiles of it at" in reasons["Data.Fit"].why
+    assert int(config.training.samples_per_case) > 1
+    assert config.training.focus == pytest.approx(0.33)
+    assert planned(data, "Data.Fit=resize")[0].data.zoom == 1.0  # what is set stays
+
+
+def test_a_volume_that_a_grid_would_wreck_is_tiled_by_mm() -> None:
+    """A sheet two voxels thick, as cartilage is."""
+    sheet = np.zeros((96, 64, 256), np.uint8)
+    sheet[40:42, 8:-8, 8:-8] = 1
+    data = seen(sheet, channels=1)
+    config, reasons = planned(data, "Data.Dimensions=3D")
+    assert config.data.fit == "tile"
+    assert len(config.data.spacing) == 3
+    assert max(config.data.spacing) < 1.3
+    assert "% of label Dice would be lost" in reasons["Data.Fit"].why
+    whole = Preprocessing(size=config.data.size, axes="ZYX", channels=1, classes=CLASSES)
+    assert data.lost(whole) > 0.015 > 2 * data.lost(preprocessing_of(config))
+
+
+def test_pictures_of_many_aspects_keep_theirs() -> None:
+    tall, wide = np.zeros((400, 200), np.uint8), np.zeros((200, 400), np.uint8)
+    tall[100:300, 50:150] = wide[50:150, 100:300] = 1
+    config, reasons = planned(seen(tall, wide))
+    assert config.data.fit == "aspect"
+    assert "aspect" in reasons["Data.Fit"].why
+
+
 def test_augmentation_and_channels(tmp_path: Path) -> None:
-    colour, gray = images(tmp_path, (40, 40)), [Case(name="g", image=tmp_path / "g.png", label=None, group="g")]
+    gray = [Case(name="g", image=tmp_path / "g.png", label=None, group="g")]
     Image.fromarray(np.eye(40, dtype=np.uint8)).save(tmp_path / "g.png")
-    assert choose(load_config(None), colour).training.augmentation == "histology"
     config = choose(load_config(None), gray)
     assert (config.training.augmentation, config.data.channels) == ("anatomy", 1)
+    label = disc(64, 20)
+    assert planned(seen(label, stained=1.0))[0].training.augmentation == "histology"
+    config, reasons = planned(seen(label, stained=0.1))
+    assert config.training.augmentation == "anatomy"
+    assert "not those of stained tissue" in reasons["Training.Augmentation"].why
+
+
+def test_rare_classes_are_drawn_more_often() -> None:
+    shown, empty = disc(64, 30), (disc(64, 30) > 0).astype(np.uint8)
+    config, reasons = planned(seen(shown, *[empty] * 9))
+    assert config.training.focus == pytest.approx(0.33)
+    assert "cup" in reasons["Training.Focus"].why
+    assert "disc" not in reasons["Training.Focus"].why
 
 
 def test_volumes_and_videos(tmp_path: Path) -> None:
@@ -76,15 +178,26 @@ def test_volumes_and_videos(tmp_path: Path) -> None:
     video = Case(name="a", image=tmp_path / "a.tif", label=None, group="a")
     config = choose(load_config(None, ["Data.Dimensions=2D+t"]), [video])
     assert (config.data.size, config.training.augmentation) == ((8, 64, 96), "anatomy")
+    assert config.training.samples_per_case == 2  # of 8 of 20 frames
 
 
 def test_what_is_set_stays(tmp_path: Path) -> None:
     given = {
         "Data.Size": (64, 64), "Data.Patch": (32, 64), "Data.Channels": 1, "Data.Classes": ("a", "b", "c"),
-        "Data.Intensity": "zscore", "Training.Augmentation": "flips",
+        "Data.Intensity": "zscore", "Training.Augmentation": "flips", "Data.Fit": "aspect", "Data.Zoom": 1.5,
+        "Parameters.BatchSize": 3, "Training.SamplesPerCase": 5, "Training.Focus": 0.5,
     }  # fmt: skip
     config = choose(load_config(None).with_values(given), images(tmp_path, (100, 100)))
     assert {name: config.value(name) for name in given} == given
+
+
+def test_a_training_that_goes_on_keeps_what_it_began_with() -> None:
+    data = seen(*(disc(1024, 82, (0.5, at)) for at in (0.3, 0.35, 0.4)))
+    before = {"Data.Size": [128, 128], "Data.Patch": [128, 128], "Data.Channels": 1}
+    config, _ = choose_all(load_config(None, ["Data.Dimensions=2D"]), data, before, machine=PROCESSOR)
+    # What was not chosen when it began is as it was then.
+    assert (config.data.size, config.data.fit, config.data.zoom) == ((128, 128), "resize", 1.0)
+    assert (config.parameters.batch_size, config.training.samples_per_case, config.training.focus) == (4, 1, 0.0)
 
 
 def test_unreadable_cases_are_passed_over(tmp_path: Path) -> None:

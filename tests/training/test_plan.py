@@ -8,7 +8,9 @@ import pytest
 import tiny
 
 from ldseg.errors import ConfigError
-from ldseg.training.choices import Seen, choose
+from ldseg.training.choices import choose
+from ldseg.training.cost import Machine
+from ldseg.training.look import Seen
 from ldseg.training.plan import Plan, plan
 
 SPLIT: dict[str, Any] = {"version": 1, "training": {"a": ["a"]}, "validation": {"b": ["b"]}}
@@ -18,9 +20,9 @@ OPEN: dict[str, Any] = {
 
 
 def planned(**changes: Any) -> Plan:
-    seen = Seen(sizes=((500, 700), (520, 740), (400, 400)), spacings=(None,) * 3, channels=3, eight_bits=True)
+    seen = Seen(sizes=((500, 700), (520, 740), (400, 400)), spacings=(None,) * 3, channels=3, eight_bits=True, stained=1.0)
     settings = tiny.settings(Path("data"), Path("weights"), **changes)
-    config, reasons = choose(settings, seen)
+    config, reasons = choose(settings, seen, machine=Machine(cores=2, gpu=False))
     return plan(config, SPLIT, reasons)
 
 
@@ -31,8 +33,10 @@ def test_what_the_data_decide() -> None:
     assert (found.spec.channels, found.spec.classes, found.augmentation) == (3, 2, "histology")
     assert found.preprocessing.intensity == "dtype"
     assert found.chosen["Data.Size"] == (272, 376)
-    assert any("Data.Size = 272, 376" in reason for reason in found.reasons)
-    assert len(found.reasons) == 6
+    lines = found.lines()
+    assert any(line.startswith("Data.Size = 272, 376: ") for line in lines)
+    assert any(line.startswith("4 epochs of 1 updates") for line in lines)
+    assert len({reason.name for reason in found.reasons if reason.name}) == 9
     assert found.settings["Data"]["Size"] == [272, 376]
 
 
@@ -57,8 +61,10 @@ def test_settings_are_the_defaults_of_a_plan() -> None:
     """What both name has one default, and a plan needs few words."""
     from ldseg.config import Config
 
-    data: dict[str, Any] = {"Data.Size": tiny.SIZE, "Data.Patch": tiny.SIZE, "Data.Channels": 3}
-    config = Config().with_values({**data, "Data.Classes": ("background", "gland"), "Data.Intensity": "dtype"})
+    data: dict[str, Any] = {"Data.Size": tiny.SIZE, "Data.Patch": tiny.SIZE, "Data.Channels": 3, "Data.Dimensions": "2D"}
+    data |= {"Data.Classes": ("background", "gland"), "Data.Intensity": "dtype", "Data.Fit": "resize", "Data.Zoom": 1}
+    data |= {"Parameters.BatchSize": 4, "Training.SamplesPerCase": 1, "Training.Focus": 0, "Sampler.Sampling_Steps": 15}
+    config = Config().with_values(data)
     whole = plan(config, SPLIT)
     short = Plan(
         spec=whole.spec, preprocessing=whole.preprocessing, patch=whole.patch, augmentation=whole.augmentation, split=SPLIT

@@ -1,7 +1,10 @@
 """DICOM Segmentations, read back by highdicom, by pydicom with SimpleITK, and checked by dciodvfy."""
 
+import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
+    UltrasoundMultiFrameImageStorage,
 )
 from scipy.spatial.transform import Rotation
 from written_cases import COLOURS, blobs, case_of
@@ -187,6 +191,25 @@ def test_a_series(tmp_path: Path, turn: np.ndarray) -> None:
         np.testing.assert_allclose(lab.to_rgb(), colour, atol=2)
 
 
+@pytest.mark.integration
+def test_what_3d_slicer_reads_with(tmp_path: Path) -> None:
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    program = shutil.which("segimage2itkimage", path=beside)
+    if program is None:
+        pytest.skip("dcmqi is not installed: pip install dcmqi")
+    case = segmented(series(tmp_path / "P1", OBLIQUE))
+    path, found = write_dicomseg(tmp_path / "out", case), tmp_path / "found"
+    found.mkdir()
+    command = [program, "--inputDICOM", path, "--outputDirectory", found, "--outputType", "nii", "--mergeSegments"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    image = sitk.Resample(sitk.ReadImage(found / "1.nii.gz"), space_of(case), sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), case.mask)
+    segments = json.loads((found / "meta.json").read_text("utf-8"))["segmentAttributes"]
+    told = {entry["SegmentLabel"]: entry["recommendedDisplayRGBValue"] for group in segments for entry in group}
+    for name, colour in zip(case.classes[1:], COLOURS[1:]):
+        np.testing.assert_allclose(told[name], colour, atol=2)
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 0, 4, 1, 2]], ids=["in order", "shuffled"])
 def test_a_file_of_many_frames(tmp_path: Path, order: list[int]) -> None:
     source = enhanced(tmp_path / "a.dcm", OBLIQUE, order)
@@ -215,6 +238,55 @@ def test_a_radiograph(tmp_path: Path, space: bool) -> None:
     np.testing.assert_array_equal(pixels[0], case.mask)
 
 
+def test_a_video_of_many_frames(tmp_path: Path) -> None:
+    header = header_of(volume(), UltrasoundMultiFrameImageStorage, Modality="US", NumberOfFrames=SIZE[0], FrameTime=40)
+    del header.FrameOfReferenceUID
+    source = save(tmp_path / "a.dcm", header)
+    case = case_of(blobs(SIZE), axes="TYX", source=source, geometry=read_scan(source, "TYX").geometry)
+    path = write_dicomseg(tmp_path / "out", case)
+    check(path)
+    found = highdicom.seg.segread(path)
+    pixels = found.get_pixels_by_source_frame(
+        header.SOPInstanceUID, range(1, SIZE[0] + 1), combine_segments=True, assert_missing_frames_are_empty=True
+    )
+    np.testing.assert_array_equal(pixels, case.mask)
+    plain = pydicom.dcmread(path)
+    assert "FrameOfReferenceUID" not in plain  # it lies in time, and in no space
+    assert in_frames(plain, case.mask.shape).tolist() == case.mask.tolist()
+
+
+def test_a_series_in_time(tmp_path: Path) -> None:
+    headers = []
+    for index, plane in enumerate(volume()):  # all at one place, and numbered against the order of their names
+        header = header_of(plane, CTImageStorage, PixelSpacing=list(SPACING), InstanceNumber=SIZE[0] - index)
+        header.ImagePositionPatient, header.ImageOrientationPatient = place(OBLIQUE, 0), cosines(OBLIQUE)
+        headers.insert(0, header)
+        save(tmp_path / "P1" / f"IM{index}.dcm", header)
+    scan = read_scan(tmp_path / "P1", "TYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume()[::-1])
+    case = case_of(blobs(SIZE), axes="TYX", source=tmp_path / "P1", geometry=scan.geometry)
+    path = write_dicomseg(tmp_path / "out", case)
+    check(path)
+    uids = [header.SOPInstanceUID for header in headers]
+    found = highdicom.seg.segread(path)
+    pixels = found.get_pixels_by_source_instance(uids, combine_segments=True, assert_missing_frames_are_empty=True)
+    np.testing.assert_array_equal(pixels, case.mask)
+    plain = pydicom.dcmread(path)
+    np.testing.assert_array_equal(in_frames(plain, case.mask.shape), case.mask)
+    assert plain.FrameOfReferenceUID == "1.2.4"
+    for group in plain.PerFrameFunctionalGroupsSequence:
+        np.testing.assert_allclose(group.PlanePositionSequence[0].ImagePositionPatient, ORIGIN)
+
+
+def in_frames(found: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The segments of a video by the index in time of their frames."""
+    mask = np.zeros(shape, int)
+    for frame, group in zip(found.pixel_array, found.PerFrameFunctionalGroupsSequence, strict=True):
+        time = group.FrameContentSequence[0].TemporalPositionIndex - 1
+        mask[time][frame > 0] = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+    return mask
+
+
 def test_a_mask_without_an_object_is_written(tmp_path: Path) -> None:
     case = segmented(series(tmp_path / "P1", UPRIGHT))
     object.__setattr__(case, "mask", np.zeros(SIZE, np.int32))
@@ -238,11 +310,15 @@ def test_what_a_segmentation_needs_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got an array"):
         write_dicomseg(tmp_path, case_of(np.ones((4, 4)), source=None))
     header = header_of(volume(), CTImageStorage, NumberOfFrames=SIZE[0])
-    for lacking, told in (("", "frames with places"), ("FrameOfReferenceUID",) * 2, ("SeriesInstanceUID",) * 2):
-        if lacking:
-            delattr(header, lacking)
-        case = case_of(blobs(SIZE), source=save(tmp_path / "a.dcm", header))
-        with pytest.raises(DataError, match=rf"a\.1: not written as dicomseg: expected .*{told}"):
+    case = case_of(blobs(SIZE), source=save(tmp_path / "a.dcm", header))
+    with pytest.raises(DataError, match=r"a\.1: not written as dicomseg: expected frames with places in the patient"):
+        write_dicomseg(tmp_path, case)
+    for lacking in ("FrameOfReferenceUID", "SeriesInstanceUID"):
+        header = header_of(volume()[0], CTImageStorage, PixelSpacing=list(SPACING))
+        header.ImagePositionPatient, header.ImageOrientationPatient = place(OBLIQUE, 0), cosines(OBLIQUE)
+        delattr(header, lacking)
+        case = case_of(blobs(SIZE[1:]), source=save(tmp_path / "a.dcm", header))
+        with pytest.raises(DataError, match=rf"expected a DICOM image with {lacking}"):
             write_dicomseg(tmp_path, case)
 
 

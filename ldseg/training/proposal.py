@@ -1,0 +1,96 @@
+"""What a training would be: the settings with everything chosen that they leave open, and why. Needs no Keras."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ldseg.config import Config
+from ldseg.data.cases import Found, find_cases
+from ldseg.data.dimensions import dimensions_of
+from ldseg.data.reading import check_reading
+from ldseg.errors import DataError
+from ldseg.models import Preset
+from ldseg.options import AUTO
+from ldseg.paths import require_folder
+from ldseg.spatial import AXES
+from ldseg.training.choices import Reason, choose, summary
+from ldseg.training.look import Seen, look
+from ldseg.training.plan import check_sizes
+from ldseg.training.start import Start, start_of, with_start
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """Settings with nothing left open.
+
+    Attributes:
+        config: the settings.
+        found: the cases to train on, and what is wrong beside them.
+        seen: what a sample of them is like.
+        summary: what the cases are like, a line each.
+        reasons: what was chosen and why, and what else is worth knowing.
+        start: the weights that a training which begins starts from, if any.
+    """
+
+    config: Config
+    found: Found
+    seen: Seen
+    summary: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    start: Start | None = None
+
+
+def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Preset | None = None) -> Proposal:
+    """Look at a sample of the data that the settings name, and choose.
+
+    Args:
+        config: the settings.
+        before: what the checkpoint says of the training that goes on, see ``ldseg.training.fit``; nothing for a new one.
+        preset: networks of the user's own, in place of those that the settings name.
+
+    Raises:
+        ConfigError: if settings do not suit each other.
+        DataError: if there is nothing to train on, or no label can be read.
+        WeightsError: if the weights to start from cannot be used.
+    """
+    before = before or {}
+    earlier = before.get("chosen", {})
+    config, first = with_dimensions(config)
+    start = None if before else start_of(config, preset)
+    if config.model.start and preset is None:
+        config = with_start(config, start.description.training if start else before["settings"])
+    check_sizes(config, preset)  # before images are read
+    found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
+    seen = look(found.cases, config.data, config.training.seed)
+    given = replace(config.data, classes=config.data.classes or tuple(earlier.get("Data.Classes", ())))
+    check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
+    if not seen.shares:
+        raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problem}")
+    config, reasons = choose(config, seen, earlier, preset)
+    return Proposal(
+        config=config,
+        found=found,
+        seen=seen,
+        summary=tuple(summary(seen, config)),
+        reasons=(*first, *reasons),
+        start=start,
+    )
+
+
+def with_dimensions(config: Config) -> tuple[Config, tuple[Reason, ...]]:
+    """The settings with [Data] Dimensions, found out where they leave it open, and why.
+
+    Raises:
+        ConfigError: if the images may be videos or volumes, or other settings do not suit what they are.
+        DataError: if there is no data set, or no image in it.
+    """
+    if config.data.dimensions != AUTO:
+        return config, ()
+    require_folder(config.dataset_folder, "a data set there")
+    value, why = dimensions_of(config.dataset_folder, config.data.cases)
+    return config.with_values({"Data.Dimensions": value}), (Reason(name="Data.Dimensions", value=value, why=why),)
