@@ -45,7 +45,7 @@ def test_what_the_settings_say(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"Data\.LabelMap: expected pairs such as 0:0, .* 255:ignore, or #ff0000:1"):
             load_config(None, [f"Data.LabelMap={wrong}"])
     with pytest.raises(ConfigError, match=r"Data\.Sparse: expected no for 2D images.* got slices"):
-        load_config(None, ["Data.Sparse=slices"])
+        load_config(None, ["Data.Sparse=slices", "Data.Dimensions=2D"])
     assert load_config(None, ["Data.Sparse=slices", "Data.Dimensions=3D"]).data.sparse == "slices"
 
 
