@@ -12,6 +12,7 @@ import h5py
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
@@ -41,6 +42,7 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
         plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
         sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
@@ -53,6 +55,7 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    familiarity: Familiarity | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
@@ -84,6 +87,7 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
             **({"plan": self.plan} if self.plan else {}),
             **({"sampling": self.sampling} if self.sampling else {}),
             **({} if self.microns is None else {"microns": self.microns}),
@@ -117,6 +121,7 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
             plan=values.get("plan", {}),
             sampling=values.get("sampling", {}),
             microns=None if values.get("microns") is None else float(values["microns"]),

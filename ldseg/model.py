@@ -254,9 +254,11 @@ class Model:
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
-        for item in segment_each(engine, readers, step, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion):
+        known = self.description.familiarity
+        options: dict[str, Any] = {"batch_size": batch_size, "seed": sampler.seed, "fusion": sampler.fusion}
+        for item in segment_each(engine, readers, step, **options, recognise=known is not None):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality, look)
+            yield Result(item, step, source, self.description.quality, look, known)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""

@@ -13,6 +13,7 @@ from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
+from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
@@ -78,8 +79,10 @@ class Result:
         source: Path | None,
         quality: Quality | None = None,
         look: DataConfig | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
+        self._familiarity = familiarity
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -121,6 +124,19 @@ class Result:
     def predicted_dice(self) -> float:
         """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
         return predicted_dice(self._found.signs, self._quality)
+
+    @cached_property
+    def unfamiliar(self) -> float | None:
+        """How far the image lies from what the weights learned from, as a share of the limit, told without a label.
+
+        None where the weights do not know; see ``ldseg.evaluation.familiarity``.
+        """
+        return unfamiliar(self._segmented.signature, self._familiarity)[0]
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Why not to trust the mask, one line each: an image that is unlike those that the weights learned from."""
+        return unfamiliar(self._segmented.signature, self._familiarity)[1]
 
     @property
     def members(self) -> Mask | None:

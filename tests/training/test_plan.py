@@ -72,6 +72,21 @@ def test_settings_are_the_defaults_of_a_plan() -> None:
     assert short == dataclasses.replace(whole, settings={}, chosen={})
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"Data_Size": (65536, 65536), "Data_Patch": (64, 64)}, "Data.Size: 65536×65536"),
+        (
+            {"Data_Size": (4096, 4096), "Data_Patch": (4096, 4096), "Parameters_BatchSize": 4096},
+            "Parameters.BatchSize: 4096×",
+        ),
+    ],
+)
+def test_what_cannot_fit_into_memory_is_told_before_it_is_tried(changes: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}.* GiB, more than the limit of 8 GiB"):
+        planned(**changes)
+
+
 def test_a_size_that_does_not_suit_the_networks() -> None:
     with tiny.tiny_networks(), pytest.raises(ConfigError, match=r"Data\.Patch.*20"):
         planned(Data_Patch=(20, 32))
