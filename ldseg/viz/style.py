@@ -35,7 +35,7 @@ TRUE_COLOUR: str = OKABE_ITO["yellow"]
 
 
 def rgb(colour: str) -> tuple[float, float, float]:
-    """Red, green and blue in [0, 1] of ``#rrggbb``, of a name of CSS, or of any that Matplotlib knows, if it is installed."""
+    """Red, green and blue in [0, 1] of ``#rrggbb``, of a name of CSS, or of one that Matplotlib knows."""
     digits = colour.removeprefix("#")
     if len(digits) == 6 and digits != colour:
         return tuple(int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))  # type: ignore[return-value]

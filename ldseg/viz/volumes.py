@@ -109,9 +109,7 @@ def video_picture(view: CaseView, frames: int = 6) -> Picture:
         paper.write(x, head - 9, f"{t + 1}" if column else f"frame {t + 1} of {count}", _WORDS)
     parts = [paper.array()]
     if importlib.util.find_spec("matplotlib") is None:
-        said_once(
-            "matplotlib", 'Matplotlib is not installed, so areas over time are not drawn: pip install "ldseg[figures]"'
-        )
+        said_once("matplotlib", 'Matplotlib is not installed, no areas over time are drawn: pip install "ldseg[figures]"')
     else:
         parts.append(area_chart(view, chosen, width))
     return above(np.concatenate(parts), _keys(view))
