@@ -261,6 +261,7 @@ class _Entry:
             sums=sums,
             states=tiled.states,
             signature=tiled.signature,
+            signature=tiled.signature,
             seconds=self.seconds + time.perf_counter() - started,
         )
 
