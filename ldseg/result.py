@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
+from ldseg.inference import Engine
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
@@ -21,6 +23,9 @@ from ldseg.spatial import Image, Mask, Numbers
 from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
 from ldseg.writers.table import check_formats, write_formats
+
+if TYPE_CHECKING:
+    from ldseg.viz import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +83,10 @@ class Result:
         source: Path | None,
         quality: Quality | None = None,
         look: DataConfig | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
-        self._segmented = segmented
+        self._segmented, self._engine = segmented, engine
         self.source = source
         self.name = segmented.case.name
         self.classes = preprocessing.classes
@@ -93,6 +99,11 @@ class Result:
             return f"Result({self.name!r}, problem={self.problem!r})"
         size = "×".join(map(str, self.mask.shape))
         return f"Result({self.name!r}, {size}, {', '.join(self.classes)})"
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Colours of the classes that the weights were trained with; nothing for those of ``ldseg.viz``."""
+        return tuple(self._look.colours)
 
     @property
     def _found(self) -> Segmented:
@@ -121,6 +132,18 @@ class Result:
     def predicted_dice(self) -> float:
         """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
         return predicted_dice(signs_of(self.probabilities, self.mask, self.entropy, self.members), self._quality)
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """The way from noise to mask: states, and the mask decoded from each; None unless ``states`` was asked for.
+
+        Of an image that is covered with several tiles, that of the middle one.
+        """
+        from ldseg.viz.traces import trace_of
+
+        if self._engine is None or self._found.states is None:
+            return None
+        return trace_of(self._found, self._engine, self._preprocessing, self._look.colours)
 
     @property
     def members(self) -> Mask | None:
