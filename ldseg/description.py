@@ -12,17 +12,20 @@ import h5py
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
-from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
 from ldseg.untrusted import check_arrays, check_types, parsed
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
 DESCRIPTION_FILE = "segmenter.json"
+STEPS = 15
+"""Sampling steps, where the weights do not say what pays."""
+
 ATTRIBUTE = "ldseg"
 """The attribute of the weights file that holds the description."""
 
@@ -39,7 +42,9 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
         plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
+        sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
     """
 
@@ -50,12 +55,24 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    familiarity: Familiarity | None = None
     plan: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
 
     def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
         return replace(self.preprocessing, labels=labels, label_map=label_map)
+
+    @property
+    def steps(self) -> int:
+        """Sampling steps, unless the user says how many."""
+        return min(int(self.sampling.get("steps", STEPS)), self.spec.schedule.timesteps)
+
+    @property
+    def samples(self) -> int:
+        """Masks of each image, unless the user says how many."""
+        return int(self.sampling.get("samples", 1))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -68,7 +85,9 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
             **({"plan": self.plan} if self.plan else {}),
+            **({"sampling": self.sampling} if self.sampling else {}),
             **({} if self.microns is None else {"microns": self.microns}),
         }
 
@@ -100,7 +119,9 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
             plan=values.get("plan", {}),
+            sampling=values.get("sampling", {}),
             microns=None if values.get("microns") is None else float(values["microns"]),
         )
 
@@ -109,26 +130,6 @@ def fingerprint(folder: Path) -> str:
     """The SHA-256 of the file of weights in a folder."""
     with (folder / WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def find_weights(name: str | Path) -> Path:
-    """The folder of weights that come with LDSeg, or one of the user's own.
-
-    Args:
-        name: a name of ``ldseg.available()``, or the path of a folder; a folder of that name goes first where it holds
-            weights.
-
-    Raises:
-        WeightsError: neither is there.
-    """
-    folder, shipped = Path(name).expanduser(), shipped_weights()
-    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
-        return shipped[str(name)]
-    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
-        return folder
-    raise WeightsError(
-        f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"
-    )
 
 
 def read_description(folder: Path, preset: Preset | None = None) -> Description:

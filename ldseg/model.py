@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -13,7 +14,7 @@ from ldseg.config import Config, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import find_weights, fingerprint
+from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference import Engine, segment_each
@@ -23,6 +24,7 @@ from ldseg.io.scans import scan_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import require_folder
+from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
 from ldseg.slides.files import FORMATS as SLIDE_FORMATS
@@ -195,7 +197,7 @@ class Model:
         """
         path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
-        if sampler.samples > 1 and sampler.fusion != "mean":
+        if int(sampler.samples) > 1 and sampler.fusion != "mean":
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
         # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
         key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
@@ -263,10 +265,11 @@ class Model:
         sampler = self._sampler(settings)
         readers = ((case, read or (lambda case=case: load_case(case, step))) for case, read in given)
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
-        how: dict[str, Any] = {"seed": sampler.seed, "fusion": sampler.fusion}
-        for item in segment_each(engine, readers, step, batch_size=batch_size, states=states, **how):
+        known = self.description.familiarity
+        options: dict[str, Any] = {"batch_size": batch_size, "seed": sampler.seed, "fusion": sampler.fusion}
+        for item in segment_each(engine, readers, step, **options, states=states, recognise=known is not None):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality, look, engine if states else None)
+            yield Result(item, step, source, self.description.quality, look, known, engine if states else None)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
@@ -292,11 +295,12 @@ class Model:
         # A sampler of the user's own has no name among the settings.
         named: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, Sampler)}
         sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
+        steps = self.description.steps if sampler.sampling_steps == AUTO else int(sampler.sampling_steps)
+        samples = self.description.samples if sampler.samples == AUTO else int(sampler.samples)
+        sampler = replace(sampler, sampling_steps=steps, samples=samples)
         most = self.description.spec.schedule.timesteps
-        if sampler.sampling_steps > most:
-            raise ConfigError(
-                f"steps: expected at most the {most} that the weights were trained with, got {sampler.sampling_steps}"
-            )
+        if steps > most:
+            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {steps}")
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:

@@ -29,7 +29,7 @@ STATES: dict[str, str] = {
 FUSIONS = ("mean", "vote", "staple")
 """How several masks of an image become one: ``ldseg.inference.fusion``."""
 
-INTENSITIES = ("dtype", "percentile", "zscore", "window")
+INTENSITIES = ("dtype", "minmax", "percentile", "zscore", "window")
 """How brightness is brought to [0, 1]: ``ldseg.data.intensity``."""
 
 LABEL_RULES = (AUTO, "classes", "binary", "instances")

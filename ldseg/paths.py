@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import stat
 from pathlib import Path
 
@@ -23,6 +24,16 @@ def named_path(key: str, text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{key}: expected a path, got {text!r}, whose user has no home folder") from None
+
+
+def cache_folder() -> Path:
+    """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
+    own = os.environ.get("LDSEG_CACHE")
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home, as in some containers, has no cache.
+    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def require_folder(folder: Path, expected: str) -> None:

@@ -14,7 +14,8 @@ from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
-from ldseg.evaluation.quality import Quality, predicted_dice, signs_of
+from ldseg.evaluation.familiarity import Familiarity, unfamiliar
+from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference import Engine
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
@@ -43,8 +44,8 @@ def segmentation_of(
     """
     from ldseg.viz.style import class_bytes
 
-    loaded, probabilities = item.loaded, item.probabilities
-    assert loaded is not None and loaded.stored is not None and probabilities is not None  # as it was loaded
+    loaded = item.loaded
+    assert loaded is not None and loaded.stored is not None  # as it was loaded
     return Segmentation(
         name=item.case.name,
         axes=preprocessing.axes,
@@ -52,8 +53,8 @@ def segmentation_of(
         colours=class_bytes(len(preprocessing.classes), look.colours),
         mask=item.mask,
         instances=instances,
-        probabilities=probabilities,
-        entropy=item.entropy,
+        probabilities=lambda: item.probabilities,  # type: ignore[arg-type]
+        entropy=lambda: item.entropy,  # type: ignore[arg-type]
         image=loaded.stored,
         geometry=loaded.geometry,
         source=item.case.image if item.case.image.name else None,
@@ -83,10 +84,12 @@ class Result:
         source: Path | None,
         quality: Quality | None = None,
         look: DataConfig | None = None,
+        familiarity: Familiarity | None = None,
         engine: Engine | None = None,
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
-        self._segmented, self._engine = segmented, engine
+        self._familiarity, self._engine = familiarity, engine
+        self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
         self.classes = preprocessing.classes
@@ -131,7 +134,20 @@ class Result:
     @cached_property
     def predicted_dice(self) -> float:
         """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
-        return predicted_dice(signs_of(self.probabilities, self.mask, self.entropy, self.members), self._quality)
+        return predicted_dice(self._found.signs, self._quality)
+
+    @cached_property
+    def unfamiliar(self) -> float | None:
+        """How far the image lies from what the weights learned from, as a share of the limit, told without a label.
+
+        None where the weights do not know; see ``ldseg.evaluation.familiarity``.
+        """
+        return unfamiliar(self._segmented.signature, self._familiarity)[0]
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Why not to trust the mask, one line each: an image that is unlike those that the weights learned from."""
+        return unfamiliar(self._segmented.signature, self._familiarity)[1]
 
     @cached_property
     def trace(self) -> Trace | None:

@@ -2,6 +2,7 @@
 # Set up what the tests need and run the checks and tests: sh scripts/test.sh
 #   sh scripts/test.sh integrations   what needs a wheel, the site, notebooks or a browser, and a network to install from
 #   sh scripts/test.sh smoke          the first of each kind of these, as continuous integration runs them
+#   sh scripts/test.sh campaign       the campaign of faults, see CONTRIBUTING.md
 #   sh scripts/test.sh ARGUMENTS      only pytest with these: tests/config/test_config.py -k nearest
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,6 +19,9 @@ case "${1:-}" in
     smoke)
         shift
         exec "$python" -m pytest -m smoke "$@" ;;
+    campaign)
+        shift
+        exec "$python" scripts/campaign "$@" ;;
     ?*)
         exec "$python" -m pytest "$@" ;;
 esac

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("components", "engines", "options", "paths", "shipped", "spatial", "text", "untrusted", "writing"),
+    ("components", "deferred", "engines", "options", "paths", "shipped", "spatial", "text", "untrusted", "writing"),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation", "writers"),
@@ -24,7 +24,7 @@ LAYERS = (
     ("segmenter", "description"),
     ("weights",),
     ("export",),
-    ("inference",),
+    ("inference", "published"),
     ("training", "slides"),
     ("viz",),
     ("result",),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ldseg.export.folder import export
-from ldseg.model import find_weights
+from ldseg.published import find_weights
 
 
 def run(paths: Sequence[Path], to: str, out: Path | None) -> int:

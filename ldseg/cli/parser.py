@@ -208,9 +208,10 @@ COMMANDS = {
     ),
     "weights": Command(
         help="list weights and what they can do",
-        about="List the weights that come with LDSeg, or those of the folders given.",
+        about="List the weights that come with LDSeg, or those of the folders given. With convert FOLDER OUT: write weights "
+        "as LDSeg was published with them (four files of Keras 2) as a folder of weights.",
         paths="*",
-        paths_help="folders of weights",
+        paths_help="folders of weights; or convert, a folder, and the folder to write",
         config=False,
     ),
 }

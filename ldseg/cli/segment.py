@@ -29,12 +29,13 @@ from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.quality import predicted_dice, signs_of
+from ldseg.evaluation.familiarity import unfamiliar
+from ldseg.evaluation.quality import predicted_dice
 from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.text import number
+from ldseg.text import number, some
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
 from ldseg.viz.traces import trace_of
@@ -121,6 +122,7 @@ def _segment(this: Run, started: float) -> int:
         sigma=sampler.sigma,
         fusion=sampler.fusion,
         states=config.output.diffusion > 0,
+        recognise=task.description.familiarity is not None,
     )
     results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
@@ -194,13 +196,16 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
         this.pictures.draw_diffusion(name, trace)
     this.trust.add(item, mask, preprocessing)
     this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
-    assert item.probabilities is not None  # as it was loaded
-    signs = signs_of(item.probabilities, mask, item.entropy, item.members)
+    far, warnings = unfamiliar(item.signature, task.description.familiarity)
+    for line in warnings:
+        logger.warning("%s is %s", name, line)
     return CaseResult(
         name=name,
         mask=files.get("mask"),
-        entropy=float(item.entropy.mean()),
-        predicted_dice=predicted_dice(signs, task.description.quality),
+        entropy=item.mean_entropy,
+        predicted_dice=predicted_dice(item.signs, task.description.quality),
+        unfamiliar=far,
+        warnings=warnings,
         seconds=item.seconds,
         **_scores(this, item, loaded),
     )
@@ -236,6 +241,7 @@ def _schedule_picture(this: Run) -> np.ndarray:
 def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], objects: Sequence[str]) -> str:
     """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
     metrics = COLUMNS if summary.scored else {}
+    known = any(result.unfamiliar is not None for result in results)
     rows = []
     for result in results:
         cells = [number(result.foreground(metric), digits) for metric, digits in metrics.items()]
@@ -244,15 +250,21 @@ def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], 
             number(value) for value in (*(by_class if metrics else ()), *(result.objects.get(name) for name in objects))
         ]
         cells.append(number(result.predicted_dice))
+        if known:
+            cells.append(number(result.unfamiliar, 2) + ("!" if result.warnings else " "))
         rows.append([result.name, *cells, number(result.seconds, 2) if result.ok else "skipped"])
     if metrics:
         for kind in ("mean", "std"):
             cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in metrics.items()]
             cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
             cells += [number(getattr(summary.objects[name], kind)) for name in objects]
-            rows.append([kind, *cells, "", ""])
+            rows.append([kind, *cells, *[""] * known, "", ""])
     titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
-    return table(["case", *titles, "predicted", "seconds"], rows)
+    return table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
+
+
+def _names(results: list[CaseResult]) -> str:
+    return some([result.name for result in results])
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
@@ -269,6 +281,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(results, summary, several, objects))
     print("predicted: the Dice to expect, told without a label.")
+    if warned := [result for result in results if result.warnings]:
+        print(f"unfamiliar above 1 (!): unlike what the weights learned from, not to be trusted: {_names(warned)}")
     if summary.scored:
         print(f"HD95 in {summary.unit}. The other metrics, with intervals and the worst cases: metrics.json")
     if told := objects_pooled(summary):

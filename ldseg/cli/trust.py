@@ -32,12 +32,12 @@ class Trust:
             DataError: if the label of an annotator cannot be used.
         """
         assert item.loaded is not None
-        assert item.probabilities is not None
         if len(item.case.annotations) > 1:
             given = load_annotations(item.case, item.loaded, preprocessing)
             drawn = mask[np.newaxis] if item.members is None else item.members
             self.distances[item.case.name] = energy_distance(drawn, given, preprocessing.num_classes)
         if item.loaded.label is not None:
+            assert item.probabilities is not None
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
     def write(self, outputs: Outputs, sampler: SamplerConfig) -> list[str]:

@@ -6,24 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ldseg.cli.table import table
-from ldseg.errors import WeightsError
+from ldseg.errors import ConfigError, WeightsError
 from ldseg.model import available
+from ldseg.published import convert, find_weights, is_published
 from ldseg.spatial import AXES
 from ldseg.text import number
 from ldseg.weights import read_description
+
+CONVERT = "convert"
 
 
 def run(paths: Sequence[Path]) -> int:
     """List weights: networks, kind of images, size of the grid, classes and the Dice that they reached in validation.
 
+    With ``convert FOLDER OUT``, write the weights of a folder as LDSeg was published with them as a folder of ours.
+
     Returns:
         how many of them cannot be used.
+
+    Raises:
+        ConfigError, WeightsError: what is to be converted cannot be.
     """
+    if paths and str(paths[0]) == CONVERT:
+        return _convert(paths[1:])
     named = {str(path): path for path in paths} or dict(available())
     rows, problems = [], []
     for name, folder in named.items():
         try:
-            found = read_description(folder)
+            found = read_description(find_weights(folder) if is_published(folder) else folder)
         except WeightsError as error:
             problems.append(str(error))
             continue
@@ -38,3 +48,13 @@ def run(paths: Sequence[Path]) -> int:
     for line in problems:
         print(f"problem: {line}")
     return len(problems)
+
+
+def _convert(paths: Sequence[Path]) -> int:
+    if len(paths) != 2:
+        raise ConfigError(f"ldseg weights convert: expected FOLDER and OUT, got {len(paths)} paths")
+    folder, out = paths
+    spec = convert(folder, out).spec
+    size = "×".join(map(str, spec.size))
+    print(f"{out}: {spec.classes} classes, images of {spec.channels} channels on a grid of {size} (preset {spec.preset})")
+    return 0

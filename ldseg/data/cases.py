@@ -7,16 +7,17 @@ An image and its label belong together by name, never by position.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
-from ldseg.data.intensity import scale_intensity, to_channels
+from ldseg.data.intensity import scaling_of, to_channels
 from ldseg.data.labels import distinct, to_classes, to_instances
 from ldseg.data.preprocess import Preprocessing
+from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
@@ -61,11 +62,12 @@ class LoadedCase:
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
     holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None; `numbers` are those that occur
     in the label as stored, int (n,), sorted. `digest` tells images apart by their values, shape and type as they were read,
-    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements.
+    whatever their names: noise is drawn by it. `stored` is the image (*S, channels) as it was read, for measurements, and
+    `made` what makes the image of it, which of volumes and videos is made when it is asked for; None where it was degraded.
     """
 
     name: str
-    image: np.ndarray
+    image: np.ndarray = Deferred()  # type: ignore[assignment]
     label: np.ndarray | None
     size: tuple[int, ...]
     digest: str
@@ -73,6 +75,13 @@ class LoadedCase:
     instances: np.ndarray | None = None
     numbers: np.ndarray | None = None
     stored: np.ndarray | None = None
+    made: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def part(self, rows: slice) -> np.ndarray:
+        """A part of the image along its first axis; the whole image is not kept in memory for it."""
+        if self.made is None or self.stored is None:
+            return self.image[rows]
+        return self.made(self.stored[rows])
 
     @property
     def outlined(self) -> np.ndarray | None:
@@ -180,8 +189,12 @@ def prepare(
     """
     step, size, label, instances, occurring = preprocessing, scan.values.shape[:-1], None, None, None
     check_prepared(size, max(step.channels, scan.values.shape[-1]), source)
-    scaled = scale_intensity(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
-    image = to_channels(scaled, step.channels, source, scan.modalities)
+    scaled = scaling_of(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
+
+    def made(values: np.ndarray) -> np.ndarray:
+        return to_channels(scaled(values), step.channels, source, scan.modalities)
+
+    made(scan.values[:0])  # refuses channels that it cannot make
     if numbers is not None:
         _check_size(numbers, size, label_source, source)
         label_map, occurring = dict(step.label_map), distinct(numbers)
@@ -189,7 +202,7 @@ def prepare(
         instances = to_instances(numbers, step.labels, step.num_classes, label_map, occurring)
     return LoadedCase(
         name=name,
-        image=image,
+        image=(lambda: made(scan.values)) if len(size) > 2 else made(scan.values),  # type: ignore[arg-type]
         label=label,
         size=size,
         digest=content_digest(scan.values),
@@ -197,6 +210,7 @@ def prepare(
         instances=instances,
         numbers=occurring,
         stored=scan.values,
+        made=made,
     )
 
 

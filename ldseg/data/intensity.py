@@ -1,6 +1,7 @@
 """Stored intensities to [0, 1], by a documented rule for each modality."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,12 @@ Z_RANGE = 4.0
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """What red, green and blue bring to gray (ITU-R BT.601)."""
+
+
+_LARGE = 1 << 22
+"""Values from which on they are counted, where they are whole numbers, as to sort them takes longer."""
+
+_MOST_COUNTED = 1 << 20
 
 
 class Values(Protocol):
@@ -49,8 +56,34 @@ class Held:
 
     def percentiles(self, shares: tuple[float, float]) -> tuple[float, float]:
         """See `Values`."""
-        low, high = (float(value) for value in np.percentile(self._image, shares))
-        return low, high
+        counted = self._counted()
+        if counted is None:
+            low, high = (float(value) for value in np.percentile(self._image, shares))
+            return low, high
+        # What `np.percentile` finds, from counts: the two values next to a place, and a straight line between them.
+        behind = np.cumsum(counted)
+        ends = []
+        for share in shares:
+            place = share / 100 * (self._image.size - 1)
+            first = math.floor(place)
+            one, two = (float(value) + self.low for value in np.searchsorted(behind, [first, first + 1], side="right"))
+            way = place - first
+            ends.append(one + (two - one) * way if way < 0.5 else two - (two - one) * (1 - way))
+        return ends[0], ends[1]
+
+    def _counted(self) -> np.ndarray | None:
+        """How often each whole number from the lowest to the highest occurs in a large image of not too many of them."""
+        span = self.high - self.low
+        if self._image.size < _LARGE or not (self.low.is_integer() and span < _MOST_COUNTED):
+            return None
+        counts = np.zeros(int(span) + 1, np.int64)
+        for part in self._image:
+            whole = part.astype(np.int64).ravel()
+            if self.dtype.kind == "f" and (whole != part.ravel()).any():
+                return None
+            whole -= int(self.low)
+            counts += np.bincount(whole, minlength=counts.size)
+        return counts
 
     def moments(self) -> tuple[float, float]:
         """See `Values`."""
@@ -70,6 +103,7 @@ def scale_intensity(
     - ``dtype`` (photographs, endoscopy, histology): uint8 is divided by 255, uint16 by 2^b - 1, floats must lie in
       [0, 1] already. b are the `bits` in use that the file tells, else the fewest of 8, 10, 12, 14 and 16 that hold the
       image: cameras and scanners store 12 bits in 16.
+    - ``minmax`` (what LDSeg was published with): from the darkest to the brightest value over all channels together.
     - ``percentile`` (ultrasound, MR): from the 0.5th to the 99.5th percentile over all channels together (colours
       keep their ratio), clipped.
     - ``zscore`` (MR): (I - mean) / std, from -4 to 4 brought to 0 to 1, clipped.
@@ -79,25 +113,39 @@ def scale_intensity(
     `source` names the file in messages. Raises DataError for a constant image, values that are not finite, and
     floats outside [0, 1] under ``dtype``.
     """
+    return scaling_of(image, intensity, source, window, modalities, bits)(image)
+
+
+def scaling_of(
+    image: np.ndarray,
+    intensity: str,
+    source: str,
+    window: Sequence[float] = (),
+    modalities: bool = False,
+    bits: int | None = None,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What `scale_intensity` does to an image, as a function that takes any part (*S', c) of it."""
     if intensity not in INTENSITIES:
         raise DataError(f"{source}: unknown intensity rule {intensity!r}, expected one of {', '.join(INTENSITIES)}")
     if modalities:
         parts = [image[..., index : index + 1] for index in range(image.shape[-1])]
         named = [f"{source} (channel {index + 1} of {len(parts)})" for index in range(len(parts))]
-        scaled = [scale_intensity(part, intensity, name, window, bits=bits) for part, name in zip(parts, named, strict=True)]
-        return np.concatenate(scaled, axis=-1)
+        each = [scaling_of(part, intensity, name, window, bits=bits) for part, name in zip(parts, named, strict=True)]
+        return lambda part: np.concatenate([one(part[..., k : k + 1]) for k, one in enumerate(each)], axis=-1)
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         bad = int(image.size - np.isfinite(image).sum())
         raise DataError(f"{source}: expected finite intensities, found {bad} that are NaN or infinite")
     bottom, top = bounds_of(Held(image), intensity, source, window, bits)
     if intensity == "dtype":  # nothing to clip
-        return image.astype(np.float32) / np.float32(top)
-    return between(image, bottom, top)
+        return lambda part: np.divide(part, np.float32(top), dtype=np.float32)
+    return lambda part: between(part, bottom, top)
 
 
 def between(image: np.ndarray, bottom: float, top: float) -> np.ndarray:
     """Values brought from bottom to top to 0 to 1, clipped, float32."""
-    return np.clip((image.astype(np.float32) - np.float32(bottom)) / np.float32(top - bottom), 0.0, 1.0)
+    scaled = np.subtract(image, np.float32(bottom), dtype=np.float32)
+    scaled /= np.float32(top - bottom)
+    return np.clip(scaled, 0.0, 1.0, out=scaled)
 
 
 def bounds_of(
@@ -112,7 +160,9 @@ def bounds_of(
         raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
     if intensity == "dtype":
         return 0.0, _top_by_type(values.dtype, low, high, source, bits)
-    if intensity == "percentile":
+    if intensity == "minmax":
+        bottom, top = low, high
+    elif intensity == "percentile":
         bottom, top = values.percentiles((0.5, 99.5))
         if bottom == top:  # nearly constant: what differs is all there is
             bottom, top = low, high

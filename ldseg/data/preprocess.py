@@ -1,7 +1,7 @@
 """From the size of a case to the grid of the network, and back."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -30,6 +30,8 @@ class Preprocessing:
             one factor, to `zoom` times the smallest grid that `size` fits into, and covers that with tiles of `size`;
             ``tile`` keeps it, or brings it to `spacing`, and covers it. Along time a case is always covered.
         zoom: for ``aspect``, at least 1.
+        smallest: positions of the grid that an object has at least when objects are numbered by weights that tell outlines,
+            learned from their labels; 0 where nothing tells.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
 
     Raises ConfigError for anything else.
@@ -46,6 +48,7 @@ class Preprocessing:
     fit: str = "resize"
     spacing: tuple[float, ...] = ()
     zoom: float = 1.0
+    smallest: float = 0.0
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back.
@@ -71,6 +74,8 @@ class Preprocessing:
             raise ConfigError(f"preprocessing spacing must be {wanted}, got {self.spacing}")
         if not self.zoom >= 1:
             raise ConfigError(f"preprocessing zoom must be at least 1, got {self.zoom}")
+        if not 0 <= self.smallest < math.inf:
+            raise ConfigError(f"preprocessing smallest must be a number of 0 or more, got {self.smallest}")
         if any(not 0 <= index < len(self.classes) for _, index in self.label_map):
             raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
@@ -138,6 +143,21 @@ class Preprocessing:
         Interpolated class indices would have steps of a grid pixel at edges, and classes that are not there.
         """
         return _resample(probabilities.astype(np.float32, copy=False), tuple(case_size))
+
+    def slabs_of_case(
+        self, probabilities: np.ndarray, case_size: Sequence[int], rows: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """What `probabilities_to_case` gives, so many positions of the first of three axes after the other.
+
+        Yields:
+            where a slab lies along the first axis, and its probabilities float32 (rows, *S', C).
+        """
+        size = tuple(case_size)
+        # Axes are resampled one after the other, the first one first: from there on slabs do not touch.
+        first = _resample(probabilities.astype(np.float32, copy=False), (size[0], *probabilities.shape[1:-1]))
+        for start in range(0, size[0], rows):
+            part = first[start : start + rows]
+            yield slice(start, start + len(part)), _resample(part, (len(part), *size[1:]))
 
 
 def _share(label: np.ndarray, index: int, size: tuple[int, ...]) -> np.ndarray:

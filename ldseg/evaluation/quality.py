@@ -55,22 +55,57 @@ def signs_of(probabilities: np.ndarray, mask: np.ndarray, entropy: np.ndarray, m
     Raises:
         DataError: the shapes do not go together.
     """
-    if probabilities.shape[:-1] != mask.shape or entropy.shape != mask.shape:
-        shapes = f"{probabilities.shape}, {mask.shape} and {entropy.shape}"
-        raise DataError(f"expected probabilities (*S, C), a mask (*S) and an entropy (*S), got {shapes}")
-    classes = probabilities.shape[-1]
-    present = [index for index in range(1, classes) if (mask == index).any()]
-    if not present:
-        return Signs(expected=math.nan, doubt=math.nan)
-    expected = []
-    for index in present:
-        own, chance = mask == index, probabilities[..., index]
-        expected.append(2 * chance[own].sum(dtype=np.float64) / (chance.sum(dtype=np.float64) + own.sum()))
-    doubt = float(entropy.sum(dtype=np.float64) / np.count_nonzero(mask))
+    sums = SignSums(probabilities.shape[-1])
+    sums.add(probabilities, mask, entropy)
     agreement = math.nan
-    if members is not None and len(members) > 1:
-        agreement = float(np.mean([[dice(member, mask, classes)[index] for index in present] for member in members]))
-    return Signs(expected=float(np.mean(expected)), doubt=doubt, agreement=agreement)
+    if members is not None and len(members) > 1 and sums.present.size:
+        scores = [dice(member, mask, probabilities.shape[-1])[sums.present] for member in members]
+        agreement = float(np.mean(scores))
+    return sums.signs(agreement)
+
+
+class SignSums:
+    """What ``Signs`` are made of, added up over the parts of an image.
+
+    Args:
+        classes: how many there are, background included.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._area = np.zeros(classes, np.int64)
+        self._own, self._all = np.zeros(classes), np.zeros(classes)
+        self._doubt = 0.0
+        self._positions = 0
+
+    def add(self, probabilities: np.ndarray, mask: np.ndarray, entropy: np.ndarray) -> None:
+        """Take in a part, see ``signs_of``."""
+        if probabilities.shape[:-1] != mask.shape or entropy.shape != mask.shape:
+            shapes = f"{probabilities.shape}, {mask.shape} and {entropy.shape}"
+            raise DataError(f"expected probabilities (*S, C), a mask (*S) and an entropy (*S), got {shapes}")
+        for index in range(1, self._area.size):
+            own, chance = mask == index, probabilities[..., index]
+            self._area[index] += np.count_nonzero(own)
+            self._own[index] += chance[own].sum(dtype=np.float64)
+            self._all[index] += chance.sum(dtype=np.float64)
+        self._doubt += float(entropy.sum(dtype=np.float64))
+        self._positions += mask.size
+
+    @property
+    def present(self) -> np.ndarray:
+        """The classes in the mask, the background left out."""
+        return np.flatnonzero(self._area)
+
+    @property
+    def entropy(self) -> float:
+        """The mean entropy."""
+        return self._doubt / self._positions
+
+    def signs(self, agreement: float = math.nan) -> Signs:
+        """The signs of the whole image."""
+        if not self.present.size:
+            return Signs(expected=math.nan, doubt=math.nan)
+        expected = [2 * self._own[index] / (self._all[index] + self._area[index]) for index in self.present]
+        return Signs(expected=float(np.mean(expected)), doubt=self._doubt / float(self._area.sum()), agreement=agreement)
 
 
 @dataclass(frozen=True, kw_only=True)

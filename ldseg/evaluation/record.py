@@ -44,6 +44,9 @@ class CaseResult:
         unit: 'mm' or 'pixels', the unit of the distances.
         entropy: Mean predictive entropy of its pixels in [0, 1]; None when skipped.
         predicted_dice: The Dice to expect of it, told without its label, see `ldseg.evaluation.quality`; None when skipped.
+        unfamiliar: How far its image lies from what the weights learned from, as a share of the limit, see
+            `ldseg.evaluation.familiarity`; None when skipped, and where the weights do not know.
+        warnings: Why not to trust its mask, one line each.
         seconds: Wall-clock time spent on the case; None when skipped.
     """
 
@@ -57,6 +60,8 @@ class CaseResult:
     unit: str = "pixels"
     entropy: float | None = None
     predicted_dice: float | None = None
+    unfamiliar: float | None = None
+    warnings: tuple[str, ...] = ()
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +101,8 @@ class CaseResult:
             "unit": self.unit if self.scores else None,
             "entropy": self.entropy,
             "predicted_dice": self.predicted_dice,
+            "unfamiliar": self.unfamiliar,
+            "warnings": list(self.warnings),
         }
         for metric in CLASS_METRICS:
             values = self.scores.get(metric)
@@ -120,6 +127,8 @@ class CaseResult:
                 unit=values["unit"] or "pixels",
                 entropy=values.get("entropy"),
                 predicted_dice=values.get("predicted_dice"),
+                unfamiliar=values.get("unfamiliar"),
+                warnings=tuple(values.get("warnings", ())),
                 seconds=values["seconds"],
             )
         )

@@ -157,8 +157,9 @@ def write_metrics(folder: Path, record: RunRecord) -> tuple[Path, Path]:
     """Writes `metrics.json` and `metrics.csv` into `folder` (made if missing), each whole or not at all.
 
     The JSON file holds the record. The CSV file has one line per case: case, status, message, mask, seconds, unit, entropy,
-    then <metric>_<class> for each class (of surfaces: but the background), <metric>_foreground, and the scores of objects
-    where any case has them. A mask inside `folder` is written by its name, so that the folder can be moved.
+    predicted_dice, unfamiliar, then <metric>_<class> for each class (of surfaces: but the background), <metric>_foreground,
+    and the scores of objects where any case has them. A mask inside `folder` is written by its name, so that the folder can
+    be moved.
 
     Returns:
         The two paths, JSON first.
@@ -177,7 +178,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
     shown = {metric: range(metric in SURFACE_METRICS, len(class_names)) for metric in CLASS_METRICS}
     objects = [metric for metric in OBJECT_METRICS if any(metric in r.objects for r in results)]
     yield (
-        ["case", "status", "message", "mask", "seconds", "unit", "entropy", "predicted_dice"]
+        ["case", "status", "message", "mask", "seconds", "unit", "entropy", "predicted_dice", "unfamiliar"]
         + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
         + [f"{metric}_foreground" for metric in shown]
         + objects
@@ -188,7 +189,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
         numbers += [r.foreground(metric) for metric in shown]
         numbers += [r.objects.get(metric, math.nan) for metric in objects]
         told = [r.name, r.status, r.message, r.mask_name(folder) or "", fixed(r.seconds, 3), r.unit if r.scores else ""]
-        yield [*told, *map(fixed, (r.entropy, r.predicted_dice, *numbers))]
+        yield [*told, *map(fixed, (r.entropy, r.predicted_dice, r.unfamiliar, *numbers))]
 
 
 def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) -> None:

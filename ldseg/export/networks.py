@@ -22,8 +22,12 @@ from ldseg.weights import stored
 logger = logging.getLogger(__name__)
 
 
-def structure_of(spec: SegmenterSpec) -> Structure:
+def structure_of(spec: SegmenterSpec, segmenter: Segmenter | None = None) -> Structure:
     """The graphs of networks, and how their arrays are made from a file of weights.
+
+    Args:
+        spec: what they are.
+        segmenter: where they have been built already, in float32; their weights are lost.
 
     Raises:
         WeightsError: if a layer has no place in a graph.
@@ -31,7 +35,7 @@ def structure_of(spec: SegmenterSpec) -> Structure:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        segmenter = Segmenter(spec)
+        segmenter = segmenter or Segmenter(spec)
     finally:
         keras.config.set_dtype_policy(policy)
     paths = _paths(segmenter)
@@ -43,14 +47,14 @@ def structure_of(spec: SegmenterSpec) -> Structure:
     return Structure(networks=Structure.key(spec), graphs=graphs, recipes=recipes)
 
 
-def save_structure(folder: Path, spec: SegmenterSpec) -> None:
-    """Write the graphs of the networks beside their weights, for the engines that do without Keras.
+def save_structure(folder: Path, spec: SegmenterSpec, segmenter: Segmenter | None = None) -> None:
+    """Write the graphs of the networks beside their weights, for the engines that do without Keras; see ``structure_of``.
 
     Networks with a layer that has no place in a graph, and a folder that cannot be written, are left to Keras; that is said.
     """
     path = folder / STRUCTURE_FILE
     try:
-        structure_of(spec).write(path)
+        structure_of(spec, segmenter).write(path)
     except (DataError, WeightsError) as error:
         logger.info("%s: not written, so Keras alone can read these weights: %s", path, error)
 

@@ -202,7 +202,7 @@ def self_attention(graph: Graph, layer: Any, inputs: list[str], shapes: Any, sha
     mixed = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=2)
     mixed = graph.reshape(graph.transpose(mixed, (0, 1, 3, 2)), (channels, *size))
     weights = graph.weight("projection", layer.out.kernel, rank=rank), graph.weight("plain", layer.out.bias)
-    return graph.add("Add", inputs[0], graph.add("Conv", mixed, *weights, kernel_shape=one))
+    return graph.add("Add", x if layer.add_normed else inputs[0], graph.add("Conv", mixed, *weights, kernel_shape=one))
 
 
 def ff_parser(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:

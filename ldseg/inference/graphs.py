@@ -19,6 +19,7 @@ from ldseg.diffusion.random import normal
 from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
 
@@ -48,7 +49,7 @@ class GraphEngine(Engine):
         super().__init__(spec, **options)
         self.runtime = runtime
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
 
         def one(image: np.ndarray, noise: np.ndarray) -> Drawn:
@@ -63,15 +64,19 @@ class GraphEngine(Engine):
         return Drawn(
             probabilities=np.stack([one.probabilities for one in drawn]),
             states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
+            features=np.stack([one.features for one in drawn if one.features is not None]) if features else None,
         )
 
     def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
         """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
         total = np.zeros((self.samples, *self.spec.size, self.spec.parts), np.float32)
         kept: list[np.ndarray] = []
+        features: np.ndarray | None = None
         for index, mirror in enumerate(self.mirrors):
             copy = np.flip(image, tuple(axis - 1 for axis in mirror))
             condition = self.runtime.run("encoder", {"image": copy[np.newaxis]})
+            if index == 0:
+                features = _features(condition)
             for member in range(self.samples):
                 first = states and index == member == 0
                 clean, found = self._reverse(condition, noise[member, index][np.newaxis], self.kept if first else ())
@@ -79,7 +84,11 @@ class GraphEngine(Engine):
                 total[member] += np.flip(self.decode(clean)[0], tuple(axis - 1 for axis in mirror))
         if len(self.mirrors) > 1:
             total /= np.float32(len(self.mirrors))
-        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None)
+        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None, features=features)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """See ``Engine``."""
+        return np.stack([_features(self.runtime.run("encoder", {"image": image[np.newaxis]})) for image in images])
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """See ``Engine``."""
@@ -107,6 +116,12 @@ class GraphEngine(Engine):
         )
 
 
+def _features(condition: list[np.ndarray]) -> np.ndarray:
+    """Of one image, from its maps ``(1, cc, *L)``."""
+    last = condition[-1][0].reshape(len(condition[-1][0]), -1)
+    return np.concatenate([last.mean(axis=1), last.std(axis=1)])
+
+
 @contextlib.contextmanager
 def told(graphs: str) -> Iterator[None]:
     """Make what a runtime raises of its own, on graphs that nobody has checked, errors that name them.
@@ -128,16 +143,6 @@ def told(graphs: str) -> Iterator[None]:
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Where what is made once for all runs is kept: LDSEG_CACHE, or ``ldseg`` in the user's cache."""
-    own = os.environ.get("LDSEG_CACHE")
-    if own:
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # A user without a home, as in some containers, has no cache.
-    return Path(os.devnull if shared.startswith("~") else shared) / "ldseg"
 
 
 def find_structure(folder: Path, description: Description) -> Structure:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, cache_folder, complete, told
+from ldseg.inference.graphs import GraphEngine, complete, told
+from ldseg.paths import cache_folder
 
 
 class OpenVinoEngine(GraphEngine):

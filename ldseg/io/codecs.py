@@ -26,6 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
 from ldseg.io.streams import check_jpeg, coded_size, frame_of
 
@@ -196,6 +197,7 @@ def _webp(content: bytes) -> Pixels:
         raise ValueError("not a WebP file")
     if 8 + struct.unpack_from("<I", content, 4)[0] > len(content):
         raise ValueError(f"the WebP file ends early, at byte {len(content)}")
+    apart.needed()
     return _pillow(WebPImagePlugin.WebPImageFile, content)
 
 
@@ -210,12 +212,14 @@ def _jpeg2000(content: bytes) -> Pixels:
         raise ValueError(f"the JPEG 2000 file ends early, at byte {len(content)}")
     if palette:
         raise Refused("a JPEG 2000 file with a palette, which is not read; save it as PNG")
+    apart.needed()
     return Pixels(values=imagecodecs.jpeg2k_decode(content))
 
 
 def _avif(content: bytes) -> Pixels:
     if content[8:12] not in (b"avif", b"avis"):
         raise Refused("a file of the kind of HEIC or MP4, which is not read as a picture; save it as PNG")
+    apart.needed()
     return _pillow(AvifImagePlugin.AvifImageFile, content)
 
 

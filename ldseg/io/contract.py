@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 LIMIT_VARIABLE = "LDSEG_READ_LIMIT"
 """Environment variable: the most GiB that the values of one file may take, decoded."""
 _LIMIT_GIB = 2.0
+before_decoding: Callable[[int], None] = lambda size: None  # noqa: E731
+"""Called with the bytes of values that are decoded next; see `ldseg.io.apart`."""
 MOST_TRAILING = 1 << 26
 """Bytes behind the values of a file that are passed over; more are refused, as they take time without bound."""
 
@@ -125,13 +127,14 @@ def check_size(shape: Sequence[int], itemsize: float) -> int:
     if not lengths or min(lengths) < 1:
         raise ValueError(f"its header has the size {times(lengths) or 'of nothing'}")
     shown = "×".join(str(length) for length in lengths)
-    limit, needed = _limit(), math.ceil(math.prod(lengths) * itemsize)
-    if needed > limit * 2**30:
+    most, needed = limit(), math.ceil(math.prod(lengths) * itemsize)
+    if needed > most * 2**30:
         gib = needed / 2**30
         raise Refused(
-            f"its header promises {shown} values, {gib:,.1f} GiB, more than the limit of {limit:g} GiB"
+            f"its header promises {shown} values, {gib:,.1f} GiB, more than the limit of {most:g} GiB"
             f" (the environment variable {LIMIT_VARIABLE}={math.ceil(gib)} would allow it)"
         )
+    before_decoding(needed)
     return needed
 
 
@@ -142,17 +145,22 @@ def check_prepared(size: Sequence[int], channels: int, source: str) -> None:
         DataError: it takes more than four times the limit on files, before it is tried.
     """
     try:
-        limit, gib = _limit(), math.prod(size) * channels * 4 / 2**30
+        most, gib = limit(), math.prod(size) * channels * 4 / 2**30
     except Refused as error:
         raise DataError(f"{source}: {error}") from error
-    if gib > 4 * limit:
+    if gib > 4 * most:
         raise DataError(
-            f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB to be segmented, more than the limit of"
-            f" {4 * limit:g} GiB; cut it, or set the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)}"
+            f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB, more than the limit of"
+            f" {4 * most:g} GiB; cut it, or set the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)}"
         )
 
 
-def _limit() -> float:
+def limit() -> float:
+    """The most GiB that the values of one file may take, decoded.
+
+    Raises:
+        Refused: the environment variable holds no number.
+    """
     try:
         return float(os.environ.get(LIMIT_VARIABLE, _LIMIT_GIB))
     except ValueError:

@@ -8,6 +8,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
+from ldseg.io import apart
 from ldseg.io.contract import Refused, check_length
 from ldseg.io.streams import check_jpeg, coded_size
 
@@ -80,6 +81,8 @@ def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[n
             raise ValueError(f"a frame has the size {size}, its header promises {(int(header.Rows), int(header.Columns))}")
         if codec is _jpeg:
             check_jpeg(frame)
+        else:
+            apart.needed()
         pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
         yield pixels.view(f"u{pixels.dtype.itemsize}")
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.errors import DataError, UnwrittenError
+from ldseg.io import apart
 from ldseg.io.contract import Content, Format, one_line
 from ldseg.io.formats import is_scan, read_file, writer_of
 from ldseg.io.frames import frames_of, label_frames, read_frames, write_frames
@@ -230,6 +231,11 @@ def _planes_in(folder: Path) -> dict[str, Path]:
 
 
 def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> Content:
+    """As `read_content`, with decoders that may crash in a process of their own."""
+    return apart.read(read_content, path, axes, label, like)
+
+
+def read_content(path: Path, axes: str, label: bool = False, like: Path | None = None) -> Content:
     """What a file or a folder holds, (*S, c) as stored."""
     return _read_folder(path, axes, label, like) if path.is_dir() and len(axes) > 2 else read_file(path, axes, label)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
 from ldseg.io.streams import check_jpeg
@@ -30,6 +31,8 @@ _CODECS = _PLAIN | {
     *("CCITTRLE", "CCITTFAX3", "CCITTFAX4", "JPEG", "JPEG2000", "JPEG_2000_LOSSY", "APERIO_JP2000_RGB"),
     *("JPEGXL", "JPEGXL_DNG", "WEBP", "LERC", "PNG"),
 }
+_STEADY = _PLAIN | {"JPEG"}
+"""Compressions whose decoders do not crash."""
 _PHOTOMETRICS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR")
 _ORIENTATION, _PALETTE, _YCBCR_SAMPLING, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 320, 530, 529, 532, (281, 341)
 
@@ -61,6 +64,8 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
             raise ValueError(f"its description promises {images} images, it holds {len(whole)}: planes are missing")
         if page.compression == tifffile.COMPRESSION.JPEG:
             _check_strips(stored, whole)
+        if tifffile.COMPRESSION(page.compression).name not in _STEADY:
+            apart.needed()
         values = series[0].asarray(maxworkers=1)
         return _content(values, series[0].axes, page, axes, label, str(path))
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import GifImagePlugin, ImageSequence
 
+from ldseg.io import apart
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
@@ -68,6 +69,7 @@ def _check_count(frames: int, height: int, width: int) -> None:
 
 def _read_frames(path: Path) -> list[np.ndarray]:
     edited = _check_boxes(path)
+    apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
     try:
         video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)

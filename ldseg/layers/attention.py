@@ -25,13 +25,25 @@ class SelfAttention(keras.layers.Layer):
         groups: groups of the GroupNorm.
         scores: bound on ``heads * chunk * N``, the entries of an image's score matrix that are held at once; None for
             the whole matrix. A few megabytes of them stay in the caches of a processor, which is fastest.
+        epsilon: added to the variance in GroupNorm.
+        add_normed: add the normalised input in place of the input.
     """
 
-    def __init__(self, heads: int = 1, groups: int = 8, scores: int | None = 2**20, **options: Any) -> None:
+    def __init__(
+        self,
+        heads: int = 1,
+        groups: int = 8,
+        scores: int | None = 2**20,
+        epsilon: float = 1e-5,
+        add_normed: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.heads = heads
         self.groups = groups
         self.scores = scores
+        self.epsilon = epsilon
+        self.add_normed = add_normed
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         fixed = [length for length in input_shape[1:] if length is not None]
@@ -42,7 +54,7 @@ class SelfAttention(keras.layers.Layer):
         if channels % self.used_heads:
             raise ValueError(f"expected channels to be a multiple of {self.used_heads} heads, got {channels}")
         precision = {"dtype": self.dtype_policy}
-        self.norm = GroupNormalization(self.groups, epsilon=1e-5, name="norm", **precision)
+        self.norm = GroupNormalization(self.groups, epsilon=self.epsilon, name="norm", **precision)
         self.norm.build(input_shape)
         self.positions = math.prod(fixed[:-1])
         for name in ("query", "key", "value", "out"):
@@ -60,7 +72,8 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         channels, chunks = x.shape[-1], self._chunks()
-        flat = ops.reshape(self.norm(x), (-1, self.positions, channels))
+        normed = self.norm(x)
+        flat = ops.reshape(normed, (-1, self.positions, channels))
 
         # One matrix in place of three.
         three = [self.query, self.key, self.value]
@@ -92,10 +105,11 @@ class SelfAttention(keras.layers.Layer):
             else:
                 mixed = attend_in_chunks(query, key, value)
         mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.positions, channels))
-        return x + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
+        return (normed if self.add_normed else x) + ops.reshape(self.out(mixed), (-1, *x.shape[1:]))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "heads": self.heads, "groups": self.groups, "scores": self.scores}
+        names = ("heads", "groups", "scores", "epsilon", "add_normed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

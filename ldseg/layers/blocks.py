@@ -22,13 +22,17 @@ class ResidualBlock(keras.layers.Layer):
         filters: channels that come out, a multiple of ``groups`` as the channels that come in are.
         groups: groups of each GroupNorm.
         kernel: kernel of both convolutions, one number or one for each axis.
+        epsilon: added to the variance in each GroupNorm.
     """
 
-    def __init__(self, filters: int, groups: int = 8, kernel: int | tuple[int, ...] = 3, **options: Any) -> None:
+    def __init__(
+        self, filters: int, groups: int = 8, kernel: int | tuple[int, ...] = 3, epsilon: float = 1e-5, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.filters = filters
         self.groups = groups
         self.kernel = kernel if isinstance(kernel, int) else tuple(kernel)
+        self.epsilon = epsilon
 
     def build(self, input_shape: Any) -> None:
         timed = isinstance(input_shape[0], list | tuple)
@@ -36,9 +40,9 @@ class ResidualBlock(keras.layers.Layer):
         shape = tuple(shape)
         rank, between = len(shape) - 2, (*shape[:-1], self.filters)
         precision = {"dtype": self.dtype_policy}
-        self.norm_in = GroupNormalization(self.groups, epsilon=1e-5, name="norm_in", **precision)
+        self.norm_in = GroupNormalization(self.groups, epsilon=self.epsilon, name="norm_in", **precision)
         self.conv_in = conv(rank, self.filters, self.kernel, name="conv_in", **precision)
-        self.norm_out = GroupNormalization(self.groups, epsilon=1e-5, name="norm_out", **precision)
+        self.norm_out = GroupNormalization(self.groups, epsilon=self.epsilon, name="norm_out", **precision)
         self.conv_out = conv(rank, self.filters, self.kernel, name="conv_out", **precision)
         self.norm_in.build(shape)
         self.conv_in.build(shape)
@@ -67,7 +71,8 @@ class ResidualBlock(keras.layers.Layer):
         return (*shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters, "groups": self.groups, "kernel": self.kernel}
+        names = ("filters", "groups", "kernel", "epsilon")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable("ldseg")

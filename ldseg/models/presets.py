@@ -38,6 +38,7 @@ class Preset:
         architecture: the family it belongs to.
         bounded: whether clean latents lie in [-1, 1].
         weights: weights of the terms of the loss beside that of the diffusion, see ``ldseg.training.Trainer``.
+        sampling: sampling steps and masks that it was published with; None leaves them to validation.
         switches: names of what can be left out of the networks, True unless told otherwise.
     """
 
@@ -52,6 +53,7 @@ class Preset:
     bounded: bool = False
     weights: Mapping[str, float] = field(default_factory=lambda: {"segmentation": 1.0, "autoencoder": 0.5})
     switches: tuple[str, ...] = ()
+    sampling: tuple[int, int] | None = None
 
     def strides(self, axes: str) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
@@ -94,15 +96,26 @@ def _lean(name: str, plans: Mapping[str, LeanPlan]) -> Preset:
     )
 
 
-def _published(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
-    from ldseg.models import published
+def _published(name: str, exact: bool) -> Preset:
+    def build(size: tuple[int, ...], channels: int, classes: int, axes: str) -> Networks:
+        from ldseg.models import published
 
-    grid = strided(size, strides(axes, PUBLISHED_STRIDE))
-    return Networks(
-        label_encoder=published.label_encoder(size, classes, axes),
-        image_encoder=published.image_encoder(size, channels, axes),
-        denoiser=published.denoiser(grid, axes),
-        label_decoder=published.label_decoder(grid, classes, axes),
+        grid = strided(size, strides(axes, PUBLISHED_STRIDE))
+        return Networks(
+            label_encoder=published.label_encoder(size, classes, axes),
+            image_encoder=published.image_encoder(size, channels, axes, exact),
+            denoiser=published.denoiser(grid, axes, exact),
+            label_decoder=published.label_decoder(grid, classes, axes, exact),
+        )
+
+    return Preset(
+        name=name,
+        stride=dict.fromkeys(AXES.values(), PUBLISHED_STRIDE),
+        multiple=dict.fromkeys(AXES.values(), PUBLISHED_MULTIPLE),
+        any_size=False,
+        prediction="ldseg",
+        build=build,
+        latent=lambda classes: 1,
     )
 
 
@@ -137,6 +150,7 @@ def _medsegdiff(name: str, plan: MedSegDiffPlan) -> Preset:
         bounded=True,
         weights={"segmentation": 0.0, "autoencoder": 0.0},
         switches=("dynamic_conditioning", "ff_parser"),
+        sampling=plan.sampling,
     )
 
 
@@ -145,15 +159,8 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         _lean("lean", LEAN),
         _lean("small", SMALL),
-        Preset(
-            name="ldseg",
-            stride=dict.fromkeys(AXES.values(), PUBLISHED_STRIDE),
-            multiple=dict.fromkeys(AXES.values(), PUBLISHED_MULTIPLE),
-            any_size=False,
-            prediction="ldseg",
-            build=_published,
-            latent=lambda classes: 1,
-        ),
+        _published("ldseg", exact=False),
+        _published("ldseg-published", exact=True),
         *(_medsegdiff(name, plan) for name, plan in MEDSEGDIFF.items()),
     )
 }

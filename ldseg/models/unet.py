@@ -20,6 +20,8 @@ def denoising_unet(
     groups: int = 8,
     time_dim: int = 64,
     skip_down: bool = True,
+    epsilon: float = 1e-5,
+    add_normed: bool = False,
     name: str = "denoiser",
 ) -> keras.Model:
     """A U-Net on the noisy latent beside the image condition.
@@ -35,6 +37,8 @@ def denoising_unet(
         time_dim: length of the time embedding.
         skip_down: whether the map behind a down-sampling is a skip too; without it each level goes
             up with ``blocks`` blocks.
+        epsilon: added to the variance in each GroupNorm.
+        add_normed: of attention, see ``SelfAttention``.
 
     Returns:
         a model of ``[x_t (B, *L, channels), condition (B, *L, condition), t int32 (B,)]`` to ``(B, *L, channels)``.
@@ -45,9 +49,15 @@ def denoising_unet(
     time = keras.Input((), dtype="int32", name="time")
     embedding = TimeEmbedding(time_dim, name="time_embedding")(time)
 
+    def block(x: keras.KerasTensor, level: int, label: str) -> keras.KerasTensor:
+        return ResidualBlock(widths[level], groups, epsilon=epsilon, name=label)([x, embedding])
+
+    def attend(x: keras.KerasTensor, label: str) -> keras.KerasTensor:
+        return SelfAttention(heads, groups, epsilon=epsilon, add_normed=add_normed, name=f"{label}_attention")(x)
+
     def stage(x: keras.KerasTensor, level: int, label: str) -> keras.KerasTensor:
-        x = ResidualBlock(widths[level], groups, name=label)([x, embedding])
-        return SelfAttention(heads, groups, name=f"{label}_attention")(x) if attention[level] else x
+        x = block(x, level, label)
+        return attend(x, label) if attention[level] else x
 
     x = conv(rank, widths[0], name="stem")(keras.layers.Concatenate(name="joined")([state, image]))
     skips = [x] if skip_down else []
@@ -59,10 +69,8 @@ def denoising_unet(
             x = conv(rank, width, strides=strides[level], name=f"down{level}")(x)
             if skip_down:
                 skips.append(x)
-    bottom = widths[-1]
-    x = ResidualBlock(bottom, groups, name="middle_in")([x, embedding])
-    x = SelfAttention(heads, groups, name="middle_attention")(x)
-    x = ResidualBlock(bottom, groups, name="middle_out")([x, embedding])
+    x = attend(block(x, -1, "middle_in"), "middle")
+    x = block(x, -1, "middle_out")
     for level in reversed(range(len(widths))):
         for index in range(blocks + skip_down):
             x = keras.layers.Concatenate(name=f"skip{level}_{index}")([x, skips.pop()])
@@ -70,7 +78,7 @@ def denoising_unet(
         if level > 0:
             x = upsample(rank, strides[level - 1])(x)
             x = conv(rank, widths[level], name=f"up{level}")(x)
-    x = GroupNormalization(groups, epsilon=1e-5, name="norm")(x)
+    x = GroupNormalization(groups, epsilon=epsilon, name="norm")(x)
     x = keras.layers.Activation("swish", name="swish")(x)
     # The latent is float32 whatever the precision: its rates span six orders of magnitude.
     x = conv(rank, channels, dtype="float32", name="prediction")(x)

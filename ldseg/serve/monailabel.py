@@ -47,7 +47,7 @@ def model_info(name: str, description: Description) -> dict[str, Any]:
         "description": f"LDSeg {name}: {', '.join(classes[1:])}",
         "pathology": spec.axes == "YX",
         "nuclick": False,
-        "config": {"steps": usual.sampling_steps, "samples": usual.samples, "flips": usual.flips, "seed": usual.seed},
+        "config": {"steps": description.steps, "samples": description.samples, "flips": usual.flips, "seed": usual.seed},
     }
 
 

@@ -117,6 +117,7 @@ def keep(folder: Path, image: Path, wish: Wish, model: Model) -> Kept:
             "spacing": None if result.spacing is None else list(result.spacing),
             "seconds": round(result.seconds, 3),
             "predicted_dice": _finite(result.predicted_dice),
+            "warnings": list(result.warnings),
             "planes": shown.planes,
             "largest": shown.largest,
             "aspect": shown.aspect,

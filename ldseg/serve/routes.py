@@ -68,7 +68,7 @@ def page(request: Request) -> Response:
 
 @router.get("/weights", summary="What can be segmented, and how")
 def weights(request: Request) -> dict[str, Any]:
-    """The weights of this server, and the settings with their defaults."""
+    """The weights of this server, with the steps and samples that they take unless told otherwise; other settings."""
     found = state_of(request).worker.descriptions
     usual = SamplerConfig()
     return {
@@ -76,11 +76,8 @@ def weights(request: Request) -> dict[str, Any]:
         "weights": [facts_of(name, description) for name, description in found.items()],
         "samplers": list(SAMPLERS),
         "fusions": list(FUSIONS),
-        "defaults": {
-            "steps": usual.sampling_steps, "samples": usual.samples, "flips": usual.flips, "seed": usual.seed,
-            "sampler": usual.sampler, "fusion": usual.fusion,
-        },
-    }  # fmt: skip
+        "defaults": {name: getattr(usual, name) for name in ("flips", "seed", "sampler", "fusion")},
+    }
 
 
 @router.post("/segment", summary="Segment an image", openapi_extra=_SEGMENT)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ldseg.description import Description, find_weights, read_description
+from ldseg.description import Description, read_description
 from ldseg.errors import ConfigError
 from ldseg.model import Model, available, load
 from ldseg.options import AUTO
+from ldseg.published import find_weights
 
 T = TypeVar("T")
 
@@ -125,6 +126,8 @@ def facts_of(name: str, description: Description) -> dict[str, Any]:
         "channels": spec.channels,
         "size": list(spec.size),
         "architecture": spec.architecture,
+        "steps": description.steps,
+        "samples": description.samples,
         "most_steps": spec.schedule.timesteps,
         "dice": description.figures.get("val_dice"),
     }

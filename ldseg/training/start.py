@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.description import Description, find_weights, read_description
+from ldseg.description import Description, read_description
 from ldseg.errors import ConfigError
 from ldseg.models import Preset
+from ldseg.published import find_weights
 from ldseg.spatial import AXES
 
 logger = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.deferred import Deferred
 from ldseg.errors import ConfigError
 from ldseg.io.geometry import Geometry
 from ldseg.spatial import Mask, Numbers
@@ -45,8 +46,8 @@ class Segmentation:
     colours: Sequence[tuple[int, int, int]]
     mask: Mask
     instances: Mask | None = None
-    probabilities: Numbers
-    entropy: Numbers
+    probabilities: Numbers = Deferred()  # type: ignore[assignment]
+    entropy: Numbers = Deferred()  # type: ignore[assignment]
     image: np.ndarray
     geometry: Geometry | None = None
     source: Path | None = None

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ldseg.data.intensity import Z_RANGE, scale_intensity
+from ldseg.data import intensity
+from ldseg.data.intensity import Z_RANGE, scale_intensity, scaling_of
 from ldseg.errors import DataError
 from ldseg.io import contract
 from ldseg.options import INTENSITIES
@@ -70,3 +71,20 @@ def test_the_remedy_can_be_followed() -> None:
     ) as caught:
         scale_intensity(np.array([[[57], [235]]], np.float32), "dtype", "a")
     assert "save it with 8 or 16 bits" in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "lowest"), [("uint8", 0), ("uint16", 7), ("float32", -300)])
+def test_percentiles_that_are_counted_are_those_that_are_sorted(
+    kind: str, lowest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+    image = np.minimum(rng.gamma(1.5, 30, (7, 31, 29, 1)), 200).astype(kind) + np.array(lowest, kind)
+    if kind == "float32":
+        image = np.floor(image)
+    expected = scale_intensity(image, "percentile", "a")
+    monkeypatch.setattr(intensity, "_LARGE", 1)
+    np.testing.assert_array_equal(scale_intensity(image, "percentile", "a"), expected)
+    scaled = scaling_of(image, "percentile", "a")
+    np.testing.assert_array_equal(np.concatenate([scaled(part[np.newaxis]) for part in image]), expected)
+    broken = image.astype(np.float32) + np.float32(0.25)  # no whole numbers, so sorted
+    assert np.isclose(scale_intensity(broken, "percentile", "a"), expected, atol=1e-5).all()

@@ -124,3 +124,14 @@ def test_it_goes_through_json() -> None:
 def test_wrong_values_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong)) if "axes" not in wrong else "axes|axis"):
         Preprocessing(**{"size": (16, 24), **wrong})
+
+
+@pytest.mark.parametrize("grid", [(5, 6, 7), (9, 12, 4)])
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_slabs_are_those_of_the_whole(grid: tuple[int, ...], rows: int) -> None:
+    step = Preprocessing(size=grid, axes="ZYX", channels=1, classes=("a", "b", "c"))
+    probabilities = np.random.default_rng(2).random((*grid, 3), dtype=np.float32)
+    whole, size = step.probabilities_to_case(probabilities, (9, 11, 6)), (9, 11, 6)
+    places, parts = zip(*step.slabs_of_case(probabilities, size, rows))
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(np.concatenate([whole[place] for place in places]), whole)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ldseg.errors import DataError
-from ldseg.evaluation.quality import Quality, Signs, fit_quality, signs_of
+from ldseg.evaluation.quality import Quality, Signs, SignSums, fit_quality, signs_of
 from ldseg.inference.uncertainty import predictive_entropy
 
 
@@ -78,3 +78,16 @@ def test_few_cases_and_empty_masks() -> None:
     assert quality is not None
     assert quality.cases == 9
     assert quality.predict(nothing) == pytest.approx(0.1)
+
+
+def test_signs_of_parts_add_up_to_those_of_the_whole() -> None:
+    rng = np.random.default_rng(6)
+    probabilities = rng.dirichlet((1, 1, 1), (8, 20, 20)).astype(np.float32)
+    mask, entropy = probabilities.argmax(-1), predictive_entropy(probabilities)
+    sums = SignSums(3)
+    for part in (slice(0, 3), slice(3, 8)):
+        sums.add(probabilities[part], mask[part], entropy[part])
+    whole, found = signs_of(probabilities, mask, entropy), sums.signs()
+    assert (found.expected, found.doubt) == pytest.approx((whole.expected, whole.doubt), rel=1e-12)
+    assert sums.entropy == pytest.approx(entropy.mean(), rel=1e-5)
+    assert sums.present.tolist() == [1, 2]

@@ -60,6 +60,8 @@ def test_the_keys_of_the_file_stay(tmp_path: Path) -> None:
         "unit",
         "entropy",
         "predicted_dice",
+        "unfamiliar",
+        "warnings",
         *metrics,
         "objects",
         "object_sums",

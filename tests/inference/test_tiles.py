@@ -53,7 +53,7 @@ def tiled(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]
     axes = {2: "YX", 3: "TYX" if strides[0] == 1 else "ZYX"}[len(grid)]
     image = np.random.default_rng(1).random((*grid, 1)).astype("float32")
     predictor = SimpleNamespace(
-        spec=SimpleNamespace(size=size),
+        spec=SimpleNamespace(size=size, outline=False),
         strides=strides,
         draw_noise=lambda seed, name, latent: np.random.default_rng(seed).random((1, 1, 1, *latent, 4), "float32"),
     )

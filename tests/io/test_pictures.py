@@ -278,10 +278,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path,
     path = write_mask(tmp_path / "a.png", np.ones(SIZE, int))
     before = path.read_bytes()
 
-    def denied(self: Path, target: Path) -> None:
+    def denied(source: Path, target: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "replace", denied)
+    monkeypatch.setattr(os, "replace", denied)
     with pytest.raises(DataError, match=r"a\.png: cannot be written: Permission denied"):
         write_mask(path, np.zeros(SIZE, int))
     assert path.read_bytes() == before

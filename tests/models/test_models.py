@@ -368,7 +368,7 @@ def test_gradients_reach_every_weight_of_medsegdiff(dynamic: bool, ff: bool) -> 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"preset": "leen"}, r"'ldseg', 'lean', 'small', 'tiny'\], got 'leen'"),
+        ({"preset": "leen"}, r"'ldseg', 'ldseg-published', 'lean', 'small', 'tiny'\], got 'leen'"),
         ({"ff_parser": False}, r"switches of preset 'lean' \(\) off, got \['ff_parser'\]"),
         ({"preset": "L", "size": (32, 64)}, r"multiple of its stride \(64, 64\)"),
         ({"classes": 1}, "at least 2 classes and 1 channel, got 1 and 3"),

@@ -1,6 +1,7 @@
 """The page and the plain requests, on weights that come with LDSeg and the engine that needs no Keras."""
 
 import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def test_what_there_is_is_told(client: TestClient) -> None:
     told = client.get("/weights").json()
     assert [each["name"] for each in told["weights"]] == ["GlaS", "Volume"]
     assert told["weights"][0]["classes"] == ["background", "gland"]
-    assert told["defaults"]["steps"] == 15
+    assert told["weights"][0]["steps"] == ldseg.load("GlaS", engine="onnx").description.steps
+    assert told["defaults"]["sampler"] == "DDIM"
     assert "/segment" in client.get("/openapi.json").json()["paths"]
 
 
@@ -234,3 +236,48 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ServeSettings(images=tmp_path / "none")
     with pytest.raises(ConfigError, match="two are called GlaS"):
         create_app(ServeSettings(weights=("GlaS", str(tmp_path / "GlaS"))))
+
+
+def test_a_series_in_an_archive_gives_a_dicom_segmentation(client: TestClient, tmp_path: Path) -> None:
+    pytest.importorskip("highdicom", reason="DICOM Segmentations are written by highdicom: pip install 'ldseg[dicomseg]'")
+    import pydicom
+
+    values = np.random.default_rng(0).integers(0, 1000, (4, 24, 24)).astype(np.uint16)
+    with zipfile.ZipFile(tmp_path / "knee.zip", "w") as archive:
+        for index, plane in enumerate(values):
+            archive.writestr(f"study/IM{index}", slice_of(plane, index))
+    found = post(client, tmp_path / "knee.zip", weights="Volume").json()
+    assert found["name"] == "knee"
+    assert found["size"] == [4, 24, 24]
+    assert found["planes"] == 4
+    segmentation = pydicom.dcmread(io.BytesIO(client.get(found["files"]["dicomseg"]).content))
+    assert segmentation.SOPClassUID == pydicom.uid.SegmentationStorage
+    assert [one.SegmentLabel for one in segmentation.SegmentSequence] == ["bone", "cartilage"]
+    assert picture(client, found, "step", plane=3, step=1).shape[:2] == picture(client, found, "image", plane=3).shape[:2]
+
+
+def slice_of(plane: np.ndarray, index: int) -> bytes:
+    """A slice of an MR series, of DICOM."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, MRImageStorage
+    meta.MediaStorageSOPInstanceUID = f"1.2.3.{index + 1}"
+    header = pydicom.Dataset()
+    header.file_meta = meta
+    values: dict[str, Any] = {
+        "SOPClassUID": MRImageStorage, "SOPInstanceUID": f"1.2.3.{index + 1}", "StudyInstanceUID": "1.2.4",
+        "SeriesInstanceUID": "1.2.5", "FrameOfReferenceUID": "1.2.6", "Modality": "MR", "InstanceNumber": index + 1,
+        "PatientName": "A^B", "PatientID": "1", "PatientBirthDate": "", "PatientSex": "", "StudyDate": "", "StudyTime": "",
+        "StudyID": "", "AccessionNumber": "", "ReferringPhysicianName": "", "SeriesNumber": 1,
+        "ImagePositionPatient": [0, 0, 3 * index], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1],
+        "SliceThickness": 3, "Rows": plane.shape[0], "Columns": plane.shape[1], "SamplesPerPixel": 1, "BitsAllocated": 16,
+        "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2",
+        "PixelData": plane.tobytes(),
+    }  # fmt: skip
+    for name, value in values.items():
+        setattr(header, name, value)
+    content = io.BytesIO()
+    header.save_as(content, enforce_file_format=True)
+    return content.getvalue()

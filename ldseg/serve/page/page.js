@@ -30,7 +30,7 @@ async function start() {
   if (usual) $("weights").value = usual.name;
   fill($("sampler"), found.samplers);
   fill($("fusion"), found.fusions);
-  for (const name of ["steps", "samples", "seed", "sampler", "fusion"]) $(name).value = found.defaults[name];
+  for (const name of ["seed", "sampler", "fusion"]) $(name).value = found.defaults[name];
   $("flips").checked = found.defaults.flips;
   about();
 }
@@ -43,6 +43,7 @@ function about() {
   const dice = own.dice ? ` Dice ${own.dice.toFixed(3)} in validation.` : "";
   $("about").textContent = `For ${AXES[own.axes]}; finds ${own.classes.slice(1).join(", ")}.${dice}`;
   $("steps").max = own.most_steps;
+  for (const name of ["steps", "samples"]) $(name).value = own[name];
 }
 
 function choose(list) {
@@ -95,6 +96,7 @@ function show(found) {
   $("title").textContent = found.name;
   const sure = found.predicted_dice === null ? "" : ` Predicted Dice ${found.predicted_dice.toFixed(2)}.`;
   $("summary").textContent = `${found.size.join(" × ")} pixels, ${found.weights}, ${found.seconds.toFixed(1)} s.${sure}`;
+  $("warnings").textContent = found.warnings.join(" ");
   $("legend").replaceChildren(...found.classes.map((name, index) => {
     const item = document.createElement("li"), mark = document.createElement("span");
     mark.style.background = found.colours[index];

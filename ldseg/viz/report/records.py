@@ -135,6 +135,7 @@ def columns(run: RunRecord, compared: Mapping[str, RunRecord]) -> list[Column]:
         Column(title=f"HD95 ({run.summary.unit})", of=foreground("hd95"), digits=2, falls=True),
         Column(title="Object F1", of=lambda case: case.objects.get("object_f1", math.nan)),
         Column(title="Predicted Dice", of=lambda case: _float(case.predicted_dice)),
+        Column(title="Unfamiliar", of=lambda case: _float(case.unfamiliar), digits=2, falls=True),
         Column(title="Entropy", of=lambda case: _float(case.entropy), falls=True),
         Column(title="Seconds", of=lambda case: _float(case.seconds), digits=2, falls=True),
     ]
