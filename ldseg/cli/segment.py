@@ -137,7 +137,9 @@ def _segment(this: Run, started: float) -> int:
             try:
                 with memory_told(str(item.case.image), "draw its diffusion"):
                     if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
-                        trace = this.pictures.trace(item, this.predictor, sampler.seed)
+                        from ldseg.viz.traces import trace_of
+
+                        trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
                         to_draw -= 1
             except DataError as error:
                 item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)

@@ -261,7 +261,6 @@ class _Entry:
             sums=sums,
             states=tiled.states,
             signature=tiled.signature,
-            signature=tiled.signature,
             seconds=self.seconds + time.perf_counter() - started,
         )
 
