@@ -234,7 +234,7 @@ class ModelConfig(Section):
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
     preset: str = _key(
-        "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
+        "Preset", "lean", Choice((AUTO, *dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
     )
     prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
@@ -246,7 +246,7 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         named, presets = f"Model.Architecture = {self.architecture}", PRESETS_OF[self.architecture]
-        if self.preset not in presets:
+        if self.preset not in (AUTO, *presets):
             # Names of two families say nothing of each other: the first is the one to begin with.
             wanted = f"expected one of {shown(presets)} for {named}"
             self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")

@@ -42,7 +42,7 @@ EARLIER: dict[str, object] = {
 }  # fmt: skip
 """What trainings had that began before this was chosen."""
 
-UPDATES = 2000
+UPDATES = {"LDSeg": 2000, "MedSegDiff": 5000}
 """Updates that a training of given minutes should have: a smaller grid is taken where there would be fewer."""
 
 FEWEST = 1000
@@ -199,10 +199,11 @@ def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: M
     each = machine.update(preset.name, axes, batch)
     if not minutes or math.isnan(each):
         return most, "scaled down to what a common machine trains on"
-    within = 60 * minutes / (UPDATES * each)
+    updates = UPDATES.get(preset.architecture, UPDATES["LDSeg"])
+    within = 60 * minutes / (updates * each)
     if within >= most:
         return most, "scaled down to what a common machine trains on"
-    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {UPDATES} updates"
+    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {updates} updates"
 
 
 def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, str]:

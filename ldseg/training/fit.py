@@ -239,6 +239,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         training=plan.settings,
         split=plan.split,
         plan=plan.to_dict(),
+        sampling=plan.sampling,
         microns=plan.microns,
     )
 
