@@ -61,9 +61,11 @@ class Description:
     sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
 
-    def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
+    def preprocessing_for(
+        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no"
+    ) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels, label_map=label_map)
+        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse)
 
     @property
     def steps(self) -> int:

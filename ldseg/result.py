@@ -169,7 +169,7 @@ class Result:
 
     @property
     def label(self) -> Mask | None:
-        """The true classes int32 ``(*S)`` of a case of a data set; None where it has no label."""
+        """The true classes int32 ``(*S)`` of a case of a data set, -1 where it does not say; None where it has no label."""
         assert self._found.loaded is not None
         return self._found.loaded.label
 
@@ -201,7 +201,8 @@ class Result:
         """
         from ldseg.viz import overlay  # draws with OpenCV alone
 
-        image, mask, true = self.image, self.mask, self.label
+        image, mask = self.image, self.mask
+        true = None if self.label is None else np.maximum(self.label, 0)
         if image.shape[-1] not in (1, 3):  # modalities: the first of them
             image = image[..., :1]
         if mask.ndim == 3:

@@ -51,10 +51,13 @@ class Pictures:
     def _view(self, item: Segmented, mask: np.ndarray) -> CaseView:
         loaded = item.loaded
         assert loaded is not None
+        true = loaded.outlined
+        if len(self.preprocessing.axes) > 2 and loaded.label is not None:
+            true = np.maximum(loaded.label, 0)  # nothing where the label says nothing
         return CaseView(
             image=loaded.image,
             mask=mask,
-            true=loaded.label if len(self.preprocessing.axes) > 2 else loaded.outlined,
+            true=true,
             spacing=loaded.spacing,
             colours=self.colours or CLASS_COLOURS,
             names=self.preprocessing.classes,

@@ -35,6 +35,7 @@ from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.spatial import IGNORE
 from ldseg.text import number, some
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
@@ -226,7 +227,10 @@ def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
         tolerance = this.task.config.evaluation.tolerance
         scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
     if loaded.instances is not None:
-        scores["sums"] = object_sums(item.instances, loaded.instances, **common)
+        pair = item.instances, loaded.instances
+        if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
+            pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
+        scores["sums"] = object_sums(*pair, **common)
         scores["objects"] = scores["sums"].scores
     if loaded.label is None:
         objects = item.instances if spec.classes == 2 else None

@@ -74,7 +74,8 @@ class Task:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """Of the cases, with the rule for their labels."""
-        return self.description.preprocessing_for(self.config.data.labels, self.config.data.label_map)
+        data = self.config.data
+        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse)
 
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.

@@ -13,6 +13,7 @@ from ldseg.evaluation import Calibration, energy_distance
 from ldseg.inference import Segmented
 from ldseg.io.scans import map_path, write_scan_map
 from ldseg.outputs import MAPS, Outputs
+from ldseg.spatial import IGNORE
 from ldseg.text import json_text, number
 from ldseg.viz import calibration_picture, save_image
 from ldseg.writing import remove, write_text
@@ -35,7 +36,9 @@ class Trust:
         if len(item.case.annotations) > 1:
             given = load_annotations(item.case, item.loaded, preprocessing)
             drawn = mask[np.newaxis] if item.members is None else item.members
-            self.distances[item.case.name] = energy_distance(drawn, given, preprocessing.num_classes)
+            said = (given != IGNORE).all(axis=0)
+            if said.any():
+                self.distances[item.case.name] = energy_distance(drawn[:, said], given[:, said], preprocessing.num_classes)
         if item.loaded.label is not None:
             assert item.probabilities is not None
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)

@@ -12,7 +12,7 @@ from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
-from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS
+from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
@@ -29,7 +29,7 @@ _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
 _CODES = f"{SHAPE} with commas between them"
 _FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
-_MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
+_MAP = "pairs such as 0:0, 128:1, 255:ignore, or #ff0000:1 (value in the file: class), each value once, or nothing"
 
 
 def _key(name: str, default: object, kind: Kind) -> Any:
@@ -157,6 +157,7 @@ class DataConfig(Section):
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     codes: tuple[str, ...] = _key("Codes", (), Several(Text(_CODES), f"{_CODES}, or nothing", True))
     labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
+    sparse: str = _key("Sparse", "no", Choice(SPARSE))
     label_map: tuple[tuple[int, int], ...] = _key("LabelMap", (), Pairs(Number(-(2**31), 2**31 - 1), Number(0, 65535), _MAP))
     intensity: str = _key("Intensity", AUTO, Choice((AUTO, *INTENSITIES)))
     window: tuple[float, ...] = _key(
@@ -188,6 +189,8 @@ class DataConfig(Section):
             self._refuse("Zoom", f"expected auto or 1, as only Data.Fit = aspect uses it, got {self.zoom}")
 
     def _check_classes(self) -> None:
+        if self.sparse != "no" and self.dimensions == "2D":
+            self._refuse("Sparse", "expected no for 2D images, which have no slices; see Data.LabelMap, got slices")
         count, names = len(self.classes), shown(self.classes)
         if count == 1:
             self._refuse("Classes", f"expected at least two {_NAMES}, the background first, got {names}")

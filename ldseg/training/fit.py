@@ -218,7 +218,13 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
 
 def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
     """The trainer of a plan, compiled and its optimiser built for a number of updates."""
-    trainer = Trainer(segmenter, diffusion_weight=plan.diffusion_weight, recycling=plan.recycling > 0, ema=plan.ema)
+    trainer = Trainer(
+        segmenter,
+        diffusion_weight=plan.diffusion_weight,
+        recycling=plan.recycling > 0,
+        ema=plan.ema,
+        ignores=plan.preprocessing.ignores,
+    )
     optimizer = adamw(
         learning_rate=plan.learning_rate,
         updates=0 if plan.minutes else updates,

@@ -237,6 +237,7 @@ def preprocessing_of(config: Config) -> Preprocessing:
         classes=data.classes,
         labels=data.labels,
         label_map=data.label_map,
+        sparse=data.sparse,
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,
