@@ -40,6 +40,7 @@ from ldseg.text import number, some
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
 from ldseg.viz.report.records import amounts_of
+from ldseg.viz.traces import trace_of
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder
 
@@ -139,7 +140,7 @@ def _segment(this: Run, started: float) -> int:
             try:
                 with memory_told(str(item.case.image), "draw its diffusion"):
                     if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
-                        trace = this.pictures.trace(item, this.predictor, sampler.seed)
+                        trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
                         to_draw -= 1
             except DataError as error:
                 item = replace(item, problem=str(error))
