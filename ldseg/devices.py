@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
-import json
 import math
 import os
 import platform
@@ -23,6 +22,7 @@ from typing import Any
 
 from ldseg.errors import ConfigError
 from ldseg.options import AUTO, PRECISIONS
+from ldseg.untrusted import parsed
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -91,7 +91,7 @@ def _backend() -> str:
         return named
     settings = Path(os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))) / "keras.json"
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        wanted = json.loads(settings.read_text(encoding="utf-8")).get("backend")
+        wanted = parsed(settings.read_bytes()).get("backend")
         if wanted in BACKENDS and importlib.util.find_spec(wanted):
             return str(wanted)
     return next((name for name in BACKENDS if importlib.util.find_spec(name)), BACKENDS[0])

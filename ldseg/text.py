@@ -37,10 +37,23 @@ def json_text(value: Any) -> str:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows, the names of the columns first, as the content of a CSV file."""
+    """Rows, the names of the columns first, as the content of a CSV file.
+
+    A text that spreadsheets take for a formula, such as a case named ``=1+1``, gets an apostrophe before it, as they do it.
+    """
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([_no_formula(cell) for cell in row] for row in rows)
     return buffer.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def fixed(value: float | None, digits: int = 6) -> str:

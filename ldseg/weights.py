@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -45,6 +45,30 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
     }
     values = replace(description, made=made).to_dict()
     stream = stored(segmenter)
+    _write(folder, stream, values)
+
+
+def change_description(folder: Path, preset: Preset | None = None, **changes: Any) -> None:
+    """Change what weights say of themselves, and not their numbers.
+
+    Args:
+        folder: with the weights.
+        preset: of the networks, if it is an own one.
+        changes: attributes of ``Description``.
+
+    Raises:
+        WeightsError: see ``read_description`` and ``save_weights``.
+    """
+    values = replace(read_description(folder, preset), **changes).to_dict()
+    try:
+        stream = io.BytesIO((folder / WEIGHTS_FILE).read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{folder / WEIGHTS_FILE}: cannot be read: {error.strerror or error}") from error
+    _write(folder, stream, values)
+
+
+def _write(folder: Path, stream: io.BytesIO, values: dict[str, Any]) -> None:
+    """Write the content of a file of weights with its description, and the copy of that for people."""
     with h5py.File(stream, "r+") as file:
         file.attrs[ATTRIBUTE] = json.dumps(values)
     try:

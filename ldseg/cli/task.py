@@ -74,7 +74,8 @@ class Task:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """Of the cases, with the rule for their labels."""
-        return self.description.preprocessing_for(self.config.data.labels, self.config.data.label_map)
+        data = self.config.data
+        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse)
 
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
@@ -143,13 +144,11 @@ def settle(config: Config, description: Description) -> Config:
     override says was set, unless it leaves the choice.
     """
     trained, defaults = Config.from_dict(description.training), Config()
-    if description.spec.control and config.sampler.samples > 1:
-        logger.warning("Sampler.Samples = %d is not used: all masks of a control are the same", config.sampler.samples)
-        config = config.with_values({"Sampler.Samples": 1})
+    config = _sampled(config, description)
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
-        open_to_all = ("auto", ()) if name in config.overridden else (defaults.value(name),)
+        open_to_all = (AUTO, ()) if name in config.overridden else (AUTO, (), defaults.value(name))
         if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours
@@ -157,6 +156,21 @@ def settle(config: Config, description: Description) -> Config:
     batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
     own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
     return config.with_values({**changes, **own})
+
+
+def _sampled(config: Config, description: Description) -> Config:
+    """The settings with the steps and masks of the weights, where they leave them open."""
+    sampler, found = config.sampler, {}
+    if sampler.sampling_steps == AUTO:
+        found["Sampler.Sampling_Steps"] = description.steps
+    if sampler.samples == AUTO:
+        found["Sampler.Samples"] = description.samples
+    elif description.spec.control and int(sampler.samples) > 1:
+        logger.warning("Sampler.Samples = %d is not used: all masks of a control are the same", sampler.samples)
+        found["Sampler.Samples"] = 1
+    if description.sampling and found:
+        logger.info("as the weights say: %s", ", ".join(f"{name} = {value}" for name, value in found.items()))
+    return config.with_values(found)
 
 
 def _shown(value: Any) -> str:

@@ -20,6 +20,7 @@ from ldseg.config.sections import (
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
+from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import named_path
 
@@ -52,11 +53,12 @@ class Config:
 
     def __post_init__(self) -> None:
         timesteps = self.noise_scheduler.timesteps
-        most = {"Sampler.Sampling_Steps": self.sampler.sampling_steps}
+        steps = self.sampler.sampling_steps
+        most = {"Sampler.Sampling_Steps": 0 if steps == AUTO else int(steps)}
         most["Evaluation.StepSweep"] = max(self.evaluation.step_sweep, default=0)
-        for name, steps in most.items():
-            if steps > timesteps:
-                wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {steps}"
+        for name, count in most.items():
+            if count > timesteps:
+                wanted = f"expected at most NoiseScheduler.Timesteps ({timesteps}), got {count}"
                 raise ConfigError(f"{name}: {wanted}; the nearest valid value is {timesteps}")
         self._check_mode()
         if self.model.architecture == "MedSegDiff" and not self.training.diffusion_weight:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from ldseg.data.cases import LoadedCase
 from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.spatial import IGNORE
 
 BAND = 3.0
 """Width of an outline, in pixels of the grid of the network."""
+
+SLIPS = 0.05
+"""The share of labelled objects that may be smaller than what counts as one: specks, and slips of the pen."""
 
 _FAR = 1e6
 """What a frame is away from the next, in pixels: time is no length, so an outline lies in its own frame."""
@@ -31,6 +37,10 @@ def label_on_grid(loaded: LoadedCase, preprocessing: Preprocessing, grid: Sequen
     label = preprocessing.label_to_grid(loaded.label, grid)
     if not outline:
         return label
+    if (label == IGNORE).any():
+        raise DataError(
+            f"{loaded.name}: expected a label that is known everywhere, to learn outlines; set [Model] Outline = False"
+        )
     ids = loaded.label if loaded.instances is None else loaded.instances
     edge = outlines(_ids_on(ids, label > 0), preprocessing.axes)
     return np.where(edge, np.int32(preprocessing.num_classes), label)
@@ -65,6 +75,20 @@ def outlines(ids: np.ndarray, axes: str, band: float = BAND) -> np.ndarray:
         distance = ndimage.distance_transform_edt(own, sampling=steps)
         found[near] |= own & (distance <= min(band, distance[own].max() / 2))
     return found
+
+
+def areas_on_grid(loaded: LoadedCase, preprocessing: Preprocessing) -> list[float]:
+    """Positions of the grid that each object of a label has; none of a label that does not number them."""
+    if loaded.instances is None:
+        return []
+    grid = preprocessing.grid_of(loaded.size, loaded.spacing)
+    ids, counts = np.unique(loaded.instances, return_counts=True)
+    return (counts[ids > 0] * math.prod(grid) / math.prod(loaded.size)).tolist()
+
+
+def smallest_of(areas: Sequence[float]) -> float:
+    """The least that an object has, after the areas of labelled ones: that of one of them, see `Preprocessing.smallest`."""
+    return float(np.quantile(areas, SLIPS, method="lower"))
 
 
 def _ids_on(ids: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ldseg.components import boxes, components, shared_out
 
 MIN_SHARE = 2e-4
-"""Objects, holes in them, and insides of objects below this share of the image do not count."""
+"""Objects, holes in them, and insides of objects below this share of the image do not count, unless more is known."""
+
+INSIDE = 0.25
+"""An inside has at least this share of the smallest object: less is a speck."""
 
 
-def label_instances(mask: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+def label_instances(mask: np.ndarray, inside: np.ndarray | None = None, smallest: float = 0.0) -> np.ndarray:
     """Number the objects of a mask.
 
     Connected parts are objects. Where several insides lie in one part, it is that of several objects, which touch: the part
@@ -20,15 +25,20 @@ def label_instances(mask: np.ndarray, inside: np.ndarray | None = None) -> np.nd
     Args:
         mask: int ``(*S)``, 0 and 1.
         inside: the insides of objects, bool ``(*S)``, see ``ldseg.inference.parts``; None where nothing tells them.
+        smallest: pixels that an object has at least, where that is known (``Preprocessing.smallest``): smaller ones do not
+            count; 0 where it is not.
 
     Returns:
         int32 ``(*S)``: 0 for background, 1 to n for the objects, whose pixels touch at least along a face.
     """
-    smallest = max(int(MIN_SHARE * mask.size), 1)
-    kept = _without_small(mask.astype(bool), smallest)
-    kept = ~_without_small(~kept, smallest)
+    speck = hole = least = max(int(MIN_SHARE * mask.size), 1)
+    if smallest:
+        least, speck = math.ceil(smallest) - 1, math.ceil(INSIDE * smallest) - 1
+        hole = min(hole, least)
+    kept = _without_small(mask.astype(bool), least)
+    kept = ~_without_small(~kept, hole)
     objects, _ = components(kept)
-    return objects if inside is None else _parted(objects, _without_small(inside & kept, smallest))
+    return objects if inside is None else _parted(objects, _without_small(inside & kept, speck))
 
 
 def _without_small(mask: np.ndarray, smallest: int) -> np.ndarray:

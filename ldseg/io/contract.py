@@ -150,7 +150,7 @@ def check_prepared(size: Sequence[int], channels: int, source: str) -> None:
         raise DataError(f"{source}: {error}") from error
     if gib > 4 * most:
         raise DataError(
-            f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB to be segmented, more than the limit of"
+            f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB, more than the limit of"
             f" {4 * most:g} GiB; cut it, or set the environment variable {LIMIT_VARIABLE}={math.ceil(gib / 4)}"
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.io.contract import check_file
 from ldseg.io.formats import is_scan
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
 from ldseg.outputs import FOLDERS
@@ -180,6 +181,7 @@ def rows_of(path: Path, errors: str = "strict") -> list[list[str]]:
 
     Raises DataError for a file that cannot be read.
     """
+    check_file(path)
     try:
         if path.stat().st_size > MOST_TABLE:
             raise DataError(f"{path}: a table of more than {MOST_TABLE >> 20} MiB, which is not read")

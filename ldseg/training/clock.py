@@ -29,6 +29,7 @@ class Clock:
         spent: seconds of earlier starts.
         since: when this start began, as ``now`` tells it.
         now: a clock in seconds.
+        picks: whether steps and masks are tried at the end.
 
     Attributes:
         update: seconds of an update, NaN before two are done.
@@ -42,7 +43,9 @@ class Clock:
         spent: float = 0.0,
         since: float | None = None,
         now: Callable[[], float] = time.perf_counter,
+        picks: bool = False,
     ) -> None:
+        self.picks = picks
         self.budget = 60.0 * minutes
         self.spent = spent
         self.now = now
@@ -89,7 +92,14 @@ class Clock:
     def reserve(self) -> float:
         """Seconds that the end needs: the last update and the last validation, with what is written then."""
         known = [part for part in (self.update, 1.1 * self.validation) if not math.isnan(part)]
-        return sum(known) + 0.002 * self.budget
+        return sum(known) + 0.002 * self.budget + self.picking
+
+    @property
+    def picking(self) -> float:
+        """Seconds for trying steps and masks at the end: as many as four validations, a twenty-fifth of the time at most."""
+        if not self.picks or math.isnan(self.validation):
+            return 0.0
+        return min(4 * self.validation, 0.04 * self.budget)
 
     @property
     def progress(self) -> float:

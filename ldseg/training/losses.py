@@ -7,28 +7,36 @@ from typing import Any
 from keras import ops
 
 
-def cross_entropy(label: Any, logits: Any) -> Any:
-    """Mean over the positions of minus the log-probability of the true class.
+def cross_entropy(label: Any, logits: Any, known: Any = None) -> Any:
+    """Mean over the positions that are known of minus the log-probability of the true class.
 
-    int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)``.
+    int ``(B, *S)``, logits ``(B, *S, C)``, known float ``(B, *S)``, 1 or 0 (None: everywhere) to ``(B,)``.
     """
-    return _cross_entropy(*_by_class(label, logits))
+    return _cross_entropy(*_by_class(label, logits), known)
 
 
-def soft_dice(label: Any, logits: Any, smooth: float = 1.0) -> Any:
+def mean_known(values: Any, known: Any = None) -> Any:
+    """The mean ``(B,)`` of values ``(B, *S)`` over the positions where known ``(B, *S)`` is 1; 0 where it is nowhere."""
+    axes = tuple(range(1, len(values.shape)))
+    if known is None:
+        return ops.mean(values, axis=axes)
+    return ops.sum(values * known, axis=axes) / ops.maximum(ops.sum(known, axis=axes), 1.0)
+
+
+def soft_dice(label: Any, logits: Any, smooth: float = 1.0, known: Any = None) -> Any:
     r"""Dice of the probabilities, the mean over all classes, the background included.
 
     :math:`\frac{2 \sum p y + s}{\sum p + \sum y + s}` for each class (Milletari et al. 2016, arXiv 1606.04797, with
     plain sums in the denominator); the smoothing s, in pixels, makes it 1 for a class absent from both.
-    int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)`` in [0, 1].
+    int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)`` in [0, 1]; the sums go over the positions that are known.
     """
-    return _soft_dice(*_by_class(label, logits), smooth)
+    return _soft_dice(*_by_class(label, logits), known, smooth)
 
 
-def segmentation_loss(label: Any, logits: Any) -> Any:
+def segmentation_loss(label: Any, logits: Any, known: Any = None) -> Any:
     """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``."""
     truth, logs = _by_class(label, logits)
-    return _cross_entropy(truth, logs) + 2 * (1 - _soft_dice(truth, logs))
+    return _cross_entropy(truth, logs, known) + 2 * (1 - _soft_dice(truth, logs, known))
 
 
 def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
@@ -46,18 +54,19 @@ def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
     return truth, [part - total for part in parts]
 
 
-def _sum(values: Any) -> Any:
-    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+def _cross_entropy(truth: list[Any], logs: list[Any], known: Any) -> Any:
+    return -mean_known(sum(one * log for one, log in zip(truth, logs, strict=True)), known)
 
 
-def _cross_entropy(truth: list[Any], logs: list[Any]) -> Any:
-    chosen = sum(one * log for one, log in zip(truth, logs, strict=True))
-    return -ops.mean(chosen, axis=tuple(range(1, len(chosen.shape))))
+def _soft_dice(truth: list[Any], logs: list[Any], known: Any, smooth: float = 1.0) -> Any:
+    def total(values: Any) -> Any:
+        return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
-
-def _soft_dice(truth: list[Any], logs: list[Any], smooth: float = 1.0) -> Any:
     scores = []
     for one, log in zip(truth, logs, strict=True):
         chance = ops.exp(log)
-        scores.append((2 * _sum(chance * one) + smooth) / (_sum(chance) + _sum(one) + smooth))
+        if known is not None:
+            there = ops.cast(known, chance.dtype)
+            one, chance = one * there, chance * there
+        scores.append((2 * total(chance * one) + smooth) / (total(chance) + total(one) + smooth))
     return sum(scores) / len(scores)

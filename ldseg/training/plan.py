@@ -9,12 +9,17 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
-from ldseg.errors import ConfigError
+from ldseg.errors import ConfigError, DataError
+from ldseg.io.contract import check_prepared
 from ldseg.models import PRESETS, Preset
+from ldseg.options import AUTO
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN, Reason
 from ldseg.training.start import Start
+
+STEPS = 5
+"""Sampling steps of validation, where the settings leave them open: more seldom rank weights otherwise."""
 
 PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
@@ -43,6 +48,8 @@ class Plan:
         validate_every: epochs between validations.
         sampler: that of validation.
         steps: sampling steps of validation.
+        sampling: steps and masks that are stored with the weights as those to segment with.
+        picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
         workers: threads that prepare batches.
@@ -77,6 +84,8 @@ class Plan:
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
+    sampling: dict[str, Any] = field(default_factory=dict)
+    picks: bool = False
     seed: int = 0
     cache: int = 1000
     workers: int = 2
@@ -122,6 +131,8 @@ def plan(
         ConfigError: if settings do not suit each other.
     """
     parameters, training = config.parameters, config.training
+    auto, published = config.sampler.sampling_steps == AUTO, (preset or PRESETS[config.model.preset]).sampling
+    sampling = dict(zip(("steps", "samples"), published, strict=True)) if auto and published else {}
     return Plan(
         spec=spec_of(config, preset),
         preprocessing=preprocessing_of(config),
@@ -141,7 +152,9 @@ def plan(
         focus=float(training.focus),
         validate_every=training.validate_every,
         sampler=config.sampler.sampler,
-        steps=config.sampler.sampling_steps,
+        steps=sampling.get("steps", STEPS) if auto else int(config.sampler.sampling_steps),
+        sampling=sampling,
+        picks=auto and not sampling and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
         workers=training.workers,
@@ -177,6 +190,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ConfigError: if the size does not suit the preset.
     """
     check_sizes(config, preset)
+    _check_fits(config)
     preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
@@ -200,6 +214,17 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
     )
 
 
+def _check_fits(config: Config) -> None:
+    """Images and labels of a batch fit into memory, before it is tried."""
+    planes = int(config.data.channels) + len(config.data.classes)
+    sizes = {"Data.Size": config.data.size, "Parameters.BatchSize": (int(config.parameters.batch_size), *config.data.patch)}
+    for name, size in sizes.items():
+        try:
+            check_prepared(size, planes, name)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+
 def preprocessing_of(config: Config) -> Preprocessing:
     """The preprocessing that the settings ask for."""
     data = config.data
@@ -212,6 +237,7 @@ def preprocessing_of(config: Config) -> Preprocessing:
         classes=data.classes,
         labels=data.labels,
         label_map=data.label_map,
+        sparse=data.sparse,
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,

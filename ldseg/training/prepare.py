@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.cases import Case, load_case
 from ldseg.data.labels import Misread
+from ldseg.data.outline import areas_on_grid, smallest_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
@@ -91,6 +92,8 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         start=proposal.start,
         microns=microns_of(config, preprocessing_of(config), proposal.seen),  # not those of Start: other images
     )
+    if made.spec.outline and usable.areas:
+        made = replace(made, preprocessing=replace(made.preprocessing, smallest=smallest_of(usable.areas)))
     return Prepared(plan=made, cases=cases, problems=(*found.problems, *problems))
 
 
@@ -132,12 +135,14 @@ class Usable:
         problems: what is wrong with the others, one line each.
         shown: by the name of each of the first, the classes in its label, background aside.
         numbers: those that occur in the labels as stored.
+        areas: positions of the grid that each object has, of labels that number them.
     """
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
     shown: dict[str, frozenset[int]]
     numbers: frozenset[int]
+    areas: tuple[float, ...]
 
 
 def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
@@ -146,6 +151,7 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
     problems: list[str] = []
     shown: dict[str, frozenset[int]] = {}
     numbers: set[int] = set()
+    areas: list[float] = []
     for case in tqdm(cases, desc="checking", unit="case"):
         try:
             loaded = load_case(case, preprocessing)
@@ -156,9 +162,10 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
         else:
             good.append(case)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
-            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label.ravel())
-            shown[case.name] = frozenset(np.flatnonzero(counts).tolist()) - {0}
-    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers))
+            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label[loaded.label > 0])
+            shown[case.name] = frozenset(np.flatnonzero(counts).tolist())
+            areas += areas_on_grid(loaded, preprocessing)
+    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers), areas=tuple(areas))
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_shipped_file_is_the_defaults_and_has_every_key() -> None:
 
 def test_published_file_alone_is_enough() -> None:
     config = load_config(PUBLISHED)
-    assert config == Config().with_values({"Parameters.BatchSize": 4})  # published, and left open today
+    assert config == Config().with_values({"Parameters.BatchSize": 4, "Sampler.Sampling_Steps": 15})  # left open today
     assert len(config.explicit) == 13  # 4 + 3 + 5 + 1, as published
     assert "Sampler.Sigma" in config.explicit
     assert "Sampler.Seed" not in config.explicit
@@ -49,7 +49,7 @@ def test_published_file_alone_is_enough() -> None:
 
 def test_published_keys_come_first_and_in_order_in_the_shipped_file() -> None:
     assignment = re.compile(r"^(\[\w+\]|\w+ =.*)$", re.MULTILINE)
-    texts = [PUBLISHED.read_text().replace("BatchSize = 4", "BatchSize = auto"), SHIPPED.read_text()]
+    texts = [re.sub("(BatchSize|Sampling_Steps) = .*", r"\1 = auto", PUBLISHED.read_text()), SHIPPED.read_text()]
     published, shipped = (assignment.findall(text) for text in texts)
     extra = {"[Sampler]": ("Seed", "Flips", "Samples", "Fusion"), "[GPU]": ("Engine", "Precision")}
     kept, section = [], ""
@@ -165,9 +165,10 @@ def test_overrides_win_over_the_file_and_the_last_over_the_first(write: Write) -
 
 
 def test_a_contradiction_that_an_override_settles_is_none(write: Write) -> None:
-    path = write("[NoiseScheduler]\nTimesteps = 10\n")
+    path = write("[NoiseScheduler]\nTimesteps = 10\n[Sampler]\nSampling_Steps = 15\n")
     with pytest.raises(ConfigError, match="Sampling_Steps"):
         load_config(path)
+    assert load_config(path, ["Sampler.Sampling_Steps=auto"]).sampler.sampling_steps == "auto"
     assert load_config(path, ["Sampler.Sampling_Steps=10"]).sampler.sampling_steps == 10
 
 
@@ -230,8 +231,8 @@ def test_medsegdiff_as_published() -> None:
     config = load_config(ROOT / "medsegdiff.ini", ["Model.Preset=++", "Model.FFParser=no", "Model.DynamicConditioning=no"])
     assert (config.model.architecture, config.model.preset, config.model.ffparser) == ("MedSegDiff", "++", False)
     noise, sampler = config.noise_scheduler, config.sampler
-    assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, 100)
-    assert (noise.beta_0, noise.beta_t, sampler.samples, sampler.fusion) == (1e-4, 0.02, 5, "staple")
+    assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, "auto")
+    assert (noise.beta_0, noise.beta_t, sampler.samples, sampler.fusion) == (1e-4, 0.02, "auto", "staple")
     assert (config.parameters.learning_rate, config.training.diffusion_weight) == (1e-4, 1)
     with pytest.raises(ConfigError, match=r"Training\.DiffusionWeight: expected more than 0 for Model\.Architecture"):
         load_config(ROOT / "medsegdiff.ini", ["Training.DiffusionWeight=0"])

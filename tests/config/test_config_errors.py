@@ -81,8 +81,9 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
             "NoiseScheduler.Beta_0: expected a number below Beta_T (0.0001), got 0.0001",
         ),
         (
-            "NoiseScheduler.Timesteps=9",
-            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (9), got 15; the nearest valid value is 9",
+            "Sampler.Sampling_Steps=1001",
+            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 1001; "
+            "the nearest valid value is 1000",
         ),
         (
             "Evaluation.StepSweep=1, 1001, 5",
@@ -214,4 +215,4 @@ def test_bad_override(override: str, parts: tuple[str, ...]) -> None:
 
 
 def test_contradiction_names_file_and_override() -> None:
-    assert refusal(SHIPPED, "NoiseScheduler.Timesteps=9").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")
+    assert refusal(SHIPPED, "Sampler.Sampling_Steps=1001").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ldseg.data.cases import LoadedCase
-from ldseg.data.outline import label_on_grid, outlines
+from ldseg.data.outline import areas_on_grid, label_on_grid, outlines, smallest_of
 from ldseg.data.preprocess import Preprocessing
 
 
@@ -67,6 +67,16 @@ def test_in_a_video_each_frame_has_its_own() -> None:
 def loaded(label: np.ndarray, instances: np.ndarray | None) -> LoadedCase:
     image = np.zeros((*label.shape, 1), np.float32)
     return LoadedCase(name="a", image=image, label=label, size=label.shape, digest="", instances=instances)
+
+
+def test_what_the_smallest_object_has() -> None:
+    ids = np.zeros((40, 60), np.int32)
+    ids[:10, :10], ids[20:30, 20:40] = 3, 8
+    step = Preprocessing(size=(20, 30))
+    assert areas_on_grid(loaded((ids > 0).astype(np.int32), ids), step) == [25.0, 50.0]
+    assert areas_on_grid(loaded((ids > 0).astype(np.int32), None), step) == []
+    assert smallest_of([50.0, 25.0]) == 25.0
+    assert smallest_of([1.0, 2.0, *range(101, 140)]) == 101.0  # one in twenty may be a slip of the pen
 
 
 def test_on_the_grid_of_the_network() -> None:

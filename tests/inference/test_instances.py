@@ -60,6 +60,22 @@ def test_nothing_changes_where_no_objects_touch() -> None:
     assert not label_instances(empty, inside).any()
 
 
+def test_what_is_too_small_to_be_an_object_is_known_from_training() -> None:
+    mask = np.zeros((200, 200), np.int32)
+    mask[10:14, 10:15] = mask[30:33, 10:16] = mask[50:60, 50:60] = 1
+    mask[55, 55] = 0
+    assert label_instances(mask).max() == 3  # from 0.02 % of the image, 9 pixels, on
+    found = label_instances(mask, smallest=20)
+    assert found.max() == 2  # of 20 pixels and of 100, not of 18
+    assert found[11, 11] == 1
+    assert found[31, 11] == 0
+    assert label_instances(mask, smallest=20.5).max() == 1
+    inside = np.zeros(mask.shape, bool)
+    inside[51:59, 51:54] = inside[52:55, 57] = True
+    assert label_instances(mask, inside, 13.0).max() == 3  # three pixels are a speck
+    assert label_instances(mask, inside, 12.0).max() == 4
+
+
 def test_the_outline_belongs_to_the_object() -> None:
     parts = np.random.default_rng(0).dirichlet([1, 1, 1], (4, 5)).astype(np.float32)
     kept = parts.copy()

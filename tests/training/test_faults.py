@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tiny
 
-from ldseg.errors import LDSegError
+from ldseg.errors import ConfigError, LDSegError
+from ldseg.training import memory
 from ldseg.training.callbacks import Optional
 from ldseg.training.prepare import train_config
 from ldseg.weights import WEIGHTS_FILE
@@ -57,6 +58,13 @@ def test_a_full_disk_loses_nothing(data: Path, tmp_path: Path, moments: int = 1)
         for name, array in whole.items():
             np.testing.assert_allclose(again[name], array, rtol=1e-4, atol=1e-6, err_msg=f"{disk.calls[moment]} {name}")
         shutil.rmtree(tmp_path / str(moment))
+
+
+def test_an_update_that_is_larger_than_the_machine(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_of_machine", lambda: 1000)
+    with pytest.raises(ConfigError, match=r"Data\.Size, Parameters\.BatchSize: an update on 2 of 32×32 takes more than"):
+        train_config(tiny.settings(data, tmp_path / "w", **CHANGES))
+    assert list((tmp_path / "w").glob("*.h5")) == []
 
 
 def test_a_training_does_without_its_log_of_tensorboard(caplog: pytest.LogCaptureFixture) -> None:

@@ -63,13 +63,28 @@ def test_settings_are_the_defaults_of_a_plan() -> None:
 
     data: dict[str, Any] = {"Data.Size": tiny.SIZE, "Data.Patch": tiny.SIZE, "Data.Channels": 3, "Data.Dimensions": "2D"}
     data |= {"Data.Classes": ("background", "gland"), "Data.Intensity": "dtype", "Data.Fit": "resize", "Data.Zoom": 1}
-    data |= {"Parameters.BatchSize": 4, "Training.SamplesPerCase": 1, "Training.Focus": 0}
+    data |= {"Parameters.BatchSize": 4, "Training.SamplesPerCase": 1, "Training.Focus": 0, "Sampler.Sampling_Steps": 15}
     config = Config().with_values(data)
     whole = plan(config, SPLIT)
     short = Plan(
         spec=whole.spec, preprocessing=whole.preprocessing, patch=whole.patch, augmentation=whole.augmentation, split=SPLIT
     )
     assert short == dataclasses.replace(whole, settings={}, chosen={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"Data_Size": (65536, 65536), "Data_Patch": (64, 64)}, "Data.Size: 65536×65536"),
+        (
+            {"Data_Size": (4096, 4096), "Data_Patch": (4096, 4096), "Parameters_BatchSize": 4096},
+            "Parameters.BatchSize: 4096×",
+        ),
+    ],
+)
+def test_what_cannot_fit_into_memory_is_told_before_it_is_tried(changes: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}.* GiB, more than the limit of 8 GiB"):
+        planned(**changes)
 
 
 def test_a_size_that_does_not_suit_the_networks() -> None:
