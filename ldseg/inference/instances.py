@@ -16,8 +16,8 @@ INSIDE = 0.25
 
 
 SEEN = 0.25
-"""Mean probability of an outline where two objects touch: below it none was seen there, and they are one. Where glands of the
-validation images of GlaS met that were two, it was 0.36 and more; where they were one, 0.18 and less, with one exception."""
+"""Mean probability of an outline where two objects touch: below it none was seen there, and they are one. Where glands of
+the validation images of GlaS met that were two, it was 0.36 and more; where they were one, 0.18 and less, with one exception."""
 
 
 def label_instances(
