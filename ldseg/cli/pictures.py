@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
-from ldseg.diffusion import step_grid
-from ldseg.inference import Engine, Segmented, TiledCase, classes_of
+from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
-from ldseg.spatial import slice_name
 from ldseg.viz import (
     CLASS_COLOURS,
     TRUE_COLOUR,
@@ -29,9 +27,6 @@ from ldseg.viz import (
     volume_picture,
 )
 from ldseg.writing import remove
-
-SHOWN = 480
-"""Most pixels along a side of the masks of a reverse diffusion: more than any picture shows of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,33 +92,6 @@ class Pictures:
         view = replace(self._view(item, mask), true=item.loaded.outlined)
         picture = uncertainty_picture(view, item.entropy, item.variance, axes=self.preprocessing.axes)
         save_image(picture, self.outputs.uncertainty(item.case.name))
-
-    def trace(self, item: Segmented, predictor: Engine, seed: int) -> Trace:
-        """The reverse diffusion of a case: its states, decoded by the engine.
-
-        Of a case that is covered with several tiles, that of the middle one.
-        """
-        assert item.loaded is not None
-        assert item.states is not None
-        preprocessing, name = self.preprocessing, item.case.name
-        tiled = TiledCase(item.loaded, preprocessing, predictor, seed)
-        image, steps = tiled.tile(tiled.middle)["image"], classes_of(predictor.decode(item.states), predictor.spec.outline)
-        if len(tiled.tiling.starts) == 1:
-            # Shown as it came; the masks, which are shown small, need not be as large as a large image.
-            image, size = item.loaded.image, item.loaded.size
-            scale = min(1.0, SHOWN / max(size[-2:]))
-            size = (*size[:-2], *(max(round(scale * length), 1) for length in size[-2:]))
-            steps = np.stack([preprocessing.probabilities_to_case(tiled.tiling.crop(step), size) for step in steps])
-        return Trace(
-            latents=item.states,
-            masks=np.argmax(steps, axis=-1).astype(np.int32),
-            times=step_grid(predictor.spec.schedule.timesteps, predictor.steps)[list(predictor.kept)],
-            image=image,
-            colours=self.colours or CLASS_COLOURS,
-            names=preprocessing.classes if len(preprocessing.classes) > 2 else None,
-            slices=slice_name(preprocessing.axes),
-            title=f"{name}: states of the diffusion, and the mask decoded from each",
-        )
 
     def draw_diffusion(self, name: str, trace: Trace) -> None:
         """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.

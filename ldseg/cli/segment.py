@@ -27,11 +27,11 @@ from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
+from ldseg.evaluation.amounts import amounts
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
-from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
@@ -39,6 +39,8 @@ from ldseg.spatial import IGNORE
 from ldseg.text import number, some
 from ldseg.viz import Trace, save_image, schedule_picture
 from ldseg.viz.report.page import write_report
+from ldseg.viz.report.records import amounts_of
+from ldseg.viz.traces import trace_of
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder
 
@@ -138,7 +140,7 @@ def _segment(this: Run, started: float) -> int:
             try:
                 with memory_told(str(item.case.image), "draw its diffusion"):
                     if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
-                        trace = this.pictures.trace(item, this.predictor, sampler.seed)
+                        trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
                         to_draw -= 1
             except DataError as error:
                 item = replace(item, problem=str(error))
@@ -227,6 +229,9 @@ def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
             pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
         scores["sums"] = object_sums(*pair, **common)
         scores["objects"] = scores["sums"].scores
+    if loaded.label is None:
+        objects = item.instances if spec.classes == 2 else None
+        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
     return scores
 
 
@@ -237,9 +242,10 @@ def _schedule_picture(this: Run) -> np.ndarray:
     return schedule_picture(schedule.alpha_bar, grid, schedule.name)
 
 
-def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], objects: Sequence[str]) -> str:
+def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) -> str:
     """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
-    metrics = COLUMNS if summary.scored else {}
+    results, summary = record.cases, record.summary
+    metrics, held = COLUMNS if summary.scored else {}, list(amounts_of(record))
     known = any(result.unfamiliar is not None for result in results)
     rows = []
     for result in results:
@@ -248,6 +254,7 @@ def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], 
         cells += [
             number(value) for value in (*(by_class if metrics else ()), *(result.objects.get(name) for name in objects))
         ]
+        cells += [number(of(result), digits) for _, of, digits in held]
         cells.append(number(result.predicted_dice))
         if known:
             cells.append(number(result.unfamiliar, 2) + ("!" if result.warnings else " "))
@@ -257,8 +264,9 @@ def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], 
             cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in metrics.items()]
             cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
             cells += [number(getattr(summary.objects[name], kind)) for name in objects]
-            rows.append([kind, *cells, *[""] * known, "", ""])
+            rows.append([kind, *cells, *[""] * (len(held) + known), "", ""])
     titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
+    titles += [title.lower() for title, _, _ in held]
     return table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
 
 
@@ -278,7 +286,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
-    print(_table(results, summary, several, objects))
+    print(_table(record, several, objects))
     print("predicted: the Dice to expect, told without a label.")
     if warned := [result for result in results if result.warnings]:
         print(f"unfamiliar above 1 (!): unlike what the weights learned from, not to be trusted: {_names(warned)}")
