@@ -12,11 +12,13 @@ import h5py
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import DataError, LDSegError, WeightsError
+from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
 from ldseg.spec import SegmenterSpec
+from ldseg.text import some
 from ldseg.untrusted import check_arrays, check_types, parsed
 
 FORMAT_VERSION = 1
@@ -41,6 +43,7 @@ class Description:
         split: the manifest of the cases trained on and validated on.
         made: when, and by which versions.
         quality: what tells the Dice of a mask without a label, fitted in validation; None where there were too few cases.
+        familiarity: what tells an image that is unlike those of training, fitted after it; None where there were too few.
         plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
         sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
@@ -53,13 +56,16 @@ class Description:
     split: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    familiarity: Familiarity | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
 
-    def preprocessing_for(self, labels: str, label_map: tuple[tuple[int, int], ...] = ()) -> Preprocessing:
+    def preprocessing_for(
+        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no"
+    ) -> Preprocessing:
         """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels, label_map=label_map)
+        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse)
 
     @property
     def steps(self) -> int:
@@ -82,6 +88,7 @@ class Description:
             "split": self.split,
             "made": self.made,
             **({} if self.quality is None else {"quality": self.quality.to_dict()}),
+            **({} if self.familiarity is None else {"familiarity": self.familiarity.to_dict()}),
             **({"plan": self.plan} if self.plan else {}),
             **({"sampling": self.sampling} if self.sampling else {}),
             **({} if self.microns is None else {"microns": self.microns}),
@@ -115,6 +122,7 @@ class Description:
             split=values["split"],
             made=values["made"],
             quality=Quality.from_dict(values["quality"]) if values.get("quality") else None,
+            familiarity=Familiarity.from_dict(values["familiarity"]) if values.get("familiarity") else None,
             plan=values.get("plan", {}),
             sampling=values.get("sampling", {}),
             microns=None if values.get("microns") is None else float(values["microns"]),
@@ -125,6 +133,15 @@ def fingerprint(folder: Path) -> str:
     """The SHA-256 of the file of weights in a folder."""
     with (folder / WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(folder: Path) -> str:
+    """The folders with weights beside one that has none, in words that end with a space; nothing where there are none."""
+    try:
+        names = [path.parent for path in folder.parent.glob(f"*/{WEIGHTS_FILE}")]
+    except OSError:  # what may not be looked at
+        names = []
+    return f"beside it lie those of {some([str(name) for name in names])}; " if names else ""
 
 
 def read_description(folder: Path, preset: Preset | None = None) -> Description:
@@ -142,8 +159,8 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         size = path.stat().st_size
     except FileNotFoundError:
         raise WeightsError(
-            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; train some with "
-            "[Parameters] Training = True, or name another folder in [Model] Weights"
+            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; {_beside(folder)}train "
+            "some with [Parameters] Training = True, or name another folder in [Model] Weights"
         ) from None
     except NotADirectoryError:
         raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None

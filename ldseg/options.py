@@ -35,6 +35,9 @@ INTENSITIES = ("dtype", "minmax", "percentile", "zscore", "window")
 LABEL_RULES = (AUTO, "classes", "binary", "instances")
 """What the numbers of a label mean: ``ldseg.data.labels``."""
 
+SPARSE = ("no", "slices")
+"""Which parts of a label were not annotated: ``ldseg.data.labels``."""
+
 OUTLINES = (AUTO, "True", "False")
 """Whether networks learn the outline of each object: ``ldseg.data.outline``."""
 

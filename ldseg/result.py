@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
+from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
+from ldseg.inference import Engine
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
@@ -21,6 +24,9 @@ from ldseg.spatial import Image, Mask, Numbers
 from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
 from ldseg.writers.table import check_formats, write_formats
+
+if TYPE_CHECKING:
+    from ldseg.viz import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +84,11 @@ class Result:
         source: Path | None,
         quality: Quality | None = None,
         look: DataConfig | None = None,
+        familiarity: Familiarity | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
+        self._familiarity, self._engine = familiarity, engine
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -93,6 +102,11 @@ class Result:
             return f"Result({self.name!r}, problem={self.problem!r})"
         size = "×".join(map(str, self.mask.shape))
         return f"Result({self.name!r}, {size}, {', '.join(self.classes)})"
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Colours of the classes that the weights were trained with; nothing for those of ``ldseg.viz``."""
+        return tuple(self._look.colours)
 
     @property
     def _found(self) -> Segmented:
@@ -121,6 +135,31 @@ class Result:
     def predicted_dice(self) -> float:
         """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
         return predicted_dice(self._found.signs, self._quality)
+
+    @cached_property
+    def unfamiliar(self) -> float | None:
+        """How far the image lies from what the weights learned from, as a share of the limit, told without a label.
+
+        None where the weights do not know; see ``ldseg.evaluation.familiarity``.
+        """
+        return unfamiliar(self._segmented.signature, self._familiarity)[0]
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Why not to trust the mask, one line each: an image that is unlike those that the weights learned from."""
+        return unfamiliar(self._segmented.signature, self._familiarity)[1]
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """The way from noise to mask: states, and the mask decoded from each; None unless ``states`` was asked for.
+
+        Of an image that is covered with several tiles, that of the middle one.
+        """
+        from ldseg.viz.traces import trace_of
+
+        if self._engine is None or self._found.states is None:
+            return None
+        return trace_of(self._found, self._engine, self._preprocessing, self._look.colours)
 
     @property
     def members(self) -> Mask | None:
@@ -153,7 +192,7 @@ class Result:
 
     @property
     def label(self) -> Mask | None:
-        """The true classes int32 ``(*S)`` of a case of a data set; None where it has no label."""
+        """The true classes int32 ``(*S)`` of a case of a data set, -1 where it does not say; None where it has no label."""
         assert self._found.loaded is not None
         return self._found.loaded.label
 
@@ -185,7 +224,8 @@ class Result:
         """
         from ldseg.viz import overlay  # draws with OpenCV alone
 
-        image, mask, true = self.image, self.mask, self.label
+        image, mask = self.image, self.mask
+        true = None if self.label is None else np.maximum(self.label, 0)
         if image.shape[-1] not in (1, 3):  # modalities: the first of them
             image = image[..., :1]
         if mask.ndim == 3:

@@ -23,6 +23,12 @@ AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
 """The axes string of every value that ``[Data] Dimensions`` may take."""
 
 
+IGNORE = -1
+"""In place of a class where a label says nothing: such positions count in no loss and no metric."""
+
+COLOUR = 1 << 24
+"""The number of a colour in a label that is coded in colours: this, and red, green and blue in 8 bits each."""
+
 MOST_CHANNELS = 4
 """Channels that an image may have: as many as OpenCV handles at once."""
 

@@ -6,11 +6,8 @@ A training does this by itself; this is for weights from before, and for weights
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
-
-import h5py
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,9 +22,8 @@ def main() -> None:
     options = parser.parse_args()
 
     import ldseg
-    from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE
     from ldseg.evaluation.quality import fit_quality, signs_of
-    from ldseg.writing import write_text
+    from ldseg.weights import change_description
 
     model = ldseg.load(options.weights)
     held_back = [name for names in model.description.split["validation"].values() for name in names]
@@ -39,10 +35,7 @@ def main() -> None:
     quality = fit_quality(signs, scores)
     if quality is None:
         sys.exit(f"{len(scores)} cases are too few for a fit")
-    with h5py.File(options.weights / WEIGHTS_FILE, "r+") as file:
-        values = json.loads(file.attrs[ATTRIBUTE]) | {"quality": quality.to_dict()}
-        file.attrs[ATTRIBUTE] = json.dumps(values)
-    write_text(options.weights / DESCRIPTION_FILE, json.dumps(values, indent=2) + "\n")
+    change_description(options.weights, quality=quality)
     print(f"{options.weights}: fitted to {quality.cases} cases, mean error {quality.error:.3f} on those left out in turn")
 
 

@@ -27,7 +27,7 @@ AUTO = (options.AUTO,)
         ("Training.Augmentation", AUTO + KINDS),
         ("GPU.Engine", AUTO + tuple(ENGINES)),
         ("GPU.Precision", tuple(options.PRECISIONS)),
-        ("Data.Fit", options.FITS),
+        ("Data.Fit", AUTO + options.FITS),
         ("Data.Labels", options.LABEL_RULES),
         ("Data.Intensity", AUTO + options.INTENSITIES),
         ("Model.Prediction", AUTO + tuple(PREDICTIONS)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
+
 from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.errors import DataError
@@ -49,8 +51,9 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
             if name not in frames or loaded is None or loaded.label is None:
                 continue
             score = foreground(list(dice(item.mask, loaded.label, len(classes))))
+            label = np.maximum(loaded.label, 0)  # shows nothing where it says nothing
             slices = slice_name(trial.task.description.spec.axes)
-            frames[name].append(DegradedFrame.of(loaded.image, item.mask, loaded.label, condition["sigma"], score, slices))
+            frames[name].append(DegradedFrame.of(loaded.image, item.mask, label, condition["sigma"], score, slices))
             if len(frames[name]) == len(sigmas):
                 try:
                     robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)

@@ -74,7 +74,8 @@ class Task:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """Of the cases, with the rule for their labels."""
-        return self.description.preprocessing_for(self.config.data.labels, self.config.data.label_map)
+        data = self.config.data
+        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse)
 
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
@@ -147,7 +148,7 @@ def settle(config: Config, description: Description) -> Config:
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():
         chosen = config.value(name)
-        open_to_all = ("auto", ()) if name in config.overridden else (defaults.value(name),)
+        open_to_all = (AUTO, ()) if name in config.overridden else (AUTO, (), defaults.value(name))
         if name in config.explicit and chosen not in (value, *open_to_all):
             logger.warning("%s = %s is not used: the weights were trained with %s", name, _shown(chosen), _shown(value))
     colours = config.data.colours or trained.data.colours

@@ -21,6 +21,7 @@ from ldseg.training.choices import choose
 from ldseg.training.look import look
 from ldseg.training.plan import preprocessing_of
 from ldseg.training.proposal import with_dimensions
+from ldseg.training.reach import with_preset
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def run(config: Config) -> int:
     Raises:
         DataError: there is no such folder, or no case in it.
     """
-    config, _ = with_dimensions(config)
+    config, _ = with_preset(with_dimensions(config)[0])
     cases, problems = _cases(config)
     given = config.data
     config, _ = choose(config, look(cases, config.data))

@@ -7,12 +7,16 @@ JSON passes the same check as one read from a file. It returns the canonical val
 import configparser
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ldseg.errors import ConfigError
 from ldseg.options import AUTO
+from ldseg.spatial import COLOUR, IGNORE
+
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
 
 class Refused(Exception):
@@ -155,7 +159,11 @@ class Several:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Whole numbers led to whole numbers, ``from: to``, with commas between the pairs; there may be none."""
+    """What stands in a label led to a class, ``from: to``, with commas between the pairs; there may be none.
+
+    From is a whole number, or a colour ``#rrggbb``, which becomes a number from `COLOUR` on; all are of one sort. To is a
+    whole number, or the word ``ignore``, which becomes `IGNORE`.
+    """
 
     source: Number
     target: Number
@@ -169,12 +177,22 @@ class Pairs:
         if any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in value):
             raise Refused
         try:
-            result = [(int(self.source.convert(one)), int(self.target.convert(other))) for one, other in value]
+            result = [(self._source(one), self._target(other)) for one, other in value]
         except Refused:
             raise Refused from None  # the nearest to one number is no list of pairs
-        if len({one for one, _ in result}) < len(result):
+        if len({one for one, _ in result}) < len(result) or len({one >= COLOUR for one, _ in result}) > 1:
             raise Refused
         return tuple(result)
+
+    def _source(self, value: object) -> int:
+        if isinstance(value, str) and _COLOUR.fullmatch(value.strip()):
+            return COLOUR + int(value.strip()[1:], 16)
+        return int(self.source.convert(value))
+
+    def _target(self, value: object) -> int:
+        if (isinstance(value, str) and value.strip().lower() == "ignore") or (value == IGNORE and isinstance(value, int)):
+            return IGNORE
+        return int(self.target.convert(value))
 
 
 @dataclass(frozen=True)

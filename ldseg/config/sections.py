@@ -3,6 +3,7 @@
 To add a key, write its line here and its paragraph in ``cfg.ini``.
 """
 
+import contextlib
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
-from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS
+from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
@@ -29,7 +30,7 @@ _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
 _CODES = f"{SHAPE} with commas between them"
 _FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
-_MAP = "pairs such as 0:0, 128:1, 255:2 (value in the file: class), each value once, or nothing"
+_MAP = "pairs such as 0:0, 128:1, 255:ignore, or #ff0000:1 (value in the file: class), each value once, or nothing"
 
 
 def _key(name: str, default: object, kind: Kind) -> Any:
@@ -157,6 +158,7 @@ class DataConfig(Section):
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     codes: tuple[str, ...] = _key("Codes", (), Several(Text(_CODES), f"{_CODES}, or nothing", True))
     labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
+    sparse: str = _key("Sparse", "no", Choice(SPARSE))
     label_map: tuple[tuple[int, int], ...] = _key("LabelMap", (), Pairs(Number(-(2**31), 2**31 - 1), Number(0, 65535), _MAP))
     intensity: str = _key("Intensity", AUTO, Choice((AUTO, *INTENSITIES)))
     window: tuple[float, ...] = _key(
@@ -188,6 +190,8 @@ class DataConfig(Section):
             self._refuse("Zoom", f"expected auto or 1, as only Data.Fit = aspect uses it, got {self.zoom}")
 
     def _check_classes(self) -> None:
+        if self.sparse != "no" and self.dimensions == "2D":
+            self._refuse("Sparse", "expected no for 2D images, which have no slices; see Data.LabelMap, got slices")
         count, names = len(self.classes), shown(self.classes)
         if count == 1:
             self._refuse("Classes", f"expected at least two {_NAMES}, the background first, got {names}")
@@ -199,10 +203,8 @@ class DataConfig(Section):
         if self.colours and count and len(self.colours) != count:
             self._refuse("Colours", f"expected one for each of Data.Classes ({names}), got {shown(self.colours)}")
         if self.colours:
-            from matplotlib.colors import is_color_like  # here, so that reading settings stays light
-
             for colour in self.colours:
-                if not is_color_like(colour):
+                if not _is_colour(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
         try:
             codes_of(self.codes, self.classes)
@@ -234,7 +236,7 @@ class ModelConfig(Section):
     NAME: ClassVar[str] = "Model"
     architecture: str = _key("Architecture", "LDSeg", Choice(tuple(PRESETS_OF)))
     preset: str = _key(
-        "Preset", "lean", Choice(tuple(dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
+        "Preset", "lean", Choice((AUTO, *dict.fromkeys(name for names in PRESETS_OF.values() for name in names)))
     )
     prediction: str = _key("Prediction", AUTO, Choice((AUTO, *PREDICTIONS)))
     dynamic_conditioning: bool = _key("DynamicConditioning", True, Flag())
@@ -246,7 +248,7 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         named, presets = f"Model.Architecture = {self.architecture}", PRESETS_OF[self.architecture]
-        if self.preset not in presets:
+        if self.preset not in (AUTO, *presets):
             # Names of two families say nothing of each other: the first is the one to begin with.
             wanted = f"expected one of {shown(presets)} for {named}"
             self._refuse("Preset", f"{wanted}, got {self.preset}; the nearest valid value is {presets[0]}")
@@ -276,6 +278,11 @@ class OutputConfig(Section):
     report: bool = _key("Report", True, Flag())
     compare: tuple[str, ...] = _key("Compare", (), Several(Text(_FOLDERS), f"{_FOLDERS}, or nothing", True))
 
+    @property
+    def pictures(self) -> bool:
+        """Whether anything is to be drawn; then the noise schedule and the calibration are, too."""
+        return self.overlay or self.report or self.diffusion > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Section):
@@ -293,3 +300,16 @@ class EvaluationConfig(Section):
     noise: str = _key("Noise", "gaussian", Choice(tuple(DEGRADATIONS)))
     step_sweep: tuple[int, ...] = _key("StepSweep", (), Several(Number(1, 100_000), _STEPS, True))
     state_audit: bool = _key("StateAudit", False, Flag())
+
+
+def _is_colour(words: str) -> bool:
+    """Whether it is a colour that can be drawn: as CSS has them, and where Matplotlib is installed, as that has them."""
+    from PIL import ImageColor  # here, and likewise below, so that reading settings stays light
+
+    with contextlib.suppress(ValueError):
+        return bool(ImageColor.getrgb(words))
+    try:
+        from matplotlib.colors import is_color_like
+    except ImportError:
+        return False
+    return bool(is_color_like(words))

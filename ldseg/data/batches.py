@@ -13,6 +13,7 @@ import numpy as np
 from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
 from ldseg.data.focus import around
+from ldseg.data.labels import filled
 from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
@@ -35,8 +36,9 @@ class TrainingBatches(keras.utils.PyDataset):
     To Keras it is a data set without end or epochs, and without workers: with them, Keras asks for batches of the next epoch
     before it says that this one is over.
 
-    A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``,
-    ``time`` int32 ``(B,)`` from 1 to T, ``recycle`` float32 ``(B,)``, 0 or 1, and standard normal float32
+    A batch is a pair. The first is a dict: ``image`` float32 ``(B, *P, ci)`` in [0, 1], ``label`` int32 ``(B, *P)``, where
+    the label says nothing as ``ldseg.data.labels.filled`` makes it up, ``time`` int32 ``(B,)`` from 1 to T, ``recycle``
+    float32 ``(B,)``, 0 or 1, and standard normal float32
     ``(B, *L, c)`` by the names ``noise``,
     ``first_noise`` and ``latent_noise``. The second holds a zero for each case and term of the loss, the least that each
     can be (see ``ldseg.training.Trainer``, which has the label among its inputs, as it encodes it).
@@ -175,7 +177,10 @@ class TrainingBatches(keras.utils.PyDataset):
         if loaded.label is None:
             raise DataError(f"{case.image}: expected a label to train on, got none")
         grid = step.grid_of(loaded.size, loaded.spacing)
-        prepared = step.image_to_grid(loaded.image, grid), label_on_grid(loaded, step, grid, self.outline)
+        label = label_on_grid(loaded, step, grid, self.outline)
+        if step.ignores:
+            label = filled(label, step.num_classes + self.outline)
+        prepared = step.image_to_grid(loaded.image, grid), label
         needed = sum(array.nbytes for array in prepared)
         if needed <= self._room:
             self._room -= needed

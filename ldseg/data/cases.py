@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.data.intensity import scaling_of, to_channels
-from ldseg.data.labels import distinct, to_classes, to_instances
+from ldseg.data.labels import distinct, to_classes, to_instances, without_empty_slices
 from ldseg.data.preprocess import Preprocessing
 from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told
@@ -59,6 +59,8 @@ class Found:
 class LoadedCase:
     """A case in memory: image float32 (*S, channels) in [0, 1], label int32 (*S) of classes or None, size S.
 
+    The label is `IGNORE` where it says nothing.
+
     S is also the size that the mask is written in; `geometry` tells where it lies, for files that know. `instances`
     holds the ids int32 (*S) of a label that numbers its objects (`to_instances`), else None; `numbers` are those that occur
     in the label as stored, int (n,), sorted. `digest` tells images apart by their values, shape and type as they were read,
@@ -89,7 +91,8 @@ class LoadedCase:
 
         Every object of a label that numbers them, so that those that touch are told apart, else the classes.
         """
-        return self.label if self.instances is None else self.instances
+        found = self.label if self.instances is None else self.instances
+        return None if found is None else np.maximum(found, 0)  # nothing around what a label says nothing about
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -158,7 +161,9 @@ def load_case(case: Case, preprocessing: Preprocessing) -> LoadedCase:
         scan = read_scan(case.image, preprocessing.axes, *case.channels)
         numbers = None
         if case.label is not None:
-            numbers = read_case_label(case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry)
+            numbers = read_case_label(
+                case.label, case, preprocessing.axes, scan.values.shape[:-1], scan.geometry, coloured=preprocessing.coloured
+            )
         return prepare(case.name, scan, preprocessing, numbers, source=str(case.image), label_source=str(case.label))
 
 
@@ -198,7 +203,7 @@ def prepare(
     if numbers is not None:
         _check_size(numbers, size, label_source, source)
         label_map, occurring = dict(step.label_map), distinct(numbers)
-        label = to_classes(numbers, step.labels, step.num_classes, label_source, label_map, occurring)
+        label = classes_by(step, numbers, label_source, occurring)
         instances = to_instances(numbers, step.labels, step.num_classes, label_map, occurring)
     return LoadedCase(
         name=name,
@@ -240,19 +245,31 @@ class ContentDigest:
 
 def load_annotations(case: Case, loaded: LoadedCase, preprocessing: Preprocessing) -> np.ndarray:
     """The labels of all annotators of a case as classes int32 (A, *S), checked as `load_case` does; A may be 0."""
-    step, label_map = preprocessing, dict(preprocessing.label_map)
+    step = preprocessing
     found = np.zeros((len(case.annotations), *loaded.size), np.int32)
     for index, path in enumerate(case.annotations):
-        numbers = read_case_label(path, case, step.axes, loaded.size, loaded.geometry)
-        found[index] = to_classes(numbers, step.labels, step.num_classes, str(path), label_map)
+        numbers = read_case_label(path, case, step.axes, loaded.size, loaded.geometry, coloured=step.coloured)
+        found[index] = classes_by(step, numbers, str(path))
     return found
 
 
+def classes_by(step: Preprocessing, numbers: np.ndarray, source: str, occurring: np.ndarray | None = None) -> np.ndarray:
+    """The classes int32 (*S) of the numbers of a label, by the rules of a preprocessing; see `to_classes`."""
+    found = to_classes(numbers, step.labels, step.num_classes, source, dict(step.label_map), occurring)
+    return without_empty_slices(found, numbers, source) if step.sparse == "slices" else found
+
+
 def read_case_label(
-    path: Path, case: Case, axes: str, size: tuple[int, ...] | None, geometry: Geometry | None
+    path: Path,
+    case: Case,
+    axes: str,
+    size: tuple[int, ...] | None,
+    geometry: Geometry | None,
+    *,
+    coloured: bool = False,
 ) -> np.ndarray:
     """The numbers of a label int32 (*S). Raises DataError where it does not lie on its image, as far as that is known."""
-    numbers, found = read_scan_label(path, axes, like=case.image)
+    numbers, found = read_scan_label(path, axes, like=case.image, coloured=coloured)
     if size is not None:
         _check_size(numbers, size, str(path), str(case.image))
     difference = found.difference(geometry) if found and geometry else ""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldseg.data.cases import Case, prepare, read_case_label
-from ldseg.data.labels import distinct, to_classes
+from ldseg.data.cases import Case, classes_by, prepare, read_case_label
+from ldseg.data.labels import distinct
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import Scan, read_scan
+from ldseg.spatial import IGNORE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +51,14 @@ def faults(case: Case, preprocessing: Preprocessing) -> Checked:
     for path in dict.fromkeys(labels):
         try:
             size, geometry = (None, None) if scan is None else (scan.values.shape[:-1], scan.geometry)
-            numbers = read_case_label(path, case, preprocessing.axes, size, geometry)
-            rule, label_map, own = preprocessing.labels, dict(preprocessing.label_map), distinct(numbers)
+            numbers = read_case_label(path, case, preprocessing.axes, size, geometry, coloured=preprocessing.coloured)
+            own = distinct(numbers)
             occurring.update(own.tolist())
-            found = to_classes(numbers, rule, preprocessing.num_classes, str(path), label_map, own)
+            found = classes_by(preprocessing, numbers, str(path), own)
         except DataError as error:
             problems.append(str(error))
         else:
             if path == case.label:
-                counts = np.bincount(found.ravel(), minlength=preprocessing.num_classes)
+                counts = np.bincount(found[found != IGNORE], minlength=preprocessing.num_classes)
     size = None if scan is None else scan.values.shape[:-1]
     return Checked(problems=tuple(problems), size=size, counts=counts, numbers=frozenset(occurring))

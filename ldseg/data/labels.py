@@ -6,6 +6,7 @@ import numpy as np
 
 from ldseg.errors import DataError
 from ldseg.options import LABEL_RULES
+from ldseg.spatial import COLOUR, IGNORE
 
 
 class Misread(DataError):
@@ -30,7 +31,7 @@ def to_classes(
 ) -> np.ndarray:
     """Classes 0..num_classes-1 as int32, same shape as `label` (whole numbers, any shape).
 
-    A `label_map` from values to classes decides where there is one: every value that occurs must be in it.
+    A `label_map` from values to classes, or to `IGNORE`, decides where there is one: every value that occurs must be in it.
     Otherwise, with C = num_classes, the rules are
 
     - ``classes``: the values are classes; only 0..C-1 may occur.
@@ -71,6 +72,37 @@ def to_classes(
     raise Misread(message, values)
 
 
+def without_empty_slices(label: np.ndarray, numbers: np.ndarray, source: str) -> np.ndarray:
+    """Classes int32 (N, *S), with `IGNORE` in those of the N slices whose numbers (N, *S) are 0 throughout.
+
+    Raises DataError where all are.
+    """
+    empty = ~numbers.any(axis=tuple(range(1, numbers.ndim)))
+    if empty.all():
+        raise DataError(f"{source}: no slice is annotated: with [Data] Sparse = slices, those of 0 alone do not count")
+    found = label.copy()
+    found[empty] = IGNORE
+    return found
+
+
+def filled(label: np.ndarray, parts: int) -> np.ndarray:
+    """A label for training, int32 (*S): where it says nothing, the nearest class, and `parts` more to tell so.
+
+    Encoders of labels need a class everywhere; losses leave out what is made up.
+
+    Args:
+        label: classes, or parts of objects, from 0 to `parts` - 1, or `IGNORE`; something is said somewhere.
+        parts: how many there are.
+    """
+    unknown = label == IGNORE
+    if not unknown.any():
+        return label.astype(np.int32)
+    from scipy import ndimage  # here, as segmenting does without
+
+    nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    return np.where(unknown, label[tuple(nearest)] + np.int32(parts), label).astype(np.int32)
+
+
 def to_instances(
     label: np.ndarray,
     rule: str,
@@ -94,6 +126,8 @@ def to_instances(
 
 def _mapped(label: np.ndarray, values: np.ndarray, label_map: Mapping[int, int], source: str) -> np.ndarray:
     unknown = [value for value in values.tolist() if value not in label_map]
+    if set(values.tolist()) <= {value for value, index in label_map.items() if index == IGNORE}:
+        raise DataError(f"{source}: every position is to be ignored by [Data] LabelMap; expected some with a class")
     if unknown:
         raise DataError(
             f"{source}: label values {listed(unknown)} are not in the map of [Data] LabelMap, which has"
@@ -127,6 +161,6 @@ def _expected(rule: str, num_classes: int) -> str:
 
 
 def listed(values: Sequence[int]) -> str:
-    """Sorted numbers to read, many of them shortened."""
-    texts = [str(value) for value in values]
+    """Sorted numbers, or colours, to read; many of them shortened."""
+    texts = [f"#{value - COLOUR:06x}" if value >= COLOUR else str(value) for value in values]
     return ", ".join(texts if len(texts) <= 24 else [*texts[:20], "...", texts[-1]])

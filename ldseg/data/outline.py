@@ -9,6 +9,8 @@ import numpy as np
 
 from ldseg.data.cases import LoadedCase
 from ldseg.data.preprocess import Preprocessing
+from ldseg.errors import DataError
+from ldseg.spatial import IGNORE
 
 BAND = 3.0
 """Width of an outline, in pixels of the grid of the network."""
@@ -35,6 +37,10 @@ def label_on_grid(loaded: LoadedCase, preprocessing: Preprocessing, grid: Sequen
     label = preprocessing.label_to_grid(loaded.label, grid)
     if not outline:
         return label
+    if (label == IGNORE).any():
+        raise DataError(
+            f"{loaded.name}: expected a label that is known everywhere, to learn outlines; set [Model] Outline = False"
+        )
     ids = loaded.label if loaded.instances is None else loaded.instances
     edge = outlines(_ids_on(ids, label > 0), preprocessing.axes)
     return np.where(edge, np.int32(preprocessing.num_classes), label)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from ldseg.errors import ConfigError
-from ldseg.options import FITS, INTENSITIES, LABEL_RULES
-from ldseg.spatial import AXES, MOST_CHANNELS
+from ldseg.options import FITS, INTENSITIES, LABEL_RULES, SPARSE
+from ldseg.spatial import AXES, COLOUR, IGNORE, MOST_CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,9 @@ class Preprocessing:
         window: lower and upper end for the rule ``window``, else empty.
         classes: their names, background first.
         labels: a rule of `ldseg.data.labels`.
-        label_map: pairs of a label's value and its class, which go before the rule.
+        label_map: pairs of a label's value and its class, which go before the rule. A value may be that of a colour (from
+            `ldseg.spatial.COLOUR` on), a class `ldseg.spatial.IGNORE`.
+        sparse: ``slices`` where slices of a volume, or frames, in which every number is 0 were not annotated, else ``no``.
         fit: ``resize`` brings the whole case to `size` along the axes of space; ``aspect`` brings it, all axes of space by
             one factor, to `zoom` times the smallest grid that `size` fits into, and covers that with tiles of `size`;
             ``tile`` keeps it, or brings it to `spacing`, and covers it. Along time a case is always covered.
@@ -45,6 +47,7 @@ class Preprocessing:
     classes: tuple[str, ...] = ("background", "gland")
     labels: str = "auto"
     label_map: tuple[tuple[int, int], ...] = ()
+    sparse: str = "no"
     fit: str = "resize"
     spacing: tuple[float, ...] = ()
     zoom: float = 1.0
@@ -58,7 +61,7 @@ class Preprocessing:
         object.__setattr__(self, "label_map", tuple((int(value), int(index)) for value, index in self.label_map))
         for name, known in (
             ("axes", tuple(AXES.values())), ("channels", tuple(range(1, MOST_CHANNELS + 1))), ("intensity", INTENSITIES),
-            ("labels", LABEL_RULES), ("fit", FITS),
+            ("labels", LABEL_RULES), ("fit", FITS), ("sparse", SPARSE),
         ):  # fmt: skip
             value = getattr(self, name)
             if value not in known:
@@ -76,13 +79,23 @@ class Preprocessing:
             raise ConfigError(f"preprocessing zoom must be at least 1, got {self.zoom}")
         if not 0 <= self.smallest < math.inf:
             raise ConfigError(f"preprocessing smallest must be a number of 0 or more, got {self.smallest}")
-        if any(not 0 <= index < len(self.classes) for _, index in self.label_map):
+        if any(index != IGNORE and not 0 <= index < len(self.classes) for _, index in self.label_map):
             raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
     @property
     def num_classes(self) -> int:
         """How many classes there are, background included."""
         return len(self.classes)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether labels are coded in colours."""
+        return any(value >= COLOUR for value, _ in self.label_map)
+
+    @property
+    def ignores(self) -> bool:
+        """Whether labels may say nothing at some positions (`ldseg.spatial.IGNORE`)."""
+        return self.sparse != "no" or any(index == IGNORE for _, index in self.label_map)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` takes them back."""
@@ -124,14 +137,18 @@ class Preprocessing:
         return np.clip(_resample(image.astype(np.float32, copy=False), tuple(grid or self.size)), 0.0, 1.0)
 
     def label_to_grid(self, label: np.ndarray, grid: Sequence[int] | None = None) -> np.ndarray:
-        """Classes int (*S) to int32 (*grid): each class is resampled as an image, the largest share wins."""
+        """Classes int (*S) to int32 (*grid): each class is resampled as an image, the largest share wins.
+
+        Where a label says nothing (`IGNORE`) is one more class.
+        """
         target = tuple(grid or self.size)
         if label.shape == target:
             return label.astype(np.int32)
         # Class by class: much quicker than one-hot planes and argmax, and the same (ties to the lower).
         largest = _share(label, 0, target)
         winner = np.zeros(target, np.int32)
-        for index in range(1, self.num_classes):
+        others = [*range(1, self.num_classes), *([IGNORE] if self.ignores and (label == IGNORE).any() else [])]
+        for index in others:
             share = _share(label, index, target)
             winner[share > largest] = index
             largest = np.maximum(largest, share)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.spatial import IGNORE
 from ldseg.text import plain
 
 FloatArray = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ class Calibration:
             probabilities: (*S, C); the confidence of a pixel is the probability of the class that the mask has there.
             uncertainty: (*S) in [0, 1], such as the entropy.
             mask: class indices (*S).
-            label: true class indices (*S).
+            label: true class indices (*S); pixels of `ldseg.spatial.IGNORE` are left out.
 
         Raises:
             DataError: shapes do not go together.
@@ -89,6 +90,10 @@ class Calibration:
         self.cases += 1
         flat = probabilities.reshape(-1, probabilities.shape[-1])
         flat_uncertainty, flat_mask, flat_label = uncertainty.ravel(), mask.ravel(), label.ravel()
+        if (unknown := flat_label == IGNORE).any():
+            flat, flat_uncertainty, flat_mask, flat_label = (
+                values[~unknown] for values in (flat, flat_uncertainty, flat_mask, flat_label)
+            )
         for start in range(0, flat_mask.size, _CHUNK):  # bincount takes numbers of 64 bits
             part = slice(start, start + _CHUNK)
             chosen = flat_mask[part]

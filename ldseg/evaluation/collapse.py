@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ldseg.spatial import IGNORE
+
 LEAST = 0.01
 """Masks hold a class alone where there is less than this share of what else their labels hold."""
 
@@ -50,7 +52,8 @@ class Collapse:
         if label is None:
             self._all_labelled = False
         else:
-            self._labels.add(_thinned(label, latent))
+            # Where a label says nothing it is taken to be as the mask is.
+            self._labels.add(_thinned(np.where(label == IGNORE, mask, label), latent))
 
     @property
     def roughness(self) -> tuple[float, float]:

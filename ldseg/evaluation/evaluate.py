@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, class_scores
 from ldseg.evaluation.record import foreground
+from ldseg.spatial import IGNORE
 from ldseg.text import few, number, plain
 
 TOLERANCE = 2.0
@@ -59,7 +60,7 @@ def evaluate(
 
     Args:
         mask: class numbers ``(*S)``, whole numbers from 0, the background.
-        label: the true class numbers, ``(*S)``.
+        label: the true class numbers, ``(*S)``; pixels of -1 are not known and count in no metric.
         classes: names of the classes, background first; ``class 1``, ``class 2`` and so on unless given.
         spacing: mm along each axis of the array; without it distances are in pixels.
         tolerance: of the surface Dice, in the unit of the distances.
@@ -74,13 +75,13 @@ def evaluate(
         if values.dtype.kind not in "uib" or values.size == 0:
             raise DataError(f"{name}: expected whole class numbers, got {values.dtype} of shape {values.shape}")
         low, high = int(values.min()), int(values.max())
-        if low < 0:
+        if low < (IGNORE if name == "label" else 0):
             raise DataError(f"{name}: expected class numbers of at least 0, got {low}")
         highest = max(highest, high)
     if given["mask"].shape != given["label"].shape:
         raise DataError(f"mask and label: expected one shape, got {given['mask'].shape} and {given['label'].shape}")
     if classes is None:
-        present = set().union(*(np.unique(values).tolist() for values in given.values())) | {0}
+        present = set().union(*(np.unique(values).tolist() for values in given.values())) - {IGNORE} | {0}
         if missing := sorted(set(range(highest + 1)) - present - {1}):
             raise DataError(
                 f"mask and label: found the numbers {few(sorted(present))}, but not {few(missing)}; if they are "

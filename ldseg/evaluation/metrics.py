@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ldseg.evaluation.objects import OBJECT_METRICS, object_scores
 from ldseg.evaluation.overlap import confusion, dice, iou, precision, recall
 from ldseg.evaluation.surface import surface_distances
+from ldseg.spatial import IGNORE
 
 __all__ = [
     "CLASS_METRICS",
@@ -39,6 +40,13 @@ DISTANCES = ("hd95", "assd", "object_hausdorff")
 """Metrics in mm or pixels, of which less is better. Of all others more is better."""
 
 
+def known_pair(pred: npt.ArrayLike, true: npt.ArrayLike) -> tuple[npt.NDArray, npt.NDArray]:
+    """Both with background where the label says nothing (`ldseg.spatial.IGNORE`)."""
+    p, t = np.asarray(pred), np.asarray(true)
+    unknown = t == IGNORE
+    return (np.where(unknown, 0, p), np.where(unknown, 0, t)) if unknown.any() else (p, t)
+
+
 def class_scores(
     pred: npt.ArrayLike,
     true: npt.ArrayLike,
@@ -52,7 +60,7 @@ def class_scores(
 
     Args:
         pred: Predicted class indices, integer or bool, any shape (*S).
-        true: True class indices, the same shape.
+        true: True class indices, the same shape, or `ldseg.spatial.IGNORE`: such pixels count as of no class, in either.
         num_classes: Number of classes C; both arrays hold values in 0..C-1.
         tolerance: That of the surface Dice, in the unit of the spacing.
         spacing: Size of a pixel along each axis of the array; None counts pixels.
@@ -65,7 +73,7 @@ def class_scores(
         DataError: As `confusion` and `surface_distances` do.
     """
     scores = {name: tuple(metric(pred, true, num_classes).tolist()) for name, metric in OVERLAP_METRICS.items()}
-    p, t = np.asarray(pred), np.asarray(true)
+    p, t = known_pair(pred, true)
     surfaces = [(math.nan,) * len(SURFACE_METRICS)]
     for index in range(1, num_classes):
         found = surface_distances(p == index, t == index, spacing, frames=frames)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.spatial import IGNORE
 from ldseg.text import few
 
 FloatArray = npt.NDArray[np.float64]
@@ -17,7 +18,7 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
 
     Args:
         pred: Predicted class indices, integer or bool, any shape (*S).
-        true: True class indices, the same shape.
+        true: True class indices, the same shape; pixels of `ldseg.spatial.IGNORE` are left out.
         num_classes: Number of classes C; both arrays hold values in 0..C-1.
 
     Returns:
@@ -31,6 +32,8 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
     p, t = np.asarray(pred), np.asarray(true)
     if p.shape != t.shape:
         raise DataError(f"prediction and label: expected one shape, got {p.shape} and {t.shape}")
+    if t.dtype.kind == "i" and (unknown := t == IGNORE).any():
+        p, t = p[~unknown], t[~unknown]
     for name, array in (("prediction", p), ("label", t)):
         if array.dtype.kind not in "biu":
             raise DataError(f"{name}: expected class indices of an integer type, got {array.dtype}")

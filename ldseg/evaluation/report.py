@@ -21,6 +21,8 @@ from ldseg.writing import write_text
 
 STD_DDOF = 1
 """The standard deviation over cases is that of a sample: the sum of squares is divided by n - 1."""
+FEWEST = 6
+"""Cases from which on there is an interval: that of fewer holds the mean far less often than it says."""
 WORST = 5
 """How many of the worst cases are named."""
 
@@ -102,7 +104,7 @@ def _pooled(sums: Sequence[ObjectSums], *, mixed: bool, seed: int) -> dict[str, 
         if mixed and metric != "object_f1":
             found[metric] = Pooled()
             continue
-        alone = len(rows) < 2 or np.isnan(scores[:, index]).all()
+        alone = len(rows) < FEWEST or np.isnan(scores[:, index]).all()
         interval = (math.nan, math.nan) if alone else _ends(scores[:, index])
         found[metric] = Pooled(value=float(values[index]), interval=interval, n=len(rows))
     return found
@@ -124,9 +126,9 @@ def _figures(scores: Iterable[tuple[str, float]], *, lower_is_better: bool, seed
 
 
 def bootstrap_interval(values: npt.ArrayLike, seed: int) -> tuple[float, float]:
-    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than two."""
+    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than ``FEWEST``."""
     sample = np.asarray(values, dtype=np.float64)
-    if sample.size < 2:
+    if sample.size < FEWEST:
         return math.nan, math.nan
     return _ends(np.random.default_rng(seed).choice(sample, (RESAMPLES, sample.size)).mean(axis=1))
 
@@ -157,8 +159,9 @@ def write_metrics(folder: Path, record: RunRecord) -> tuple[Path, Path]:
     """Writes `metrics.json` and `metrics.csv` into `folder` (made if missing), each whole or not at all.
 
     The JSON file holds the record. The CSV file has one line per case: case, status, message, mask, seconds, unit, entropy,
-    then <metric>_<class> for each class (of surfaces: but the background), <metric>_foreground, and the scores of objects
-    where any case has them. A mask inside `folder` is written by its name, so that the folder can be moved.
+    predicted_dice, unfamiliar, then <metric>_<class> for each class (of surfaces: but the background), <metric>_foreground,
+    and the scores of objects where any case has them. A mask inside `folder` is written by its name, so that the folder can
+    be moved.
 
     Returns:
         The two paths, JSON first.
@@ -177,7 +180,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
     shown = {metric: range(metric in SURFACE_METRICS, len(class_names)) for metric in CLASS_METRICS}
     objects = [metric for metric in OBJECT_METRICS if any(metric in r.objects for r in results)]
     yield (
-        ["case", "status", "message", "mask", "seconds", "unit", "entropy", "predicted_dice"]
+        ["case", "status", "message", "mask", "seconds", "unit", "entropy", "predicted_dice", "unfamiliar"]
         + [f"{metric}_{class_names[k]}" for metric, classes in shown.items() for k in classes]
         + [f"{metric}_foreground" for metric in shown]
         + objects
@@ -188,7 +191,7 @@ def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Pat
         numbers += [r.foreground(metric) for metric in shown]
         numbers += [r.objects.get(metric, math.nan) for metric in objects]
         told = [r.name, r.status, r.message, r.mask_name(folder) or "", fixed(r.seconds, 3), r.unit if r.scores else ""]
-        yield [*told, *map(fixed, (r.entropy, r.predicted_dice, *numbers))]
+        yield [*told, *map(fixed, (r.entropy, r.predicted_dice, r.unfamiliar, *numbers))]
 
 
 def _check_lengths(results: Iterable[CaseResult], class_names: Sequence[str]) -> None:

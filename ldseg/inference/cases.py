@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told, no_memory
+from ldseg.evaluation.familiarity import Signature, mean_signature, measure
 from ldseg.evaluation.quality import Signs, SignSums, signs_of
 from ldseg.inference.ahead import ahead
 from ldseg.inference.degradation import degrade
@@ -49,6 +50,7 @@ class Segmented:
         smallest: pixels that an object has at least, see ``label_instances``.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
+        signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
         states: the states of the run that made it, float32 ``(K, *L, c)``, see ``Drawn``; of several tiles that of
             ``TiledCase.middle``. None unless asked for.
         problem: what was wrong with it; empty if nothing was.
@@ -65,6 +67,7 @@ class Segmented:
     fused: np.ndarray | None = None
     sums: SignSums | None = None
     states: np.ndarray | None = None
+    signature: Signature | None = None
     problem: str = ""
     seconds: float = 0.0
 
@@ -131,6 +134,7 @@ class TiledCase:
         self.blend = self.tiling.weights()
         self.totals: list[np.ndarray] = []
         self.states: np.ndarray | None = None
+        self.signatures: list[Signature] = []
         self.weight: np.ndarray | None = None
 
     @property
@@ -142,6 +146,16 @@ class TiledCase:
         """What the engine takes for one tile, without the axis of the batch."""
         latent = (slice(None),) * 3 + self.tiling.window(start, self.strides)
         return {"image": self.image[self.tiling.window(start)], "noise": self.noise[latent]}
+
+    @property
+    def signature(self) -> Signature | None:
+        """What was measured of the case; None where nothing was."""
+        return mean_signature(self.signatures) if self.signatures else None
+
+    def recognise(self, start: tuple[int, ...], features: np.ndarray) -> None:
+        """Take in the features of one tile, and measure it."""
+        image = self.image[self.tiling.window(start)]
+        self.signatures.append({"features": features.astype(np.float64), **measure(image)})
 
     def add(self, start: tuple[int, ...], probabilities: np.ndarray, states: np.ndarray | None = None) -> None:
         """Take in what the engine gave for one tile: float32 ``(E, *S, P)``, and the states if there are any."""
@@ -228,7 +242,8 @@ class _Entry:
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        return Segmented(case=self.case, loaded=self.loaded, states=self.tiled.states, seconds=seconds, **found)
+        found |= {"states": self.tiled.states, "signature": self.tiled.signature}
+        return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
 
     def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
@@ -245,6 +260,7 @@ class _Entry:
             fused=mask,
             sums=sums,
             states=tiled.states,
+            signature=tiled.signature,
             seconds=self.seconds + time.perf_counter() - started,
         )
 
@@ -259,6 +275,7 @@ def segment_cases(
     sigma: float = 0.0,
     fusion: str = "mean",
     states: bool = False,
+    recognise: bool = False,
 ) -> Iterator[Segmented]:
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
 
@@ -270,7 +287,8 @@ def segment_cases(
         return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
 
     given = ((case, reader(case)) for case in cases)
-    return segment_each(engine, given, preprocessing, batch_size=batch_size, seed=seed, fusion=fusion, states=states)
+    options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "fusion": fusion}
+    return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise)
 
 
 def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
@@ -290,16 +308,18 @@ def segment_each(
     seed: int,
     fusion: str = "mean",
     states: bool = False,
+    recognise: bool = False,
 ) -> Iterator[Segmented]:
     """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
 
     The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
-    They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at.
+    They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at;
+    with ``recognise``, images are measured, see ``Segmented.signature``.
 
     Where another size of a batch would have to be compiled, the last one is padded to full size. Where nothing is
     compiled, a thread works ahead while the caller writes and draws.
     """
-    found = _segmented(engine, given, preprocessing, batch_size, seed, fusion, states)
+    found = _segmented(engine, given, preprocessing, batch_size, seed, fusion, {"states": states, "features": recognise})
     return found if engine.whole_batches else ahead(found)
 
 
@@ -310,7 +330,7 @@ def _segmented(
     batch_size: int,
     seed: int,
     fusion: str,
-    states: bool,
+    more: Mapping[str, bool],
 ) -> Iterator[Segmented]:
     batch_size = max(1, batch_size // engine.samples)
     entries: deque[_Entry] = deque()
@@ -321,23 +341,23 @@ def _segmented(
         for start in entry.tiled.tiling.starts if entry.tiled is not None else ():
             waiting.append((entry, start))
             if len(waiting) == batch_size:
-                _run(engine, waiting, batch_size, states)
+                _run(engine, waiting, batch_size, more)
                 waiting = []
         while entries and entries[0].done:
             yield entries.popleft().close(preprocessing, fusion)
     if waiting:
-        _run(engine, waiting, batch_size, states)
+        _run(engine, waiting, batch_size, more)
     for entry in entries:
         yield entry.close(preprocessing, fusion)
 
 
-def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, states: bool) -> None:
+def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
     """Segment a batch of tiles; where it takes too much memory, one after the other."""
     waiting = [(entry, start) for entry, start in waiting if entry.tiled is not None]
     if not waiting:
         return
     try:
-        _drawn(engine, waiting, batch_size, states)
+        _drawn(engine, waiting, batch_size, more)
     except Exception as error:
         if not no_memory(error):
             raise
@@ -346,19 +366,21 @@ def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_si
                 continue
             try:
                 with memory_told(str(entry.case.image), "segment it"):
-                    _drawn(engine, [(entry, start)], 1, states)
+                    _drawn(engine, [(entry, start)], 1, more)
             except DataError as told:
                 entry.fail(told)
 
 
-def _drawn(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, states: bool) -> None:
+def _drawn(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
     started = time.perf_counter()
     tiles = [entry.tiled.tile(start) for entry, start in waiting if entry.tiled is not None]
     if engine.whole_batches:
         tiles += tiles[-1:] * (batch_size - len(tiles))
-    drawn = engine.run({name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}, states=states)
+    drawn = engine.run({name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}, **more)
     share = (time.perf_counter() - started) / len(waiting)
     for index, (entry, start) in enumerate(waiting):
         entry.seconds += share
         if entry.tiled is not None:
+            if drawn.features is not None and more["features"]:
+                entry.tiled.recognise(start, drawn.features[index])
             entry.tiled.add(start, drawn.probabilities[index], None if drawn.states is None else drawn.states[index])

@@ -28,10 +28,13 @@ class Drawn:
             which ``ldseg.inference.parts`` makes classes.
         states: the states of the diffusion of the first member, without mirroring, after the steps ``Engine.kept``:
             float32 ``(B, K, *L, c)``; None where nobody asked for them.
+        features: what the image encoder makes of the image as it is: for each channel of its last map the mean over the
+            positions, then the standard deviation of each, float32 ``(B, 2 cc)``; None where nobody asked for them.
     """
 
     probabilities: np.ndarray
     states: np.ndarray | None = None
+    features: np.ndarray | None = None
 
 
 class Engine:
@@ -93,13 +96,18 @@ class Engine:
         count = min(self.steps + 1, STATES)
         self.kept = tuple(int(step) for step in np.round(np.linspace(0, self.steps, count)))
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """Draw the masks of a batch.
 
         Args:
             inputs: ``image (B, *S, ci)`` in [0, 1] and ``noise (B, *noise_shape)``, float32.
             states: whether to give the states of the diffusion, too.
+            features: whether to give the features of the images, too.
         """
+        raise NotImplementedError
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """The features of images ``(B, *S, ci)`` in [0, 1], see ``Drawn``, without drawing a mask."""
         raise NotImplementedError
 
     def decode(self, latents: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ class GraphEngine(Engine):
         super().__init__(spec, **options)
         self.runtime = runtime
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
 
         def one(image: np.ndarray, noise: np.ndarray) -> Drawn:
@@ -64,15 +64,19 @@ class GraphEngine(Engine):
         return Drawn(
             probabilities=np.stack([one.probabilities for one in drawn]),
             states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
+            features=np.stack([one.features for one in drawn if one.features is not None]) if features else None,
         )
 
     def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
         """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
         total = np.zeros((self.samples, *self.spec.size, self.spec.parts), np.float32)
         kept: list[np.ndarray] = []
+        features: np.ndarray | None = None
         for index, mirror in enumerate(self.mirrors):
             copy = np.flip(image, tuple(axis - 1 for axis in mirror))
             condition = self.runtime.run("encoder", {"image": copy[np.newaxis]})
+            if index == 0:
+                features = _features(condition)
             for member in range(self.samples):
                 first = states and index == member == 0
                 clean, found = self._reverse(condition, noise[member, index][np.newaxis], self.kept if first else ())
@@ -80,7 +84,11 @@ class GraphEngine(Engine):
                 total[member] += np.flip(self.decode(clean)[0], tuple(axis - 1 for axis in mirror))
         if len(self.mirrors) > 1:
             total /= np.float32(len(self.mirrors))
-        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None)
+        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None, features=features)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """See ``Engine``."""
+        return np.stack([_features(self.runtime.run("encoder", {"image": image[np.newaxis]})) for image in images])
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """See ``Engine``."""
@@ -106,6 +114,12 @@ class GraphEngine(Engine):
             hold=None if self.spec.hold is None else HOLDS[self.spec.hold],
             keep=keep,
         )
+
+
+def _features(condition: list[np.ndarray]) -> np.ndarray:
+    """Of one image, from its maps ``(1, cc, *L)``."""
+    last = condition[-1][0].reshape(len(condition[-1][0]), -1)
+    return np.concatenate([last.mean(axis=1), last.std(axis=1)])
 
 
 @contextlib.contextmanager

@@ -41,20 +41,25 @@ class Predictor(keras.Model, Engine):
         Engine.__init__(self, segmenter.spec, **options)
         self.segmenter = segmenter
         self.built = True
-        self._traced: Traced | None = None
+        # Past Keras, which would otherwise take them for parts of this model.
+        object.__setattr__(self, "_traced", {})
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
-        """See ``Engine``. Either way of calling it is compiled once."""
-        if not states:
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
+        """See ``Engine``. Each way of calling it is compiled once."""
+        more = tuple(name for name, asked in (("states", states), ("features", features)) if asked)
+        if not more:
             return Drawn(probabilities=_array(self.predict_on_batch(dict(inputs))))
-        if self._traced is None:
-            traced = Traced(self)
-            traced.compile()
-            # Past Keras, which would otherwise take it for a part of this model.
-            object.__setattr__(self, "_traced", traced)
-        assert self._traced is not None
-        found = self._traced.predict_on_batch(dict(inputs))
-        return Drawn(probabilities=_array(found["probabilities"]), states=_array(found["states"]))
+        traced: dict[tuple[str, ...], Traced] = self._traced
+        if more not in traced:
+            traced[more] = Traced(self, more)
+            traced[more].compile()
+        found = traced[more].predict_on_batch(dict(inputs))
+        return Drawn(**{name: _array(value) for name, value in found.items()})
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """See ``Engine``; one image after the other."""
+        encoder = self.segmenter.image_encoder
+        return np.concatenate([_array(_features(encoder.predict_on_batch(image[np.newaxis]))) for image in images])
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """See ``Engine``; one latent after the other."""
@@ -64,22 +69,24 @@ class Predictor(keras.Model, Engine):
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, P)``."""
-        return self.draw(inputs, ())[0]
+        return self.draw(inputs, ())["probabilities"]
 
-    def draw(self, inputs: dict[str, Any], kept: tuple[int, ...]) -> tuple[Any, Any]:
-        """The probabilities ``(B, E, *S, P)`` and, where there are some to be kept, the states ``(B, K, *L, c)``."""
+    def draw(self, inputs: dict[str, Any], kept: tuple[int, ...]) -> dict[str, Any]:
+        """What ``Drawn`` has: the probabilities and features, and the states where there are some to be kept."""
         reverse = self._loop(())
-        total, states = 0.0, None
+        total, states, features = 0.0, None, None
         for index, mirror in enumerate(self.mirrors):
             image = ops.flip(inputs["image"], mirror) if mirror else inputs["image"]
             condition = self.segmenter.encode_image(image)
             noise = inputs["noise"][:, :, index]
+            if index == 0:
+                features = _features(condition)
             if kept and index == 0:
                 probabilities, states = self._members(self._loop(kept), condition, noise, kept)
             else:
                 probabilities, _ = self._members(reverse, condition, noise, ())
             total = total + (ops.flip(probabilities, [axis + 1 for axis in mirror]) if mirror else probabilities)
-        return total / len(self.mirrors), states
+        return {"probabilities": total / len(self.mirrors), "states": states, "features": features}
 
     def _members(
         self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any, kept: tuple[int, ...]
@@ -132,17 +139,25 @@ class Predictor(keras.Model, Engine):
 
 
 class Traced(keras.Model):
-    """A predictor that gives the states of the run beside its probabilities, see ``Drawn``."""
+    """A predictor that gives more of what ``Drawn`` has beside its probabilities: ``states``, ``features``."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, more: tuple[str, ...]) -> None:
         super().__init__(name="traced", dtype="float32")
         self.predictor = predictor
+        self.more = more
         self.built = True
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs of ``Predictor`` to probabilities and states."""
-        probabilities, states = self.predictor.draw(inputs, self.predictor.kept)
-        return {"probabilities": probabilities, "states": states}
+        """The inputs of ``Predictor`` to probabilities and more."""
+        drawn = self.predictor.draw(inputs, self.predictor.kept if "states" in self.more else ())
+        return {name: drawn[name] for name in ("probabilities", *self.more)}
+
+
+def _features(condition: Any) -> Any:
+    """Of images, from their maps ``(B, *L, cc)``; see ``Drawn``."""
+    last = ops.cast(keras.tree.flatten(condition)[-1], "float32")
+    mean, variance = ops.moments(last, axes=tuple(range(1, len(last.shape) - 1)))
+    return ops.concatenate([mean, ops.sqrt(ops.maximum(variance, 0.0))], axis=-1)
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -12,6 +12,7 @@ from keras import ops
 
 from ldseg import options
 from ldseg.data.cases import Case, LoadedCase, load_case
+from ldseg.data.labels import filled
 from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
@@ -20,6 +21,7 @@ from ldseg.evaluation import dice
 from ldseg.inference.cases import TiledCase, corrupted
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
+from ldseg.spatial import IGNORE
 
 STATES = tuple(options.STATES)
 """What the denoiser is given: the state that the sampler has come to, the latent of the case's label under noise, that of
@@ -167,5 +169,7 @@ class _Window:
         self.name, self.digest = loaded.name, loaded.digest
         self.image, self.noise = tile["image"].copy(), tile["noise"].copy()
         parts = label_on_grid(loaded, preprocessing, tiling.grid, predictor.spec.outline)
+        unsaid = tiling.pad((parts == IGNORE)[..., np.newaxis])[..., 0][tiling.window(start)]
+        parts = filled(parts, predictor.spec.parts) % predictor.spec.parts
         self.parts = tiling.pad(parts[..., np.newaxis])[..., 0][tiling.window(start)].astype(np.int32)
-        self.label = np.minimum(self.parts, predictor.spec.classes - 1)
+        self.label = np.where(unsaid, IGNORE, np.minimum(self.parts, predictor.spec.classes - 1))

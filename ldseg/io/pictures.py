@@ -20,6 +20,7 @@ from ldseg.io.contract import Content, Format, Refused, check_size, read_checked
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
+from ldseg.spatial import COLOUR
 from ldseg.writing import write_bytes
 
 LOSSLESS_SUFFIXES = (".bmp", ".png", *TIFF_SUFFIXES)
@@ -86,7 +87,10 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     numbers of 32 bits.
     """
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
-        raise DataError(f"{source}: a label needs one plane of class or instance numbers, found a colour image")
+        raise DataError(
+            f"{source}: a label needs one plane of class or instance numbers, found a colour image"
+            " (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
+        )
     pixels = pixels[..., 0]
     with np.errstate(invalid="ignore"):
         whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()
@@ -96,6 +100,20 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
         raise DataError(f"{source}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")
     return pixels.astype(np.int32)
+
+
+def colour_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
+    """Values (*S, c) of a label that is coded in colours as int32 (*S): `COLOUR`, and red, green, blue in 8 bits each.
+
+    A gray value counts as the colour of three such. Raises DataError for other planes, and for values of other than 8 bits.
+    """
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype != np.uint8 or pixels.shape[-1] not in (1, 3):
+        found = f"{pixels.shape[-1]} planes of {pixels.dtype}"
+        raise DataError(f"{source}: a label in colours needs red, green and blue of 8 bits, found {found}")
+    red, green, blue = np.moveaxis(np.broadcast_to(pixels, (*pixels.shape[:-1], 3)).astype(np.int32), -1, 0)
+    return COLOUR + (red << 16 | green << 8 | blue)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> Path:

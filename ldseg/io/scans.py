@@ -21,7 +21,7 @@ from ldseg.io.frames import frames_of, label_frames, read_frames, write_frames
 from ldseg.io.geometry import Geometry
 from ldseg.io.masks import finite, narrowed
 from ldseg.io.names import suffix_of, visible
-from ldseg.io.pictures import IMAGE_SUFFIXES, label_numbers, read_image, read_label, stored
+from ldseg.io.pictures import IMAGE_SUFFIXES, colour_numbers, label_numbers, read_image, read_label, stored
 from ldseg.io.planes import without_alpha
 from ldseg.io.series import dicom_files, read_series
 from ldseg.spatial import MOST_CHANNELS
@@ -136,15 +136,18 @@ def _joined(paths: list[Path], scans: list[Scan]) -> Scan:
     return Scan(values=values, geometry=first.geometry, modalities=True, bits=first.bits)
 
 
-def read_scan_label(path: Path, axes: str, like: Path | None = None) -> tuple[np.ndarray, Geometry | None]:
+def read_scan_label(
+    path: Path, axes: str, like: Path | None = None, coloured: bool = False
+) -> tuple[np.ndarray, Geometry | None]:
     """Read a label as int32 (*S), the values as stored.
 
-    It may be of another kind of file than its image `like`. Frames in folders pair by name.
+    It may be of another kind of file than its image `like`. Frames in folders pair by name. Of a `coloured` label the
+    numbers are those of colours (`colour_numbers`).
     Raises DataError as `read_scan` does, for colours, for values that are no whole numbers of 32 bits, and for frames
     without a partner.
     """
-    content = _read(path, axes, label=True, like=like)
-    return label_numbers(content.values, str(path)), content.geometry
+    content = _read(path, axes, label=True, like=like, coloured=coloured)
+    return (colour_numbers if coloured else label_numbers)(content.values, str(path)), content.geometry
 
 
 def write_scan_mask(
@@ -230,17 +233,19 @@ def _planes_in(folder: Path) -> dict[str, Path]:
     return {} if dicom_files(folder) else frames_of(folder)
 
 
-def _read(path: Path, axes: str, label: bool = False, like: Path | None = None) -> Content:
+def _read(path: Path, axes: str, label: bool = False, like: Path | None = None, coloured: bool = False) -> Content:
     """As `read_content`, with decoders that may crash in a process of their own."""
-    return apart.read(read_content, path, axes, label, like)
+    return apart.read(read_content, path, axes, label, like, coloured)
 
 
-def read_content(path: Path, axes: str, label: bool = False, like: Path | None = None) -> Content:
-    """What a file or a folder holds, (*S, c) as stored."""
-    return _read_folder(path, axes, label, like) if path.is_dir() and len(axes) > 2 else read_file(path, axes, label)
+def read_content(path: Path, axes: str, label: bool = False, like: Path | None = None, coloured: bool = False) -> Content:
+    """What a file or a folder holds, (*S, c) as stored; the colours of a label as those of an image."""
+    if path.is_dir() and len(axes) > 2:
+        return _read_folder(path, axes, label, like, coloured)
+    return read_file(path, axes, label and not coloured)
 
 
-def _read_folder(folder: Path, axes: str, label: bool, like: Path | None) -> Content:
+def _read_folder(folder: Path, axes: str, label: bool, like: Path | None, coloured: bool) -> Content:
     """DICOM slices, where there are any, else frames: a picture among slices is a preview of them."""
     files = dicom_files(folder)
     if files:
@@ -253,4 +258,4 @@ def _read_folder(folder: Path, axes: str, label: bool, like: Path | None) -> Con
         return Content(values=read_frames(frames, read_image))
     if like is not None and like.is_dir() and _planes_in(like):
         frames = label_frames(folder, like)
-    return Content(values=read_frames(frames, read_label)[..., np.newaxis])
+    return Content(values=read_frames(frames, read_image) if coloured else read_frames(frames, read_label)[..., np.newaxis])

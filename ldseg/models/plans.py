@@ -75,6 +75,7 @@ class MedSegDiffPlan:
         attention: strides at which attention follows each block; it is in the middle of the network in any case.
         heads: of attention.
         groups: of GroupNorm.
+        sampling: steps and masks as published; None for sizes that were not.
     """
 
     widths: tuple[int, ...]
@@ -82,6 +83,7 @@ class MedSegDiffPlan:
     attention: tuple[int, ...] = (16,)
     heads: int = 4
     groups: int = 32
+    sampling: tuple[int, int] | None = (100, 5)
 
     @property
     def multiple(self) -> int:
@@ -90,11 +92,11 @@ class MedSegDiffPlan:
 
 
 MEDSEGDIFF = {
-    "tiny": MedSegDiffPlan(widths=(16, 24, 32, 48), blocks=1, attention=(8,), groups=8),
+    "tiny": MedSegDiffPlan(widths=(16, 24, 32, 48), blocks=1, attention=(8,), groups=8, sampling=None),
     "S": MedSegDiffPlan(widths=(64, 64, 128, 128, 256)),
     "B": MedSegDiffPlan(widths=(128, 128, 256, 256, 512, 512)),
     "L": MedSegDiffPlan(widths=(256, 256, 512, 512, 1024, 1024, 1024)),
-    "++": MedSegDiffPlan(widths=(512, 512, 1024, 1024, 2048, 2048, 2048), blocks=12, heads=8),
+    "++": MedSegDiffPlan(widths=(512, 512, 1024, 1024, 2048, 2048, 2048), blocks=12, heads=8, sampling=(100, 25)),
 }
 
 

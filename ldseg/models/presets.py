@@ -38,6 +38,7 @@ class Preset:
         architecture: the family it belongs to.
         bounded: whether clean latents lie in [-1, 1].
         weights: weights of the terms of the loss beside that of the diffusion, see ``ldseg.training.Trainer``.
+        sampling: sampling steps and masks that it was published with; None leaves them to validation.
         switches: names of what can be left out of the networks, True unless told otherwise.
     """
 
@@ -52,6 +53,7 @@ class Preset:
     bounded: bool = False
     weights: Mapping[str, float] = field(default_factory=lambda: {"segmentation": 1.0, "autoencoder": 0.5})
     switches: tuple[str, ...] = ()
+    sampling: tuple[int, int] | None = None
 
     def strides(self, axes: str) -> tuple[int, ...]:
         """Stride of the latent along each axis."""
@@ -148,6 +150,7 @@ def _medsegdiff(name: str, plan: MedSegDiffPlan) -> Preset:
         bounded=True,
         weights={"segmentation": 0.0, "autoencoder": 0.0},
         switches=("dynamic_conditioning", "ff_parser"),
+        sampling=plan.sampling,
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ldseg.io.slides.masks import TILE, MaskTiles
 
-BLOCK = 8 * TILE
+BLOCK = 4 * TILE
 """Pixels along a side of the pieces in which the mask is read."""
 
-MOST = 1 << 26
+MOST = 1 << 24
 """Pixels of the box of an object up to which it is outlined at full resolution."""
 
 
@@ -84,13 +84,16 @@ def objects_in(
         for left in range(0, width, BLOCK):
             right = min(left + BLOCK, width)
             values = mask.window(top, left, bottom, right)
-            labels = np.zeros(values.shape, np.int64) if not values.any() else parts_of(values, connectivity=1)
+            labels = np.zeros(values.shape, np.int32) if not values.any() else parts_of(values, connectivity=1)
             first = len(parts.parent)
             _add(parts, labels, values, top, left)
-            numbers = np.where(labels > 0, labels + first, 0)
-            _join(parts, above[left:right], numbers[0])
-            _join(parts, before, numbers[:, 0])
-            below[left:right], before = numbers[-1], numbers[:, -1]
+            # The numbers of parts along its four sides.
+            sides = [np.where(side > 0, side.astype(np.int64) + first, 0) for side in (labels[0], labels[:, 0])]
+            _join(parts, above[left:right], sides[0])
+            _join(parts, before, sides[1])
+            below[left:right], before = (
+                np.where(side > 0, side.astype(np.int64) + first, 0) for side in (labels[-1], labels[:, -1])
+            )
             watch(1)
         above = below
     roots = [part for part in range(len(parts.parent)) if parts.parent[part] == part and parts.area[part] >= smallest]
@@ -107,12 +110,9 @@ def _add(parts: _Parts, labels: np.ndarray, values: np.ndarray, top: int, left: 
     from scipy import ndimage
 
     areas = np.bincount(labels.ravel())
-    flat = labels.ravel()
-    _, firsts = np.unique(flat, return_index=True) if len(areas) > 1 else (None, np.zeros(1, np.int64))
-    offset = len(areas) - len(firsts)  # 1 where no pixel is background
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        place = int(firsts[number - offset])
-        y, x = divmod(place, labels.shape[1])
+        y = box[0].start  # its first pixel lies in the uppermost row of its box
+        x = box[1].start + int(np.argmax(labels[y, box[1]] == number))
         parts.parent.append(len(parts.parent))
         parts.index.append(int(values[y, x]))
         parts.area.append(int(areas[number]))

@@ -42,7 +42,7 @@ EARLIER: dict[str, object] = {
 }  # fmt: skip
 """What trainings had that began before this was chosen."""
 
-UPDATES = 2000
+UPDATES = {"LDSeg": 2000, "MedSegDiff": 5000}
 """Updates that a training of given minutes should have: a smaller grid is taken where there would be fewer."""
 
 FEWEST = 1000
@@ -166,7 +166,7 @@ def choose(
     take(
         "Parameters.BatchSize",
         2 if few else BATCH,
-        "the minutes are few for samples of this size" if few else "does for most",
+        "the minutes are few for samples of this size" if few else "samples of an update",
     )
     whole = grid.step(data, axes).grid_of(seen.whole.astype(int).tolist(), seen.spacing)
     parts = math.prod(max(1.0, length / part) for length, part in zip(whole, patch, strict=True))
@@ -175,8 +175,10 @@ def choose(
     take("Training.SamplesPerCase", min(max(round(parts), 1), MOST_SAMPLES) if several else 1, why)
     take("Training.Focus", *_focus(seen, data.classes, several))
     wanted = seen.numbered and networks.architecture != "MedSegDiff"  # whose state would grow by it
-    take("Model.Outline", str(wanted), "labels number their objects" if seen.numbered else "labels do not number objects")
-    values = {name: 1.0 if name == "Data.Zoom" else OPEN[name] for name in OPEN if config.value(name) == OPEN[name]}
+    if wanted:
+        take("Model.Outline", "True", "labels number their objects")
+    without = {**OPEN, "Data.Zoom": 1.0, "Model.Outline": "False"}
+    values = {name: without[name] for name in OPEN if config.value(name) == OPEN[name]}
     config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
     return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))
 
@@ -199,10 +201,11 @@ def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: M
     each = machine.update(preset.name, axes, batch)
     if not minutes or math.isnan(each):
         return most, "scaled down to what a common machine trains on"
-    within = 60 * minutes / (UPDATES * each)
+    updates = UPDATES.get(preset.architecture, UPDATES["LDSeg"])
+    within = 60 * minutes / (updates * each)
     if within >= most:
         return most, "scaled down to what a common machine trains on"
-    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {UPDATES} updates"
+    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {updates} updates"
 
 
 def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, str]:
@@ -256,9 +259,7 @@ def summary(seen: Seen, config: Config) -> list[str]:
     sizes = np.array(seen.sizes)
     low, high = sizes.min(0), sizes.max(0)
     size = (
-        times(low)
-        if (low == high).all()
-        else f"{times(low)} to {times(high)}, {times(np.median(sizes, axis=0))} in the middle"
+        times(low) if (low == high).all() else f"{times(low)} to {times(high)}, the median {times(np.median(sizes, axis=0))}"
     )
     lines = [f"{seen.cases} cases, {len(seen.sizes)} of them looked at: {size}"]
     widths = seen.widths(AXES[config.data.dimensions])

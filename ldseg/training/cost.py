@@ -13,7 +13,7 @@ CORE_SECONDS: dict[tuple[str, str], float] = {
     ("lean", "TYX"): 2.4e-6,
     ("lean", "ZYX"): 1.7e-6,
     ("small", "YX"): 1.0e-6,
-    ("tiny", "YX"): 9.0e-6,
+    ("tiny", "YX"): 7.0e-6,
 }
 """Seconds of one core for each position of each sample of an update, by preset and axes, measured on a common processor.
 

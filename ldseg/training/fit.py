@@ -21,6 +21,7 @@ from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
+from ldseg.inference import familiar
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -34,13 +35,16 @@ from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interru
 from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import Description, save_weights
+from ldseg.weights import Description, change_description, load_weights, read_description, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 
 FINISHED = 0.95
 """Of its minutes: a training that has had as many is over."""
+
+SECONDS = 0.01
+"""Of its minutes: what a training may take to learn which images are familiar, besides."""
 
 ENDLESS = 10**9
 """Epochs, where minutes decide."""
@@ -163,7 +167,24 @@ def _train(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
             "are kept; try a lower [Parameters] LearningRate"
         )
+    elif (folder / WEIGHTS_FILE).exists():
+        _recognise(plan, cases, validator, folder)
     return result
+
+
+def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: Path) -> None:
+    """Keep with the best weights what they learned from, so that images unlike it are named."""
+    description = read_description(folder, plan.spec.own)
+    if description.familiarity is not None:
+        return
+    load_weights(folder, validator.segmenter)
+    seconds = max(SECONDS * plan.minutes * 60, 2.0) if plan.minutes else 60.0
+    options: dict[str, Any] = {"augmentation": plan.augmentation, "seed": plan.seed, "seconds": seconds}
+    familiarity = familiar.fit(
+        validator.predictor.encode, plan.spec, plan.preprocessing, cases, validator.cases, **options
+    )  # fmt: skip
+    if familiarity is not None:
+        change_description(folder, plan.spec.own, familiarity=familiarity)
 
 
 def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any]) -> None:
@@ -197,7 +218,13 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
 
 def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
     """The trainer of a plan, compiled and its optimiser built for a number of updates."""
-    trainer = Trainer(segmenter, diffusion_weight=plan.diffusion_weight, recycling=plan.recycling > 0, ema=plan.ema)
+    trainer = Trainer(
+        segmenter,
+        diffusion_weight=plan.diffusion_weight,
+        recycling=plan.recycling > 0,
+        ema=plan.ema,
+        ignores=plan.preprocessing.ignores,
+    )
     optimizer = adamw(
         learning_rate=plan.learning_rate,
         updates=0 if plan.minutes else updates,
@@ -218,6 +245,7 @@ def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
         training=plan.settings,
         split=plan.split,
         plan=plan.to_dict(),
+        sampling=plan.sampling,
         microns=plan.microns,
     )
 

@@ -161,12 +161,13 @@ def _finer(grid: Grid, data: DataConfig, seen: Seen, axes: str, preset: Preset, 
     zoom = min(zoom, room)
     if zoom < LEAST_ZOOM:
         return grid
+    unit = "voxels" if axes == "ZYX" else "pixels"
     why = (
         f"{100 * part:.1f} % of label Dice would be lost"
         if part > LOST
-        else f"{name} would be {widths[index] * scale:.0f} wide"
+        else f"{name} would be only {widths[index] * scale:.0f} {unit} wide"
     )
-    why = f"on a grid of {times(grid.size)} for whole cases {why}: tiles of it at {zoom:.1f} times the resolution"
+    why = f"on a grid of {times(grid.size)} for whole cases, {why}: tiles of it at {zoom:.1f} times the resolution"
     spacing = seen.spacing
     if axes == "ZYX" and spacing is not None:
         fine_spacing = tuple(float(f"{mm / (scale * zoom):.3g}") for mm in spacing)
@@ -188,4 +189,4 @@ def _spread(seen: Seen, axes: str) -> float:
 
 
 def _why(whole: np.ndarray, size: tuple[int, ...], note: str) -> str:
-    return f"cases are {times(whole.tolist())} in the middle; {note}" if tuple(whole) != size else "that of the cases"
+    return f"the median case is {times(whole.tolist())}; {note}" if tuple(whole) != size else "that of the cases"

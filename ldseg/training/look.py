@@ -14,12 +14,12 @@ from scipy import ndimage
 
 from ldseg.augmentation.stain import looks_stained
 from ldseg.config import DataConfig
-from ldseg.data.cases import Case, read_case_label
-from ldseg.data.labels import distinct, to_classes, to_instances
+from ldseg.data.cases import Case, classes_by, read_case_label
+from ldseg.data.labels import distinct, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
-from ldseg.spatial import AXES
+from ldseg.spatial import AXES, IGNORE
 
 MOST_CASES = 500
 """Cases that a plan reads at most."""
@@ -120,12 +120,15 @@ def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
         DataError: if no case can be read.
     """
     order = np.random.default_rng([seed, len(cases)]).permutation(len(cases))[:MOST_CASES]
-    count, rule = len(data.classes) or 2, (data.labels, dict(data.label_map))
+    count, axes = len(data.classes) or 2, AXES[data.dimensions]
+    names = data.classes or ("0", "1")
+    rules = {"labels": data.labels, "label_map": data.label_map, "sparse": data.sparse}
+    step = Preprocessing(size=(1,) * len(axes), axes=axes, classes=names, **rules)  # type: ignore[arg-type]  # of labels alone
     problem: DataError | None = None
     found: list[_Case] = []
     read = kept = 0
     with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(_read, cases[index], AXES[data.dimensions], count, *rule) for index in order]
+        ahead = [pool.submit(_read, cases[index], step) for index in order]
         for future in ahead:
             if read >= MOST_POSITIONS and len(found) >= FEWEST:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -162,7 +165,8 @@ class _Case:
     problem: str
 
 
-def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int]) -> _Case:
+def _read(case: Case, step: Preprocessing) -> _Case:
+    axes, count, label_map = step.axes, step.num_classes, dict(step.label_map)
     scan = read_scan(case.image, axes, *case.channels)
     coloured = axes == "YX" and scan.values.shape[-1] == 3 and not scan.modalities
     counts = classes = None
@@ -170,11 +174,12 @@ def _read(case: Case, axes: str, count: int, rule: str, label_map: dict[int, int
     problem, numbered = "", False
     if case.label is not None:
         try:
-            numbers = read_case_label(case.label, case, axes, scan.values.shape[:-1], scan.geometry)
+            numbers = read_case_label(case.label, case, axes, scan.values.shape[:-1], scan.geometry, coloured=step.coloured)
             values = distinct(numbers)
-            classes = to_classes(numbers, rule, count, str(case.label), label_map, values)
-            numbered = to_instances(numbers, rule, count, label_map, values) is not None
-            counts = np.bincount(classes.ravel(), minlength=count)
+            classes = classes_by(step, numbers, str(case.label), values)
+            numbered = to_instances(numbers, step.labels, count, label_map, values) is not None
+            counts = np.bincount(classes[classes != IGNORE], minlength=count)
+            classes = np.maximum(classes, 0)  # where it says nothing, no object
             classes = classes.astype(np.uint8) if count <= 256 else classes
         except DataError as error:
             problem = str(error)

@@ -48,6 +48,7 @@ class Plan:
         validate_every: epochs between validations.
         sampler: that of validation.
         steps: sampling steps of validation.
+        sampling: steps and masks that are stored with the weights as those to segment with.
         picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
@@ -83,6 +84,7 @@ class Plan:
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
+    sampling: dict[str, Any] = field(default_factory=dict)
     picks: bool = False
     seed: int = 0
     cache: int = 1000
@@ -129,7 +131,8 @@ def plan(
         ConfigError: if settings do not suit each other.
     """
     parameters, training = config.parameters, config.training
-    auto = config.sampler.sampling_steps == AUTO
+    auto, published = config.sampler.sampling_steps == AUTO, (preset or PRESETS[config.model.preset]).sampling
+    sampling = dict(zip(("steps", "samples"), published, strict=True)) if auto and published else {}
     return Plan(
         spec=spec_of(config, preset),
         preprocessing=preprocessing_of(config),
@@ -149,8 +152,9 @@ def plan(
         focus=float(training.focus),
         validate_every=training.validate_every,
         sampler=config.sampler.sampler,
-        steps=STEPS if auto else int(config.sampler.sampling_steps),
-        picks=auto and config.model.architecture != "Control",
+        steps=sampling.get("steps", STEPS) if auto else int(config.sampler.sampling_steps),
+        sampling=sampling,
+        picks=auto and not sampling and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
         workers=training.workers,
@@ -233,6 +237,7 @@ def preprocessing_of(config: Config) -> Preprocessing:
         classes=data.classes,
         labels=data.labels,
         label_map=data.label_map,
+        sparse=data.sparse,
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,

@@ -162,8 +162,8 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
         else:
             good.append(case)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
-            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label.ravel())
-            shown[case.name] = frozenset(np.flatnonzero(counts).tolist()) - {0}
+            counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label[loaded.label > 0])
+            shown[case.name] = frozenset(np.flatnonzero(counts).tolist())
             areas += areas_on_grid(loaded, preprocessing)
     return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers), areas=tuple(areas))
 

@@ -19,6 +19,7 @@ from ldseg.spatial import AXES
 from ldseg.training.choices import Reason, choose, summary
 from ldseg.training.look import Seen, look
 from ldseg.training.plan import check_sizes
+from ldseg.training.reach import with_preset
 from ldseg.training.start import Start, start_of, with_start
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,10 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
     start = None if before else start_of(config, preset)
     if config.model.start and preset is None:
         config = with_start(config, start.description.training if start else before["settings"])
+    if preset is None:
+        config, networks = with_preset(config, before)
+    else:
+        networks = ()
     check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
     seen = look(found.cases, config.data, config.training.seed)
@@ -77,7 +82,7 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
         found=found,
         seen=seen,
         summary=tuple(summary(seen, config)),
-        reasons=(*first, *reasons),
+        reasons=(*first, *networks, *reasons),
         start=start,
     )
 

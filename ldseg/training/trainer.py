@@ -9,7 +9,7 @@ from keras import ops
 
 from ldseg.devices import distributed
 from ldseg.segmenter import Segmenter
-from ldseg.training.losses import segmentation_loss
+from ldseg.training.losses import mean_known, segmentation_loss
 
 LATENT_NOISE = 0.3
 """Standard deviation of the noise under which the label autoencoder learns to reconstruct."""
@@ -47,6 +47,9 @@ class Trainer(keras.Model):
         diffusion_weight: lambda.
         recycling: whether batches may ask for it. Without it, an update takes one evaluation of the denoiser less.
         ema: decay of the moving average.
+        ignores: whether labels may say nothing at some positions. There the encoder of labels is given what
+            ``ldseg.data.labels.filled`` made up, and no term counts; the error of the prediction counts in cells of the
+            latent of which every position is known.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Trainer(keras.Model):
         diffusion_weight: float = 0.5,
         recycling: bool = True,
         ema: float = 0.999,
+        ignores: bool = False,
     ) -> None:
         # float32 whatever the precision of the networks: averages and rates would be lost in half of it.
         super().__init__(name="trainer", dtype="float32")
@@ -66,6 +70,7 @@ class Trainer(keras.Model):
         learns = self.weight_of["segmentation"] > 0 or segmenter.spec.prediction == "x0"
         self.recycling = recycling and learns and not segmenter.spec.control
         self.ema = ema
+        self.ignores = ignores
         # Every replica computes the same average; the first one's is kept.
         shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
         self.updates = self.add_weight(shape=(), initializer="zeros", name="updates", **shared)
@@ -99,6 +104,10 @@ class Trainer(keras.Model):
         model = self.segmenter
         # Integers may come as floats: Keras traces a distributed model on inputs of one type.
         label, time = ops.cast(inputs["label"], "int32"), ops.cast(inputs["time"], "int32")
+        said: Any = None
+        if self.ignores:
+            said = ops.cast(label < model.spec.parts, "float32")
+            label = ops.where(label < model.spec.parts, label, label - model.spec.parts)
         condition = model.encode_image(inputs["image"], training)
         clean = model.encode_label(label, training)
         known = ops.stop_gradient(clean)
@@ -116,9 +125,13 @@ class Trainer(keras.Model):
             latents.append(clean + LATENT_NOISE * inputs["latent_noise"])
         # One call for both: BatchNorm, where a preset has it, then normalises by the mixture that its statistics follow.
         logits = ops.split(model.decode(ops.concatenate(latents, axis=0), training), len(latents), axis=0)
-        segmentation, *autoencoder = (segmentation_loss(label, given) for given in logits)
+        segmentation, *autoencoder = (segmentation_loss(label, given, said) for given in logits)
         wanted = model.target(known, inputs["noise"], time)
-        error = ops.mean(ops.square(predicted - wanted), axis=tuple(range(1, len(clean.shape))))
+        error = ops.square(predicted - wanted)
+        if said is None:
+            error = ops.mean(error, axis=tuple(range(1, len(clean.shape))))
+        else:
+            error = mean_known(ops.mean(error, axis=-1), self._whole(said))
         if model.spec.prediction != "x0":
             error = error * (1 - recycle)
         if training:
@@ -128,6 +141,13 @@ class Trainer(keras.Model):
             "diffusion": error,
             "autoencoder": autoencoder[0] if autoencoder else ops.zeros_like(error),
         }
+
+    def _whole(self, said: Any) -> Any:
+        """Which cells of the latent ``(B, *L)`` are known at every position, 1 or 0, from that of positions ``(B, *S)``."""
+        sides: list[int] = []
+        for length, stride in zip(said.shape[1:], self.segmenter.strides, strict=True):
+            sides += [length // stride, stride]
+        return ops.min(ops.reshape(said, (-1, *sides)), axis=tuple(range(2, len(sides) + 1, 2)))
 
     def _first_estimate(self, condition: Any, noise: Any) -> Any:
         """The model's estimate of the clean latent from pure noise, as the sampler's first step makes it."""

@@ -11,6 +11,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.objects import object_sums, pooled
 from ldseg.evaluation.quality import Quality, fit_quality, signs_of
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
@@ -55,13 +56,15 @@ def validation_scores(
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
     ``val_dice`` and ``val_iou`` are means over the cases of the mean over their classes, as reports have them;
-    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Beside them, whether
-    the masks have collapsed, and the fit that tells the Dice of a mask without a label.
+    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Of networks that tell
+    outlines there are ``val_object_f1`` and ``val_object_dice`` as well, pooled over the objects of all cases whose label
+    numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
+    label.
 
     Raises:
         DataError: if a case can no longer be read.
     """
-    overlaps, unions, signs, collapse = [], [], [], Collapse(preprocessing.classes, segmenter.strides)
+    overlaps, unions, signs, sums, collapse = [], [], [], [], Collapse(preprocessing.classes, segmenter.strides)
     results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
     for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
         if result.loaded is None or result.loaded.label is None:
@@ -71,6 +74,9 @@ def validation_scores(
         unions.append(iou(*pair).tolist())
         assert result.probabilities is not None  # as it was loaded
         signs.append(signs_of(result.probabilities, result.mask, result.entropy))
+        if segmenter.spec.outline and result.loaded.instances is not None:
+            video = preprocessing.axes.startswith("T")
+            sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
         grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
         collapse.add(result.mask, result.loaded.label, grid)
     by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
@@ -79,4 +85,6 @@ def validation_scores(
         "val_iou": mean_foreground(unions),
         **{f"val_dice_{name}": by_class[name] for name in preprocessing.classes[1:]},
     }
+    if sums:
+        found["val_object_f1"], found["val_object_dice"], _ = pooled(sums)
     return found, collapse, fit_quality(signs, [foreground(row) for row in overlaps])

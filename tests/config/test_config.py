@@ -231,8 +231,8 @@ def test_medsegdiff_as_published() -> None:
     config = load_config(ROOT / "medsegdiff.ini", ["Model.Preset=++", "Model.FFParser=no", "Model.DynamicConditioning=no"])
     assert (config.model.architecture, config.model.preset, config.model.ffparser) == ("MedSegDiff", "++", False)
     noise, sampler = config.noise_scheduler, config.sampler
-    assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, 100)
-    assert (noise.beta_0, noise.beta_t, sampler.samples, sampler.fusion) == (1e-4, 0.02, 5, "staple")
+    assert (noise.scheduler, noise.timesteps, sampler.sampling_steps) == ("linear", 1000, "auto")
+    assert (noise.beta_0, noise.beta_t, sampler.samples, sampler.fusion) == (1e-4, 0.02, "auto", "staple")
     assert (config.parameters.learning_rate, config.training.diffusion_weight) == (1e-4, 1)
     with pytest.raises(ConfigError, match=r"Training\.DiffusionWeight: expected more than 0 for Model\.Architecture"):
         load_config(ROOT / "medsegdiff.ini", ["Training.DiffusionWeight=0"])

@@ -82,7 +82,8 @@ def test_line_break_in_an_override_stays_out_of_the_message() -> None:
         ),
         (
             "Sampler.Sampling_Steps=1001",
-            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 1001; the nearest valid value is 1000",
+            "Sampler.Sampling_Steps: expected at most NoiseScheduler.Timesteps (1000), got 1001; "
+            "the nearest valid value is 1000",
         ),
         (
             "Evaluation.StepSweep=1, 1001, 5",

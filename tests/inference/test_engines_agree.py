@@ -22,10 +22,15 @@ def test_shipped_weights_give_the_same_masks_with_either_engine(name: str) -> No
     values = {"Data.Root": str(ROOT / "data"), "Data.Dataset": name, "Data.Dimensions": dimensions}
     config = Config().with_values({**values, "Model.Weights": str(ROOT / "weights" / name), "Sampler.Sampling_Steps": 5})
     found: dict[str, dict[str, np.ndarray]] = {}
+    seen: dict[str, np.ndarray] = {}
     for kind in ("onnx", "keras"):
         task = begin(config, engine=kind)
-        drawn = segment_cases(task.predictor(), task.cases[:2], task.preprocessing, batch_size=2, seed=0)
+        common = {"batch_size": 2, "seed": 0}
+        drawn = list(segment_cases(task.predictor(), task.cases[:2], task.preprocessing, **common, recognise=True))
         found[kind] = {item.case.name: item.mask for item in drawn}
+        seen[kind] = np.array([item.signature["features"] for item in drawn if item.signature])
+    np.testing.assert_allclose(seen["onnx"], seen["keras"], rtol=1e-3, atol=1e-4)
+    assert seen["onnx"].std(axis=0).max() > 1e-3  # of two images, they are not the same
     for case, mask in found["onnx"].items():
         other = found["keras"][case]
         assert (mask != other).mean() <= 1e-5

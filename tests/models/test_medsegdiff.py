@@ -273,6 +273,6 @@ def test_settings_unlike_the_published_ones_are_named() -> None:
     one = ["Model.Architecture=MedSegDiff", "Model.Preset=tiny"]
     named = unlike_published(load_config(ROOT / "cfg.ini", one))
     assert "NoiseScheduler.Scheduler = linear" in named
-    assert "Sampler.Sampling_Steps = 100" in named
+    assert "Parameters.LearningRate = 0.0001" in named
     assert unlike_published(load_config(ROOT / "medsegdiff.ini", ["Model.Preset=tiny"])) == []
     assert unlike_published(load_config(ROOT / "cfg.ini")) == []

@@ -29,7 +29,7 @@ class LightEngine(Engine):
         super().__init__(spec, **options)  # type: ignore[arg-type]
         self.tiles = 0
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         self.tiles += len(inputs["image"])
         gray = inputs["image"].mean(axis=-1)
         # The edges of a tile know less: what is blended differs from tile to tile.

@@ -11,12 +11,13 @@ from ldseg.config import Config, load_config
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.models import PRESETS
 from ldseg.phantoms import write_volume_phantoms
 from ldseg.training.choices import Reason
 from ldseg.training.choices import choose as choose_all
 from ldseg.training.cost import Machine
+from ldseg.training.grid import grid_of
 from ldseg.training.look import Outline, Seen, look
-from ldseg.training.plan import preprocessing_of
 
 PROCESSOR = Machine(cores=2, gpu=False)
 CLASSES = ("background", "disc", "cup")
@@ -125,17 +126,18 @@ def test_a_small_disc_gets_its_own_resolution() -> None:
 
 
 def test_a_volume_that_a_grid_would_wreck_is_tiled_by_mm() -> None:
-    """A sheet two voxels thick, as cartilage is."""
-    sheet = np.zeros((96, 64, 256), np.uint8)
-    sheet[40:42, 8:-8, 8:-8] = 1
+    """A sheet two voxels thick, as cartilage is, where a sample may have one voxel of 27."""
+    sheet = np.zeros((48, 32, 96), np.uint8)
+    sheet[20:22, 4:-4, 4:-4] = 1
     data = seen(sheet, channels=1)
-    config, reasons = planned(data, "Data.Dimensions=3D")
-    assert config.data.fit == "tile"
-    assert len(config.data.spacing) == 3
-    assert max(config.data.spacing) < 1.3
-    assert "% of label Dice would be lost" in reasons["Data.Fit"].why
-    whole = Preprocessing(size=config.data.size, axes="ZYX", channels=1, classes=CLASSES)
-    assert data.lost(whole) > 0.015 > 2 * data.lost(preprocessing_of(config))
+    settings = load_config(None, ["Data.Dimensions=3D", f"Data.Classes={','.join(CLASSES)}"]).data
+    found = grid_of(settings, data, "ZYX", PRESETS["lean"], sheet.size / 27)
+    assert (found.fit, len(found.spacing)) == ("tile", 3)
+    assert max(found.spacing) < 2  # the volume itself has 1 mm, and whole it would have 3
+    assert "% of label Dice would be lost" in found.why["Fit"]
+    whole = Preprocessing(size=found.size, axes="ZYX", channels=1, classes=CLASSES)
+    assert data.lost(whole) > 0.015
+    assert data.lost(found.step(settings, "ZYX")) < data.lost(whole) / 2
 
 
 def test_pictures_of_many_aspects_keep_theirs() -> None:

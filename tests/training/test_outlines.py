@@ -68,6 +68,8 @@ def test_what_is_trained_on_and_what_comes_out(data: Path, tmp_path: Path) -> No
     assert description.preprocessing.classes == ("background", "object")
     assert description.preprocessing.smallest == prepared.plan.preprocessing.smallest > 0
     assert result.history[-1].keys() >= {"val_dice", "val_dice_object"}
+    assert 0 <= result.history[-1]["val_object_f1"] <= 1
+    assert 0 < result.history[-1]["val_object_dice"] < 1
 
     batches = batches_of(prepared.plan, prepared.cases, segmenter)
     shown = batches.batch(0)[0]["label"]

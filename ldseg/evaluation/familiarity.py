@@ -1,0 +1,250 @@
+r"""How far an image lies from what weights learned from, told without a label.
+
+Four things are measured on each tile of an image, as the network sees it:
+
+- ``features``: what the image encoder makes of it, mean and deviation of each channel of its last map;
+- ``intensities``: quantiles and deviation of the brightness of each channel;
+- ``scale``: how strong structures of each size are, which the magnification moves;
+- ``shape``: how sharply these structures stand out, which tells drawings and edges of a photograph from tissue.
+
+For each of them, the images of training give a normal distribution, of which the distance is that of Mahalanobis (1936),
+its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out
+of the fit, by whole patients; of the four, the largest counts. An image above 1 is named.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+Signature = Mapping[str, np.ndarray]
+"""What was measured of an image, float64 vectors by kind."""
+
+KINDS: dict[str, str] = {
+    "features": "what the image encoder sees in it",
+    "intensities": "its brightness or colours",
+    "scale": "the size of its structures (magnification)",
+    "shape": "the shape of its structures",
+}
+"""What is measured, and how a warning calls it."""
+
+FEWEST, FEWEST_GROUPS = 16, 4
+"""Tiles, and patients they are of, from which on there is a fit."""
+
+QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
+BANDS = 5
+FINEST = 0.7
+"""Standard deviation in pixels of the first of ``BANDS`` blurs; each is twice the one before."""
+PLANES = 8
+"""Planes of a volume and frames of a video that are looked at, at most."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_FLOOR = 1e-4  # of a deviation, on a scale where white is 1
+_SHRINK = {"features": 0.1, "intensities": 0.1, "scale": 0.01, "shape": 0.01}
+_AXES = 16
+_FOLDS = 10
+_QUANTILE, _MARGIN = 0.995, 1.05
+_DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
+
+
+def measure(image: np.ndarray) -> dict[str, np.ndarray]:
+    """The intensities, the scale and the shape of one tile.
+
+    Args:
+        image: float32 ``(*S, c)`` in [0, 1], its last two axes of space Y and X.
+    """
+    values = image.reshape(-1, image.shape[-1])
+    intensities = np.concatenate([np.quantile(values, QUANTILES, axis=0).ravel(), values.std(axis=0)])
+    planes = image.reshape(-1, *image.shape[-3:]) if image.ndim > 3 else image[np.newaxis]
+    chosen = np.unique(np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int))
+    found = np.mean([_structure(plane) for plane in planes[chosen]], axis=0)
+    return {
+        "intensities": intensities.astype(np.float64), "scale": found[: BANDS + 1], "shape": found[BANDS + 1 :],
+    }  # fmt: skip
+
+
+def _structure(plane: np.ndarray) -> np.ndarray:
+    """Log deviation of each band of a plane ``(H, W, c)`` and of what is coarser, then log kurtosis of each band."""
+    before = plane @ _LUMA if plane.shape[-1] == 3 else np.ascontiguousarray(plane[..., 0])
+    deviations, kurtoses = [], []
+    for index in range(BANDS):
+        blurred = cv2.GaussianBlur(before, (0, 0), FINEST * 2**index)
+        band = (before - blurred).astype(np.float64)
+        deviation = band.std() + _FLOOR
+        deviations.append(math.log(deviation))
+        kurtoses.append(math.log1p((((band - band.mean()) / deviation) ** 4).mean()))
+        before = blurred
+    return np.array([*deviations, math.log(before.std() + _FLOOR), *kurtoses])
+
+
+def mean_signature(signatures: Sequence[Signature]) -> dict[str, np.ndarray]:
+    """That of a case, from those of its tiles."""
+    return {kind: np.mean([each[kind] for each in signatures], axis=0) for kind in signatures[0]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Where the vectors of one kind lie: a normal distribution in few directions, even in all others.
+
+    Attributes:
+        centre, scale: mean and deviation of each number, ``(d,)``.
+        axes: directions of the standardised vectors, ``(k, d)``.
+        spread: variance along each, ``(k,)``.
+        rest: variance along any other direction.
+        limit: distance that hardly any image passes which was left out of the fit.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+    spread: np.ndarray
+    rest: float
+    limit: float = 1.0
+
+    @classmethod
+    def fit(cls, vectors: np.ndarray, shrink: float) -> Cloud:
+        """To vectors ``(n, d)``; ``shrink`` is the share of the identity in the covariance."""
+        centre, scale = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
+        scaled = (vectors - centre) / scale
+        _, singular, axes = np.linalg.svd(scaled, full_matrices=False)
+        variances = singular**2 / len(vectors)
+        many, dimensions = min(_AXES, len(variances)), vectors.shape[1]
+        rest = max(dimensions - float(variances[:many].sum()), 0.0) / max(dimensions - many, 1)
+        spread = (1 - shrink) * variances[:many] + shrink
+        return cls(centre=centre, scale=scale, axes=axes[:many], spread=spread, rest=(1 - shrink) * rest + shrink)
+
+    def distance(self, vector: np.ndarray) -> float:
+        """In standard deviations of one number, whatever their count: about 1 for an image of the fit."""
+        scaled = (vector - self.centre) / self.scale
+        along = self.axes @ scaled
+        left = max(float(scaled @ scaled - along @ along), 0.0)
+        return math.sqrt((float((along**2 / self.spread).sum()) + left / self.rest) / len(scaled))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; rows of numbers as text, which is short."""
+        rows = {name: _text(getattr(self, name)) for name in ("centre", "scale", "spread")}
+        return {**rows, "axes": [_text(row) for row in self.axes], "rest": self.rest, "limit": self.limit}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Cloud:
+        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
+        rows = {name: _numbers(values[name]) for name in ("centre", "scale", "spread")}
+        axes = np.array([_numbers(row) for row in values["axes"]])
+        if axes.shape != (len(rows["spread"]), len(rows["centre"])) or rows["centre"].shape != rows["scale"].shape:
+            raise ValueError(f"expected axes of shape {(len(rows['spread']), len(rows['centre']))}, got {axes.shape}")
+        return cls(**rows, axes=axes, rest=float(values["rest"]), limit=float(values["limit"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Familiarity:
+    """What weights learned from, stored with them.
+
+    Attributes:
+        clouds: by kind of what is measured.
+        tiles: that they were fitted to.
+    """
+
+    clouds: Mapping[str, Cloud] = field(default_factory=dict)
+    tiles: int = 0
+
+    def distances(self, signature: Signature) -> dict[str, float]:
+        """By kind, as a share of its limit."""
+        return {kind: cloud.distance(signature[kind]) / cloud.limit for kind, cloud in self.clouds.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"tiles": self.tiles, "clouds": {kind: cloud.to_dict() for kind, cloud in self.clouds.items()}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Familiarity:
+        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
+        clouds = {kind: Cloud.from_dict(values["clouds"][kind]) for kind in KINDS if kind in values["clouds"]}
+        return cls(clouds=clouds, tiles=int(values["tiles"]))
+
+
+def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> tuple[float | None, tuple[str, ...]]:
+    """How far an image lies from what weights learned from, as a share of the limit, and the warnings where it is above 1.
+
+    None without a fit.
+    """
+    if signature is None or familiarity is None:
+        return None, ()
+    found = familiarity.distances(signature)
+    far = sorted((kind for kind, distance in found.items() if distance > 1), key=lambda kind: -found[kind])
+    told = f"unlike what the weights learned from: {', '.join(KINDS[kind] for kind in far)}"
+    return max(found.values()), (told,) if far else ()
+
+
+def fit_familiarity(
+    cases: Sequence[Sequence[Signature]],
+    groups: Sequence[str],
+    held_back: Sequence[Sequence[Signature]] = (),
+    recoloured: Sequence[Sequence[Signature]] = (),
+) -> Familiarity | None:
+    """Fit the clouds, and their limits on what is left out.
+
+    Args:
+        cases: of each case of training its tiles.
+        groups: the patient of each case.
+        held_back: cases that nothing was learned from; they are for the limits alone.
+        recoloured: intensities of the same tiles as ``cases``, changed as training changes colours: familiar, too.
+
+    Returns:
+        the fit, or None for fewer than ``FEWEST`` tiles or ``FEWEST_GROUPS`` patients.
+    """
+    names, tiles = sorted(set(groups)), sum(map(len, cases))
+    if tiles < FEWEST or len(names) < FEWEST_GROUPS:
+        return None
+    fold = np.array([names.index(group) % min(_FOLDS, len(names)) for group in groups])
+    # A few long cases, such as videos, say more by their tiles.
+    if len(cases) < FEWEST:
+        fold = np.repeat(fold, [len(case) for case in cases])
+        cases, recoloured, held_back = (
+            [[tile] for case in each for tile in case] for each in (cases, recoloured, held_back)
+        )
+    clouds: dict[str, Cloud] = {}
+    shares = []
+    for kind in KINDS:
+        parts = [cases, recoloured] if recoloured and kind in recoloured[0][0] else [cases]
+        tables = [[np.array([tile[kind] for tile in case]) for case in part] for part in parts]
+
+        def fitted(kept: np.ndarray, tables: Any = tables, shrink: float = _SHRINK[kind]) -> Cloud:
+            return Cloud.fit(
+                np.concatenate([case for part in tables for case, k in zip(part, kept, strict=True) if k]), shrink
+            )
+
+        left_out = np.empty((len(parts), len(cases)))
+        for index in np.unique(fold):
+            cloud = fitted(fold != index)
+            for row, part in enumerate(tables):
+                for place in np.flatnonzero(fold == index):
+                    left_out[row, place] = cloud.distance(part[place].mean(axis=0))
+        cloud = fitted(fold >= 0)
+        others = [cloud.distance(mean_signature(case)[kind]) for case in held_back]
+        limit = _limit(np.concatenate([left_out.ravel(), others]))
+        clouds[kind] = replace(cloud, limit=limit)
+        shares.append(np.concatenate([left_out[0], others]) / limit)
+    # Four limits are passed more often than one.
+    factor = max(float(np.quantile(np.max(shares, axis=0), _QUANTILE)), 1.0)
+    clouds = {kind: replace(cloud, limit=cloud.limit * factor) for kind, cloud in clouds.items()}
+    return Familiarity(clouds=clouds, tiles=tiles)
+
+
+def _limit(distances: np.ndarray) -> float:
+    """What hardly any distance passes: of few distances, the largest says less than how they are spread."""
+    logs = np.log(np.maximum(distances, 1e-6))
+    spread = math.exp(float(logs.mean() + _DEVIATIONS * logs.std()))
+    return max(float(np.quantile(distances, _QUANTILE)) * _MARGIN, spread)
+
+
+def _text(values: np.ndarray) -> str:
+    return " ".join(f"{value:.5g}" for value in values)
+
+
+def _numbers(text: str) -> np.ndarray:
+    return np.array([float(word) for word in text.split()])

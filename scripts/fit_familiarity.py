@@ -1,0 +1,56 @@
+"""Fit what weights learned from, by which images unlike it are named, and store it with them.
+
+    python3 scripts/fit_familiarity.py weights/GlaS --data FOLDER_ABOVE/GlaS [--augmentation none]
+
+A training does this by itself; this is for weights from before, and for weights that were packed. The cases are those of the
+split that the weights keep.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Look at the cases of training and of validation, fit, write, and say how it came out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="the data set that they learned from")
+    parser.add_argument("--augmentation", default="", help="in place of that of their training")
+    options = parser.parse_args()
+
+    import ldseg
+    from ldseg.config import SamplerConfig
+    from ldseg.data.cases import find_cases
+    from ldseg.data.splits import apply_manifest
+    from ldseg.inference import familiar
+    from ldseg.weights import change_description
+
+    model = ldseg.load(options.weights)
+    description = model.description
+    found = find_cases(options.data, axes=model.axes).cases
+    names = {name for part in ("training", "validation") for group in description.split[part].values() for name in group}
+    there = {case.name for case in found}
+    split = {
+        part: {group: [name for name in of if name in there] for group, of in description.split[part].items()}
+        for part in ("training", "validation")
+    }
+    if missing := sorted(names - there):
+        print(f"not there, and not looked at: {len(missing)} of {len(names)} cases, such as {missing[0]}", file=sys.stderr)
+    parts = apply_manifest([replace(case, label=None) for case in found], split)
+    augmentation = options.augmentation or description.training["Training"]["Augmentation"]
+    engine = model.engine(SamplerConfig(sampling_steps=1))
+    common = {"augmentation": augmentation, "seconds": 3600.0}
+    familiarity = familiar.fit(engine.encode, description.spec, description.preprocessing, *parts, **common)
+    if familiarity is None:
+        sys.exit(f"{options.weights}: too few cases for a fit")
+    change_description(options.weights, familiarity=familiarity)
+    print(f"{options.weights}: fitted to {familiarity.tiles} tiles of {len(parts[0])} cases")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

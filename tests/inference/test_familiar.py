@@ -1,0 +1,104 @@
+"""From a training to a warning: what weights learned from is kept with them, and images unlike it are named."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+import ldseg
+from ldseg.cli import main
+from ldseg.data.cases import find_cases
+from ldseg.evaluation.familiarity import FEWEST, KINDS
+from ldseg.inference import familiar
+from ldseg.io.pictures import read_image, write_image
+from ldseg.training.prepare import train_config
+from ldseg.weights import change_description, read_description
+
+# Keras's variables, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_lean() -> Iterator[None]:
+    with tiny.tiny_networks(stateful=False):
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data set ``Set`` and the weights ``w`` that learned from it."""
+    place = tmp_path_factory.mktemp("place")
+    tiny.phantoms(place, FEWEST + 8)
+    config = tiny.settings(place, place / "w", Parameters_Epoch=1, Training_Workers=0, Parameters_BatchSize=4)
+    train_config(config.with_values({"Data.Classes": ("background", "gland")}))
+    return place
+
+
+def test_a_training_keeps_what_it_learned_from(place: Path) -> None:
+    description = read_description(place / "w")
+    assert description.familiarity is not None
+    assert set(description.familiarity.clouds) == set(KINDS)
+    assert description.familiarity.tiles == sum(map(len, description.split["training"].values()))
+    assert json.loads((place / "w" / "segmenter.json").read_text())["familiarity"] == description.familiarity.to_dict()
+
+
+def test_unlike_images_are_named_by_result_table_and_report(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ldseg.load(place / "w", engine="keras")
+    usual = place / "Set" / "Image" / "Phantom1.png"
+    known = model.segment(usual, steps=1)
+    assert known.unfamiliar is not None and known.unfamiliar < 1
+    assert known.warnings == ()
+    dark = write_image(place / "Dark.png", (read_image(usual) // 16).astype(np.uint8))
+    result = model.segment(dark, steps=1)
+    assert result.unfamiliar is not None and result.unfamiliar > 1
+    (line,) = result.warnings
+    assert line.startswith("unlike what the weights learned from: ") and "brightness" in line
+
+    quick = ["--steps", "1", "--set", "GPU.Engine=keras", "--set", "Output.Diffusion=0"]
+    assert main(["segment", str(usual), str(dark), "--weights", str(place / "w"), "--out", str(place / "out"), *quick]) == 0
+    told = capsys.readouterr().out
+    assert f"{result.unfamiliar:.2f}!" in told
+    assert "unlike what the weights learned from, not to be trusted: Dark" in told
+    cases = {case["name"]: case for case in json.loads((place / "out" / "metrics.json").read_text())["cases"]}
+    assert cases["Dark"]["unfamiliar"] == pytest.approx(result.unfamiliar, rel=1e-3)
+    assert (cases["Dark"]["warnings"], cases["Phantom1"]["warnings"]) == ([line], [])
+    assert line in (place / "out" / "report.html").read_text()
+
+
+def test_a_fit_looks_at_a_sample_and_passes_over_what_cannot_be_read(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = list(find_cases(tiny.phantoms(tmp_path, FEWEST + 4) / "Set").cases)
+    cases[0].image.write_bytes(b"no image")
+    seen: list[int] = []
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return images.mean(axis=(1, 2))
+
+    description = read_description(place / "w")
+    fit = familiar.fit(encode, description.spec, description.preprocessing, cases, augmentation="anatomy")
+    assert fit is not None and fit.tiles == len(seen) == FEWEST + 3
+    monkeypatch.setattr(familiar, "MOST_CASES", FEWEST)
+    assert familiar.fit(encode, description.spec, description.preprocessing, cases[1:]).tiles == FEWEST  # type: ignore[union-attr]
+    assert familiar.fit(encode, description.spec, description.preprocessing, cases[1:], seconds=0.0) is None
+
+
+def test_a_description_is_changed_and_the_weights_stay(place: Path, tmp_path: Path) -> None:
+    import dataclasses
+    import shutil
+
+    shutil.copytree(place / "w", tmp_path / "w")
+    before = read_description(tmp_path / "w")
+    change_description(tmp_path / "w", familiarity=None)
+    model = ldseg.load(tmp_path / "w", engine="keras")
+    result = model.segment(place / "Set" / "Image" / "Phantom1.png", steps=1)
+    assert (result.unfamiliar, result.warnings) == (None, ())
+    again = ldseg.load(place / "w", engine="keras").segment(place / "Set" / "Image" / "Phantom1.png", steps=1)
+    np.testing.assert_array_equal(result.mask, again.mask)
+    assert dataclasses.replace(read_description(tmp_path / "w"), made={}) == dataclasses.replace(
+        before, familiarity=None, made={}
+    )
