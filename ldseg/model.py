@@ -42,6 +42,10 @@ BATCH = 4
 """Tiles, or images of a folder, that are segmented at a time unless told otherwise."""
 
 
+ENGINES = 16
+"""Engines that a model keeps, one for each setting of the sampler that was asked for lately."""
+
+
 class Sampling(TypedDict, total=False):
     """How a mask is drawn; what is left out takes the default of [Sampler] in ``cfg.ini``.
 
@@ -122,6 +126,7 @@ class Model:
         spacing: Sequence[float] | None = None,
         name: str = "image",
         batch_size: int = BATCH,
+        states: bool = False,
         **settings: Unpack[Sampling],
     ) -> Result:
         """Segment one image, volume or video.
@@ -132,6 +137,7 @@ class Model:
             spacing: mm along each axis of an array; a file tells its own.
             name: of an array, for the files that ``Result.save`` writes.
             batch_size: tiles at a time, for what is larger than the grid of the networks.
+            states: whether to keep the states of the diffusion, for ``Result.trace``.
             **settings: see ``Sampling``.
 
         Raises:
@@ -150,7 +156,7 @@ class Model:
             scan = scan_of(image, step.axes, () if spacing is None else spacing, channels=step.channels, source=name)
             loaded = prepare(name, scan, step, source=name)
         whole = step.fit == "resize" and "T" not in step.axes
-        found = self._each([(case, lambda: loaded)], step, settings, 1 if whole else batch_size)
+        found = self._each([(case, lambda: loaded)], step, settings, 1 if whole else batch_size, states)
         result = next(found)
         if result.problem:
             raise DataError(result.problem)
@@ -247,7 +253,12 @@ class Model:
         return self._each([(case, None) for case in found.cases], step, settings, batch_size)
 
     def _each(
-        self, given: Sequence[tuple[Case, Any]], step: Preprocessing, settings: Sampling, batch_size: int
+        self,
+        given: Sequence[tuple[Case, Any]],
+        step: Preprocessing,
+        settings: Sampling,
+        batch_size: int,
+        states: bool = False,
     ) -> Iterator[Result]:
         own = settings.get("sampler")
         look = Config.from_dict(self.description.training).data
@@ -256,9 +267,9 @@ class Model:
         engine = self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None)
         known = self.description.familiarity
         options: dict[str, Any] = {"batch_size": batch_size, "seed": sampler.seed, "fusion": sampler.fusion}
-        for item in segment_each(engine, readers, step, **options, recognise=known is not None):
+        for item in segment_each(engine, readers, step, **options, states=states, recognise=known is not None):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality, look, known)
+            yield Result(item, step, source, self.description.quality, look, known, engine if states else None)
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
@@ -271,6 +282,8 @@ class Model:
         }
         key = tuple(options.values())
         if key not in self._engines:
+            while len(self._engines) >= ENGINES:  # of a server, the settings come from anybody
+                del self._engines[next(iter(self._engines))]
             self._engines[key] = self._opened.engine(**options)
         return self._engines[key]
 

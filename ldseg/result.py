@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
+from ldseg.inference import Engine
 from ldseg.inference.cases import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
@@ -22,6 +24,9 @@ from ldseg.spatial import Image, Mask, Numbers
 from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
 from ldseg.writers.table import check_formats, write_formats
+
+if TYPE_CHECKING:
+    from ldseg.viz import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +85,10 @@ class Result:
         quality: Quality | None = None,
         look: DataConfig | None = None,
         familiarity: Familiarity | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
-        self._familiarity = familiarity
+        self._familiarity, self._engine = familiarity, engine
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -96,6 +102,11 @@ class Result:
             return f"Result({self.name!r}, problem={self.problem!r})"
         size = "×".join(map(str, self.mask.shape))
         return f"Result({self.name!r}, {size}, {', '.join(self.classes)})"
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Colours of the classes that the weights were trained with; nothing for those of ``ldseg.viz``."""
+        return tuple(self._look.colours)
 
     @property
     def _found(self) -> Segmented:
@@ -137,6 +148,18 @@ class Result:
     def warnings(self) -> tuple[str, ...]:
         """Why not to trust the mask, one line each: an image that is unlike those that the weights learned from."""
         return unfamiliar(self._segmented.signature, self._familiarity)[1]
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """The way from noise to mask: states, and the mask decoded from each; None unless ``states`` was asked for.
+
+        Of an image that is covered with several tiles, that of the middle one.
+        """
+        from ldseg.viz.traces import trace_of
+
+        if self._engine is None or self._found.states is None:
+            return None
+        return trace_of(self._found, self._engine, self._preprocessing, self._look.colours)
 
     @property
     def members(self) -> Mask | None:

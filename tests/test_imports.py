@@ -29,6 +29,7 @@ LAYERS = (
     ("viz",),
     ("result",),
     ("model",),
+    ("serve",),
     ("cli",),
     ("__main__", "ldseg"),  # the front of the package, which imports what it offers when it is asked for
 )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldseg.engines import ENGINES
 from ldseg.export.folder import FORMATS
+from ldseg.options import AUTO
 from ldseg.version import __version__
 from ldseg.writers.table import WRITERS
 
@@ -189,6 +191,14 @@ COMMANDS = {
         paths_help="weights that come with LDSeg, or a folder of weights",
         config=False,
     ),
+    "serve": Command(
+        help="segment in a browser, and serve viewers",
+        about="Serve a page that segments what is dropped onto it, a plain request, and the REST interface of MONAI Label "
+        "for 3D Slicer, QuPath and OHIF. Nothing leaves the machine.",
+        paths="*",
+        paths_help="weights that come with LDSeg, or folders of weights; all that come with it where there is none",
+        config=False,
+    ),
     "init": Command(
         help="write a settings file",
         about="Write cfg.ini with every setting, its default and what it means.",
@@ -234,7 +244,23 @@ def parser() -> argparse.ArgumentParser:
         if name == "export":
             own.add_argument("--to", choices=tuple(FORMATS), default="onnx", help="the format [onnx]")
             own.add_argument("--out", type=Path, metavar="FOLDER", help="where to [NAME-FORMAT]")
+        if name == "serve":
+            _server(own)
     return top
+
+
+def _server(own: argparse.ArgumentParser) -> None:
+    own.add_argument("--host", metavar="ADDRESS", help="where to listen [127.0.0.1, which only this machine reaches]")
+    own.add_argument("--port", type=int, metavar="N", help="port; 0 takes a free one [8000]")
+    own.add_argument("--images", type=Path, metavar="FOLDER", help="images that viewers may ask for by name [none]")
+    own.add_argument("--origin", action="append", dest="origins", metavar="URL", help="another web page that may ask")
+    own.add_argument("--upload", type=int, metavar="MIB", help="most that one request may send, in MiB [1024]")
+    own.add_argument("--kept", type=int, metavar="N", help="results that are kept for looking at [20]")
+    own.add_argument("--engine", choices=(AUTO, *ENGINES), help="what computes [auto]")
+
+
+SERVER = ("host", "port", "images", "origins", "upload", "kept", "engine")
+"""The options of ``serve``."""
 
 
 def _settings(parser: argparse.ArgumentParser, prefix: str) -> None:
@@ -284,5 +310,6 @@ def parse(arguments: Sequence[str] | None = None) -> Request:
         overrides += [*command.settings, *(f"{key}={value}" for key, value in chosen if value is not None)]
         overrides += options.own_overrides
         config = options.own_config or config
-    more = {"to": options.to, "out": options.out} if name == "export" else {}
+    own = {"export": ("to", "out"), "serve": SERVER}.get(name, ())
+    more = {each: getattr(options, each) for each in own}
     return Request(command=name, paths=paths, config=config, overrides=tuple(overrides), more=more)

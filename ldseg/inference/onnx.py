@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,8 +26,7 @@ class OnnxRuntime:
     parallel = cores()
 
     def __init__(self, graphs: Mapping[str, bytes]) -> None:
-        import onnxruntime
-
+        onnxruntime = _library()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong goes into the error
         # Memory that is given back: what one batch needs is not held for the next.
@@ -48,6 +48,15 @@ class OnnxRuntime:
         return found
 
 
+def _library() -> Any:
+    """ONNX Runtime, told to keep to itself: newer versions tell their maker what they run, on Linux as well."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
 def missing() -> str:
     """What is to be installed, if anything is."""
     return "" if importlib.util.find_spec("onnxruntime") else "ONNX Runtime is not installed: pip install onnxruntime"
@@ -55,9 +64,7 @@ def missing() -> str:
 
 def version() -> str:
     """The runtime and its version, in words."""
-    import onnxruntime
-
-    return f"ONNX Runtime {onnxruntime.__version__}"
+    return f"ONNX Runtime {_library().__version__}"
 
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:

@@ -105,7 +105,7 @@ def test_what_a_test_of_robustness_writes(
         assert list(row["cases"]) == ["Phantom1", "Phantom2", "Phantom3"]
         assert row["foreground"] == row["classes"]["gland"]
         assert row["foreground"]["mean"] == pytest.approx(np.mean([scores[1] for scores in row["cases"].values()]))
-        assert row["foreground"]["interval"][0] <= row["foreground"]["mean"] <= row["foreground"]["interval"][1]
+        assert row["foreground"]["interval"] == [None, None]  # of so few cases
     table = (folder / "gaussian.csv").read_text().splitlines()
     assert table[0] == "sigma,class,n,dice,low,high"
     assert len(table) == 1 + 3 * len(SIGMAS)  # two classes and the foreground

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
+from ldseg.evaluation.report import FEWEST
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
@@ -81,6 +82,7 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
         facts=run.facts,
         config=run.config,
         summary=run.summary,
+        fewest=FEWEST,
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
