@@ -42,7 +42,7 @@ from ldseg.viz.report.page import write_report
 from ldseg.viz.report.records import amounts_of
 from ldseg.viz.traces import trace_of
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +187,8 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | Non
     files = this.results.write(item, numbered if config.output.masks == "instances" else None)
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
+    else:
+        this.pictures.remove_overlay(name)
     if item.members is None:
         remove_uncertainty(this.outputs, item.case)
     else:
@@ -308,6 +310,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print(line)
     if task.config.output.report:
         write_report(this.outputs.folder, record, this.compared)
+    else:
+        remove(this.outputs.report)
     print(
         f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
     )

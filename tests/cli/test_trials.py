@@ -113,7 +113,11 @@ def test_what_a_test_of_robustness_writes(
     for case in (1, 2):
         with Image.open(folder / f"Phantom{case}_gaussian.gif") as animation:
             assert animation.n_frames == len(SIGMAS)
-    assert len(list(folder.iterdir())) == 7  # and the journal and the lock
+    page = (folder / "gaussian.html").read_text()
+    assert "How masks hold out: Gaussian noise" in page and page.count("<img") == 1
+    assert all(f"<td>{row['foreground']['mean']:.4f}</td><td>–</td><td>3</td>" in page for row in report["conditions"])
+    assert '<th scope="row">Evaluation.Robustness</th><td>True</td>' in page
+    assert len(list(folder.iterdir())) == 8  # and the journal and the lock
     assert re.search(r"^sigma +Dice +95 % interval +cases$", capsys.readouterr().out, re.MULTILINE)
 
 
