@@ -6,8 +6,11 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, TypeVar
+
+T = TypeVar("T")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -62,3 +65,18 @@ def steady_output() -> Iterator[None]:
             if own.lost:  # what is left in its buffer would be an error again when the program ends
                 with contextlib.suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def progress(items: Iterable[T], total: int, words: str, unit: str = "case") -> Iterator[T]:
+    """The items, with a bar that tells how far they are; none for work that is done within a second."""
+    started, bar = time.monotonic(), None
+    for count, item in enumerate(items):
+        yield item
+        if bar is None and time.monotonic() - started > 1.0:
+            from tqdm import tqdm  # here, as it takes a while to import
+
+            bar = tqdm(total=total, initial=count, desc=words, unit=unit)
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()

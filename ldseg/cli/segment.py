@@ -7,14 +7,15 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from ldseg import viz
+from ldseg.cli.console import progress
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
@@ -37,10 +38,7 @@ from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.spatial import IGNORE
 from ldseg.text import number, some
-from ldseg.viz import Trace, save_image, schedule_picture
-from ldseg.viz.report.page import write_report
 from ldseg.viz.report.records import amounts_of
-from ldseg.viz.traces import trace_of
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
 
@@ -133,17 +131,19 @@ def _segment(this: Run, started: float) -> int:
     to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
-        schedule = worker.submit(_schedule_picture, this)
-        for item in tqdm(segmented, total=len(whole), desc="segmenting", disable=not whole, unit="case"):
+        schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
+        for item in progress(segmented, len(whole), "segmenting"):
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
             try:
                 with memory_told(str(item.case.image), "draw its diffusion"):
                     if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
+                        from ldseg.viz.traces import trace_of
+
                         trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
                         to_draw -= 1
             except DataError as error:
-                item = replace(item, problem=str(error))
+                item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
             left -= 1
             waiting.append(worker.submit(_finish, this, item, trace))
             if len(waiting) > behind:
@@ -157,7 +157,10 @@ def _segment(this: Run, started: float) -> int:
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):
-        save_image(schedule.result(), this.outputs.schedule)
+        if schedule is None:
+            remove(this.outputs.schedule)
+        else:
+            viz.save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -166,7 +169,7 @@ def _segment(this: Run, started: float) -> int:
     return len(problems)
 
 
-def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
+def _finish(this: Run, item: Segmented, trace: viz.Trace | None) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     if item.problem or item.loaded is None:
         return _skip(item, item.problem)
@@ -180,7 +183,7 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
         return _skip(item, str(error))
 
 
-def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | None) -> CaseResult:
+def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace | None) -> CaseResult:
     name, task = item.case.name, this.task
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = item.instances if config.output.masks == "instances" else mask
@@ -245,7 +248,7 @@ def _schedule_picture(this: Run) -> np.ndarray:
     """The noise schedule with the steps that are taken, uint8 (H, W, 3)."""
     schedule = this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    return schedule_picture(schedule.alpha_bar, grid, schedule.name)
+    return viz.schedule_picture(schedule.alpha_bar, grid, schedule.name)
 
 
 def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) -> str:
@@ -304,11 +307,13 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in this.trust.write(this.outputs, task.config.sampler):
+    for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):
         print(line)
     for line in side_by_side(record, this.compared):
         print(line)
     if task.config.output.report:
+        from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
+
         write_report(this.outputs.folder, record, this.compared)
     else:
         remove(this.outputs.report)

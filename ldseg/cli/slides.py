@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
+from ldseg import viz
 from ldseg.cli.task import Task
 from ldseg.data.cases import Case
 from ldseg.description import fingerprint
@@ -21,7 +20,6 @@ from ldseg.outputs import Outputs
 from ldseg.slides.files import FORMATS, SlideResult, SlideSettings, segment_slide
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress
-from ldseg.viz import CLASS_COLOURS, overlay, save_image
 from ldseg.viz.style import class_bytes
 
 logger = logging.getLogger(__name__)
@@ -83,8 +81,8 @@ def segment_slides(
                     progress=progress,
                 )
             if task.config.output.overlay:
-                picture = overlay(found.image, found.mask, colours=task.config.data.colours or CLASS_COLOURS)
-                save_image(picture, outputs.overlay(case.name))
+                picture = viz.overlay(found.image, found.mask, colours=task.config.data.colours or viz.CLASS_COLOURS)
+                viz.save_image(picture, outputs.overlay(case.name))
         except DataError as error:
             logger.error("skipped %s: %s", case.name, error)
             seconds = time.perf_counter() - started
@@ -135,6 +133,8 @@ def _told(found: SlideResult) -> str:
 @contextlib.contextmanager
 def _bars(name: str) -> Iterator[Progress]:
     """A bar for each thing that is done with a slide."""
+    from tqdm import tqdm  # here, as a run without slides begins sooner
+
     bars: list[tqdm] = []
 
     def begin(what: str, steps: int) -> None:

@@ -264,7 +264,7 @@ def test_what_a_sweep_writes(place: Path, capsys: pytest.CaptureFixture[str], ca
         assert 0 <= row["memory"] < 2**33
         assert row["foreground"]["n"] == 3
     folder = place / "out" / "Sweep"
-    assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".json", ".jsonl", ".png"]
+    assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".html", ".json", ".jsonl", ".png"]
     assert (folder / "sweep.csv").read_text().startswith("sampler,steps,seconds,memory,class,n,dice,low,high\n")
     printed = capsys.readouterr().out
     assert re.search(r"^sampler +steps +seconds +memory +Dice +95 % interval +cases$", printed, re.MULTILINE)
