@@ -149,11 +149,7 @@ def _segment(this: Run, started: float) -> int:
             if len(waiting) > behind:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
-    for result, files, missing in segment_slides(task, this.predictor, slides):
-        results.append(result)
-        this.results.missing.extend(missing)
-        if files:
-            this.results.files[result.name] = dict(files)
+    results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     if len(skipped) < len(results):
