@@ -75,8 +75,8 @@ def naive(segmenter: Any, steps: int) -> Segment:
     from ldseg.diffusion import step_grid
     from ldseg.layers import ConvNorm, GroupNormalization, SelfAttention
 
-    # Without a call of its own, the layer is Keras's.
-    del GroupNormalization.call
+    # The layer as Keras has it.
+    GroupNormalization.call = lambda layer, x, training=False: super(GroupNormalization, layer).call(x)
     ConvNorm.call = lambda layer, x, training=False: layer.norm(layer.conv(x), training=False)
     for layer in segmenter.image_encoder.layers:
         if isinstance(layer, SelfAttention):
