@@ -11,7 +11,7 @@ import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
-from ldseg.errors import LDSegError, WeightsError
+from ldseg.errors import DataError, LDSegError, WeightsError
 from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
@@ -186,6 +186,8 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         found = Description.from_dict(values, preset)
         check_prepared(found.spec.size, found.spec.channels + found.spec.classes, "its size")
         return found
+    except DataError as error:
+        raise WeightsError(f"{path}: {error}") from error
     except KeyError as error:
         raise WeightsError(f"{path}: its description lacks {error}") from error
     except (AttributeError, OverflowError, TypeError, ValueError, LDSegError) as error:

@@ -52,7 +52,17 @@ class Steady:
 @contextlib.contextmanager
 def steady_output() -> Iterator[None]:
     """Make both streams of the program steady."""
-    before = sys.stdout, sys.stderr
+    given = sys.stdout, sys.stderr
+    with contextlib.ExitStack() as opened:
+        # None where the program was started without them.
+        before = [stream or opened.enter_context(open(os.devnull, "w", encoding="utf-8")) for stream in given]
+        try:
+            yield from _steady(before)
+        finally:
+            sys.stdout, sys.stderr = given
+
+
+def _steady(before: list[TextIO]) -> Iterator[None]:
     streams: list[Any] = [Steady(stream) for stream in before]
     sys.stdout, sys.stderr = streams
     try:
@@ -60,7 +70,6 @@ def steady_output() -> Iterator[None]:
     finally:
         for stream in streams:
             stream.flush()
-        sys.stdout, sys.stderr = before
         for own, stream in zip(streams, before, strict=True):
             if own.lost:  # what is left in its buffer would be an error again when the program ends
                 with contextlib.suppress(OSError, ValueError):
