@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg import viz
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError, UnwrittenError
@@ -16,7 +17,6 @@ from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
 from ldseg.result import segmentation_of
 from ldseg.text import csv_text
-from ldseg.viz import objects_figure, save_figure
 from ldseg.writers.table import write_formats
 from ldseg.writers.tables import joined, totals
 from ldseg.writing import remove, write_text
@@ -87,7 +87,7 @@ class Results:
             remove(table)
         if rows:
             write_text(self.outputs.classes_table, csv_text(totals(rows)))
-            save_figure(objects_figure(rows, self.preprocessing.classes, self.config.data.colours), figure)
+            viz.save_figure(viz.objects_figure(rows, self.preprocessing.classes, self.config.data.colours), figure)
         else:
             remove(figure)
             remove(self.outputs.classes_table)
