@@ -11,13 +11,14 @@ import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
-from ldseg.errors import LDSegError, WeightsError
+from ldseg.errors import DataError, LDSegError, WeightsError
 from ldseg.evaluation.familiarity import Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.paths import nearest_folder
 from ldseg.spec import SegmenterSpec
+from ldseg.text import some
 from ldseg.untrusted import check_arrays, check_types, parsed
 
 FORMAT_VERSION = 1
@@ -134,6 +135,15 @@ def fingerprint(folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _beside(folder: Path) -> str:
+    """The folders with weights beside one that has none, in words that end with a space; nothing where there are none."""
+    try:
+        names = [path.parent for path in folder.parent.glob(f"*/{WEIGHTS_FILE}")]
+    except OSError:  # what may not be looked at
+        names = []
+    return f"beside it lie those of {some([str(name) for name in names])}; " if names else ""
+
+
 def read_description(folder: Path, preset: Preset | None = None) -> Description:
     """What the weights in a folder are.
 
@@ -149,8 +159,8 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         size = path.stat().st_size
     except FileNotFoundError:
         raise WeightsError(
-            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; train some with "
-            "[Parameters] Training = True, or name another folder in [Model] Weights"
+            f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; {_beside(folder)}train "
+            "some with [Parameters] Training = True, or name another folder in [Model] Weights"
         ) from None
     except NotADirectoryError:
         raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None
@@ -176,6 +186,8 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
         found = Description.from_dict(values, preset)
         check_prepared(found.spec.size, found.spec.channels + found.spec.classes, "its size")
         return found
+    except DataError as error:
+        raise WeightsError(f"{path}: {error}") from error
     except KeyError as error:
         raise WeightsError(f"{path}: its description lacks {error}") from error
     except (AttributeError, OverflowError, TypeError, ValueError, LDSegError) as error:

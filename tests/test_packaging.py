@@ -47,13 +47,17 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_the_two_lists_of_libraries_are_one() -> None:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-    assert {line for line in lines if line and not line.startswith("#")} == {*CORE, *EXTRAS["staple"], *EXTRAS["tensorflow"]}
+    assert {line for line in lines if line and not line.startswith("#")} == {
+        *(*CORE, *EXTRAS["figures"], *EXTRAS["staple"]),
+        *(line for line in EXTRAS["tensorflow"] if line != "ldseg[figures]"),
+    }
 
 
 def test_every_library_that_is_imported_comes_with_the_wheel_or_an_extra() -> None:
     used = {name for path in (ROOT / "ldseg").rglob("*.py") for name in imported(path)}
     assert "numpy" in used
     brought = {library(line) for lines in (CORE, *EXTRAS.values()) for line in lines}
+    assert not {"matplotlib", "scikit-image", "scipy", "keras"} & {library(line) for line in CORE}  # heavy, and for few
     assert used - set(sys.stdlib_module_names) - {"ldseg"} - brought == set()
 
 

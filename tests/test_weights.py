@@ -138,6 +138,11 @@ def test_a_folder_that_is_not_there(missing: str, message: str, folder: Path) ->
         read_description(folder / missing)
 
 
+def test_weights_that_lie_beside_are_named(folder: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"Nothing/{WEIGHTS_FILE}: no such file.*; beside it lie those of {folder}"):
+        read_description(folder.parent / "Nothing")
+
+
 def test_weights_of_another_architecture(folder: Path, segmenter: Segmenter) -> None:
     with tiny.tiny_networks(stateful=False):
         other = Segmenter(DESCRIPTION.spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,17 @@ DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
 
 DEFAULT = Path("cfg.ini")
+
+NEEDS = {
+    "audit": ("matplotlib",),
+    "robustness": ("matplotlib", "scipy"),
+    "sweep": ("matplotlib",),
+    "training": ("matplotlib", "scipy"),
+}
+"""What commands need that comes with extras: asked for before the work, not after it."""
+
+FIGURES = {"matplotlib": "Matplotlib", "scipy": "SciPy", "skimage": "scikit-image"}
+"""Libraries of the extra ``figures``."""
 
 BACKENDS = {"jax", "torch", "tensorflow"}
 
@@ -114,6 +126,9 @@ def settings_file(path: Path) -> Path:
 
 
 def _module(name: str) -> Any:
+    for library in NEEDS.get(name, ()):
+        if importlib.util.find_spec(library) is None:
+            raise ModuleNotFoundError(name=library)
     return importlib.import_module(f"ldseg.cli.{name}")
 
 
@@ -124,4 +139,6 @@ def _missing(error: ModuleNotFoundError) -> str:
         return 'Keras is not installed, which this needs: pip install "ldseg[tensorflow]" (or [jax], [torch])'
     if name in BACKENDS:
         return f'{name} is not installed, which Keras was told to use: pip install "ldseg[{name}]"'
+    if name in FIGURES:
+        return f'{FIGURES[name]} is not installed, which this needs: pip install "ldseg[figures]"'
     return f"{name} is not installed: pip install {name}"

@@ -6,8 +6,11 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, TypeVar
+
+T = TypeVar("T")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -49,7 +52,17 @@ class Steady:
 @contextlib.contextmanager
 def steady_output() -> Iterator[None]:
     """Make both streams of the program steady."""
-    before = sys.stdout, sys.stderr
+    given = sys.stdout, sys.stderr
+    with contextlib.ExitStack() as opened:
+        # None where the program was started without them.
+        before = [stream or opened.enter_context(open(os.devnull, "w", encoding="utf-8")) for stream in given]
+        try:
+            yield from _steady(before)
+        finally:
+            sys.stdout, sys.stderr = given
+
+
+def _steady(before: list[TextIO]) -> Iterator[None]:
     streams: list[Any] = [Steady(stream) for stream in before]
     sys.stdout, sys.stderr = streams
     try:
@@ -57,8 +70,22 @@ def steady_output() -> Iterator[None]:
     finally:
         for stream in streams:
             stream.flush()
-        sys.stdout, sys.stderr = before
         for own, stream in zip(streams, before, strict=True):
             if own.lost:  # what is left in its buffer would be an error again when the program ends
                 with contextlib.suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def progress(items: Iterable[T], total: int, words: str, unit: str = "case") -> Iterator[T]:
+    """The items, with a bar that tells how far they are; none for work that is done within a second."""
+    started, bar = time.monotonic(), None
+    for count, item in enumerate(items):
+        yield item
+        if bar is None and time.monotonic() - started > 1.0:
+            from tqdm import tqdm  # here, as it takes a while to import
+
+            bar = tqdm(total=total, initial=count, desc=words, unit=unit)
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()

@@ -7,25 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ldseg import viz
 from ldseg.data.preprocess import Preprocessing
 from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
-from ldseg.viz import (
-    CLASS_COLOURS,
-    TRUE_COLOUR,
-    CaseView,
-    Trace,
-    legend,
-    overlay,
-    reverse_diffusion_gif,
-    reverse_diffusion_picture,
-    save_image,
-    slices_gif,
-    uncertainty_picture,
-    video_gif,
-    video_picture,
-    volume_picture,
-)
 from ldseg.writing import remove
 
 
@@ -43,18 +28,18 @@ class Pictures:
     preprocessing: Preprocessing
     colours: Sequence[str] = ()
 
-    def _view(self, item: Segmented, mask: np.ndarray) -> CaseView:
+    def _view(self, item: Segmented, mask: np.ndarray) -> viz.CaseView:
         loaded = item.loaded
         assert loaded is not None
         true = loaded.outlined
         if len(self.preprocessing.axes) > 2 and loaded.label is not None:
             true = np.maximum(loaded.label, 0)  # nothing where the label says nothing
-        return CaseView(
+        return viz.CaseView(
             image=loaded.image,
             mask=mask,
             true=true,
             spacing=loaded.spacing,
-            colours=self.colours or CLASS_COLOURS,
+            colours=self.colours or viz.CLASS_COLOURS,
             names=self.preprocessing.classes,
             title=item.case.name,
         )
@@ -71,15 +56,22 @@ class Pictures:
         view, axes, name = self._view(item, mask), self.preprocessing.axes, item.case.name
         path = self.outputs.overlay(name)
         if axes == "YX":
-            picture = overlay(view.image, mask, true=view.true, colours=view.colours)
+            picture = viz.overlay(view.image, mask, true=view.true, colours=view.colours)
             names = self.preprocessing.classes
             if len(names) > 2:
-                picture = legend(picture, names, view.colours, true_colour=None if view.true is None else TRUE_COLOUR)
-            save_image(picture, path)
+                picture = viz.legend(
+                    picture, names, view.colours, true_colour=None if view.true is None else viz.TRUE_COLOUR
+                )
+            viz.save_image(picture, path)
             return
-        draw, animate = (volume_picture, slices_gif) if axes == "ZYX" else (video_picture, video_gif)
-        save_image(draw(view), path)
+        draw, animate = (viz.volume_picture, viz.slices_gif) if axes == "ZYX" else (viz.video_picture, viz.video_gif)
+        viz.save_image(draw(view), path)
         animate(self.outputs.overlay(name, ".gif"), view)
+
+    def remove_overlay(self, name: str) -> None:
+        """Remove what `draw_overlay` wrote of a case in an earlier run: it does not show the mask of this one."""
+        for suffix in (".png", ".gif"):
+            remove(self.outputs.overlay(name, suffix))
 
     def draw_uncertainty(self, item: Segmented, mask: np.ndarray) -> None:
         """Image, predictive entropy and variance between the members, side by side.
@@ -90,17 +82,17 @@ class Pictures:
         assert item.loaded is not None
         assert item.variance is not None
         view = replace(self._view(item, mask), true=item.loaded.outlined)
-        picture = uncertainty_picture(view, item.entropy, item.variance, axes=self.preprocessing.axes)
-        save_image(picture, self.outputs.uncertainty(item.case.name))
+        picture = viz.uncertainty_picture(view, item.entropy, item.variance, axes=self.preprocessing.axes)
+        viz.save_image(picture, self.outputs.uncertainty(item.case.name))
 
-    def draw_diffusion(self, name: str, trace: Trace) -> None:
+    def draw_diffusion(self, name: str, trace: viz.Trace) -> None:
         """The reverse diffusion of a case, as a picture and as a GIF: latent and decoded mask, step by step.
 
         Raises:
             DataError: a file cannot be written.
         """
-        save_image(reverse_diffusion_picture(trace), self.outputs.diffusion(name))
-        reverse_diffusion_gif(self.outputs.diffusion(name, ".gif"), trace)
+        viz.save_image(viz.reverse_diffusion_picture(trace), self.outputs.diffusion(name))
+        viz.reverse_diffusion_gif(self.outputs.diffusion(name, ".gif"), trace)
 
     def remove_diffusion(self, name: str) -> None:
         """Remove what `draw_diffusion` wrote of a case in an earlier run: it does not belong to the mask of this one."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg import viz
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError, UnwrittenError
@@ -16,7 +17,6 @@ from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
 from ldseg.result import segmentation_of
 from ldseg.text import csv_text
-from ldseg.viz import objects_figure, save_figure
 from ldseg.writers.table import write_formats
 from ldseg.writers.tables import joined, totals
 from ldseg.writing import remove, write_text
@@ -102,7 +102,7 @@ def join_measurements(outputs: Outputs, paths: Sequence[Path], classes: Sequence
         remove(table)
     if rows:
         write_text(outputs.classes_table, csv_text(totals(rows)))
-        save_figure(objects_figure(rows, classes, colours), figure)
+        viz.save_figure(viz.objects_figure(rows, classes, colours), figure)
     else:
         remove(figure)
         remove(outputs.classes_table)

@@ -7,14 +7,15 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from ldseg import viz
+from ldseg.cli.console import progress
 from ldseg.cli.facts import facts_of
 from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
@@ -27,21 +28,19 @@ from ldseg.data.cases import LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
+from ldseg.evaluation.amounts import amounts
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
-from ldseg.evaluation.record import Summary
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.spatial import IGNORE
 from ldseg.text import number, some
-from ldseg.viz import Trace, save_image, schedule_picture
-from ldseg.viz.report.page import write_report
-from ldseg.viz.traces import trace_of
+from ldseg.viz.report.records import amounts_of
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -132,32 +131,33 @@ def _segment(this: Run, started: float) -> int:
     to_draw, left = config.output.diffusion, len(whole)
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
-        schedule = worker.submit(_schedule_picture, this)
-        for item in tqdm(segmented, total=len(whole), desc="segmenting", disable=not whole, unit="case"):
+        schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
+        for item in progress(segmented, len(whole), "segmenting"):
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
             try:
                 with memory_told(str(item.case.image), "draw its diffusion"):
                     if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
+                        from ldseg.viz.traces import trace_of
+
                         trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
                         to_draw -= 1
             except DataError as error:
-                item = replace(item, problem=str(error))
+                item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
             left -= 1
             waiting.append(worker.submit(_finish, this, item, trace))
             if len(waiting) > behind:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
-    for result, files, missing in segment_slides(task, this.predictor, slides):
-        results.append(result)
-        this.results.missing.extend(missing)
-        if files:
-            this.results.files[result.name] = dict(files)
+    results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
     useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
     if not useless:
-        save_image(schedule.result(), this.outputs.schedule)
+        if schedule is None:
+            remove(this.outputs.schedule)
+        else:
+            viz.save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
@@ -166,7 +166,7 @@ def _segment(this: Run, started: float) -> int:
     return len(problems)
 
 
-def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
+def _finish(this: Run, item: Segmented, trace: viz.Trace | None) -> CaseResult:
     """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
     if item.problem or item.loaded is None:
         return _skip(item, item.problem)
@@ -180,13 +180,15 @@ def _finish(this: Run, item: Segmented, trace: Trace | None) -> CaseResult:
         return _skip(item, str(error))
 
 
-def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: Trace | None) -> CaseResult:
+def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace | None) -> CaseResult:
     name, task = item.case.name, this.task
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = item.instances if config.output.masks == "instances" else mask
     files = this.results.write(item, numbered if config.output.masks == "instances" else None)
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
+    else:
+        this.pictures.remove_overlay(name)
     if item.members is None:
         remove_uncertainty(this.outputs, item.case)
     else:
@@ -233,6 +235,9 @@ def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
             pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
         scores["sums"] = object_sums(*pair, **common)
         scores["objects"] = scores["sums"].scores
+    if loaded.label is None:
+        objects = item.instances if spec.classes == 2 else None
+        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
     return scores
 
 
@@ -240,12 +245,13 @@ def _schedule_picture(this: Run) -> np.ndarray:
     """The noise schedule with the steps that are taken, uint8 (H, W, 3)."""
     schedule = this.task.description.spec.schedule
     grid = step_grid(schedule.timesteps, this.predictor.steps)
-    return schedule_picture(schedule.alpha_bar, grid, schedule.name)
+    return viz.schedule_picture(schedule.alpha_bar, grid, schedule.name)
 
 
-def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], objects: Sequence[str]) -> str:
+def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) -> str:
     """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
-    metrics = COLUMNS if summary.scored else {}
+    results, summary = record.cases, record.summary
+    metrics, held = COLUMNS if summary.scored else {}, list(amounts_of(record))
     known = any(result.unfamiliar is not None for result in results)
     rows = []
     for result in results:
@@ -254,6 +260,7 @@ def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], 
         cells += [
             number(value) for value in (*(by_class if metrics else ()), *(result.objects.get(name) for name in objects))
         ]
+        cells += [number(of(result), digits) for _, of, digits in held]
         cells.append(number(result.predicted_dice))
         if known:
             cells.append(number(result.unfamiliar, 2) + ("!" if result.warnings else " "))
@@ -263,8 +270,9 @@ def _table(results: list[CaseResult], summary: Summary, several: Sequence[str], 
             cells = [number(getattr(summary.foreground[metric], kind), digits) for metric, digits in metrics.items()]
             cells += [number(getattr(summary.classes["dice"][name], kind)) for name in several]
             cells += [number(getattr(summary.objects[name], kind)) for name in objects]
-            rows.append([kind, *cells, *[""] * known, "", ""])
+            rows.append([kind, *cells, *[""] * (len(held) + known), "", ""])
     titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
+    titles += [title.lower() for title, _, _ in held]
     return table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
 
 
@@ -284,7 +292,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
-    print(_table(results, summary, several, objects))
+    print(_table(record, several, objects))
     print("predicted: the Dice to expect, told without a label.")
     if warned := [result for result in results if result.warnings]:
         print(f"unfamiliar above 1 (!): unlike what the weights learned from, not to be trusted: {_names(warned)}")
@@ -296,12 +304,16 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
-    for line in this.trust.write(this.outputs, task.config.sampler):
+    for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):
         print(line)
     for line in side_by_side(record, this.compared):
         print(line)
     if task.config.output.report:
+        from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
+
         write_report(this.outputs.folder, record, this.compared)
+    else:
+        remove(this.outputs.report)
     print(
         f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
     )

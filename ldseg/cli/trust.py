@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ldseg import viz
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
@@ -15,7 +16,6 @@ from ldseg.io.scans import map_path, write_scan_map
 from ldseg.outputs import MAPS, Outputs
 from ldseg.spatial import IGNORE
 from ldseg.text import json_text, number
-from ldseg.viz import calibration_picture, save_image
 from ldseg.writing import remove, write_text
 
 
@@ -43,9 +43,14 @@ class Trust:
             assert item.probabilities is not None
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
-    def write(self, outputs: Outputs, sampler: SamplerConfig) -> list[str]:
-        """Write ``calibration.json`` and ``calibration.png``, if there was a label, and say what they hold."""
+    def write(self, outputs: Outputs, sampler: SamplerConfig, *, pictures: bool) -> list[str]:
+        """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold.
+
+        What is not written is removed, if an earlier run left it.
+        """
         if not self.calibration.cases:
+            for path in (outputs.calibration, outputs.calibration.with_suffix(".png")):  # of an earlier run
+                remove(path)
             return []
         report = {"samples": sampler.samples, "fusion": sampler.fusion, **self.calibration.report()}
         ece, auroc = number(report["ece"]), number(report["auroc"])
@@ -55,7 +60,11 @@ class Trust:
             report["energy_distance"] = {"mean": mean, "cases": self.distances}
             lines.append(f"Generalised energy distance from the annotators: {number(mean)}")
         write_text(outputs.calibration, json_text(report))
-        save_image(calibration_picture(report), outputs.calibration.with_suffix(".png"))
+        picture = outputs.calibration.with_suffix(".png")
+        if pictures:
+            viz.save_image(viz.calibration_picture(report), picture)
+        else:
+            remove(picture)
         return lines
 
 

@@ -3,6 +3,7 @@
 To add a key, write its line here and its paragraph in ``cfg.ini``.
 """
 
+import contextlib
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -212,10 +213,8 @@ class DataConfig(Section):
         if self.colours and count and len(self.colours) != count:
             self._refuse("Colours", f"expected one for each of Data.Classes ({names}), got {shown(self.colours)}")
         if self.colours:
-            from matplotlib.colors import is_color_like  # here, so that reading settings stays light
-
             for colour in self.colours:
-                if not is_color_like(colour):
+                if not _is_colour(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
         try:
             codes_of(self.codes, self.classes)
@@ -289,6 +288,11 @@ class OutputConfig(Section):
     report: bool = _key("Report", True, Flag())
     compare: tuple[str, ...] = _key("Compare", (), Several(Text(_FOLDERS), f"{_FOLDERS}, or nothing", True))
 
+    @property
+    def pictures(self) -> bool:
+        """Whether anything is to be drawn; then the noise schedule and the calibration are, too."""
+        return self.overlay or self.report or self.diffusion > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Section):
@@ -306,3 +310,16 @@ class EvaluationConfig(Section):
     noise: str = _key("Noise", "gaussian", Choice(tuple(DEGRADATIONS)))
     step_sweep: tuple[int, ...] = _key("StepSweep", (), Several(Number(1, 100_000), _STEPS, True))
     state_audit: bool = _key("StateAudit", False, Flag())
+
+
+def _is_colour(words: str) -> bool:
+    """Whether it is a colour that can be drawn: as CSS has them, and where Matplotlib is installed, as that has them."""
+    from PIL import ImageColor  # here, and likewise below, so that reading settings stays light
+
+    with contextlib.suppress(ValueError):
+        return bool(ImageColor.getrgb(words))
+    try:
+        from matplotlib.colors import is_color_like
+    except ImportError:
+        return False
+    return bool(is_color_like(words))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from ldseg.evaluation.amounts import Amounts
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums
 from ldseg.untrusted import check_types
@@ -47,6 +48,8 @@ class CaseResult:
         unfamiliar: How far its image lies from what the weights learned from, as a share of the limit, see
             `ldseg.evaluation.familiarity`; None when skipped, and where the weights do not know.
         warnings: Why not to trust its mask, one line each.
+        amounts: What its mask holds of each class but the background; None when skipped, and with a label, to which it is
+            compared instead.
         seconds: Wall-clock time spent on the case; None when skipped.
     """
 
@@ -62,6 +65,7 @@ class CaseResult:
     predicted_dice: float | None = None
     unfamiliar: float | None = None
     warnings: tuple[str, ...] = ()
+    amounts: Amounts | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +107,7 @@ class CaseResult:
             "predicted_dice": self.predicted_dice,
             "unfamiliar": self.unfamiliar,
             "warnings": list(self.warnings),
+            "amounts": None if self.amounts is None else asdict(self.amounts),
         }
         for metric in CLASS_METRICS:
             values = self.scores.get(metric)
@@ -129,6 +134,7 @@ class CaseResult:
                 predicted_dice=values.get("predicted_dice"),
                 unfamiliar=values.get("unfamiliar"),
                 warnings=tuple(values.get("warnings", ())),
+                amounts=_amounts(values.get("amounts")),
                 seconds=values["seconds"],
             )
         )
@@ -141,7 +147,7 @@ class Figures:
     Attributes:
         mean: Of the cases that have a value; NaN when none has.
         std: That of a sample (ddof = 1); NaN for fewer than two.
-        interval: Ends of the bootstrap interval of the mean; NaN for fewer than two.
+        interval: Ends of the bootstrap interval of the mean; NaN for fewer cases than `ldseg.evaluation.report.FEWEST`.
         median: Of the cases that have a value.
         n: How many have one.
         worst: Up to five cases with their values, the worst first.
@@ -294,6 +300,13 @@ class RunRecord:
                 cases=tuple(CaseResult.from_dict(case, classes) for case in values["cases"]),
             )
         )
+
+
+def _amounts(values: Mapping[str, Any] | None) -> Amounts | None:
+    if values is None:
+        return None
+    sizes = tuple(float(size) for size in values["sizes"])
+    return Amounts(counts=tuple(int(count) for count in values["counts"]), sizes=sizes, unit=str(values["unit"]))
 
 
 def _float(value: float | None) -> float:

@@ -21,6 +21,8 @@ from ldseg.writing import write_text
 
 STD_DDOF = 1
 """The standard deviation over cases is that of a sample: the sum of squares is divided by n - 1."""
+FEWEST = 6
+"""Cases from which on there is an interval: that of fewer holds the mean far less often than it says."""
 WORST = 5
 """How many of the worst cases are named."""
 
@@ -102,7 +104,7 @@ def _pooled(sums: Sequence[ObjectSums], *, mixed: bool, seed: int) -> dict[str, 
         if mixed and metric != "object_f1":
             found[metric] = Pooled()
             continue
-        alone = len(rows) < 2 or np.isnan(scores[:, index]).all()
+        alone = len(rows) < FEWEST or np.isnan(scores[:, index]).all()
         interval = (math.nan, math.nan) if alone else _ends(scores[:, index])
         found[metric] = Pooled(value=float(values[index]), interval=interval, n=len(rows))
     return found
@@ -124,9 +126,9 @@ def _figures(scores: Iterable[tuple[str, float]], *, lower_is_better: bool, seed
 
 
 def bootstrap_interval(values: npt.ArrayLike, seed: int) -> tuple[float, float]:
-    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than two."""
+    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than ``FEWEST``."""
     sample = np.asarray(values, dtype=np.float64)
-    if sample.size < 2:
+    if sample.size < FEWEST:
         return math.nan, math.nan
     return _ends(np.random.default_rng(seed).choice(sample, (RESAMPLES, sample.size)).mean(axis=1))
 

@@ -35,13 +35,13 @@ def label_instances(mask: np.ndarray, inside: np.ndarray | None = None, smallest
     if smallest:
         least, speck = math.ceil(smallest) - 1, math.ceil(INSIDE * smallest) - 1
         hole = min(hole, least)
-    kept = _without_small(mask.astype(bool), least)
-    kept = ~_without_small(~kept, hole)
+    kept = without_small(mask.astype(bool), least)
+    kept = ~without_small(~kept, hole)
     objects, _ = components(kept)
-    return objects if inside is None else _parted(objects, _without_small(inside & kept, speck))
+    return objects if inside is None else parted(objects, without_small(inside & kept, speck))
 
 
-def _without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
+def without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
     """A mask bool ``(*S)`` without its components of so many pixels or fewer."""
     labels, _ = components(mask)
     large = np.bincount(labels.ravel()) > smallest
@@ -50,7 +50,7 @@ def _without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
     return kept
 
 
-def _parted(objects: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def parted(objects: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Objects with each that holds several insides shared out among them; numbers without a gap."""
     seeds, _ = components(inside)
     found, count = np.zeros_like(objects), 0

@@ -130,6 +130,7 @@ def _jpeg(content: bytes) -> Pixels:
     precision, height, width, planes = frame_of(content)
     check_size((height, width, planes), 1 if precision == 8 else 2)
     if precision != 8:
+        check_jpeg(content)
         return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
     kind = simplejpeg.decode_jpeg_header(content)[2]
     if kind in ("Gray", "YCbCr", "RGB"):

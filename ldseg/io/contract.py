@@ -147,7 +147,7 @@ def check_prepared(size: Sequence[int], channels: int, source: str) -> None:
     try:
         most, gib = limit(), math.prod(size) * channels * 4 / 2**30
     except Refused as error:
-        raise DataError(f"{source}: {error}") from error
+        raise DataError(str(error)) from error
     if gib > 4 * most:
         raise DataError(
             f"{source}: {times(size)} in {channels} channels take {gib:,.1f} GiB, more than the limit of"
@@ -161,10 +161,14 @@ def limit() -> float:
     Raises:
         Refused: the environment variable holds no number.
     """
+    text = os.environ.get(LIMIT_VARIABLE, str(_LIMIT_GIB))
     try:
-        return float(os.environ.get(LIMIT_VARIABLE, _LIMIT_GIB))
+        found = float(text)
     except ValueError:
-        raise Refused(f"{LIMIT_VARIABLE}: expected a number of GiB, got {os.environ[LIMIT_VARIABLE]!r}") from None
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise Refused(f"the environment variable {LIMIT_VARIABLE}: expected a number of GiB above 0, got {text!r}")
+    return found
 
 
 def check_length(held: int, needed: int) -> None:

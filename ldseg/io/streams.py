@@ -7,12 +7,16 @@ import struct
 import simplejpeg
 
 from ldseg.io.contract import Refused
+from ldseg.io.huffman import check_coded
 
 
 def check_jpeg(content: bytes) -> None:
-    """Raises ValueError for a stream of JPEG of 8 bits that lacks pixels, which other decoders pass over."""
+    """Raises ValueError for a stream of JPEG that lacks pixels, which other decoders pass over."""
     precision, mark = frame_of(content, lossless=True)[0], content.find(b"\xff\xc3")
-    if precision != 8 or mark >= 0:  # lossless decoders tell by themselves
+    if mark >= 0:  # lossless decoders tell by themselves
+        return
+    if precision != 8:
+        check_coded(content)
         return
     kind = simplejpeg.decode_jpeg_header(content)[2]
     target = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(kind, "CMYK")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.viz.gif import Animation, Shown, check_suffix, pages
-from ldseg.viz.legend import entries_for
+from ldseg.viz.legends import entries_for
 from ldseg.viz.overlays import colour_of, fit_labels, panel
 from ldseg.viz.style import CLASS_COLOURS, class_rgb
 from ldseg.viz.view import CaseView, largest_plane, stretched, to_rgb_image, to_uint8

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ldseg.errors import DataError
 from ldseg.viz.canvas import Canvas, Picture
 from ldseg.viz.gif import Animation, Shown, evenly, pages
-from ldseg.viz.legend import Entry, above, entries_for
+from ldseg.viz.legends import Entry, above, entries_for
 from ldseg.viz.overlays import colour_of, fit, fit_labels, outline
 from ldseg.viz.style import CLASS_COLOURS, class_rgb
 from ldseg.viz.view import FloatImage, largest_plane, to_shown, to_uint8

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ldseg.errors import DataError
 from ldseg.viz.canvas import Canvas, Picture
-from ldseg.viz.legend import Entry, strip
+from ldseg.viz.legends import Entry, strip
 from ldseg.writing import write_bytes
 
 Shown = Sequence[tuple[str, Picture]]

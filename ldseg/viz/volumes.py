@@ -5,14 +5,16 @@ Images are (Z, Y, X, c) or (T, Y, X, c); slices and frames are counted from 1 in
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ldseg.io.contract import said_once
 from ldseg.viz.canvas import GRID, MUTED, Canvas, Picture
 from ldseg.viz.gif import Animation, evenly
-from ldseg.viz.legend import Entry, above, entries_for, strip
+from ldseg.viz.legends import Entry, above, entries_for, strip
 from ldseg.viz.overlays import colour_of, panel
 from ldseg.viz.style import class_rgb
 from ldseg.viz.view import CaseView, Labels, largest_plane
@@ -105,7 +107,12 @@ def video_picture(view: CaseView, frames: int = 6) -> Picture:
         x = start + column * (size[1] + gap)
         paper.paste(panel(view.plane(t), size), x, head, frame=True)
         paper.write(x, head - 9, f"{t + 1}" if column else f"frame {t + 1} of {count}", _WORDS)
-    return above(np.concatenate([paper.array(), area_chart(view, chosen, width)]), _keys(view))
+    parts = [paper.array()]
+    if importlib.util.find_spec("matplotlib") is None:
+        said_once("matplotlib", 'Matplotlib is not installed, no areas over time are drawn: pip install "ldseg[figures]"')
+    else:
+        parts.append(area_chart(view, chosen, width))
+    return above(np.concatenate(parts), _keys(view))
 
 
 def area_chart(view: CaseView, chosen: list[int], width: int) -> Picture:

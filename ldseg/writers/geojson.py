@@ -118,5 +118,9 @@ def write_geojson(folder: Path, case: Segmentation) -> Path:
 
 
 GEOJSON = Writer(
-    about="outlines, classes and measurements of objects, for QuPath", files="_objects.geojson", write=write_geojson
+    about="outlines, classes and measurements of objects, for QuPath",
+    files="_objects.geojson",
+    write=write_geojson,
+    needs=("skimage", "scipy"),
+    extra="figures",
 )

@@ -77,4 +77,10 @@ def _field(value: Any) -> str:
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
-CSV = Writer(about="measurements of objects, one row each", files=OBJECTS, write=write_csv)
+CSV = Writer(
+    about="measurements of objects, one row each",
+    files=OBJECTS,
+    write=write_csv,
+    needs=("skimage", "scipy"),
+    extra="figures",
+)

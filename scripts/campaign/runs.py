@@ -34,7 +34,13 @@ KINDS = {
         *("Evaluation.Sigmas=0, 0.1, 0.2", "Output.Diffusion=0"),
     ),
     "training": (
-        *("Parameters.Training=True", "Data.Size=32, 32", "Parameters.Epoch=3", "Training.ValidateEvery=1"),
+        *(
+            "Parameters.Training=True",
+            "Data.Labels=instances",
+            "Data.Size=32, 32",
+            "Parameters.Epoch=3",
+            "Training.ValidateEvery=1",
+        ),
         *(
             "Model.Preset=small",
             "Sampler.Sampling_Steps=1",

@@ -1,5 +1,6 @@
 """The commands of ``ldseg`` beside segmenting and training."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldseg import cli
 from ldseg.cli import main, settings_file
 from ldseg.cli.parser import COMMANDS, parse, parser
 from ldseg.config import KEYS, load_config
@@ -123,3 +125,15 @@ def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest
     ):
         assert sum(words in line for line in problems) == 1
     assert "2 cases with a problem, 4 problems in all" in told
+
+
+@pytest.mark.parametrize(("name", "library"), [("robustness", "Matplotlib"), ("sweep", "Matplotlib"), ("training", "SciPy")])
+def test_what_is_missing_for_a_command_is_said_before_its_work(
+    name: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = {"Matplotlib": "matplotlib", "SciPy": "scipy"}[library]
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked, *rest: None if asked == missing else find(asked, *rest))
+    with pytest.raises(ModuleNotFoundError) as caught:
+        cli._module(name)
+    assert cli._missing(caught.value) == f'{library} is not installed, which this needs: pip install "ldseg[figures]"'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.cli.console import Steady
+from ldseg.cli.console import Steady, steady_output
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,3 +42,12 @@ def test_a_reader_that_goes_away_does_not_end_a_run(ending: str, tmp_path: Path)
     assert (tmp_path / "status").read_text() == "0", run.stderr
     assert "Traceback" not in run.stderr
     assert "Exception ignored" not in run.stderr
+
+
+def test_a_program_that_is_started_without_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with steady_output():
+        print("nobody reads this")
+        print("nor this", file=sys.stderr)
+    assert (sys.stdout, sys.stderr) == (None, None)

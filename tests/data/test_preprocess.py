@@ -135,3 +135,12 @@ def test_slabs_are_those_of_the_whole(grid: tuple[int, ...], rows: int) -> None:
     places, parts = zip(*step.slabs_of_case(probabilities, size, rows))
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     np.testing.assert_array_equal(np.concatenate([whole[place] for place in places]), whole)
+
+
+def test_zoom_makes_an_aspect_finer() -> None:
+    once, twice = (Preprocessing(size=(64, 64), channels=3, fit="aspect", zoom=zoom) for zoom in (1.0, 2.5))
+    assert once.grid_of((1000, 1500)) == (64, 96)
+    assert twice.grid_of((1000, 1500)) == (160, 240)
+    assert Preprocessing.from_dict({"size": (64, 64)}).zoom == 1.0  # weights from before there was one
+    with pytest.raises(ConfigError, match="zoom must be at least 1"):
+        Preprocessing(size=(64, 64), channels=3, fit="aspect", zoom=0.5)

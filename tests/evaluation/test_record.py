@@ -62,6 +62,7 @@ def test_the_keys_of_the_file_stay(tmp_path: Path) -> None:
         "predicted_dice",
         "unfamiliar",
         "warnings",
+        "amounts",
         *metrics,
         "objects",
         "object_sums",

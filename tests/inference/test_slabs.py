@@ -25,7 +25,7 @@ class Painter:
     def draw_noise(self, seed: int, content: str, grid: tuple[int, ...]) -> np.ndarray:
         return np.zeros((1, 1, 1, *grid, 1), np.float32)
 
-    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False) -> Drawn:
+    def run(self, inputs: Mapping[str, np.ndarray], **asked: bool) -> Drawn:
         image = inputs["image"][..., 0]
         return Drawn(probabilities=np.stack([1 - image, 0.7 * image, 0.3 * image], axis=-1)[:, np.newaxis])
 

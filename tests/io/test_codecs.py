@@ -172,6 +172,14 @@ def test_a_jpeg_of_twelve_bits(tmp_path: Path) -> None:
     assert abs(scan.values[..., 0].astype(int) - deep).max() < 40
 
 
+def test_a_jpeg_of_twelve_bits_that_lacks_pixels(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 4096, (64, 80)).astype(np.uint16)
+    content = imagecodecs.jpeg_encode(deep, bitspersample=12)
+    (tmp_path / "a.jpg").write_bytes(content[:900] + content[1500:])
+    with pytest.raises(DataError, match=r"a\.jpg: .*the JPEG file (lacks|has|holds)"):
+        read_scan(tmp_path / "a.jpg", "YX")
+
+
 def test_many_pixels_are_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow's own limit does not hold here; ours is told, and what raises it."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)

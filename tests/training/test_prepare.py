@@ -72,3 +72,18 @@ def test_the_plan_of_settings_trains_as_they_do(tmp_path: Path) -> None:
     assert not (tmp_path / "w").exists()  # planning writes nothing
     result = train(prepared.plan, prepared.cases, tmp_path / "w")
     np.testing.assert_allclose([row["loss"] for row in result.history], LOSSES[0][1], rtol=2e-6)
+
+
+def test_tiles_at_a_finer_resolution_train_and_segment(tmp_path: Path) -> None:
+    """A case on a grid of 64 x 77, seen in parts of 32 x 32, some of them around an object."""
+    finer = {"Data_Fit": "aspect", "Data_Zoom": 2, "Training_Focus": 0.5, "Training_SamplesPerCase": "auto"}
+    config = tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w", Parameters_Epoch=1, Training_ValidateEvery=1, **finer)
+    prepared = plan_of(config)
+    assert prepared.plan.samples_per_case == 5
+    assert len(prepared.plan.shown[1]) == 6
+    result = train(prepared.plan, prepared.cases, tmp_path / "w")
+    assert 0 <= result.history[-1]["val_dice"] <= 1
+    description = read_description(result.folder)
+    assert description.preprocessing.zoom == 2
+    chosen = {entry["setting"]: entry["why"] for entry in description.plan["chosen"]}
+    assert "5 times as large" in chosen["Training.SamplesPerCase"]

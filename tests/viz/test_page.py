@@ -27,6 +27,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+SETTLED = {"Sampler.Sampling_Steps": 15, "Sampler.Samples": 1}
+"""What a run has settled of its settings."""
+
+
 def scored(name: str, dice: float, **more: Any) -> CaseResult:
     scores = {"dice": (0.9, dice), "iou": (0.8, dice / 2), "hd95": (np.nan, 10 - 10 * dice)}
     return CaseResult(name=name, scores=scores, seconds=0.5, **more)
@@ -42,7 +46,7 @@ CASES = (
 
 
 def a_run(folder: Path, cases: tuple[CaseResult, ...] = CASES, **settings: Any) -> RunRecord:
-    config = Config().with_values(settings)
+    config = Config().with_values({**SETTLED, **settings})
     facts = {"ldseg": "1.2.3", "config": config.to_dict(), "weights": "weights/GlaS", "weights_figures": {"val_dice": 0.5}}
     facts["weights_sha256"] = "0" * 64
     write_metrics(folder, record_run(cases, NAMES, {**facts, "problems": ["a & b"], "seconds": 3.0}))
@@ -125,11 +129,14 @@ def test_figures_of_tests_and_of_the_training_are_shown(folder: Path, monkeypatc
     tests = ("Robustness/gaussian.png", "Sweep/sweep.png", "StateAudit/state_audit.png")
     for name in (*tests, "Robustness/blur.png", "weights/GlaS/training/curves.png"):
         paint(folder / name)
+    made = {"weights_sha256": "0" * 64, "config": read_run(folder).config}
     for name in tests:
-        (folder / name).with_suffix(".json").write_text(json.dumps({"weights_sha256": "0" * 64}))
+        (folder / name).with_suffix(".json").write_text(json.dumps(made))
     assert text(folder).count("<img") == 9
-    (folder / "Sweep" / "sweep.json").write_text(json.dumps({"weights_sha256": "1" * 64}))  # of other weights
+    (folder / "Sweep" / "sweep.json").write_text(json.dumps({**made, "weights_sha256": "1" * 64}))  # of other weights
     assert text(folder).count("<img") == 8
+    (folder / "StateAudit" / "state_audit.json").write_text(json.dumps({**made, "config": {"Data": {}}}))  # of other data
+    assert text(folder).count("<img") == 7
 
 
 def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +158,8 @@ def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_differs_from_the_defaults(folder: Path) -> None:
     run = a_run(folder, **{"Sampler.Seed": 7})
-    assert [(key, values) for key, differs, values in settings({"This run": run}) if differs] == [("Sampler.Seed", [0, 7])]
+    found = {key: values for key, differs, values in settings({"This run": run}) if differs}
+    assert found == {"Sampler.Seed": [0, 7], **{name: ["auto", value] for name, value in SETTLED.items()}}
 
 
 def test_of_a_control_no_steps_are_told(folder: Path) -> None:
@@ -162,7 +170,13 @@ def test_of_a_control_no_steps_are_told(folder: Path) -> None:
 
 def test_classes_are_shown_where_there_are_several(tmp_path: Path) -> None:
     results = [CaseResult(name="a", scores={"dice": (1.0, 0.5, np.nan)}, seconds=1.0)]
-    facts = {"config": Config().to_dict(), "weights": "w", "weights_sha256": "", "problems": [], "seconds": 1.0}
+    facts = {
+        "config": Config().with_values(SETTLED).to_dict(),
+        "weights": "w",
+        "weights_sha256": "",
+        "problems": [],
+        "seconds": 1.0,
+    }
     write_metrics(tmp_path, record_run(results, ("none", "bone", "gap"), facts))
     run = read_run(tmp_path)
     assert [each.title for each in statistics(run)] == ["Dice", "Dice of bone"]

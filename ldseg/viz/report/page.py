@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
+from ldseg.evaluation.report import FEWEST
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
@@ -81,6 +82,7 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
         facts=run.facts,
         config=run.config,
         summary=run.summary,
+        fewest=FEWEST,
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
@@ -116,9 +118,8 @@ def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[t
         wanted += [(outputs.objects_table.with_suffix(".png"), "What was measured of the objects, by class")]
     wanted += [(outputs.schedule, "The noise schedule, and the steps that are taken")]
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
-    weights = run.facts["weights_sha256"]
     for kind, shows in OTHERS.items():
-        wanted += [(path, shows) for path in islice(outputs.test_figures(kind, weights), PER_KIND)]
+        wanted += [(path, shows) for path in islice(outputs.test_figures(kind, run.facts), PER_KIND)]
     wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ldseg.config import Config
@@ -134,12 +135,31 @@ def columns(run: RunRecord, compared: Mapping[str, RunRecord]) -> list[Column]:
         Column(title="IoU", of=foreground("iou")),
         Column(title=f"HD95 ({run.summary.unit})", of=foreground("hd95"), digits=2, falls=True),
         Column(title="Object F1", of=lambda case: case.objects.get("object_f1", math.nan)),
+        *(Column(title=title, of=of, digits=digits) for title, of, digits in amounts_of(run)),
         Column(title="Predicted Dice", of=lambda case: _float(case.predicted_dice)),
         Column(title="Unfamiliar", of=lambda case: _float(case.unfamiliar), digits=2, falls=True),
         Column(title="Entropy", of=lambda case: _float(case.entropy), falls=True),
         Column(title="Seconds", of=lambda case: _float(case.seconds), digits=2, falls=True),
     ]
     return [column for column in found if any(not math.isnan(column.of(case)) for case in run.cases)]
+
+
+def amounts_of(run: RunRecord) -> Iterator[tuple[str, Callable[[CaseResult], float], int]]:
+    """Columns of what masks without a label hold: their titles, the figure of a case, and digits after the point."""
+    units = sorted({case.amounts.unit for case in run.cases if case.amounts is not None})
+    for index, name in enumerate(run.classes[1:] if units else ()):
+        of = f" of {name}" if len(run.classes) > 2 else ""
+        yield f"Objects{of}", partial(_amount, kind="counts", index=index), 0
+        for unit in units:
+            what = "Volume" if unit in ("ml", "voxels") else "Area"
+            digits = 0 if unit in ("pixels", "voxels") else 2
+            yield f"{what}{of} ({unit})", partial(_amount, kind="sizes", index=index, unit=unit), digits
+
+
+def _amount(case: CaseResult, *, kind: str, index: int, unit: str = "") -> float:
+    if case.amounts is None or (unit and case.amounts.unit != unit):
+        return math.nan
+    return float(getattr(case.amounts, kind)[index])
 
 
 def foreground(metric: str) -> Callable[[CaseResult], float]:
