@@ -186,6 +186,8 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
     files = this.results.write(item, numbered if config.output.masks == "instances" else None)
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
+    else:
+        this.pictures.remove_overlay(name)
     if item.members is None:
         remove_uncertainty(this.outputs, item.case)
     else:
@@ -309,6 +311,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
 
         write_report(this.outputs.folder, record, this.compared)
+    else:
+        remove(this.outputs.report)
     print(
         f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
     )
