@@ -29,7 +29,7 @@ LAYERS = (
     ("viz",),
     ("result",),
     ("model",),
-    ("serve",),
+    ("serve", "napari"),
     ("cli",),
     ("__main__", "ldseg"),  # the front of the package, which imports what it offers when it is asked for
 )
