@@ -69,7 +69,7 @@ def large(make: Callable[[Path, int], list[str]], counts: list[int], rounds: int
 
 
 def many(count: int, rounds: int, before: str) -> None:
-    """Segment many pictures with the gland weights and draw nothing: this repository, its Keras engine, an earlier commit."""
+    """Segment many pictures with the gland weights, draw nothing: this repository, its Keras engine, an earlier commit."""
     from ldseg.io.pictures import write_image
 
     with worktree(before) as earlier, tempfile.TemporaryDirectory() as place:

@@ -152,7 +152,8 @@ def _segment(this: Run, started: float) -> int:
     results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
-    if len(skipped) < len(results):
+    useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
+    if not useless:
         if schedule is None:
             remove(this.outputs.schedule)
         else:
@@ -160,7 +161,7 @@ def _segment(this: Run, started: float) -> int:
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
-    if len(skipped) == len(results):
+    if useless:
         raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
     return len(problems)
 

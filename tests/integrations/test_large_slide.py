@@ -49,7 +49,6 @@ def tiles() -> Iterator[np.ndarray]:
             yield part if (row // 5 + column // 5) % 3 else np.full_like(part, 241)
 
 
-@pytest.mark.smoke
 def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
     path = tmp_path / "large.svs"
     options = {"tile": (TILE, TILE), "photometric": "rgb", "compression": "jpeg", "metadata": None}
