@@ -30,6 +30,8 @@ CONTENDERS = {
     "naive": "preset ldseg, a predict call per step, attention unchunked, BatchNorm and GroupNorm as in Keras",
     "ldseg": "preset ldseg, compiled predictor",
     "bfloat16": "the same with [GPU] Precision = bfloat16",
+    "ldseg-onnx": "preset ldseg, ONNX Runtime, which is what a processor takes",
+    "lean-onnx": "preset lean, ONNX Runtime",
     "lean": "preset lean, compiled predictor, on the whole 512 x 512 grid",
     "shipped": "preset lean as weights/GlaS of 0.1 shipped it: resized to 256 x 384, and its probabilities back",
 }
@@ -73,8 +75,8 @@ def naive(segmenter: Any, steps: int) -> Segment:
     from ldseg.diffusion import step_grid
     from ldseg.layers import ConvNorm, GroupNormalization, SelfAttention
 
-    # Without a call of its own, the layer is Keras's.
-    del GroupNormalization.call
+    # The layer as Keras has it.
+    GroupNormalization.call = lambda layer, x, training=False: super(GroupNormalization, layer).call(x)
     ConvNorm.call = lambda layer, x, training=False: layer.norm(layer.conv(x), training=False)
     for layer in segmenter.image_encoder.layers:
         if isinstance(layer, SelfAttention):
@@ -117,6 +119,23 @@ def compiled(segmenter: Any, steps: int) -> Segment:
     return segment
 
 
+def light(segmenter: Any, steps: int) -> Segment:
+    """The engine of ONNX Runtime on the same networks."""
+    from ldseg.description import WEIGHTS_FILE
+    from ldseg.export.networks import structure_of
+    from ldseg.inference.onnx import OnnxEngine, OnnxRuntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / WEIGHTS_FILE
+        segmenter.save_weights(path)
+        made = OnnxEngine(segmenter.spec, OnnxRuntime(structure_of(segmenter.spec).completed(path)), steps=steps)
+
+    def segment(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return made.run({"image": images, "noise": noise[:, None, None, None]}).probabilities[:, 0]
+
+    return segment
+
+
 def resized(segment: Segment, size: int) -> Segment:
     """Images resized to the grid of the network, and its probabilities back, as ``LDSeg.py`` does it."""
     from ldseg.data.preprocess import Preprocessing
@@ -136,9 +155,10 @@ def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
         from ldseg.devices import set_precision
 
         set_precision("bfloat16")
-    preset = "lean" if name in ("lean", "shipped") else "ldseg"
+    preset = "lean" if name in ("lean", "lean-onnx", "shipped") else "ldseg"
     segmenter = build(preset, GRID if name == "shipped" else (options.size, options.size))
-    segment = (naive if name == "naive" else compiled)(segmenter, options.steps)
+    ways = {"naive": naive, "ldseg-onnx": light, "lean-onnx": light}
+    segment = ways.get(name, compiled)(segmenter, options.steps)
     if name == "shipped":
         segment = resized(segment, options.size)
     rng = np.random.default_rng(0)
@@ -199,7 +219,7 @@ def worker(name: str, options: argparse.Namespace, masks: str = "") -> dict[str,
 
 def compare(options: argparse.Namespace) -> None:
     """Time the contenders in turn, round after round, and print the table."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only}
     with tempfile.TemporaryDirectory() as folder:
         masks = {name: str(Path(folder) / f"{name}.npy") for name in CONTENDERS}
         for turn in range(options.rounds):
@@ -207,7 +227,8 @@ def compare(options: argparse.Namespace) -> None:
                 done.append(worker(name, options, masks[name]))
                 spent = ", ".join(f"{value:.2f}" for value in done[-1]["seconds"])
                 print(f"round {turn + 1}, {name}: {spent} s", file=sys.stderr, flush=True)
-        agreement = {name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in ("ldseg", "bfloat16")}
+        same = [name for name in ("ldseg", "ldseg-onnx", "bfloat16") if name in runs]
+        agreement = {name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in same}
     print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm")
     print(f"medians of {options.rounds} x {options.repetitions} repetitions, and the fastest\n")
     found = {
@@ -219,11 +240,11 @@ def compare(options: argparse.Namespace) -> None:
         for name, done in runs.items()
     }
     titles = ("median s", "x naive", "fastest s", "x naive", "CPU s", "x naive", "peak GB")
-    print(f"{'':9}" + "".join(f"{title:>10}" for title in titles))
+    print(f"{'':11}" + "".join(f"{title:>10}" for title in titles))
     for name, done in runs.items():
         figures = [figure for own, naive in zip(found[name], found["naive"], strict=True) for figure in (own, naive / own)]
         figures.append(max(run["peak"] for run in done))
-        print(f"{name:9}" + "".join(f"{figure:10.2f}" for figure in figures) + f"   {CONTENDERS[name]}")
+        print(f"{name:11}" + "".join(f"{figure:10.2f}" for figure in figures) + f"   {CONTENDERS[name]}")
     for name, share in agreement.items():
         print(f"labels of {name} that equal those of naive: {share:.4%}")
 
@@ -231,6 +252,9 @@ def compare(options: argparse.Namespace) -> None:
 def arguments() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="contenders, naive among them"
+    )
     parser.add_argument("--images", type=int, default=5, metavar="N", help="images to segment, in one batch [5]")
     parser.add_argument("--size", type=int, default=512, help="their height and width, a multiple of 64 [512]")
     parser.add_argument("--steps", type=int, default=15, help="steps of DDIM [15]")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.untrusted import parsed
@@ -169,22 +170,25 @@ class Outputs:
             if (path := self.folder / name).is_symlink():
                 raise DataError(f"{path}: is a link to another place, and is not written through; {REMEDY}")
 
-    def test_figures(self, test: str, weights: str) -> Iterator[Path]:
-        """The figures of one of the tests that were made with weights of this SHA-256.
+    def test_figures(self, test: str, facts: Mapping[str, Any]) -> Iterator[Path]:
+        """The figures of one of the tests that were made with the weights and the data of a run.
 
         Args:
             test: ``ROBUSTNESS``, ``SWEEP`` or ``STATE_AUDIT``.
-            weights: the hash.
+            facts: of the run: ``weights_sha256``, and the settings as ``config``.
         """
         for figure in sorted((self.folder / test).glob("*.png")):
-            if _weights_of(figure.with_suffix(".json")) == weights:
+            found = _facts_of(figure.with_suffix(".json"))
+            settings = found.get("config")
+            data = settings.get("Data") if isinstance(settings, dict) else None
+            if found.get("weights_sha256") == facts["weights_sha256"] and data == facts["config"].get("Data"):
                 yield figure
 
 
-def _weights_of(path: Path) -> str | None:
-    """The hash of the weights that a test was made with; None where it cannot be told."""
+def _facts_of(path: Path) -> dict[str, Any]:
+    """What a test was made with; nothing where it cannot be told."""
     try:
         found = parsed(path.read_bytes())
     except (OSError, ValueError):
-        return None
-    return found.get("weights_sha256") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -15,7 +15,19 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    ("components", "deferred", "engines", "options", "paths", "shipped", "spatial", "text", "untrusted", "writing"),
+    (
+        "components",
+        "deferred",
+        "engines",
+        "options",
+        "paths",
+        "shards",
+        "shipped",
+        "spatial",
+        "text",
+        "untrusted",
+        "writing",
+    ),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation", "writers"),
@@ -29,7 +41,7 @@ LAYERS = (
     ("viz",),
     ("result",),
     ("model",),
-    ("serve",),
+    ("serve", "napari"),
     ("cli",),
     ("__main__", "ldseg"),  # the front of the package, which imports what it offers when it is asked for
 )

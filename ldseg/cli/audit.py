@@ -21,7 +21,8 @@ from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import audit_figure, save_figure
-from ldseg.writing import held_folder
+from ldseg.viz.report.trial import write_trial_report
+from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,11 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
     )
     write_document(record, report, ("t", "state", "agreement"))
     save_figure(audit_figure(report), record.with_suffix(".png"))
+    if task.config.output.report:
+        title = "How much the masks depend on the state of the diffusion"
+        write_trial_report(record, report, title, ("t", "state", "agreement"))
+    else:
+        remove(record.with_suffix(".html"))
     print(_table(report))
     print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {record.parent}")
     for line in problems:

@@ -96,10 +96,19 @@ COMMANDS = {
             *SAMPLING,
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
             Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
+            Option(flag="--shard", key="Data.Shard", shown="I/N", help="one of N shares of the cases; collect joins them"),
         ),
         settings=_ORDINARY,
         paths="*",
         paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
+    ),
+    "collect": Command(
+        help="join the shards of a run",
+        about="Move the results of all shards of segment --shard I/N into the folder of the run, and write its figures and "
+        "report. Calibration is left to the shards.",
+        paths="1",
+        paths_help="the folder of the run, which was --out",
+        config=False,
     ),
     "plan": Command(
         help="show how a training would go about your images, and why",

@@ -68,6 +68,11 @@ class Pictures:
         viz.save_image(draw(view), path)
         animate(self.outputs.overlay(name, ".gif"), view)
 
+    def remove_overlay(self, name: str) -> None:
+        """Remove what `draw_overlay` wrote of a case in an earlier run: it does not show the mask of this one."""
+        for suffix in (".png", ".gif"):
+            remove(self.outputs.overlay(name, suffix))
+
     def draw_uncertainty(self, item: Segmented, mask: np.ndarray) -> None:
         """Image, predictive entropy and variance between the members, side by side.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,14 +80,29 @@ class Results:
         """
         for path in self.outputs.left_behind({name: set(files.values()) for name, files in self.files.items()}):
             remove(path)
-        table, figure = self.outputs.objects_table, self.outputs.objects_table.with_suffix(".png")
         paths = [files["csv"] for files in self.files.values() if "csv" in files]
-        rows = joined(paths, table)
-        if not paths:
-            remove(table)
-        if rows:
-            write_text(self.outputs.classes_table, csv_text(totals(rows)))
-            viz.save_figure(viz.objects_figure(rows, self.preprocessing.classes, self.config.data.colours), figure)
-        else:
-            remove(figure)
-            remove(self.outputs.classes_table)
+        join_measurements(self.outputs, paths, self.preprocessing.classes, self.config.data.colours)
+
+
+def join_measurements(outputs: Outputs, paths: Sequence[Path], classes: Sequence[str], colours: Sequence[str]) -> None:
+    """Join the measurements of all cases; what an earlier run had of them goes.
+
+    Args:
+        outputs: where to.
+        paths: the tables of the cases.
+        classes: names of the classes, background first.
+        colours: of the classes; none takes the usual ones.
+
+    Raises:
+        DataError: a file cannot be written or removed.
+    """
+    table, figure = outputs.objects_table, outputs.objects_table.with_suffix(".png")
+    rows = joined(paths, table)
+    if not paths:
+        remove(table)
+    if rows:
+        write_text(outputs.classes_table, csv_text(totals(rows)))
+        viz.save_figure(viz.objects_figure(rows, classes, colours), figure)
+    else:
+        remove(figure)
+        remove(outputs.classes_table)

@@ -10,6 +10,7 @@ from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, foreground
+from ldseg.options import DEGRADATIONS
 from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
 from ldseg.viz import CLASS_COLOURS, DegradedFrame, robustness_figure, robustness_gif
@@ -59,4 +60,5 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
                     robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)
                 except DataError as error:
                     trial.skip(name, str(error))
-    return trial.write({"sigma": "{:g}".format}, robustness_figure)
+    title = f"How masks hold out: {DEGRADATIONS[kind]}"
+    return trial.write({"sigma": "{:g}".format}, robustness_figure, title)

@@ -149,14 +149,11 @@ def _segment(this: Run, started: float) -> int:
             if len(waiting) > behind:
                 results.append(waiting.popleft().result())
         results += [future.result() for future in waiting]
-    for result, files, missing in segment_slides(task, this.predictor, slides):
-        results.append(result)
-        this.results.missing.extend(missing)
-        if files:
-            this.results.files[result.name] = dict(files)
+    results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
-    if len(skipped) < len(results):
+    useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
+    if not useless:
         if schedule is None:
             remove(this.outputs.schedule)
         else:
@@ -164,7 +161,7 @@ def _segment(this: Run, started: float) -> int:
         _report(this, results, time.perf_counter() - started)
     for line in problems:
         print(f"problem: {line}")
-    if len(skipped) == len(results):
+    if useless:
         raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
     return len(problems)
 
@@ -190,6 +187,8 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
     files = this.results.write(item, numbered if config.output.masks == "instances" else None)
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
+    else:
+        this.pictures.remove_overlay(name)
     if item.members is None:
         remove_uncertainty(this.outputs, item.case)
     else:
@@ -313,6 +312,8 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
         from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
 
         write_report(this.outputs.folder, record, this.compared)
+    else:
+        remove(this.outputs.report)
     print(
         f"\n{summary.segmented} segmented, {summary.skipped} skipped, in {seconds:.1f} s. Written to {this.outputs.folder}"
     )

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from ldseg import viz
+from ldseg.cli.results import Results
 from ldseg.cli.task import Task
 from ldseg.data.cases import Case
 from ldseg.description import fingerprint
-from ldseg.errors import DataError
+from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult
 from ldseg.inference import Engine
 from ldseg.io.slides.kinds import SLIDE_SUFFIXES, is_slide
-from ldseg.outputs import Outputs
 from ldseg.slides.files import FORMATS, SlideResult, SlideSettings, segment_slide
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress
@@ -53,22 +52,20 @@ def split_cases(task: Task) -> tuple[list[Case], list[Case]]:
     return whole, slides
 
 
-def segment_slides(
-    task: Task, engine: Engine, cases: Sequence[Case]
-) -> Iterator[tuple[CaseResult, Mapping[str, Path], list[str]]]:
-    """Segment slides one after the other.
+def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: Results) -> Iterator[CaseResult]:
+    """Segment slides one after the other, as cases of a run.
 
     Yields:
-        for each what a record holds of it, the files that were written, and what could not be done, one line each.
+        what a record holds of each.
     """
-    outputs, settings = Outputs(task.config.output_folder), settings_of(task)
+    outputs, settings = results.outputs, settings_of(task)
     colours = class_bytes(task.preprocessing.num_classes, task.config.data.colours)
     key = {"weights": fingerprint(task.config.weights_folder)}
     for case in cases:
         started = time.perf_counter()
         try:
             problems = _check(task, settings, case)
-            with _bars(case.name) as progress:
+            with _bars(case.name) as progress, memory_told(str(case.image), "segment it"):
                 found = segment_slide(
                     case.image,
                     engine,
@@ -84,13 +81,19 @@ def segment_slides(
                 picture = viz.overlay(found.image, found.mask, colours=task.config.data.colours or viz.CLASS_COLOURS)
                 viz.save_image(picture, outputs.overlay(case.name))
         except DataError as error:
-            logger.error("skipped %s: %s", case.name, error)
+            told = str(error)
+            if isinstance(error, UnwrittenError):
+                results.unwritten.add(case.name)
+                told += "; what there was of this case is kept"
+            logger.error("skipped %s: %s", case.name, told)
             seconds = time.perf_counter() - started
-            yield CaseResult(name=case.name, status="skipped", message=str(error), seconds=seconds), {}, []
+            yield CaseResult(name=case.name, status="skipped", message=told, seconds=seconds)
             continue
         logger.info(_told(found))
         result = CaseResult(name=case.name, mask=found.files.get("mask"), seconds=time.perf_counter() - started)
-        yield result, found.files, problems
+        results.files[case.name] = dict(found.files)
+        results.missing.extend(problems)
+        yield result
 
 
 def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:

@@ -42,4 +42,5 @@ def run(config: Config) -> int:
                 "memory": lambda size: f"{number(size and size / 2**20, 0)} MB",
             },
             sweep_figure,
+            "What more sampling steps bring and cost",
         )

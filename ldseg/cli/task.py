@@ -22,6 +22,7 @@ from ldseg.model import BATCH, available, find_weights
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
+from ldseg.shards import Shard
 from ldseg.spatial import AXES
 from ldseg.text import counted
 
@@ -127,7 +128,14 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
     asked, precision = engine or config.gpu.engine, config.gpu.precision
     opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
-    return Task(config=config, cases=found.cases, problems=found.problems, opened=opened)
+    cases, problems = found.cases, found.problems
+    if config.data.shard:
+        shard = Shard.of_text(config.data.shard)
+        cases = shard.of(cases)
+        problems = problems if shard.index == 1 else ()  # those of the data set are told once
+        if not cases:
+            raise DataError(f"Data.Shard: expected at most {len(found.cases)} shares of as many cases, got {shard}")
+    return Task(config=config, cases=cases, problems=problems, opened=opened)
 
 
 def _weights(config: Config) -> Path:

@@ -26,7 +26,8 @@ from ldseg.inference import Engine, Segmented, corrupted, segment_each
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
-from ldseg.writing import held_folder
+from ldseg.viz.report.trial import write_trial_report
+from ldseg.writing import held_folder, remove
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,12 +132,15 @@ class Trial:
             rows.append({**condition, **figures})
         return document(rows, self.task.preprocessing.classes, **self.facts, problems=list(self.problems.values()))
 
-    def write(self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure]) -> int:
-        """Write report, table and figure beside the journal and print the table.
+    def write(
+        self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure], title: str
+    ) -> int:
+        """Write record, table, figure and report beside the journal and print the table.
 
         Args:
             columns: what the tables show of a condition beside its Dice, each with its text on the screen.
-            figure: from the report to its figure.
+            figure: from the record to its figure.
+            title: of the report.
 
         Returns:
             the number of problems.
@@ -144,6 +148,10 @@ class Trial:
         report, path = self.report(columns), self.journal.path
         write_document(path, report, tuple(columns))
         save_figure(figure(report), path.with_suffix(".png"))
+        if self.task.config.output.report:
+            write_trial_report(path.with_suffix(".json"), report, title, tuple(columns))
+        else:
+            remove(path.with_suffix(".html"))
         names = self.task.preprocessing.classes[1:] if self.task.preprocessing.num_classes > 2 else ()
         rows = []
         for condition in report["conditions"]:

@@ -44,8 +44,13 @@ class Trust:
             self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
     def write(self, outputs: Outputs, sampler: SamplerConfig, *, pictures: bool) -> list[str]:
-        """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold."""
+        """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold.
+
+        What is not written is removed, if an earlier run left it.
+        """
         if not self.calibration.cases:
+            for path in (outputs.calibration, outputs.calibration.with_suffix(".png")):  # of an earlier run
+                remove(path)
             return []
         report = {"samples": sampler.samples, "fusion": sampler.fusion, **self.calibration.report()}
         ece, auroc = number(report["ece"]), number(report["auroc"])

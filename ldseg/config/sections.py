@@ -14,6 +14,7 @@ from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
+from ldseg.shards import Shard
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
@@ -148,6 +149,7 @@ class DataConfig(Section):
     dataset: str = _key("Dataset", "GlaS", Text(_FOLDER_NAME, is_name=True))
     dimensions: str = _key("Dimensions", AUTO, Choice((AUTO, *AXES)))
     cases: tuple[str, ...] = _key("Cases", ("*",), Several(Text(_PATTERNS), _PATTERNS))
+    shard: str = _key("Shard", "", Text("i/n, or nothing", optional=True))
     size: tuple[int, ...] = _key("Size", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     patch: tuple[int, ...] = _key("Patch", (), Several(_LENGTH, f"{_LENGTHS}, or nothing", True))
     fit: str = _key("Fit", AUTO, Choice((AUTO, *FITS)))
@@ -167,12 +169,20 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_shard()
         self._check_lengths()
         self._check_classes()
         if self.intensity == "window" and not self.window:
             self._refuse("Window", "expected a lower and a higher number for Data.Intensity = window, got nothing")
         if self.window and not (len(self.window) == 2 and self.window[0] < self.window[1]):
             self._refuse("Window", f"expected a lower and a higher number, got {shown(self.window)}")
+
+    def _check_shard(self) -> None:
+        if self.shard:
+            try:
+                Shard.of_text(self.shard)
+            except ValueError as error:
+                self._refuse("Shard", str(error))
 
     def _check_lengths(self) -> None:
         axes = AXES.get(self.dimensions)

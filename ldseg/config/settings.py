@@ -23,6 +23,7 @@ from ldseg.errors import ConfigError
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import named_path
+from ldseg.shards import Shard
 
 MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep", "Evaluation.StateAudit")
 """Settings that ask for something in place of the ordinary run."""
@@ -77,6 +78,10 @@ class Config:
         if len(chosen) > 1:
             wanted = f"expected at most one of {', '.join(MODES)} in a run"
             raise ConfigError(f"{chosen[1]}: {wanted}, got {' and '.join(chosen)}")
+        if chosen and self.data.shard:
+            raise ConfigError(
+                f"Data.Shard: expected nothing for {chosen[0]}, which is not shared out, got {self.data.shard}"
+            )
         if self.evaluation.robustness and self.sampler.sigma:
             wanted = "expected 0 for Evaluation.Robustness, whose strengths are Evaluation.Sigmas"
             raise ConfigError(f"Sampler.Sigma: {wanted}, got {self.sampler.sigma}")
@@ -97,9 +102,10 @@ class Config:
 
     @property
     def output_folder(self) -> Path:
-        """[Output] Folder, or <Root>/<Dataset>/Segmentation where that is empty."""
+        """[Output] Folder, or <Root>/<Dataset>/Segmentation where that is empty; of a shard its own folder in it."""
         named = self.output.folder
-        return named_path("Output.Folder", named) if named else self.dataset_folder / SEGMENTATION
+        folder = named_path("Output.Folder", named) if named else self.dataset_folder / SEGMENTATION
+        return folder / Shard.of_text(self.data.shard).folder if self.data.shard else folder
 
     def value(self, name: str) -> Any:
         """The value of the key ``Section.Key``. Raises ConfigError for an unknown name."""

@@ -75,9 +75,10 @@ def _structure(plane: np.ndarray) -> np.ndarray:
     for index in range(BANDS):
         blurred = cv2.GaussianBlur(before, (0, 0), FINEST * 2**index)
         band = (before - blurred).astype(np.float64)
-        deviation = band.std() + _FLOOR
+        squares = (band - band.mean()) ** 2
+        deviation = math.sqrt(squares.mean()) + _FLOOR
         deviations.append(math.log(deviation))
-        kurtoses.append(math.log1p((((band - band.mean()) / deviation) ** 4).mean()))
+        kurtoses.append(math.log1p((squares * squares).mean() / deviation**4))
         before = blurred
     return np.array([*deviations, math.log(before.std() + _FLOOR), *kurtoses])
 

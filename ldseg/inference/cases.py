@@ -48,6 +48,7 @@ class Segmented:
         outline: probability of the outline of an object, float32 ``(*S)``, which is part of that of the object: mean over
             the members; None where the networks tell none.
         smallest: pixels that an object has at least, see ``label_instances``.
+        video: whether the first axis is time.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
@@ -64,6 +65,7 @@ class Segmented:
     variance: np.ndarray | None = None
     outline: np.ndarray | None = None
     smallest: float = 0.0
+    video: bool = False
     fused: np.ndarray | None = None
     sums: SignSums | None = None
     states: np.ndarray | None = None
@@ -94,7 +96,7 @@ class Segmented:
     def instances(self) -> np.ndarray:
         """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
         inside = None if self.outline is None else inside_of(self._found, self.outline)
-        return label_instances(self.mask, inside, self.smallest)
+        return label_instances(self.mask, inside, self.smallest, outline=self.outline, video=self.video)
 
     @cached_property
     def entropy(self) -> np.ndarray:
@@ -236,7 +238,8 @@ class _Entry:
         if self.tiled.outline:
             grid = preprocessing.grid_of(self.loaded.size, self.loaded.spacing)
             smallest = preprocessing.smallest * math.prod(self.loaded.size) / math.prod(grid)
-            found |= {"outline": outlines.mean[..., 0], "smallest": smallest}
+            video = preprocessing.axes.startswith("T")
+            found |= {"outline": outlines.mean[..., 0], "smallest": smallest, "video": video}
         if moments.count > 1:
             found |= {"members": np.stack(labels), "variance": moments.variance}
             if fusion != "mean":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
+import io
 import logging
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,8 +25,18 @@ from ldseg.inference.engine import Drawn, Engine
 from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
+from ldseg.writing import remove, write_bytes
 
 logger = logging.getLogger(__name__)
+
+_LARGE = 1 << 20
+"""Bytes of weights from which on their completed graphs are kept: it takes a tenth of a second to make them."""
+
+_MOST_KEPT = 8
+"""Of so many weights, those used last."""
+
+_KEPT = 1
+"""Counts the changes to how graphs are completed."""
 
 
 class Runtime(Protocol):
@@ -181,7 +194,28 @@ def find_structure(folder: Path, description: Description) -> Structure:
 def complete(folder: Path, description: Description) -> dict[str, bytes]:
     """The graphs of the networks in a folder with their weights, each a whole file of ONNX.
 
+    Those of weights that are not small are kept in the cache, by the digest of all that they are made from.
+
     Raises:
         WeightsError: see ``find_structure`` and ``Structure.completed``.
     """
-    return find_structure(folder, description).completed(folder / WEIGHTS_FILE)
+    structure, weights = find_structure(folder, description), folder / WEIGHTS_FILE
+    if weights.stat().st_size < _LARGE:
+        return structure.completed(weights)
+    digest = hashlib.sha256(f"{__version__} {_KEPT} ".encode() + structure.to_bytes())
+    digest.update(weights.read_bytes())
+    kept = cache_folder() / "completed" / f"{digest.hexdigest()}.zip"
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), zipfile.ZipFile(kept) as file:
+        found = {name: file.read(name) for name in structure.graphs}  # their check sums are compared
+        os.utime(kept)
+        return found
+    made = structure.completed(weights)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:
+        for name, graph in made.items():
+            file.writestr(name, graph)
+    with contextlib.suppress(DataError, OSError):  # then they are made again
+        write_bytes(kept, stream.getvalue())
+        for old in sorted(kept.parent.glob("*.zip"), key=lambda path: path.stat().st_mtime)[:-_MOST_KEPT]:
+            remove(old)
+    return made

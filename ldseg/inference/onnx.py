@@ -49,7 +49,7 @@ class OnnxRuntime:
 
 
 def _library() -> Any:
-    """ONNX Runtime, told to keep to itself: newer versions tell their maker what they run, on Linux as well."""
+    """ONNX Runtime, told not to collect usage data for its maker, which newer versions do on Linux as well."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 

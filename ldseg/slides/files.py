@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference.engine import Engine
-from ldseg.inference.instances import MIN_SHARE
+from ldseg.inference.instances import INSIDE, MIN_SHARE, parted, without_small
 from ldseg.io.slides.kinds import open_slide
-from ldseg.io.slides.masks import MaskTiles, write_pyramid
+from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
 from ldseg.slides.objects import SlideObject, blocks_of, objects_in
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
@@ -156,13 +157,14 @@ def segment_slide(
         )
     progress.begin("writing", 1)
     mask_path = folder / f"{name}_segmentation.ome.tif"
-    levels = write_pyramid(mask_path, done.mask, done.plan.microns, name)
+    levels = levels_of(done.mask)
+    write_pyramid(mask_path, levels, done.plan.microns, name)
     files = {"mask": mask_path}
     progress.step(1)
     count = None
     if "geojson" in settings.formats:
         progress.begin("objects", blocks_of(done.mask))
-        counted = _Counted(_features(levels, done, step.classes, colours, name, progress))
+        counted = _Counted(_features(levels, done, step, colours, name, progress))
         lines = (line.encode() for line in collection(counted))
         files["geojson"] = write_file(folder / f"{name}_objects.geojson", lambda stream: stream.writelines(lines))
         count = counted.count
@@ -202,38 +204,51 @@ class _Counted:
 def _features(
     levels: list[MaskTiles],
     done: SegmentedSlide,
-    classes: Sequence[str],
+    step: Preprocessing,
     colours: Sequence[tuple[int, int, int]],
     name: str,
     progress: Progress,
 ) -> Iterator[Feature]:
-    """The objects of a slide as features, numbered from 1. Specks are left out, as of a picture of the size of a tile."""
-    plan, by_name = done.plan, dict(zip(classes, colours, strict=True))
-    tile = plan.tiling.size[0] * plan.tiling.size[1]
+    """The objects of a slide as features, numbered from 1. Specks are left out, as of a picture of the size of a tile.
+
+    Where the networks tell insides, objects that touch are told apart as `ldseg.inference.instances.label_instances` does.
+    """
+    plan, by_name = done.plan, dict(zip(step.classes, colours, strict=True))
     zoom = plan.full[0] * plan.full[1] / (plan.grid[0] * plan.grid[1])
-    smallest = max(int(MIN_SHARE * tile * zoom), 1)
-    pixel = None if plan.microns is None else plan.microns[0] * plan.microns[1]
-    for number, found in enumerate(objects_in(levels, smallest, progress.step), start=1):
-        area = {"Area px^2": float(found.area)} if pixel is None else {"Area µm^2": float(f"{found.area * pixel:.6g}")}
-        yield _feature(found, number, classes[found.index], by_name, name, area)
+    smallest = max(int(MIN_SHARE * math.prod(plan.tiling.size) * zoom), 1)
+    insides = None if done.inside is None else levels_of(done.inside)
+    if insides is not None and step.smallest:
+        smallest = math.ceil(step.smallest * zoom)
+    pixel = 1.0 if plan.microns is None else plan.microns[0] * plan.microns[1]
+    unit = "px" if plan.microns is None else "µm"
+    number = 0
+    for found in objects_in(levels, smallest, progress.step, insides):
+        labels, count = found.shown.astype(np.int32), 1
+        if found.inside is not None:
+            speck = math.ceil(INSIDE * smallest / found.factor**2) - 1
+            labels = parted(labels, without_small(found.inside, speck))
+            count = int(labels.max())
+        areas = [found.area] if count == 1 else (np.bincount(labels.ravel())[1:] * found.factor**2).tolist()
+        measured = {k: {f"Area {unit}^2": float(f"{area * pixel:.6g}")} for k, area in enumerate(areas, start=number + 1)}
+        labels[labels > 0] += number
+        yield from _features_of(found, labels, step.classes[found.index], measured, by_name, name)
+        number += count
 
 
-def _feature(
+def _features_of(
     found: SlideObject,
-    number: int,
+    labels: Mask,
     class_name: str,
+    measured: dict[int, dict[str, float]],
     colours: Mapping[str, tuple[int, int, int]],
     name: str,
-    measured: dict[str, float],
-) -> Feature:
-    top, left = found.box[0] // found.factor, found.box[1] // found.factor
-    labels = found.shown.astype(np.int32) * number
-    given = {"offset": (top, left), "measurements": {number: measured}}
-    (feature,) = features(labels, {number: class_name}, colours, key=name, **given)  # type: ignore[arg-type]
-    if found.factor > 1:
-        feature["geometry"]["coordinates"] = _times(feature["geometry"]["coordinates"], found.factor)
-        feature["properties"]["measurements"]["Outlined at every so-many-th pixel"] = found.factor
-    return feature
+) -> Iterator[Feature]:
+    offset, names = (found.box[0] // found.factor, found.box[1] // found.factor), dict.fromkeys(measured, class_name)
+    for feature in features(labels, names, colours, key=name, offset=offset, measurements=measured):
+        if found.factor > 1:
+            feature["geometry"]["coordinates"] = _times(feature["geometry"]["coordinates"], found.factor)
+            feature["properties"]["measurements"]["Outlined at every so-many-th pixel"] = found.factor
+        yield feature
 
 
 def _times(coordinates: Any, factor: int) -> Any:

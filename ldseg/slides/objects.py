@@ -25,6 +25,7 @@ class SlideObject:
         area: pixels of the full resolution.
         box: its rows and columns there: top, left, bottom, right.
         shown: bool (h, w), where it is, in its box, every so-many-th pixel.
+        inside: bool (h, w), the insides of objects in it; None where nothing tells them.
         factor: how many; 1 but for objects whose box has more than `MOST` pixels.
     """
 
@@ -32,6 +33,7 @@ class SlideObject:
     area: int
     box: tuple[int, int, int, int]
     shown: np.ndarray
+    inside: np.ndarray | None
     factor: int
 
 
@@ -62,7 +64,10 @@ class _Parts:
 
 
 def objects_in(
-    levels: list[MaskTiles], smallest: int, watch: Callable[[int], None] = lambda blocks: None
+    levels: list[MaskTiles],
+    smallest: int,
+    watch: Callable[[int], None] = lambda blocks: None,
+    insides: list[MaskTiles] | None = None,
 ) -> Iterator[SlideObject]:
     """The objects of a mask, in the order of their first pixels, row by row.
 
@@ -72,6 +77,7 @@ def objects_in(
         levels: the mask, and copies of half the size each.
         smallest: pixels of the least object that counts.
         watch: told how many blocks were read.
+        insides: the insides of objects, likewise; None where nothing tells them.
     """
     from skimage.measure import label as parts_of
 
@@ -98,7 +104,7 @@ def objects_in(
         above = below
     roots = [part for part in range(len(parts.parent)) if parts.parent[part] == part and parts.area[part] >= smallest]
     for part in sorted(roots, key=lambda part: parts.seed[part]):
-        yield _cut(levels, parts, part, parts_of)
+        yield _cut(levels, insides, parts, part, parts_of)
 
 
 def blocks_of(mask: MaskTiles) -> int:
@@ -128,7 +134,13 @@ def _join(parts: _Parts, one: np.ndarray, other: np.ndarray) -> None:
             parts.join(first - 1, second - 1)
 
 
-def _cut(levels: list[MaskTiles], parts: _Parts, part: int, parts_of: Callable[..., np.ndarray]) -> SlideObject:
+def _cut(
+    levels: list[MaskTiles],
+    insides: list[MaskTiles] | None,
+    parts: _Parts,
+    part: int,
+    parts_of: Callable[..., np.ndarray],
+) -> SlideObject:
     top, left, bottom, right = parts.box[part]
     level = 0
     while (bottom - top) * (right - left) >> 2 * level > MOST and level + 1 < len(levels):
@@ -136,11 +148,13 @@ def _cut(levels: list[MaskTiles], parts: _Parts, part: int, parts_of: Callable[.
     factor = 1 << level
     index, seed = parts.index[part], parts.seed[part]
     y0, x0 = top // factor, left // factor
-    window = levels[level].window(y0, x0, -(-bottom // factor), -(-right // factor))
+    place = y0, x0, -(-bottom // factor), -(-right // factor)
+    window = levels[level].window(*place)
     labels = parts_of(window == index, connectivity=1)
     number = labels[seed[0] // factor - y0, seed[1] // factor - x0]
     if level and not number:  # the first pixel is not among every so-many-th: the largest part there is
         number = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1 if labels.any() else -1
-    return SlideObject(
-        index=index, area=parts.area[part], box=(top, left, bottom, right), shown=labels == number, factor=factor
-    )
+    shown = labels == number
+    inside = None if insides is None else insides[level].window(*place).astype(bool) & shown
+    box = top, left, bottom, right
+    return SlideObject(index=index, area=parts.area[part], box=box, shown=shown, inside=inside, factor=factor)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ldseg.data.intensity import between, to_channels
 from ldseg.inference.engine import Engine
-from ldseg.inference.parts import classes_of
+from ldseg.inference.parts import classes_of, inside_of
 from ldseg.io.slides.contract import Slide
 from ldseg.slides.noise import noise_rows
 from ldseg.slides.plan import SlidePlan
@@ -106,8 +106,11 @@ class Panel:
         shape = 0, self.to_column - self.from_column
         self.totals, self.weight = np.zeros((*shape, self.parts), np.float32), np.zeros((*shape, 1), np.float32)
 
-    def masks(self, bounds: Iterator[tuple[int, int]]) -> Iterator[np.ndarray]:
-        """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each."""
+    def masks(self, bounds: Iterator[tuple[int, int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each.
+
+        Beside each, where insides of objects are, 1 or 0; nowhere if the networks tell no outlines.
+        """
         plan = self.plan
         noise = _Field(self.engine, self.seed, self.source.seen.digest, plan, self.from_column, self.to_column)
         waiting = list(self.starts[0])
@@ -148,8 +151,9 @@ class Panel:
             self.totals, self.weight = self.totals[row - self.top :].copy(), self.weight[row - self.top :].copy()
             self.top = row
 
-    def _mask(self, top: int, bottom: int) -> np.ndarray:
-        plan, found = self.plan, np.zeros((bottom - top, self.right - self.left), np.uint8)
+    def _mask(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
+        plan, outline = self.plan, self.engine.spec.outline
+        found, inside = np.zeros((2, bottom - top, self.right - self.left), np.uint8)
         y0, y1 = (row + plan.before[0] - self.top for row in plan.written[0].support(top, bottom))
         for left in range(self.left, self.right, _WIDE):
             right = min(left + _WIDE, self.right)
@@ -163,10 +167,12 @@ class Panel:
             )
             probabilities[..., 0] += ~seen[..., 0]
             full = resampled(probabilities, *plan.written, (top, bottom, left, right))
-            classes = classes_of(full, self.engine.spec.outline)
-            part = np.argmax(classes, axis=-1) * self.source.tissue_at((top, bottom, left, right))
-            found[:, left - self.left : right - self.left] = part
-        return found
+            classes, tissue = classes_of(full, outline), self.source.tissue_at((top, bottom, left, right))
+            place = slice(left - self.left, right - self.left)
+            found[:, place] = np.argmax(classes, axis=-1) * tissue
+            if outline:
+                inside[:, place] = inside_of(classes, full[..., -1]) & tissue
+        return found, inside
 
 
 class _Field:

@@ -42,6 +42,7 @@ class SegmentedSlide:
         plan: at which resolution, and where its tiles lay.
         seen: what a pass over it told.
         mask: its tiles.
+        inside: where the insides of objects are, 1 or 0; None where the networks tell no outlines.
         tiles: how many tiles were segmented for it, now or in an earlier run that was stopped.
         of: how many there are, those of background included.
     """
@@ -49,6 +50,7 @@ class SegmentedSlide:
     plan: SlidePlan
     seen: Survey
     mask: MaskTiles
+    inside: MaskTiles | None
     tiles: int
     of: int
 
@@ -100,6 +102,7 @@ def segment_tiles(
         watch=progress.step,
     )
     mask = MaskTiles(folder, plan.full)
+    inside = MaskTiles(folder / "inside", plan.full) if engine.spec.outline else None
     made_with = {
         "ldseg": __version__,
         "digest": seen.digest,
@@ -137,9 +140,11 @@ def segment_tiles(
             watch=progress.step,
         )
         edges = [(row * TILE, min((row + 1) * TILE, plan.full[0])) for row in range(rows[0], mask.tiles[0])]
-        for row, values in zip(range(rows[0], mask.tiles[0]), panel.masks(iter(edges)), strict=True):
-            mask.write(row, column, values)
-    return SegmentedSlide(plan=plan, seen=seen, mask=mask, tiles=sum(shown.values()), of=len(shown))
+        for row, (values, insides) in zip(range(rows[0], mask.tiles[0]), panel.masks(iter(edges)), strict=True):
+            if inside is not None:
+                inside.write(row, column, insides)
+            mask.write(row, column, values)  # the last: a strip of it tells that all of this row is there
+    return SegmentedSlide(plan=plan, seen=seen, mask=mask, inside=inside, tiles=sum(shown.values()), of=len(shown))
 
 
 def _bounds(mask: MaskTiles, column: int) -> tuple[int, int]:

@@ -190,13 +190,13 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ConfigError: if the size does not suit the preset.
     """
     check_sizes(config, preset)
-    _check_fits(config)
     preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
             f"{preset.name!r} are made for one size, got {config.data.patch}"
         )
+    _check_fits(config)
     noise, control = config.noise_scheduler, config.model.architecture == "Control"
     prediction = "x0" if control else preset.prediction
     return SegmenterSpec(

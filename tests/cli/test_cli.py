@@ -336,6 +336,20 @@ def test_training_and_then_segmenting(place: Path, capsys: pytest.CaptureFixture
 # ---- Figures
 
 
+def test_what_an_earlier_run_drew_does_not_stay(place: Path) -> None:
+    assert run(place, "Sampler.Sampling_Steps=2", "Output.Diffusion=0") == 0
+    drawn = [
+        out(place) / name for name in ("Overlay/Phantom1_overlay.png", "calibration.png", "calibration.json", "report.html")
+    ]
+    assert all(path.is_file() for path in drawn)
+    shutil.rmtree(place / "data" / "Set" / "Label")
+    assert run(place, *QUICK, "Output.Report=False") == 0
+    assert [path.name for path in drawn if path.exists()] == []
+    (first, _) = json.loads((out(place) / "metrics.json").read_text())["cases"]
+    mask = read_label(out(place) / "Phantom1_segmentation.png")
+    assert first["amounts"]["sizes"] == [np.count_nonzero(mask)] and first["amounts"]["unit"] == "pixels"
+
+
 def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Objects are scored where the label numbers them; the tolerance is the setting's."""
     labels = [place / "data" / "Set" / "Label" / f"Phantom{index}_label.png" for index in (1, 2)]

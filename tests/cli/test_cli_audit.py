@@ -44,6 +44,7 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
     for row in rows:
         assert row["foreground"]["n"] == 3
         assert row["foreground"]["interval"] == [None, None]  # of so few cases
+    assert "How much the masks depend on the state" in (folder / "state_audit.html").read_text()
     assert (folder / "state_audit.png").stat().st_size > 10_000
     table = (folder / "state_audit.csv").read_text().splitlines()
     assert table[0] == "t,state,agreement,class,n,dice,low,high"

@@ -113,7 +113,11 @@ def test_what_a_test_of_robustness_writes(
     for case in (1, 2):
         with Image.open(folder / f"Phantom{case}_gaussian.gif") as animation:
             assert animation.n_frames == len(SIGMAS)
-    assert len(list(folder.iterdir())) == 7  # and the journal and the lock
+    page = (folder / "gaussian.html").read_text()
+    assert "How masks hold out: Gaussian noise" in page and page.count("<img") == 1
+    assert all(f"<td>{row['foreground']['mean']:.4f}</td><td>–</td><td>3</td>" in page for row in report["conditions"])
+    assert '<th scope="row">Evaluation.Robustness</th><td>True</td>' in page
+    assert len(list(folder.iterdir())) == 8  # and the journal and the lock
     assert re.search(r"^sigma +Dice +95 % interval +cases$", capsys.readouterr().out, re.MULTILINE)
 
 
@@ -260,7 +264,7 @@ def test_what_a_sweep_writes(place: Path, capsys: pytest.CaptureFixture[str], ca
         assert 0 <= row["memory"] < 2**33
         assert row["foreground"]["n"] == 3
     folder = place / "out" / "Sweep"
-    assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".json", ".jsonl", ".png"]
+    assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".html", ".json", ".jsonl", ".png"]
     assert (folder / "sweep.csv").read_text().startswith("sampler,steps,seconds,memory,class,n,dice,low,high\n")
     printed = capsys.readouterr().out
     assert re.search(r"^sampler +steps +seconds +memory +Dice +95 % interval +cases$", printed, re.MULTILINE)

@@ -34,7 +34,7 @@ def test_touching_objects_are_told_apart_by_their_outlines(axes: str) -> None:
     ids = touching(axes)
     mask, edge = (ids > 0).astype(np.int32), outlines(ids, axes)
     assert label_instances(mask).max() == 2  # the first two are one
-    found = label_instances(mask, mask.astype(bool) & ~edge)
+    found = label_instances(mask, mask.astype(bool) & ~edge, outline=edge.astype(np.float32), video=axes == "TYX")
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found > 0, mask > 0)
     assert found.max() == 3
@@ -58,6 +58,23 @@ def test_nothing_changes_where_no_objects_touch() -> None:
     np.testing.assert_array_equal(label_instances(mask, np.zeros_like(inside)), label_instances(mask))
     empty = np.zeros_like(mask)
     assert not label_instances(empty, inside).any()
+
+
+def test_what_meets_where_no_outline_was_seen_is_one() -> None:
+    """Three in a row: the first two meet in an outline, the last at a thin place."""
+    mask = np.zeros((40, 100), np.int32)
+    mask[10:30, 10:50] = mask[10:30, 52:90] = mask[19:21, 50:52] = 1
+    inside = mask.astype(bool)
+    inside[:, 28:32] = inside[:, 50:52] = False
+    outline = np.where(mask.astype(bool) & ~inside, 0.9, 0.05).astype(np.float32)
+    outline[:, 50:52] = 0.1
+    assert label_instances(mask, inside).max() == 3
+    found = label_instances(mask, inside, outline=outline)
+    assert found.max() == 2
+    assert found[20, 15] == 1
+    assert (found[20, [40, 80]] == 2).all()
+    video = label_instances(np.stack([mask] * 3), np.stack([inside] * 3), outline=np.stack([outline] * 3), video=True)
+    np.testing.assert_array_equal(video, np.stack([found] * 3))
 
 
 def test_what_is_too_small_to_be_an_object_is_known_from_training() -> None:

@@ -12,11 +12,11 @@ import pytest
 import tiny
 
 from ldseg.data.cases import find_cases
-from ldseg.description import Description, read_description
+from ldseg.description import WEIGHTS_FILE, Description, read_description
 from ldseg.errors import WeightsError
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE, Structure
-from ldseg.inference import opening, segment_cases
+from ldseg.inference import graphs, opening, segment_cases
 from ldseg.inference.opening import open_weights
 from ldseg.models import PRESETS
 from ldseg.segmenter import Segmenter
@@ -155,3 +155,26 @@ def test_shipped_weights_segment_without_a_deep_learning_library(tmp_path: Path)
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert 0.1 < np.load(tmp_path / "mask.npy").mean() < 0.9
+
+
+def test_completed_graphs_are_kept_by_what_they_are_made_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "_LARGE", 0)
+    monkeypatch.setattr(graphs, "_MOST_KEPT", 2)
+    description, place = read_description(folder), tmp_path / "cache" / "completed"
+    made = graphs.complete(folder, description)
+    (kept,) = place.iterdir()
+    completed = Structure.completed
+    monkeypatch.setattr(Structure, "completed", lambda *given: pytest.fail("made again"))
+    assert graphs.complete(folder, description) == made
+    monkeypatch.setattr(Structure, "completed", completed)
+    content = kept.read_bytes()
+    kept.write_bytes(content[: len(content) // 2] + b"\1" + content[len(content) // 2 + 1 :])
+    assert graphs.complete(folder, description) == made
+    weights = folder / WEIGHTS_FILE
+    for byte in b"ab":  # other weights, other graphs; no more than two are kept
+        weights.write_bytes(weights.read_bytes() + bytes([byte]))
+        assert graphs.complete(folder, description) == made
+    assert len(list(place.iterdir())) == 2
+    assert not kept.exists()

@@ -1,6 +1,7 @@
 """The page and the plain requests, on weights that come with LDSeg and the engine that needs no Keras."""
 
 import io
+import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import ldseg
+from ldseg.cli import main
 from ldseg.io.pictures import read_image, read_label, write_image
 
 pytest.importorskip("fastapi", reason="the server needs fastapi: pip install 'ldseg[serve]'")
@@ -236,6 +238,24 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ServeSettings(images=tmp_path / "none")
     with pytest.raises(ConfigError, match="two are called GlaS"):
         create_app(ServeSettings(weights=("GlaS", str(tmp_path / "GlaS"))))
+
+
+def test_the_command_tells_what_keeps_it_from_starting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "70000"]) == 2
+    assert "--port: expected 0 to 65535, got 70000" in capsys.readouterr().err
+    assert main(["serve", "Nothing"]) == 2
+    assert "Nothing: expected a folder" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["serve", "GlaS", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot be listened on" in capsys.readouterr().err
+
+
+def test_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ldseg.serve.settings.importlib.util.find_spec", lambda name: None)
+    assert main(["serve"]) == 2
+    assert "pip install 'ldseg[serve]'" in capsys.readouterr().err
 
 
 def test_a_series_in_an_archive_gives_a_dicom_segmentation(client: TestClient, tmp_path: Path) -> None:

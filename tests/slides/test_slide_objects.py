@@ -1,20 +1,23 @@
 """Objects of a slide: whole across its pieces, valid for other programs, and drawn again they are the mask."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from light import LightEngine, step
+from light import SIZE, LightEngine, step
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from slide_files import pyramid, tissue
 
+from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError
+from ldseg.inference.engine import Drawn
 from ldseg.io.slides import masks
 from ldseg.io.slides.kinds import open_slide
-from ldseg.io.slides.masks import MaskTiles, write_pyramid
+from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
 from ldseg.slides import files, objects, panel, run
 from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
 from ldseg.slides.objects import objects_in
@@ -75,7 +78,7 @@ def test_an_object_too_large_is_outlined_at_a_lower_resolution(tmp_path: Path, m
 def test_other_programs_read_the_pyramid(tmp_path: Path) -> None:
     mask = blobs(301, 205, 3.0)
     tiles = tiles_of(tmp_path / "tiles", mask)
-    write_pyramid(tmp_path / "a.ome.tif", tiles, (0.25, 0.5), "a")
+    write_pyramid(tmp_path / "a.ome.tif", levels_of(tiles), (0.25, 0.5), "a")
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
         (series,) = file.series
         assert file.is_ome and file.is_bigtiff
@@ -135,3 +138,37 @@ def test_what_is_asked_for_is_written_and_no_more(tmp_path: Path) -> None:
     common = {"settings": chosen, "colours": COLOURS, "key": {}}
     with pytest.raises(DataError, match=r"a\.svs: the weights do not say at which resolution .*\[Slides\] Microns"):
         segment_slide(tmp_path / "a.svs", LightEngine(), resize, tmp_path, "a", **common)  # type: ignore[arg-type]
+
+
+class TwoEngine(LightEngine):
+    """Networks that tell outlines: bright is outside, dark the inside of an object, and what is between its outline."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec.classes, self.spec.outline = 2, True  # type: ignore[misc]
+
+    def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
+        gray = inputs["image"].mean(axis=-1)[:, np.newaxis]
+        parts = np.stack([gray > 0.8, gray < 0.3, (gray >= 0.3) & (gray <= 0.8)], axis=-1)
+        return Drawn(probabilities=parts.astype(np.float32))
+
+
+def test_objects_that_touch_are_told_apart(tmp_path: Path) -> None:
+    image = np.full((150, 200, 3), 250, np.uint8)
+    y, x = np.mgrid[:150, :200]
+    for centre in ((60, 60), (60, 104), (110, 170)):
+        away = np.hypot(y - centre[0], x - centre[1])
+        image[away < 24] = 130
+        image[away < 16] = 20
+    path = pyramid(tmp_path / "a.svs", image, levels=1)
+    chosen = SlideSettings(microns=0.5, skip_background=False)
+    two = Preprocessing(size=SIZE, classes=("background", "gland"), fit="tile")
+    found = segment_slide(path, TwoEngine(), two, tmp_path, "a", settings=chosen, colours=COLOURS[:2], key={})
+    assert found.objects == 3
+    mask = tifffile.imread(found.files["mask"])
+    np.testing.assert_array_equal(mask > 0, image[..., 0] < 200)
+    parts = json.loads(found.files["geojson"].read_text())["features"]
+    areas = [part["properties"]["measurements"]["Area µm^2"] for part in parts]
+    assert sum(areas) == pytest.approx(0.25 * mask.sum())
+    assert max(areas) < 1.2 * min(areas)
+    assert len({part["id"] for part in parts}) == 3

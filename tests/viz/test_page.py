@@ -129,11 +129,14 @@ def test_figures_of_tests_and_of_the_training_are_shown(folder: Path, monkeypatc
     tests = ("Robustness/gaussian.png", "Sweep/sweep.png", "StateAudit/state_audit.png")
     for name in (*tests, "Robustness/blur.png", "weights/GlaS/training/curves.png"):
         paint(folder / name)
+    made = {"weights_sha256": "0" * 64, "config": read_run(folder).config}
     for name in tests:
-        (folder / name).with_suffix(".json").write_text(json.dumps({"weights_sha256": "0" * 64}))
+        (folder / name).with_suffix(".json").write_text(json.dumps(made))
     assert text(folder).count("<img") == 9
-    (folder / "Sweep" / "sweep.json").write_text(json.dumps({"weights_sha256": "1" * 64}))  # of other weights
+    (folder / "Sweep" / "sweep.json").write_text(json.dumps({**made, "weights_sha256": "1" * 64}))  # of other weights
     assert text(folder).count("<img") == 8
+    (folder / "StateAudit" / "state_audit.json").write_text(json.dumps({**made, "config": {"Data": {}}}))  # of other data
+    assert text(folder).count("<img") == 7
 
 
 def test_pictures_have_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import DataError
-from ldseg.io.contract import Content, Refused, check_file, check_size, one_line
+from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
 from ldseg.io.slides.contract import Slide
 from ldseg.io.slides.openslides import OTHER_SLIDES, OpenSlideSlide
 from ldseg.io.slides.tiffs import TIFF_SLIDES, TiffSlide
@@ -71,5 +71,10 @@ def read_slide(path: Path, axes: str = "YX", label: bool = False) -> Content:
         raise Refused("a slide is no label; expected a picture of class or instance numbers")
     with open_slide(path) as slide:
         check_size((*slide.sizes[0], slide.channels), slide.dtype.itemsize)
+        said_once(
+            "slide",
+            f"{path}: a slide, taken as one picture of its full resolution (this is said once); `ldseg segment` and"
+            " `Model.segment_slide` bring slides to the resolution of the weights",
+        )
         values = slide.window(0, 0, 0, *slide.sizes[0])
         return Content(values=values, bits=slide.bits, modalities=slide.modalities)

@@ -114,24 +114,26 @@ class MaskTiles:
         return self.folder / f"{row}-{column}.zip"
 
 
-def write_pyramid(path: Path, mask: MaskTiles, microns: tuple[float, float] | None, name: str) -> list[MaskTiles]:
+def levels_of(mask: MaskTiles) -> list[MaskTiles]:
+    """A mask, and copies of half the size each, down to `SMALLEST`, in folders beside its tiles."""
+    levels = [mask]
+    while max(levels[-1].size) > SMALLEST:
+        levels.append(levels[-1].halved(mask.folder / f"level-{len(levels)}"))
+    return levels
+
+
+def write_pyramid(path: Path, levels: list[MaskTiles], microns: tuple[float, float] | None, name: str) -> None:
     """Write a mask as a tiled OME-TIFF with levels of half the size, each every other pixel; whole or not at all.
 
     Args:
         path: the file.
-        mask: its tiles, all of them written. Those of the smaller levels are made in folders beside them.
+        levels: the mask and its smaller copies (`levels_of`), all of their tiles written.
         microns: µm per pixel along y and x, if known.
         name: of the image in the file.
-
-    Returns:
-        the levels, the mask first.
 
     Raises:
         DataError: the file cannot be written.
     """
-    levels = [mask]
-    while max(levels[-1].size) > SMALLEST:
-        levels.append(levels[-1].halved(mask.folder / f"level-{len(levels)}"))
 
     def tiles(level: MaskTiles) -> Iterator[bytes]:
         for row in range(level.tiles[0]):
@@ -158,4 +160,3 @@ def write_pyramid(path: Path, mask: MaskTiles, microns: tuple[float, float] | No
     finally:
         for level in levels:
             level.close()
-    return levels

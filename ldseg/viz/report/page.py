@@ -118,9 +118,8 @@ def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[t
         wanted += [(outputs.objects_table.with_suffix(".png"), "What was measured of the objects, by class")]
     wanted += [(outputs.schedule, "The noise schedule, and the steps that are taken")]
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
-    weights = run.facts["weights_sha256"]
     for kind, shows in OTHERS.items():
-        wanted += [(path, shows) for path in islice(outputs.test_figures(kind, weights), PER_KIND)]
+        wanted += [(path, shows) for path in islice(outputs.test_figures(kind, run.facts), PER_KIND)]
     wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):

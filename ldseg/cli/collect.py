@@ -1,0 +1,144 @@
+"""``ldseg collect``: join what the shards of a run have written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ldseg.cli.results import join_measurements
+from ldseg.cli.table import objects_pooled
+from ldseg.errors import DataError
+from ldseg.evaluation import RunRecord, record_run, write_metrics
+from ldseg.evaluation.compare import read_run
+from ldseg.evaluation.record import CaseResult
+from ldseg.outputs import Outputs
+from ldseg.paths import require_folder
+from ldseg.shards import Shard, whole
+from ldseg.text import counted, number, some
+from ldseg.viz.report.page import write_report
+from ldseg.writers.tables import OBJECTS
+from ldseg.writing import held_folder, move
+
+SAME = ("weights_sha256", "ldseg")
+"""Facts that the shards of one run share, beside their settings."""
+
+
+def run(paths: Sequence[Path]) -> int:
+    """Move the results of all shards into the folder of the run, and write its figures and its report.
+
+    The shards keep their records; started again, it goes on where it was.
+
+    Args:
+        paths: the folder of the run alone, as the shards were given it in [Output] Folder.
+
+    Returns:
+        the number of problems that the shards had.
+
+    Raises:
+        DataError: a shard is missing or at work, the shards are not of one run, or a file cannot be moved.
+    """
+    (folder,) = paths
+    require_folder(folder, "one with the folders of shards")
+    shards = _shards(folder)
+    outputs = Outputs(folder)
+    with contextlib.ExitStack() as held:
+        for shard in shards:
+            held.enter_context(held_folder(folder / shard.folder, "the shard"))
+        records = [read_run(folder / shard.folder) for shard in shards]
+        _check_same(folder, shards, records)
+        cases = whole([record.cases for record in records])
+        outputs.check([case.name for case in cases])
+        held.enter_context(held_folder(folder, "the folder of the run"))
+        for shard, record in zip(shards, records, strict=True):
+            _take(outputs, Outputs(folder / shard.folder), record.cases)
+        joined = record_run([_placed(case, folder) for case in cases], records[0].classes, _facts(records))
+        write_metrics(folder, joined)
+        tables = [path for case in cases if (path := folder / f"{case.name}{OBJECTS}").exists()]
+        join_measurements(outputs, tables, joined.classes, tuple(joined.config["Data"]["Colours"]))
+        if joined.config["Output"]["Report"]:
+            write_report(folder, joined, {})
+    return _say(folder, joined)
+
+
+def _shards(folder: Path) -> list[Shard]:
+    """All shards of the run, in order."""
+    found = sorted(filter(None, map(Shard.of_folder, folder.iterdir())))
+    counts = sorted({shard.count for shard in found})
+    if not found:
+        raise DataError(f"{folder}: expected folders of shards, such as shard-1-of-2, found none")
+    if len(counts) > 1:
+        raise DataError(
+            f"{folder}: expected the shards of one run, found those of {' and of '.join(map(str, counts))}; "
+            "remove the folders of the other"
+        )
+    wanted = [Shard(index, counts[0]) for index in range(1, counts[0] + 1)]
+    if missing := [str(shard) for shard in wanted if shard not in found]:
+        raise DataError(f"{folder}: expected all {counts[0]} shards, missing {some(missing)}; run them with --shard")
+    return wanted
+
+
+def _check_same(folder: Path, shards: Sequence[Shard], records: Sequence[RunRecord]) -> None:
+    """Raise DataError unless all records are of one run, and no case is in two of them."""
+    told = [_settings(record) for record in records]
+    for shard, other in zip(shards, told, strict=True):
+        for name, value in told[0].items():
+            if other.get(name) != value:
+                raise DataError(
+                    f"{folder / shard.folder}: expected the settings of {shards[0].folder}, but {name} is "
+                    f"{other.get(name)} and not {value}; run the shard again"
+                )
+    names = [case.name for record in records for case in record.cases]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(f"{folder}: expected each case in one shard, found in several: {some(twice)}; run the shards again")
+
+
+def _settings(record: RunRecord) -> dict[str, Any]:
+    """What the shards of one run have in common."""
+    settings = {f"{section}.{key}": value for section, keys in record.config.items() for key, value in keys.items()}
+    settings.pop("Data.Shard", None)
+    return {"classes": record.classes, **{name: record.facts.get(name) for name in SAME}, **settings}
+
+
+def _take(outputs: Outputs, shard: Outputs, cases: Sequence[CaseResult]) -> None:
+    """Move the files of cases. Of a case whose files are here already nothing is left there."""
+    if shard.schedule.exists():  # the same in all of them
+        move(shard.schedule, outputs.schedule)
+    for case in cases:
+        there = list(shard.of_case(case.name))
+        if case.mask is not None and not any((place.folder / case.mask).exists() for place in (shard, outputs)):
+            raise DataError(f"{shard.folder / case.mask}: the mask of {case.name} is missing; run the shard again")
+        for path in there:
+            move(path, outputs.folder / path.relative_to(shard.folder))
+
+
+def _placed(case: CaseResult, folder: Path) -> CaseResult:
+    return case if case.mask is None else replace(case, mask=folder / case.mask)
+
+
+def _facts(records: Sequence[RunRecord]) -> Mapping[str, Any]:
+    """How the joined run came about: as its first shard, with the problems and the seconds of all."""
+    first = records[0]
+    config = {section: dict(keys) for section, keys in first.config.items()}
+    config["Data"]["Shard"] = ""
+    problems = [line for record in records for line in record.facts.get("problems", ())]
+    seconds = round(sum(record.facts.get("seconds", 0) for record in records), 2)
+    return {**first.facts, "config": config, "problems": problems, "seconds": seconds, "shards": len(records)}
+
+
+def _say(folder: Path, record: RunRecord) -> int:
+    """Print what there is, and return the number of problems."""
+    summary, problems = record.summary, list(record.facts["problems"])
+    problems += [f"{case.name}: {case.message}" for case in record.cases if not case.ok]
+    for line in problems:
+        print(f"problem: {line}")
+    if summary.scored:
+        dice = summary.foreground["dice"]
+        print(f"Dice {number(dice.mean)} ± {number(dice.std)}, {counted(dice.n, 'case')} with a label: metrics.json")
+    if told := objects_pooled(summary):
+        print(told)
+    print(f"{summary.segmented} segmented, {summary.skipped} skipped. Written to {folder}")
+    return len(problems)
