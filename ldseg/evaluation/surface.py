@@ -137,7 +137,8 @@ def nearest(points: FloatArray, others: FloatArray, far: float = math.inf) -> Fl
     if not len(points) or not len(others):
         return np.full(len(points), far)
     # A tree grows with the surface; a distance transform would grow with the volume around it.
-    tree = cv2.flann.Index(others.astype(np.float32), {"algorithm": _KD_TREE, "leaf_max_size": 10})
+    held = np.ascontiguousarray(others, np.float32)  # as long as the tree may look at it
+    tree = cv2.flann.Index(held, {"algorithm": _KD_TREE, "leaf_max_size": 10})
     index, _ = tree.knnSearch(points.astype(np.float32), 1, params={"checks": -1})
     found: FloatArray = np.sqrt(((points - others[index[:, 0]]) ** 2).sum(axis=1))
     return found
