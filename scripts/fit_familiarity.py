@@ -42,7 +42,7 @@ def main() -> None:
         print(f"not there, and not looked at: {len(missing)} of {len(names)} cases, such as {missing[0]}", file=sys.stderr)
     parts = apply_manifest([replace(case, label=None) for case in found], split)
     augmentation = options.augmentation or description.training["Training"]["Augmentation"]
-    engine = model.engine(SamplerConfig(sampling_steps=1))
+    engine = model.engine(SamplerConfig(sampling_steps=1, samples=1))
     common = {"augmentation": augmentation, "seconds": 3600.0}
     familiarity = familiar.fit(engine.encode, description.spec, description.preprocessing, *parts, **common)
     if familiarity is None:
