@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,8 @@ class Description:
             (cls, {name: values[name] for name in ("figures", "training", "split", "made")}),
         ):  # fmt: skip
             check_types(owner, part)
+        if not all(isinstance(section, Mapping) for section in values["training"].values()):
+            raise ValueError("training: expected settings by section and key")
         if not isinstance(values["figures"].get("val_dice"), int | float | None):
             raise ValueError(f"figures: expected a number as val_dice, got {values['figures']['val_dice']!r}")
         if not 0 < float(values.get("microns") or 1) < 1000:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.errors import ConfigError
-from ldseg.options import PRECISIONS
+from ldseg.options import AUTO, PRECISIONS
 from ldseg.untrusted import parsed
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -119,6 +119,27 @@ def set_precision(precision: str) -> None:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_dtype_policy(PRECISIONS[precision])
+
+
+def training_precision(precision: str) -> str:
+    """The arithmetic of a training: what was asked for, or, for ``auto``, the fastest that was seen to learn as well.
+
+    That is bfloat16 on TensorFlow and a processor with instructions for it, float32 elsewhere.
+    """
+    import keras
+
+    if precision != AUTO:
+        return precision
+    here = keras.backend.backend() == "tensorflow" and not gpus("name") and _processor_knows(("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if here else "float32"
+
+
+def _processor_knows(instructions: tuple[str, ...]) -> bool:
+    """Whether the processor has one of these, as Linux names them."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as listed:
+        flags = next((line.partition(":")[2].split() for line in listed if line.startswith("flags")), [])
+        return not set(flags).isdisjoint(instructions)
+    return False
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:

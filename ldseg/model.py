@@ -364,7 +364,7 @@ def train(
     logger.info(devices.choose(config.gpu.multiple))
     from ldseg.training.prepare import train_config
 
-    devices.set_precision(config.gpu.precision)
+    devices.set_precision(devices.training_precision(config.gpu.precision))
     train_config(config, preset=preset)
     return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
 

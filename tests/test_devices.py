@@ -120,6 +120,25 @@ def test_precision(precision: str, computed: str) -> None:
     assert (layer.compute_dtype, layer.kernel.dtype) == (computed, "float32")
 
 
+@pytest.mark.parametrize(
+    ("flags", "gpus", "expected"),
+    [("fpu avx512_bf16", {}, "bfloat16"), ("fpu avx512f", {}, "float32"), ("amx_bf16", {"0": "A100"}, "float32")],
+)
+def test_precision_of_a_training(
+    flags: str, gpus: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    opened = open
+    monkeypatch.setattr(
+        "builtins.open", lambda file, *a, **k: opened(tmp_path / "cpuinfo" if file == "/proc/cpuinfo" else file, *a, **k)
+    )
+    monkeypatch.setattr(devices, "gpus", lambda _: gpus)
+    if keras.backend.backend() != "tensorflow":
+        expected = "float32"
+    assert devices.training_precision("auto") == expected
+    assert devices.training_precision("float16") == "float16"
+
+
 def test_one_device_is_trained_on_as_it_is() -> None:
     with devices.data_parallel(False) as count:
         assert count == 1

@@ -187,3 +187,33 @@ def test_weights_that_cannot_be_opened_say_why(
     monkeypatch.setattr("h5py.File", refuse)
     with pytest.raises(WeightsError, match=said):
         read_description(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "said"),
+    [
+        (("spec", "size"), [65536, 65536], "its description is not of networks known here: size"),
+        (("spec", "classes"), 2**30, "not of networks known here: expected 1 to"),
+        (("spec", "channels"), "3", "not of networks known here: channels: expected a whole number, got '3'"),
+        (("spec", "schedule", "timesteps"), 10**12, "not of networks known here: expected from 1 to 100000 timesteps"),
+        (("training", "Data"), 3, "not of networks known here: training: expected settings by section and key"),
+        (("figures", "val_dice"), "x", "not of networks known here: figures: expected a number as val_dice"),
+    ],
+)
+def test_descriptions_that_lie(way: tuple[str, ...], value: Any, said: str, folder: Path) -> None:
+    with h5py.File(folder / WEIGHTS_FILE, "r+") as file:
+        values = json.loads(file.attrs["ldseg"])
+        inner = values
+        for key in way[:-1]:
+            inner = inner[key]
+        inner[way[-1]] = value
+        file.attrs["ldseg"] = json.dumps(values)
+    with pytest.raises(WeightsError, match=said):
+        read_description(folder)
+
+
+def test_an_array_that_claims_terabytes(folder: Path) -> None:
+    with h5py.File(folder / WEIGHTS_FILE, "r+") as file:
+        file.create_dataset("huge", (10**6, 10**6), chunks=(100, 100), dtype="f4")
+    with pytest.raises(WeightsError, match=r"its arrays take 3,725\.\d\d GiB, far more than its"):
+        read_description(folder)

@@ -80,7 +80,7 @@ def _run(request: Request) -> int:
     if config.parameters.training:
         if missed := devices.unused_gpus():
             logger.warning(missed)
-        devices.set_precision(config.gpu.precision)
+        devices.set_precision(devices.training_precision(config.gpu.precision))
         return _module("training").run(config)
     if config.evaluation.robustness:
         return _module("robustness").run(config)

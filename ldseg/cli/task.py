@@ -14,9 +14,10 @@ from ldseg.data.cases import Case
 from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import Description, read_description
-from ldseg.errors import DataError
+from ldseg.errors import DataError, WeightsError
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
+from ldseg.io.contract import one_line
 from ldseg.model import BATCH, available, find_weights
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
@@ -151,7 +152,10 @@ def settle(config: Config, description: Description) -> Config:
     What stands in the file as it was shipped was not set: it is a default, or leaves the choice to the weights. What an
     override says was set, unless it leaves the choice.
     """
-    trained, defaults = Config.from_dict(description.training), Config()
+    try:
+        trained, defaults = Config.from_dict(description.training), Config()
+    except (AttributeError, TypeError, ValueError) as error:  # values that others wrote
+        raise WeightsError(f"{config.weights_folder}: the settings of its training: {one_line(error)}") from error
     config = _sampled(config, description)
     changes = {name: trained.value(name) for name in FIXED}
     for name, value in changes.items():

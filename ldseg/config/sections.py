@@ -133,7 +133,7 @@ class GPUConfig(Section):
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
-    precision: str = _key("Precision", "float32", Choice(tuple(PRECISIONS)))
+    precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def open_weights(
     Args:
         folder: with the weights.
         engine: a name in ``ldseg.engines.ENGINES``, or ``auto`` for the one that suits the weights and the machine.
-        precision: of the arithmetic, see ``ldseg.options.PRECISIONS``.
+        precision: of the arithmetic, see ``ldseg.options.PRECISIONS``; ``auto`` is float32 here.
         preset: the preset of the weights, if it is an own one.
         description: of the weights, where it has been read already.
 
@@ -69,6 +69,7 @@ def open_weights(
         WeightsError: if there are none, or the engine cannot read them; see ``read_description``.
     """
     description = description or read_description(folder, preset)
+    precision = "float32" if precision == AUTO else precision
     try:
         description.spec.latent_shape  # noqa: B018  # asks for a preset that is known, and a size that suits it
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 
@@ -13,8 +12,7 @@ def cross_entropy(label: Any, logits: Any, known: Any = None) -> Any:
 
     int ``(B, *S)``, logits ``(B, *S, C)``, known float ``(B, *S)``, 1 or 0 (None: everywhere) to ``(B,)``.
     """
-    values = keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True)
-    return mean_known(values, known)
+    return _cross_entropy(*_by_class(label, logits), known)
 
 
 def mean_known(values: Any, known: Any = None) -> Any:
@@ -32,17 +30,43 @@ def soft_dice(label: Any, logits: Any, smooth: float = 1.0, known: Any = None) -
     plain sums in the denominator); the smoothing s, in pixels, makes it 1 for a class absent from both.
     int ``(B, *S)``, logits ``(B, *S, C)`` to ``(B,)`` in [0, 1]; the sums go over the positions that are known.
     """
-    probabilities = ops.softmax(logits, axis=-1)
-    truth = ops.one_hot(label, logits.shape[-1], dtype=probabilities.dtype)
-    if known is not None:
-        there = ops.expand_dims(ops.cast(known, probabilities.dtype), -1)
-        probabilities, truth = probabilities * there, truth * there
-    axes = tuple(range(1, len(logits.shape) - 1))
-    overlap = ops.sum(probabilities * truth, axis=axes)
-    total = ops.sum(probabilities, axis=axes) + ops.sum(truth, axis=axes)
-    return ops.mean((2 * overlap + smooth) / (total + smooth), axis=-1)
+    return _soft_dice(*_by_class(label, logits), known, smooth)
 
 
 def segmentation_loss(label: Any, logits: Any, known: Any = None) -> Any:
     """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``."""
-    return cross_entropy(label, logits, known) + 2 * (1 - soft_dice(label, logits, known=known))
+    truth, logs = _by_class(label, logits)
+    return _cross_entropy(truth, logs, known) + 2 * (1 - _soft_dice(truth, logs, known))
+
+
+def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
+    """Where the label has each class, 0 or 1, and the logarithm of its probability: C maps ``(B, *S)`` each.
+
+    Maps of their own, as processors do badly over a last axis of two or three numbers.
+    """
+    parts = ops.unstack(logits, axis=-1)
+    highest = parts[0]
+    for part in parts[1:]:
+        highest = ops.maximum(highest, part)
+    highest = ops.stop_gradient(highest)
+    total = highest + ops.log(sum(ops.exp(part - highest) for part in parts))
+    truth = [ops.cast(ops.equal(label, index), logits.dtype) for index in range(len(parts))]
+    return truth, [part - total for part in parts]
+
+
+def _cross_entropy(truth: list[Any], logs: list[Any], known: Any) -> Any:
+    return -mean_known(sum(one * log for one, log in zip(truth, logs, strict=True)), known)
+
+
+def _soft_dice(truth: list[Any], logs: list[Any], known: Any, smooth: float = 1.0) -> Any:
+    def total(values: Any) -> Any:
+        return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+    scores = []
+    for one, log in zip(truth, logs, strict=True):
+        chance = ops.exp(log)
+        if known is not None:
+            there = ops.cast(known, chance.dtype)
+            one, chance = one * there, chance * there
+        scores.append((2 * total(chance * one) + smooth) / (total(chance) + total(one) + smooth))
+    return sum(scores) / len(scores)

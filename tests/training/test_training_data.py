@@ -41,7 +41,7 @@ def test_going_on_after_the_data_changed(tmp_path: Path, caplog: pytest.LogCaptu
         train_config(config)
     for checkpoint in (True, False):
         broken = config.with_values({"Data.LabelMap": ((0, 0), (7, 1)), "Parameters.Checkpoint": checkpoint})
-        with pytest.raises(DataError, match=r"none of 4 cases can be trained on, the first: .*Phantom2_label"):
+        with pytest.raises(DataError, match=r"none of 4 labels can be read, the first: .*Phantom\d_label"):
             train_config(broken)
 
 
