@@ -427,6 +427,15 @@ def test_the_diffusion_of_the_first_mask_with_an_object_is_drawn(place: Path) ->
     assert drawn() == ["Phantom2_diffusion.gif", "Phantom2_diffusion.png"]
 
 
+def test_nothing_is_drawn_where_no_picture_is_asked_for(place: Path) -> None:
+    pictures = [out(place) / name for name in ("schedule.png", "calibration.png")]
+    assert run(place, *QUICK) == 0
+    assert [path.is_file() for path in pictures] == [True, True]
+    assert run(place, *QUICK, "Output.Report=False") == 0
+    assert [path.exists() for path in pictures] == [False, False]
+    assert (out(place) / "calibration.json").is_file()
+
+
 # ---- Ensembles
 
 
