@@ -24,7 +24,7 @@ def looks_stained(picture: NDArray[Any]) -> bool:
     Nothing of such a picture is black, and it has violet in it (haematoxylin and eosin), or colour on white glass
     (antibodies and others). Skin, vessels and mucosa, lit from the front, are reddest and least blue.
 
-    Measured: all of 72 pictures of three stains, none of 348 of an endoscope and none of a fundus.
+    Measured: all of 55 pictures of three stains, none of 24 of an endoscope and none of a fundus.
 
     Args:
         picture: RGB ``(H, W, 3)``; uint8, or other values that begin at 0.
