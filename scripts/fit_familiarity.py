@@ -55,9 +55,9 @@ def main() -> None:
     description = model.description
     parts = _split(model, options.data)
     if options.start:
-        parts = [
-            own + other for own, other in zip(parts, _split(ldseg.load(options.start), options.start_data), strict=True)
-        ]
+        other = _split(ldseg.load(options.start), options.start_data)
+        # As many of each, spread over all: neither set is the rule and the other the exception.
+        parts = [own + more[:: max(len(more) // max(len(own), 1), 1)] for own, more in zip(parts, other, strict=True)]
     augmentation = options.augmentation or description.training["Training"]["Augmentation"]
     engine = model.engine(SamplerConfig(sampling_steps=1, samples=1))
     common = {"augmentation": augmentation, "seconds": 3600.0}
