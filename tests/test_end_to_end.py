@@ -42,7 +42,7 @@ def test_the_demo_writes_what_it_promises(batched: Path) -> None:
         f"{shown[0]}_diffusion.gif", f"{shown[0]}_diffusion.png",
     ]  # fmt: skip
     assert (batched / "metrics.csv").is_file()
-    metrics = json.loads((batched / "metrics.json").read_text())
+    metrics = json.loads((batched / "metrics.json").read_text("utf-8"))
     assert metrics["summary"]["segmented"] == len(images)
     assert metrics["summary"]["dice"]["foreground"]["n"] == len(images) - 1  # the immunohistochemistry has no label
     assert metrics["summary"]["dice"]["foreground"]["mean"] > 0.9

@@ -26,7 +26,7 @@ AUTO = (options.AUTO,)
         ("Sampler.Fusion", options.FUSIONS),
         ("Training.Augmentation", AUTO + KINDS),
         ("GPU.Engine", AUTO + tuple(ENGINES)),
-        ("GPU.Precision", tuple(options.PRECISIONS)),
+        ("GPU.Precision", AUTO + tuple(options.PRECISIONS)),
         ("Data.Fit", AUTO + options.FITS),
         ("Data.Labels", options.LABEL_RULES),
         ("Data.Intensity", AUTO + options.INTENSITIES),

@@ -49,7 +49,7 @@ def test_one_setting_makes_the_rank(
         for picture in ("png", "gif"):
             assert (tmp_path / "Overlay" / f"{name}_overlay.{picture}").is_file()
     assert len(list((tmp_path / "Diffusion").iterdir())) == 2
-    summary = json.loads((tmp_path / "metrics.json").read_text())["summary"]
+    summary = json.loads((tmp_path / "metrics.json").read_text("utf-8"))["summary"]
     assert summary["segmented"] == len(images) == 3
     assert summary["dice"]["foreground"]["mean"] > least
     assert "is not used" not in capsys.readouterr().err

@@ -132,7 +132,7 @@ pixels = np.random.default_rng(0).integers(0, 256, (40, 48))
 np.savetxt(gray, pixels, fmt="%d")
 result = model.segment(gray)
 np.testing.assert_array_equal(result.probabilities, model.segment(pixels.astype(np.uint8)).probabilities)
-(place / "sizes.txt").write_text(result.save(place / "sizes", formats=["sizes"])["sizes"].read_text())
+(place / "sizes.txt").write_text(result.save(place / "sizes", formats=["sizes"])["sizes"].read_text("utf-8"))
 np.testing.assert_array_equal(np.loadtxt(result.save(place / "grids")["mask"]), result.mask)
 gray.write_text("0 1\\n2")
 try:

@@ -61,7 +61,7 @@ def test_what_is_saved_comes_back(segmenter: Segmenter, folder: Path) -> None:
     assert description.made["backend"]
     assert replace(description, made={}) == DESCRIPTION
     assert sorted(os.listdir(folder)) == sorted([WEIGHTS_FILE, DESCRIPTION_FILE])
-    assert json.loads((folder / DESCRIPTION_FILE).read_text()) == json.loads(json.dumps(description.to_dict()))
+    assert json.loads((folder / DESCRIPTION_FILE).read_text("utf-8")) == json.loads(json.dumps(description.to_dict()))
     # The copy is for people: the weights know what they are without it.
     (folder / DESCRIPTION_FILE).unlink()
     assert read_description(folder) == description

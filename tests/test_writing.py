@@ -67,7 +67,7 @@ def test_a_line_is_put_behind_others_whole_or_not_at_all(tmp_path: Path, monkeyp
     with faulty.full_disk(0), pytest.raises(UnwrittenError, match="journal: cannot be written: No space left"):
         append_text(path, "lost\n")  # at the sync, when the bytes are in the file
     append_text(path, "three\n")
-    assert path.read_text() == "one\ntwo\nthree\n"
+    assert path.read_text("utf-8") == "one\ntwo\nthree\n"
 
 
 def test_a_move_that_fails_says_so(tmp_path: Path) -> None:

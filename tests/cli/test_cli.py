@@ -311,7 +311,7 @@ def test_settings_that_the_weights_fix_are_named_and_not_used(place: Path, caplo
         assert any(f"{key} = {value} is not used" in record.message for record in caplog.records), key
     assert caplog.text.count("is not used") == len(changed)
     np.testing.assert_array_equal(read_label(place / "other" / name), plain)
-    assert json.loads((place / "other" / "metrics.json").read_text())["run"]["config"]["Data"]["Size"] == [32, 32]
+    assert json.loads((place / "other" / "metrics.json").read_text("utf-8"))["run"]["config"]["Data"]["Size"] == [32, 32]
 
 
 # ---- Training
@@ -345,7 +345,7 @@ def test_what_an_earlier_run_drew_does_not_stay(place: Path) -> None:
     shutil.rmtree(place / "data" / "Set" / "Label")
     assert run(place, *QUICK, "Output.Report=False") == 0
     assert [path.name for path in drawn if path.exists()] == []
-    (first, _) = json.loads((out(place) / "metrics.json").read_text())["cases"]
+    (first, _) = json.loads((out(place) / "metrics.json").read_text("utf-8"))["cases"]
     mask = read_label(out(place) / "Phantom1_segmentation.png")
     assert first["amounts"]["sizes"] == [np.count_nonzero(mask)] and first["amounts"]["unit"] == "pixels"
 
@@ -362,7 +362,7 @@ def test_the_figures_of_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"^case +Dice +IoU +HD95 +F1 +predicted +seconds$", printed, re.MULTILINE)
     assert "HD95 in pixels" in printed
     assert re.search(r"^Objects pooled over the set \(not means over images\): F1 [01]\.\d{4}, Dice ", printed, re.MULTILINE)
-    document = json.loads((out(place) / "metrics.json").read_text())
+    document = json.loads((out(place) / "metrics.json").read_text("utf-8"))
     one, two = document["cases"]
     assert set(one["objects"]) == {"object_f1", "object_dice", "object_hausdorff"} and two["objects"] is None
     assert document["summary"]["objects"]["object_f1"]["n"] == 1
@@ -386,7 +386,7 @@ def test_the_report_of_a_run_and_of_another_beside_it(place: Path, capsys: pytes
     assert re.search(r"^this run +0\.\d+ ± ", printed, re.MULTILINE)
     assert re.search(rf"^Dice against {first}: .* in 2 common cases", printed, re.MULTILINE)
     page = (second / "report.html").read_text("utf-8")
-    facts = json.loads((second / "metrics.json").read_text())["run"]
+    facts = json.loads((second / "metrics.json").read_text("utf-8"))["run"]
     assert facts["machine"]["cores"] >= 1
     for told in (str(first), facts["date"], facts["python"], facts["weights_sha256"], "Sampler.Seed", "common cases"):
         assert told in page.replace("&#43;", "+"), told
@@ -449,7 +449,7 @@ def test_what_is_written_of_several_members(fusion: str, place: Path, capsys: py
         assert 0 < entropy.max() <= 1
         assert 0 < variance.max() <= 0.25
         assert (out(place) / "Uncertainty" / f"{name}_uncertainty.png").is_file()
-    report = json.loads((out(place) / "calibration.json").read_text())
+    report = json.loads((out(place) / "calibration.json").read_text("utf-8"))
     assert (report["samples"], report["fusion"], report["cases"], report["pixels"]) == (5, fusion, 2, 2 * 40 * 48)
     assert 0 <= report["ece"] <= 1
     assert 0 <= report["auroc"] <= 1
@@ -473,7 +473,7 @@ def test_one_member_is_calibrated_and_has_no_maps(place: Path) -> None:
     assert not list(out(place).glob("calibration*"))
     tiny.phantoms(place / "data", 2)
     assert run(place, *QUICK) == 0
-    assert json.loads((out(place) / "calibration.json").read_text())["samples"] == 1
+    assert json.loads((out(place) / "calibration.json").read_text("utf-8"))["samples"] == 1
     assert not list(out(place).glob("*.tif"))
     assert not (out(place) / "Uncertainty").exists()
 
@@ -488,11 +488,11 @@ def test_several_annotators(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     write_image(labels / "Phantom1_label_1.png", mask.astype(np.uint8))
     write_image(labels / "Phantom1_label_2.png", np.zeros((40, 48), np.uint8))
     assert run(place, *QUICK) == 0
-    report = json.loads((out(place) / "calibration.json").read_text())
+    report = json.loads((out(place) / "calibration.json").read_text("utf-8"))
     # 2 (0 + 1) / 2 - 0 - (0 + 1 + 1 + 0) / 4
     assert report["energy_distance"] == {"mean": 0.5, "cases": {"Phantom1": 0.5}}
     assert "annotators: 0.5000" in capsys.readouterr().out
-    metrics = json.loads((out(place) / "metrics.json").read_text())
+    metrics = json.loads((out(place) / "metrics.json").read_text("utf-8"))
     assert metrics["cases"][0]["dice"]["gland"] == 1
     write_image(labels / "Phantom1_label_2.png", np.zeros((8, 8), np.uint8))
     assert run(place, *QUICK) == 1

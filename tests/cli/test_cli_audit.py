@@ -31,7 +31,7 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
     with tiny.tiny_networks(stateful=False):
         assert main(folders(tmp_path, control=control)) == 0
     folder = tmp_path / "out" / "StateAudit"
-    report = json.loads((folder / "state_audit.json").read_text())
+    report = json.loads((folder / "state_audit.json").read_text("utf-8"))
     assert report["architecture"] == ("Control" if control else "LDSeg")
     rows = report["conditions"]
     assert [(row["t"], row["state"]) for row in rows[:5]] == [
@@ -44,9 +44,9 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
     for row in rows:
         assert row["foreground"]["n"] == 3
         assert row["foreground"]["interval"] == [None, None]  # of so few cases
-    assert "How much the masks depend on the state" in (folder / "state_audit.html").read_text()
+    assert "How much the masks depend on the state" in (folder / "state_audit.html").read_text("utf-8")
     assert (folder / "state_audit.png").stat().st_size > 10_000
-    table = (folder / "state_audit.csv").read_text().splitlines()
+    table = (folder / "state_audit.csv").read_text("utf-8").splitlines()
     assert table[0] == "t,state,agreement,class,n,dice,low,high"
     assert table[1].startswith("1000,own,1.000000,background,3,")
     assert len(table) == 1 + 3 * len(rows)  # two classes and the foreground
@@ -67,7 +67,7 @@ def test_noise_on_the_images_counts_and_mirrored_copies_do_not(tmp_path: Path) -
         settings = folders(tmp_path)
         for more in ((), ("Sampler.Sigma=0.3",), ("Sampler.Flips=True", "Sampler.Samples=3")):
             assert main([*settings, *(word for name in more for word in ("--set", name))]) == 0
-            found.append(json.loads((tmp_path / "out" / "StateAudit" / "state_audit.json").read_text())["conditions"])
+            found.append(json.loads((tmp_path / "out" / "StateAudit" / "state_audit.json").read_text("utf-8"))["conditions"])
     assert found[0] != found[1]
     assert found[0] == found[2]
 

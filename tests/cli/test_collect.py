@@ -27,7 +27,7 @@ def segment(data: Path, out: Path, *more: str) -> int:
 
 
 def figures(out: Path) -> Any:
-    found = json.loads((out / "metrics.json").read_text())
+    found = json.loads((out / "metrics.json").read_text("utf-8"))
     cases = [{key: value for key, value in case.items() if key not in TIMES} for case in found["cases"]]
     return found["summary"], cases
 

@@ -77,7 +77,7 @@ def test_init_writes_settings_and_touches_none(
     (tmp_path / "cfg.ini").write_text("[Data]\nDataset = Mine\n")
     assert main(["init"]) == 2
     assert "cfg.ini: is there already" in capsys.readouterr().err
-    assert "Mine" in (tmp_path / "cfg.ini").read_text()
+    assert "Mine" in (tmp_path / "cfg.ini").read_text("utf-8")
     assert main(["init", "other.ini"]) == 0
 
 

@@ -39,7 +39,7 @@ def test_a_reader_that_goes_away_does_not_end_a_run(ending: str, tmp_path: Path)
     run = subprocess.run(
         ["sh", "-c", shell], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False
     )
-    assert (tmp_path / "status").read_text() == "0", run.stderr
+    assert (tmp_path / "status").read_text("utf-8") == "0", run.stderr
     assert "Traceback" not in run.stderr
     assert "Exception ignored" not in run.stderr
 

@@ -51,8 +51,8 @@ def test_a_real_slide_from_end_to_end(weights: Path, tmp_path: Path, capsys: pyt
     mask = tifffile.imread(out / "skin_segmentation.ome.tif")
     assert mask.shape == (2967, 2220)
     assert 0.01 < (mask == 1).mean() < 0.99
-    assert json.loads((out / "skin_objects.geojson").read_text())["features"]
-    record = json.loads((out / "metrics.json").read_text())
+    assert json.loads((out / "skin_objects.geojson").read_text("utf-8"))["features"]
+    record = json.loads((out / "metrics.json").read_text("utf-8"))
     assert [(case["name"], case["mask"]) for case in record["cases"]] == [
         ("picture", "picture_segmentation.png"),
         ("skin", "skin_segmentation.ome.tif"),

@@ -63,12 +63,12 @@ def run(place: Path, *settings: str) -> int:
 
 
 def report_of(place: Path, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((place / "out" / f"{name}.json").read_text())
+    found: dict[str, Any] = json.loads((place / "out" / f"{name}.json").read_text("utf-8"))
     return found
 
 
 def lines(place: Path, name: str) -> list[str]:
-    return (place / "out" / f"{name}.jsonl").read_text().splitlines()
+    return (place / "out" / f"{name}.jsonl").read_text("utf-8").splitlines()
 
 
 def image_of(place: Path, case: int) -> Path:
@@ -106,14 +106,14 @@ def test_what_a_test_of_robustness_writes(
         assert row["foreground"] == row["classes"]["gland"]
         assert row["foreground"]["mean"] == pytest.approx(np.mean([scores[1] for scores in row["cases"].values()]))
         assert row["foreground"]["interval"] == [None, None]  # of so few cases
-    table = (folder / "gaussian.csv").read_text().splitlines()
+    table = (folder / "gaussian.csv").read_text("utf-8").splitlines()
     assert table[0] == "sigma,class,n,dice,low,high"
     assert len(table) == 1 + 3 * len(SIGMAS)  # two classes and the foreground
     assert (folder / "gaussian.png").stat().st_size > 10_000
     for case in (1, 2):
         with Image.open(folder / f"Phantom{case}_gaussian.gif") as animation:
             assert animation.n_frames == len(SIGMAS)
-    page = (folder / "gaussian.html").read_text()
+    page = (folder / "gaussian.html").read_text("utf-8")
     assert "How masks hold out: Gaussian noise" in page and page.count("<img") == 1
     assert all(f"<td>{row['foreground']['mean']:.4f}</td><td>–</td><td>3</td>" in page for row in report["conditions"])
     assert '<th scope="row">Evaluation.Robustness</th><td>True</td>' in page
@@ -182,7 +182,7 @@ def test_it_goes_on_where_it_was(
     found = report_of(place, "Robustness/gaussian")["conditions"]
     assert (place / "out" / "Robustness" / "Phantom1_gaussian.gif").is_file()
     assert run(place, *settings, f"Output.Folder={place / 'whole'}") == 0
-    assert json.loads((place / "whole" / "Robustness" / "gaussian.json").read_text())["conditions"] == found
+    assert json.loads((place / "whole" / "Robustness" / "gaussian.json").read_text("utf-8"))["conditions"] == found
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert run(place, *settings) == 0
@@ -265,7 +265,7 @@ def test_what_a_sweep_writes(place: Path, capsys: pytest.CaptureFixture[str], ca
         assert row["foreground"]["n"] == 3
     folder = place / "out" / "Sweep"
     assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".html", ".json", ".jsonl", ".png"]
-    assert (folder / "sweep.csv").read_text().startswith("sampler,steps,seconds,memory,class,n,dice,low,high\n")
+    assert (folder / "sweep.csv").read_text("utf-8").startswith("sampler,steps,seconds,memory,class,n,dice,low,high\n")
     printed = capsys.readouterr().out
     assert re.search(r"^sampler +steps +seconds +memory +Dice +95 % interval +cases$", printed, re.MULTILINE)
     assert run(place, "Output.Diffusion=0") == 0  # DDIM with two steps

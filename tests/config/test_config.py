@@ -49,7 +49,10 @@ def test_published_file_alone_is_enough() -> None:
 
 def test_published_keys_come_first_and_in_order_in_the_shipped_file() -> None:
     assignment = re.compile(r"^(\[\w+\]|\w+ =.*)$", re.MULTILINE)
-    texts = [re.sub("(BatchSize|Sampling_Steps) = .*", r"\1 = auto", PUBLISHED.read_text()), SHIPPED.read_text()]
+    texts = [
+        re.sub("(BatchSize|Sampling_Steps) = .*", r"\1 = auto", PUBLISHED.read_text("utf-8")),
+        SHIPPED.read_text("utf-8"),
+    ]
     published, shipped = (assignment.findall(text) for text in texts)
     extra = {"[Sampler]": ("Seed", "Flips", "Samples", "Fusion"), "[GPU]": ("Engine", "Precision")}
     kept, section = [], ""
@@ -63,7 +66,7 @@ def test_published_keys_come_first_and_in_order_in_the_shipped_file() -> None:
 def shipped_comments() -> dict[str, str]:
     """The comment above every key of the shipped file, by Section.Key."""
     section, comment, found = "", [], {}
-    for line in SHIPPED.read_text().splitlines():
+    for line in SHIPPED.read_text("utf-8").splitlines():
         if line.startswith("["):
             section = line.strip("[]")
         elif line.startswith("#"):

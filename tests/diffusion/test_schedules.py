@@ -70,7 +70,7 @@ def test_signal_only_falls(name: str, timesteps: int) -> None:
     ("values", "expected"),
     [
         ({"name": "sigmoid"}, r"'linear', 'quadratic', 'cosine'.*'sigmoid'"),
-        ({"timesteps": 0}, "at least one timestep, got 0"),
+        ({"timesteps": 0}, "expected from 1 to 100000 timesteps, got 0"),
         ({"beta_0": 0.0}, "beta_0 .* got 0.0 and 0.02"),
         ({"beta_t": 1.0}, "beta_t < 1, got"),
         ({"beta_0": 0.03}, "beta_0 <= beta_t .* got 0.03 and 0.02"),

@@ -117,7 +117,7 @@ def test_noise_through_the_bundled_decoders(dataset: str) -> None:
     segmenter, description = load_segmenter(ROOT / "weights" / dataset)
     step = description.preprocessing
     latent = np.random.default_rng(0).normal(size=(8, *segmenter.latent_shape)).astype("float32")
-    masks = list(as_numpy(segmenter.decode(latent)).argmax(-1))
+    masks = list(as_numpy(segmenter.class_logits(segmenter.decode(latent))).argmax(-1))
     found, usual = (Collapse(step.classes, segmenter.strides) for _ in range(2))
     loaded = [load_case(case, step) for case in find_cases(ROOT / "data" / dataset, axes=step.axes).cases if case.label]
     for mask, case in zip(masks, loaded * 8, strict=False):

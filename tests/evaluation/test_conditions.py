@@ -30,9 +30,9 @@ def test_figures_of_a_condition() -> None:
 def test_documents_are_plain_and_tables_whole(tmp_path: Path) -> None:
     found = document([{"sigma": 0.5, **dice_figures(CASES, CLASSES)}], CLASSES, noise="blur", folder=Path("x"))
     write_document(tmp_path / "noise", found, ("sigma",))
-    assert json.loads((tmp_path / "noise.json").read_text()) == found
+    assert json.loads((tmp_path / "noise.json").read_text("utf-8")) == found
     assert (found["classes"], found["noise"], found["folder"]) == (list(CLASSES), "blur", "x")
-    rows = list(csv.DictReader((tmp_path / "noise.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "noise.csv").read_text("utf-8").splitlines()))
     assert [row["class"] for row in rows] == [*CLASSES, "foreground"]
     assert (rows[1]["sigma"], rows[1]["n"], rows[1]["dice"]) == ("0.5", "2", "0.400000")
 

@@ -33,7 +33,7 @@ def test_a_line_that_was_cut_short_is_forgotten(tmp_path: Path, end: bytes) -> N
     assert journal.records == [{"case": "a"}]
     journal.append({"case": "c"})
     assert Journal(path, SETTINGS).records == [{"case": "a"}, {"case": "c"}]
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert all(json.loads(line) for line in path.read_text("utf-8").splitlines())
 
 
 @pytest.mark.parametrize("name", ["Sampler.Seed", "weights"])
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_journal_makes_way(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("notes of mine")
     assert Journal(path, SETTINGS).records == []
-    assert (tmp_path / "x.old.jsonl").read_text() == "notes of mine"
+    assert (tmp_path / "x.old.jsonl").read_text("utf-8") == "notes of mine"
 
 
 def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:

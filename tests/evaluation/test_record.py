@@ -31,7 +31,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     record = a_record(tmp_path)
     path, _ = write_metrics(tmp_path, record)
     found = read_run(tmp_path)
-    assert json_text(found.to_dict(tmp_path)) == path.read_text()
+    assert json_text(found.to_dict(tmp_path)) == path.read_text("utf-8")
     assert found.facts == record.facts == {"seconds": 2.0, "weights": "w", "config": {"Data": {"Size": [1, 2]}}}
     assert [case.name for case in found.segmented] == ["a", "b"]
     assert found.cases[0].mask == Path("a.png") and found.cases[1].mask == Path("/elsewhere/b.png")

@@ -147,7 +147,7 @@ def test_areas_of_mm_and_pixels_do_not_weigh_against_each_other() -> None:
 
 def test_sums_are_in_the_file(tmp_path: Path) -> None:
     path, _ = write_metrics(tmp_path, record_run([CaseResult(name="a", scores={}, sums=SUMS[1])], NAMES, {}))
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text("utf-8"))
     assert ObjectSums(**document["cases"][0]["object_sums"]) == SUMS[1]
     assert document["summary"]["objects_pooled"]["object_f1"]["value"] == pytest.approx(0.5)
 
@@ -215,7 +215,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_metrics(tmp_path, record_run([], NAMES, {"first": True}))
-    before = (tmp_path / "metrics.json").read_text()
+    before = (tmp_path / "metrics.json").read_text("utf-8")
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -223,7 +223,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(DataError, match=r"metrics\.json.*Permission denied"):
         write_metrics(tmp_path, record_run([], NAMES, {"first": False}))
-    assert (tmp_path / "metrics.json").read_text() == before
+    assert (tmp_path / "metrics.json").read_text("utf-8") == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "metrics.json"]
 
 

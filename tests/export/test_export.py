@@ -74,7 +74,7 @@ def test_the_lines_of_the_readme_reproduce_a_mask(name: str, to: str, tmp_path: 
     expected = classes_of(parts, segmenter.spec.outline).argmax(-1)
     np.save(out / "image.npy", image)
     np.save(out / "noise.npy", noise[:, 0, 0, 0])
-    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text("utf-8"), re.DOTALL)
     assert len(code.splitlines()) <= 12  # an import, and ten lines, one more to keep OpenVINO exact
     own = {"ldseg"} if to == "saved_model" else {"ldseg", "keras"}  # TensorFlow imports Keras by itself
     watch = f"\nimport sys; assert not {own} & set(sys.modules)\nnp.save('mask.npy', mask)\n"
@@ -84,7 +84,7 @@ def test_the_lines_of_the_readme_reproduce_a_mask(name: str, to: str, tmp_path: 
     found = np.load(out / "mask.npy")
     assert 0.01 < expected.mean() < 0.99  # there is something to compare
     assert (found == expected).mean() > 0.999
-    described = json.loads((out / "segmenter.json").read_text())
+    described = json.loads((out / "segmenter.json").read_text("utf-8"))
     assert described["preprocessing"]["size"] == list(segmenter.spec.size)
 
 

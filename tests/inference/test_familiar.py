@@ -42,7 +42,9 @@ def test_a_training_keeps_what_it_learned_from(place: Path) -> None:
     assert description.familiarity is not None
     assert set(description.familiarity.clouds) == set(KINDS)
     assert description.familiarity.tiles == sum(map(len, description.split["training"].values()))
-    assert json.loads((place / "w" / "segmenter.json").read_text())["familiarity"] == description.familiarity.to_dict()
+    assert (
+        json.loads((place / "w" / "segmenter.json").read_text("utf-8"))["familiarity"] == description.familiarity.to_dict()
+    )
 
 
 def test_unlike_images_are_named_by_result_table_and_report(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,10 +64,10 @@ def test_unlike_images_are_named_by_result_table_and_report(place: Path, capsys:
     told = capsys.readouterr().out
     assert f"{result.unfamiliar:.2f}!" in told
     assert "unlike what the weights learned from, not to be trusted: Dark" in told
-    cases = {case["name"]: case for case in json.loads((place / "out" / "metrics.json").read_text())["cases"]}
+    cases = {case["name"]: case for case in json.loads((place / "out" / "metrics.json").read_text("utf-8"))["cases"]}
     assert cases["Dark"]["unfamiliar"] == pytest.approx(result.unfamiliar, rel=1e-3)
     assert (cases["Dark"]["warnings"], cases["Phantom1"]["warnings"]) == ([line], [])
-    assert line in (place / "out" / "report.html").read_text()
+    assert line in (place / "out" / "report.html").read_text("utf-8")
 
 
 def test_a_fit_looks_at_a_sample_and_passes_over_what_cannot_be_read(

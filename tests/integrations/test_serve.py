@@ -57,7 +57,7 @@ class Server:
 
     def peak(self) -> float:
         """MiB of memory that it had at most."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        text = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
         return int(re.search(r"VmHWM:\s+(\d+) kB", text).group(1)) / 1024  # type: ignore[union-attr]
 
     def stop(self) -> None:
@@ -147,7 +147,7 @@ def test_a_picture_goes_in_and_its_mask_comes_out(
     with page.expect_download() as waiting:
         page.click("a[data-format=geojson]")
     waiting.value.save_as(tmp_path / "objects.geojson")
-    found = json.loads((tmp_path / "objects.geojson").read_text())["features"]
+    found = json.loads((tmp_path / "objects.geojson").read_text("utf-8"))["features"]
     assert len(found) == page.locator("#table tbody tr").count() > 0
     own(page, server)
     page.close()

@@ -199,7 +199,9 @@ def test_many_pixels_are_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DataError, match=r"a\.png: its header promises 19×26×3 values"):
         read_image(tmp_path / "a.png")
     monkeypatch.setenv(LIMIT_VARIABLE, "much")
-    with pytest.raises(DataError, match=rf"a\.png: {LIMIT_VARIABLE}: expected a number of GiB, got 'much'"):
+    with pytest.raises(
+        DataError, match=rf"a\.png: the environment variable {LIMIT_VARIABLE}: expected a number of GiB above 0, got 'much'"
+    ):
         read_image(tmp_path / "a.png")
 
 

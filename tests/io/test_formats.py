@@ -19,7 +19,7 @@ def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """The recipe of CONTRIBUTING, in small: numbers as text, a line for each row."""
 
     def read(path: Path, axes: str, label: bool) -> Content:
-        rows = [[int(word) for word in line.split()] for line in path.read_text().splitlines()]
+        rows = [[int(word) for word in line.split()] for line in path.read_text("utf-8").splitlines()]
         return Content(values=np.array(rows, np.uint8)[..., np.newaxis])
 
     def write(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -33,7 +33,7 @@ def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_scans(tmp_path, "ZYX") == []
     np.testing.assert_array_equal(read_scan(tmp_path / "a.num", "YX").values[..., 0], [[1, 2, 3], [4, 5, 6]])
     written = write_scan_mask(tmp_path, "a", np.eye(2, dtype=int), like=tmp_path / "a.num")
-    assert (written.name, written.read_text()) == ("a_segmentation.num", "1 0\n0 1")
+    assert (written.name, written.read_text("utf-8")) == ("a_segmentation.num", "1 0\n0 1")
     assert write_scan_map(tmp_path, "a", "entropy", np.eye(2), like=tmp_path / "a.num").name == "a_entropy.tif"
     (tmp_path / "b.num").write_text("1 2\nx")
     with pytest.raises(DataError, match=r"b\.num: not a readable table of numbers \(damaged, .*\): invalid literal"):

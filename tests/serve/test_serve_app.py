@@ -91,7 +91,11 @@ def test_a_picture_is_segmented_as_python_does_it(
         sent = client.get(path)
         name = sent.headers["content-disposition"].split('"')[1]
         assert sent.content == (tmp_path / name).read_bytes()
-    assert found["objects"] == len(found["measurements"]) == (tmp_path / "HE_Normal_objects.csv").read_text().count("\n") - 1
+    assert (
+        found["objects"]
+        == len(found["measurements"])
+        == (tmp_path / "HE_Normal_objects.csv").read_text("utf-8").count("\n") - 1
+    )
     assert found["times"] == [1000, 0]
     assert client.get(f"/results/{found['id']}").json() == found
 

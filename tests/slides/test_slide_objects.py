@@ -110,7 +110,7 @@ def test_a_slide_from_file_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert mask.shape == (230, 170)
     assert found.pixels == tuple(np.bincount(mask.ravel(), minlength=3))
     assert found.areas == pytest.approx({n: 0.25e-6 * c for n, c in zip(("background", "a", "b"), found.pixels)})
-    parts = json.loads(found.files["geojson"].read_text())["features"]
+    parts = json.loads(found.files["geojson"].read_text("utf-8"))["features"]
     assert len(parts) == found.objects == label(mask, connectivity=1).max()
     assert {part["properties"]["classification"]["name"] for part in parts} == {"a", "b"}
     drawn = np.zeros_like(mask)
@@ -167,7 +167,7 @@ def test_objects_that_touch_are_told_apart(tmp_path: Path) -> None:
     assert found.objects == 3
     mask = tifffile.imread(found.files["mask"])
     np.testing.assert_array_equal(mask > 0, image[..., 0] < 200)
-    parts = json.loads(found.files["geojson"].read_text())["features"]
+    parts = json.loads(found.files["geojson"].read_text("utf-8"))["features"]
     areas = [part["properties"]["measurements"]["Area µm^2"] for part in parts]
     assert sum(areas) == pytest.approx(0.25 * mask.sum())
     assert max(areas) < 1.2 * min(areas)

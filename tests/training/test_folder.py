@@ -51,10 +51,10 @@ def test_a_kill_at_any_moment_of_a_beginning(
         assert (tmp_path / WEIGHTS_FILE).is_file() == earlier
         return
     assert found is not None
-    assert found.read_text() == "new state"
+    assert found.read_text("utf-8") == "new state"
     settle(tmp_path)
-    assert checkpoint_of(tmp_path).read_text() == "new state"
+    assert checkpoint_of(tmp_path).read_text("utf-8") == "new state"
     assert not (tmp_path / BEGINNING).exists()
     assert not (tmp_path / WEIGHTS_FILE).exists()
-    kept = sorted(path.read_text() for path in tmp_path.glob("before-*/**/*") if path.is_file())
+    kept = sorted(path.read_text("utf-8") for path in tmp_path.glob("before-*/**/*") if path.is_file())
     assert kept == (["old state", "old weights"] if earlier else [])

@@ -72,6 +72,7 @@ def save_and_die(*arguments):
     save(*arguments)
     os.kill(os.getpid(), number)
 fit.save_weights = save_and_die
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background ignores it
 with tiny.tiny_networks():
     training.run(config)
 """

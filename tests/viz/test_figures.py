@@ -19,7 +19,7 @@ def test_saved_files_are_readable(tmp_path: Path) -> None:
     png = viz.save_figure(figure, tmp_path / "deep" / "curves.png", dpi=50)
     with Image.open(png) as image:
         assert image.size == (450, 190)
-    assert viz.save_figure(figure, tmp_path / "curves.svg").read_text().lstrip().startswith("<?xml")
+    assert viz.save_figure(figure, tmp_path / "curves.svg").read_text("utf-8").lstrip().startswith("<?xml")
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     with Image.open(viz.save_image(picture, tmp_path / "overlay.png")) as image:
         np.testing.assert_array_equal(np.asarray(image), picture)

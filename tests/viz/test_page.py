@@ -206,7 +206,7 @@ def test_pooled_scores_of_objects_are_named(tmp_path: Path) -> None:
 
 def test_a_run_from_before_the_pooled_scores_has_none(folder: Path) -> None:
     path = folder / "metrics.json"
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text("utf-8"))
     del found["summary"]["objects_pooled"]
     for case in found["cases"]:
         del case["object_sums"]
