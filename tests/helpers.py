@@ -85,3 +85,13 @@ def _check_gradients(
     }
     # A gradient that is zero but for rounding is no gradient.
     assert [path for path, change in moved.items() if change < 1e-5 and not path.endswith(unseen)] == []
+
+
+def posterior(alpha_bar: list[float], now: int, after: int) -> tuple[float, float, float]:
+    """q(x' | x_t, x0) by Bayes: two Gaussians multiplied. Factors of x0 and x_t in the mean, and the variance."""
+    if after == 0:
+        return 1.0, 0.0, 0.0
+    alpha = alpha_bar[now] / alpha_bar[after]
+    prior, likelihood = 1 / (1 - alpha_bar[after]), alpha / (1 - alpha)
+    variance = 1 / (prior + likelihood)
+    return variance * prior * alpha_bar[after] ** 0.5, variance * likelihood / alpha**0.5, variance

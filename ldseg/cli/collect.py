@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,9 +91,8 @@ def _check_same(folder: Path, shards: Sequence[Shard], records: Sequence[RunReco
                     f"{folder / shard.folder}: expected the settings of {shards[0].folder}, but {name} is "
                     f"{other.get(name)} and not {value}; run the shard again"
                 )
-    names = [case.name for record in records for case in record.cases]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+    often = Counter(case.name for record in records for case in record.cases)
+    if twice := [name for name, count in often.items() if count > 1]:
         raise DataError(f"{folder}: expected each case in one shard, found in several: {some(twice)}; run the shards again")
 
 
