@@ -21,6 +21,7 @@ LAYERS = (
         "engines",
         "options",
         "paths",
+        "regions",
         "shards",
         "shipped",
         "spatial",

@@ -58,7 +58,9 @@ def run(paths: Sequence[Path]) -> int:
         joined = record_run([_placed(case, folder) for case in cases], records[0].classes, _facts(records))
         write_metrics(folder, joined)
         tables = [path for case in cases if (path := folder / f"{case.name}{OBJECTS}").exists()]
-        join_measurements(outputs, tables, joined.classes, tuple(joined.config["Data"]["Colours"]))
+        # Objects are those of the classes of masks, also where figures are those of regions.
+        classes = tuple(joined.config["Data"]["Classes"]) if joined.config["Data"].get("Regions") else joined.classes
+        join_measurements(outputs, tables, classes, tuple(joined.config["Data"]["Colours"]))
         if joined.config["Output"]["Report"]:
             write_report(folder, joined, {})
     return _say(folder, joined)

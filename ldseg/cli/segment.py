@@ -36,6 +36,7 @@ from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.regions import of_no_region
 from ldseg.spatial import IGNORE
 from ldseg.text import number, some
 from ldseg.viz.report.records import amounts_of
@@ -98,7 +99,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     task = begin(config, files)
     config = task.config
     compared = {
-        other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
+        other: read_run(named_path("Output.Compare", other), task.preprocessing.structures)
+        for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     # Of files that were named one by one, none is read because it lies in a folder.
@@ -207,7 +209,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         name=name,
         mask=files.get("mask"),
         entropy=item.mean_entropy,
-        predicted_dice=predicted_dice(item.signs, task.description.quality),
+        predicted_dice=predicted_dice(item.signs, task.quality),
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
@@ -225,10 +227,11 @@ def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
     """What `CaseResult` takes of the mask of a case and its label."""
     spec = this.task.description.spec
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
+    unions = this.task.preprocessing.unions
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
         tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, unions=unions, **common)
     if loaded.instances is not None:
         pair = item.instances, loaded.instances
         if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
@@ -237,7 +240,7 @@ def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
         scores["objects"] = scores["sums"].scores
     if loaded.label is None:
         objects = item.instances if spec.classes == 2 else None
-        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
+        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects, unions)
     return scores
 
 
@@ -281,7 +284,7 @@ def _names(results: list[CaseResult]) -> str:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names = this.task, this.task.preprocessing.classes
+    task, names = this.task, this.task.preprocessing.structures
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary
@@ -301,7 +304,10 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     if told := objects_pooled(summary):
         print(told)
     if several and summary.scored:
-        print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
+        each = "regions" if task.preprocessing.regions else "classes"
+        print(f"Dice, IoU and HD95: mean of the {each}; then the Dice of each.")
+    if missing := of_no_region(task.preprocessing.classes, task.preprocessing.regions):
+        print(f"In none of the regions, so that no figure tells of it: {', '.join(missing)}.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):

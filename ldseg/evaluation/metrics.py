@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ldseg.evaluation.objects import OBJECT_METRICS, object_scores
 from ldseg.evaluation.overlap import confusion, dice, iou, precision, recall
 from ldseg.evaluation.surface import surface_distances
+from ldseg.regions import Unions, inside
 from ldseg.spatial import IGNORE
 
 __all__ = [
@@ -55,6 +56,7 @@ def class_scores(
     tolerance: float,
     spacing: Sequence[float] | None = None,
     frames: bool = False,
+    unions: Unions = (),
 ) -> dict[str, tuple[float, ...]]:
     """All of CLASS_METRICS for one case, one value per class.
 
@@ -65,17 +67,18 @@ def class_scores(
         tolerance: That of the surface Dice, in the unit of the spacing.
         spacing: Size of a pixel along each axis of the array; None counts pixels.
         frames: Whether the first axis is time: then surfaces are compared frame by frame.
+        unions: The classes of the background and of each region to score in place of the classes, see `ldseg.regions`.
 
     Returns:
-        For each name C floats. The background, class 0, has no surface of its own: NaN.
+        For each name C floats, or one for each union. The background, class 0, has no surface of its own: NaN.
 
     Raises:
         DataError: As `confusion` and `surface_distances` do.
     """
-    scores = {name: tuple(metric(pred, true, num_classes).tolist()) for name, metric in OVERLAP_METRICS.items()}
+    scores = {name: tuple(metric(pred, true, num_classes, unions).tolist()) for name, metric in OVERLAP_METRICS.items()}
     p, t = known_pair(pred, true)
     surfaces = [(math.nan,) * len(SURFACE_METRICS)]
-    for index in range(1, num_classes):
-        found = surface_distances(p == index, t == index, spacing, frames=frames)
+    for union in unions[1:] or ((index,) for index in range(1, num_classes)):
+        found = surface_distances(inside(p, union), inside(t, union), spacing, frames=frames)
         surfaces.append((found.hd95, found.assd, found.surface_dice(tolerance)))
     return scores | dict(zip(SURFACE_METRICS, zip(*surfaces, strict=True), strict=True))

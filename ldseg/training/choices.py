@@ -13,6 +13,7 @@ from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import PRESETS, Preset
 from ldseg.options import AUTO
+from ldseg.regions import of_no_region
 from ldseg.spatial import AXES
 from ldseg.text import times
 from ldseg.training.cost import Machine, this_machine
@@ -224,8 +225,10 @@ def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, st
 
 
 def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Machine) -> list[Reason]:
-    axes, training = AXES[config.data.dimensions], config.training
+    axes, training, data = AXES[config.data.dimensions], config.training, config.data
     notes = []
+    if missing := of_no_region(data.classes, data.regions):
+        notes.append(f"in none of the regions, so that no figure tells of it: {', '.join(missing)}")
     if not math.isnan(lost := seen.lost(grid.step(config.data, axes))):
         many = f"measured on {len(seen.outlines)} labels"
         notes.append(f"the grid alone loses {100 * lost:.1f} % of label Dice ({many}): no training can do better")

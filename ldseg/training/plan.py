@@ -241,4 +241,5 @@ def preprocessing_of(config: Config) -> Preprocessing:
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,
+        regions=data.regions,
     )

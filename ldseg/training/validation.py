@@ -12,7 +12,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
 from ldseg.evaluation.objects import object_sums, pooled
-from ldseg.evaluation.quality import Quality, fit_quality, signs_of
+from ldseg.evaluation.quality import Quality, fit_quality
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
 from ldseg.inference import segment_cases
@@ -56,10 +56,10 @@ def validation_scores(
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
     ``val_dice`` and ``val_iou`` are means over the cases of the mean over their classes, as reports have them;
-    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Of networks that tell
-    outlines there are ``val_object_f1`` and ``val_object_dice`` as well, pooled over the objects of all cases whose label
-    numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
-    label.
+    ``val_dice_<class>`` over all cases; with regions, of these in place of the classes. A class absent from a case and from
+    its mask does not count. Of networks that tell outlines there are ``val_object_f1`` and ``val_object_dice`` as well,
+    pooled over the objects of all cases whose label numbers them. Beside the scores, whether the masks have collapsed, and
+    the fit that tells the Dice of a mask without a label.
 
     Raises:
         DataError: if a case can no longer be read.
@@ -69,21 +69,20 @@ def validation_scores(
     for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
-        pair = result.mask, result.loaded.label, segmenter.spec.classes
+        pair = result.mask, result.loaded.label, segmenter.spec.classes, preprocessing.unions
         overlaps.append(dice(*pair).tolist())
         unions.append(iou(*pair).tolist())
-        assert result.probabilities is not None  # as it was loaded
-        signs.append(signs_of(result.probabilities, result.mask, result.entropy))
+        signs.append(result.signs)
         if segmenter.spec.outline and result.loaded.instances is not None:
             video = preprocessing.axes.startswith("T")
             sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
         grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
         collapse.add(result.mask, result.loaded.label, grid)
-    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
+    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.structures)}
     found = {
         "val_dice": mean_foreground(overlaps),
         "val_iou": mean_foreground(unions),
-        **{f"val_dice_{name}": by_class[name] for name in preprocessing.classes[1:]},
+        **{f"val_dice_{name}": by_class[name] for name in preprocessing.structures[1:]},
     }
     if sums:
         found["val_object_f1"], found["val_object_dice"], _ = pooled(sums)

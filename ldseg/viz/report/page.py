@@ -13,7 +13,18 @@ from ldseg.evaluation.report import FEWEST
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import HEADLINES, columns, flat, settings, statistics, strips, title_of, words, worst_first
+from ldseg.viz.report.records import (
+    HEADLINES,
+    columns,
+    flat,
+    regions_of,
+    settings,
+    statistics,
+    strips,
+    title_of,
+    words,
+    worst_first,
+)
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -83,6 +94,7 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
         config=run.config,
         summary=run.summary,
         fewest=FEWEST,
+        regions=regions_of(run),
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
