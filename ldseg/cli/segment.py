@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,16 +26,15 @@ from ldseg.config import Config
 from ldseg.data.cases import Case, LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, UnwrittenError, memory_told
-from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
-from ldseg.evaluation.amounts import amounts
+from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.spatial import IGNORE
 from ldseg.text import number, some
 from ldseg.viz.report.records import amounts_of
 from ldseg.writers.table import check_formats
@@ -226,7 +224,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
-        **_scores(this, item, loaded),
+        **scores_of(item, task.description.spec, task.config.evaluation.tolerance),
     )
 
 
@@ -234,26 +232,6 @@ def _skip(item: Segmented, problem: str) -> CaseResult:
     """Tell of a case that is left out."""
     logger.error("skipped %s: %s", item.case.name, problem)
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
-
-
-def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
-    """What `CaseResult` takes of the mask of a case and its label."""
-    spec = this.task.description.spec
-    common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
-    scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
-    if loaded.label is not None:
-        tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
-    if loaded.instances is not None:
-        pair = item.instances, loaded.instances
-        if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
-            pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
-        scores["sums"] = object_sums(*pair, **common)
-        scores["objects"] = scores["sums"].scores
-    if loaded.label is None:
-        objects = item.instances if spec.classes == 2 else None
-        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
-    return scores
 
 
 def _schedule_picture(this: Run) -> np.ndarray:
