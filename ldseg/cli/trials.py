@@ -19,7 +19,7 @@ from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
 from ldseg.data.cases import Case, LoadedCase, load_case
-from ldseg.evaluation import dice
+from ldseg.evaluation import dice, scored
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, corrupted, segment_each
@@ -96,7 +96,7 @@ class Trial:
             if item.loaded is None or item.loaded.label is None:
                 self.skip(case.name, item.problem)
                 continue
-            scores = dice(item.mask, item.loaded.label, step.num_classes, step.unions)
+            scores = scored(dice, item.mask, item.loaded.label, step.num_classes, step.unions)
             memory = devices.peak_memory()[0] - held
             self.journal.append({"case": case.name, **condition, "dice": scores, "seconds": item.seconds, "memory": memory})
             yield condition, item

@@ -6,13 +6,13 @@ A metric belongs to one case: nothing here pools the pixels of several cases. Wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ldseg.evaluation.objects import OBJECT_METRICS, object_scores
-from ldseg.evaluation.overlap import confusion, dice, iou, precision, recall
+from ldseg.evaluation.overlap import FloatArray, confusion, dice, iou, precision, recall
 from ldseg.evaluation.surface import surface_distances
 from ldseg.regions import Unions, inside
 from ldseg.spatial import IGNORE
@@ -30,6 +30,7 @@ __all__ = [
     "object_scores",
     "precision",
     "recall",
+    "scored",
 ]
 
 OVERLAP_METRICS = {"dice": dice, "iou": iou, "precision": precision, "recall": recall}
@@ -39,6 +40,28 @@ CLASS_METRICS = (*OVERLAP_METRICS, *SURFACE_METRICS)
 
 DISTANCES = ("hd95", "assd", "object_hausdorff")
 """Metrics in mm or pixels, of which less is better. Of all others more is better."""
+
+
+Metric = Callable[[npt.ArrayLike, npt.ArrayLike, int], FloatArray]
+"""From a mask, its label and the number of classes to a value for each class."""
+
+
+def scored(metric: Metric, pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+    """A metric of OVERLAP_METRICS of each class, or of each union of classes as if mask and label held it alone.
+
+    Args:
+        metric: which one.
+        pred, true, num_classes: as the metric takes them.
+        unions: the classes of the background and of each region, see `ldseg.regions`; nothing for the classes.
+
+    Returns:
+        float64 (C,), or one for each union.
+    """
+    if not unions:
+        return metric(pred, true, num_classes)
+    p, t = np.asarray(pred), np.asarray(true)
+    pairs = ((inside(p, union), np.where(t == IGNORE, IGNORE, inside(t, union))) for union in unions)
+    return np.array([metric(own.astype(np.int32), there, 2)[1] for own, there in pairs])
 
 
 def known_pair(pred: npt.ArrayLike, true: npt.ArrayLike) -> tuple[npt.NDArray, npt.NDArray]:
@@ -75,7 +98,9 @@ def class_scores(
     Raises:
         DataError: As `confusion` and `surface_distances` do.
     """
-    scores = {name: tuple(metric(pred, true, num_classes, unions).tolist()) for name, metric in OVERLAP_METRICS.items()}
+    scores = {
+        name: tuple(scored(metric, pred, true, num_classes, unions).tolist()) for name, metric in OVERLAP_METRICS.items()
+    }
     p, t = known_pair(pred, true)
     surfaces = [(math.nan,) * len(SURFACE_METRICS)]
     for union in unions[1:] or ((index,) for index in range(1, num_classes)):

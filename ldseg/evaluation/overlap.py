@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
-from ldseg.regions import Unions
 from ldseg.spatial import IGNORE
 from ldseg.text import few
 
@@ -47,74 +46,66 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
-def dice(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+def dice(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> FloatArray:
     """Dice coefficient of each class in one case, 2|P ∩ T| / (|P| + |T|).
 
     Dice, Measures of the amount of ecologic association between species, Ecology 26, 1945.
 
-    Arguments and errors are those of `confusion`. With `unions` (of classes, see `ldseg.regions`), of each of these.
+    Arguments and errors are those of `confusion`.
 
     Returns:
         float64 (C,) in [0, 1]; NaN for a class that is absent in both. A class in only one scores 0.
     """
-    hit, predicted, actual = _areas(pred, true, num_classes, unions)
+    hit, predicted, actual = _areas(pred, true, num_classes)
     return _ratio(2.0 * hit, predicted + actual)
 
 
-def iou(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+def iou(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> FloatArray:
     """Intersection over union of each class in one case, |P ∩ T| / |P ∪ T|.
 
     Jaccard, The distribution of the flora in the alpine zone, New Phytologist 11, 1912.
 
-    Arguments and errors are those of `confusion`. With `unions` (of classes, see `ldseg.regions`), of each of these.
+    Arguments and errors are those of `confusion`.
 
     Returns:
         float64 (C,) in [0, 1]; NaN for a class that is absent in both. A class in only one scores 0.
     """
-    hit, predicted, actual = _areas(pred, true, num_classes, unions)
+    hit, predicted, actual = _areas(pred, true, num_classes)
     return _ratio(hit, predicted + actual - hit)
 
 
-def precision(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+def precision(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> FloatArray:
     """Share of what was predicted that is right, |P ∩ T| / |P|, for each class in one case.
 
     van Rijsbergen, Information Retrieval, 2nd edition, 1979, chapter 7. Also called positive predictive value.
 
-    Arguments and errors are those of `confusion`. With `unions` (of classes, see `ldseg.regions`), of each of these.
+    Arguments and errors are those of `confusion`.
 
     Returns:
         float64 (C,) in [0, 1]; NaN for a class that was not predicted.
     """
-    hit, predicted, _ = _areas(pred, true, num_classes, unions)
+    hit, predicted, _ = _areas(pred, true, num_classes)
     return _ratio(hit, predicted)
 
 
-def recall(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+def recall(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> FloatArray:
     """Share of what is there that was found, |P ∩ T| / |T|, for each class in one case.
 
     van Rijsbergen, Information Retrieval, 2nd edition, 1979, chapter 7. Also called sensitivity.
 
-    Arguments and errors are those of `confusion`. With `unions` (of classes, see `ldseg.regions`), of each of these.
+    Arguments and errors are those of `confusion`.
 
     Returns:
         float64 (C,) in [0, 1]; NaN for a class that the label lacks.
     """
-    hit, _, actual = _areas(pred, true, num_classes, unions)
+    hit, _, actual = _areas(pred, true, num_classes)
     return _ratio(hit, actual)
 
 
-def _areas(
-    pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Pixels of each class, or union of classes, in the intersection, the prediction and the label, each (C,)."""
+def _areas(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Pixels of each class in the intersection, the prediction and the label, each (C,)."""
     real = confusion(pred, true, num_classes).astype(np.float64)
-    if not unions:
-        return np.diag(real), real.sum(axis=0), real.sum(axis=1)
-    held = [list(union) for union in unions]
-    hit = [real[np.ix_(union, union)].sum() for union in held]
-    predicted, actual = real.sum(axis=0), real.sum(axis=1)
-    areas = [np.array([each[union].sum() for union in held]) for each in (predicted, actual)]
-    return np.array(hit), areas[0], areas[1]
+    return np.diag(real), real.sum(axis=0), real.sum(axis=1)
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.evaluation.metrics import scored
 from ldseg.evaluation.overlap import dice
 from ldseg.regions import Unions, inside
 
@@ -67,7 +68,7 @@ def signs_of(
     sums.add(probabilities, mask, entropy)
     agreement = math.nan
     if members is not None and len(members) > 1 and sums.present.size:
-        scores = [dice(member, mask, probabilities.shape[-1], unions)[sums.present] for member in members]
+        scores = [scored(dice, member, mask, probabilities.shape[-1], unions)[sums.present] for member in members]
         agreement = float(np.mean(scores))
     return sums.signs(agreement)
 

@@ -17,7 +17,7 @@ from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import dice
+from ldseg.evaluation import dice, scored
 from ldseg.inference.cases import TiledCase, corrupted
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
@@ -113,7 +113,7 @@ class Audited:
             raise ValueError(f"{self.name} was not audited: {self.problem}")
         own = STATES.index("own")
         pairs = [[[(mask, self.label), (mask, step[own])] for mask in step] for step in self.masks]
-        return np.array([[[dice(*pair, classes, unions) for pair in mask] for mask in step] for step in pairs])
+        return np.array([[[scored(dice, *pair, classes, unions) for pair in mask] for mask in step] for step in pairs])
 
 
 def audit_states(

@@ -10,7 +10,7 @@ from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
-from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.metrics import dice, iou, scored
 from ldseg.evaluation.objects import object_sums, pooled
 from ldseg.evaluation.quality import Quality, fit_quality
 from ldseg.evaluation.record import foreground
@@ -70,8 +70,8 @@ def validation_scores(
         if result.loaded is None or result.loaded.label is None:
             raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
         pair = result.mask, result.loaded.label, segmenter.spec.classes, preprocessing.unions
-        overlaps.append(dice(*pair).tolist())
-        unions.append(iou(*pair).tolist())
+        overlaps.append(scored(dice, *pair).tolist())
+        unions.append(scored(iou, *pair).tolist())
         signs.append(result.signs)
         if segmenter.spec.outline and result.loaded.instances is not None:
             video = preprocessing.axes.startswith("T")
