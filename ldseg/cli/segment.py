@@ -280,6 +280,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary
+    this.results.set_aside({result.name for result in results})
     write_metrics(this.outputs.folder, record)
     for result in results:
         if not result.ok:
