@@ -117,7 +117,7 @@ class TrainingConfig(Section):
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
     augmentation: str = _key("Augmentation", AUTO, Choice((AUTO, *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
-    recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
+    recycling: float | str = _key("Recycling", AUTO, Auto(Number(0.0, 1.0)))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
     weight_decay: float = _key("WeightDecay", 1e-4, Number(0.0, 1.0))
     warm_up: int = _key("WarmUp", 200, Number(0, 1_000_000))
