@@ -181,7 +181,7 @@ def test_rare_classes_are_drawn_more_often() -> None:
     ],
 )
 def test_recycling_suits_what_is_predicted(settings: list[str], expected: float) -> None:
-    config = load_config(None, ["Data.Dimensions=2D", *settings])
+    config = load_config(None, ["Data.Dimensions=2D", f"Data.Classes={','.join(CLASSES)}", *settings])
     config, _ = choose_all(config, seen(disc(64, 30)), preset=PRESETS[config.model.preset], machine=PROCESSOR)
     assert config.training.recycling == expected
 
