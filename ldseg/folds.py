@@ -33,4 +33,7 @@ def fold_folders(folder: Path) -> list[Path]:
 
 def is_folds(folder: Path) -> bool:
     """Whether a folder holds folds that are trained and measured, to segment with as one ensemble."""
-    return (folder / FOLDS_FILE).is_file()
+    try:
+        return (folder / FOLDS_FILE).is_file()
+    except OSError:  # what may not be looked at; whoever reads the weights says so
+        return False
