@@ -15,6 +15,7 @@ from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
 from ldseg.outputs import Outputs
 from ldseg.untrusted import parsed
 
+
 def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecord:
     """What `write_metrics` wrote into the folder of a run.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,8 +118,8 @@ def _figures(values: Mapping[K, Iterable[tuple[str, float]]], seed: int) -> dict
     intervals = bootstrap_intervals(columns, seed)
     found = {}
     for key, column in columns.items():
-        sign = -1.0 if key[1] in DISTANCES else 1.0  # of distances the highest is the worst
-        worst = nsmallest(WORST, there[key], key=lambda item, sign=sign: sign * item[1])
+        taken = nlargest if key[1] in DISTANCES else nsmallest  # of distances the highest is the worst
+        worst = taken(WORST, there[key], key=itemgetter(1))
         n = int(column.size)
         found[key] = Figures(
             mean=mean_of(column),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS

@@ -204,7 +204,7 @@ class Strip:
 
     @property
     def rings(self) -> list[tuple[float, str]]:
-        """Where a ring stands, and what it says: one for each case or, of more than `RINGS`, for all that are about equal."""
+        """Where a ring stands, and what it says: one for a case or, of more than `RINGS`, for all that are about equal."""
         if len(self.scores) <= RINGS:
             return [(score, f"{name}: {number(score)}") for name, score in self.scores.items()]
         places = Counter(round(score * RINGS) / RINGS for score in self.scores.values())
