@@ -22,8 +22,8 @@ APART = 0.5
 def uncertainty_picture(view: CaseView, entropy: npt.ArrayLike, variance: npt.ArrayLike, *, axes: str) -> Picture:
     """A plane of the image with its mask, its predictive entropy and the deviation between the members.
 
-    Both have one scale for all cases, so that pictures can be compared. Of a volume that plane along z is shown where the mask
-    is largest, of a video the frame in the middle.
+    Both have one scale for all cases, so that pictures can be compared. Of a volume that plane along z is shown where the
+    mask is largest, of a video the frame in the middle.
 
     Args:
         view: What is shown.
