@@ -144,7 +144,7 @@ class DiskCache:
         label = label.astype(np.min_scalar_type(int(label.max()))) if label.min() >= 0 else label
         arrays = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (image, label)]
         head = {
-            "crc": zlib.crc32(arrays[1], zlib.crc32(arrays[0])),
+            "crc": zlib.crc32(arrays[1].data, zlib.crc32(arrays[0].data)),
             "size": list(label.shape), "channels": image.shape[-1], "image": image.dtype.str, "label": label.dtype.str,
         }  # fmt: skip
         needed = HEADER + sum(array.nbytes for array in arrays)

@@ -110,7 +110,7 @@ class Seen:
 
 def order_of(count: int, seed: int) -> list[int]:
     """The places of the cases that are looked at, at most `MOST_CASES` of so many, in the order of looking."""
-    return np.random.default_rng([seed, count]).permutation(count)[:MOST_CASES].tolist()  # type: ignore[no-any-return]
+    return np.random.default_rng([seed, count]).permutation(count)[:MOST_CASES].tolist()
 
 
 def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
