@@ -129,9 +129,7 @@ def tables(constants: Constants) -> None:
     """Print the tables of the document."""
     found = {(n, w): simulate(n, w, constants) for n in IMAGES for w in WORKERS}
     heads = "".join(f" {w} |" for w in WORKERS)
-    print(
-        f"Until the record is written, by images and workers; in brackets what binds, if not the cores:\n\n| |{heads}"
-    )
+    print(f"Until the record is written, by images and workers; in brackets what binds, if not the cores:\n\n| |{heads}")
     print("|---|" + "---|" * len(WORKERS))
     for n in IMAGES:
         cells = [f"{spoken(cost.seconds)}{'' if cost.binds == 'cores' else f' ({cost.binds})'}" for cost in
