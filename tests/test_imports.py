@@ -22,6 +22,7 @@ LAYERS = (
         "folds",
         "options",
         "paths",
+        "pausing",
         "shards",
         "shipped",
         "spatial",
