@@ -21,6 +21,7 @@ LAYERS = (
         "engines",
         "options",
         "paths",
+        "remote",
         "shards",
         "shipped",
         "spatial",
