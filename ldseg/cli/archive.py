@@ -18,6 +18,7 @@ from ldseg.cli.task import begin
 from ldseg.cli.worker import Worker
 from ldseg.config import Config
 from ldseg.data.cases import Case
+from ldseg.data.listed import is_table
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult, RunRecord, write_metrics
 from ldseg.evaluation.archive import CaseTable
@@ -54,9 +55,9 @@ PICTURES = 40
 
 
 def is_archive(config: Config, files: Sequence[Path]) -> bool:
-    """Whether a run is one over an archive: Ray was asked for, or something lies in an object store."""
+    """Whether a run is over an archive: by Ray, over a table of paths, or with something that lies in an object store."""
     places = [*(files or [config.dataset_folder]), config.output_folder]
-    return bool(config.gpu.ray) or any(map(is_remote, places))
+    return bool(config.gpu.ray) or any(map(is_remote, places)) or any(map(is_table, files))
 
 
 def run(config: Config, files: Sequence[Path] = ()) -> int:
@@ -169,7 +170,7 @@ def _missing(
     if again := {case.name for case in todo} & set(states):
         table.forget(again)
     if len(todo) < len(cases):
-        logger.info("%s are done, %d are missing", counted(len(cases) - len(todo), "case"), len(todo))
+        logger.info("%s done already, %d to do", counted(len(cases) - len(todo), "case"), len(todo))
     return todo, float(earlier.get("seconds", 0.0))
 
 
