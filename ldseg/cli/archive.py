@@ -7,6 +7,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ldseg.cli.collect import say, settings_of
 from ldseg.cli.console import progress
 from ldseg.cli.facts import facts_of
 from ldseg.cli.task import begin
-from ldseg.cli.worker import Worker
+from ldseg.cli.worker import AT_ONCE, Worker
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.listed import is_table
@@ -27,6 +28,7 @@ from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.remote import check_written_whole, fetch, is_remote, names_in, send, url_of
 from ldseg.text import counted
+from ldseg.viz.report.many import SHOWN
 from ldseg.viz.report.records import worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
@@ -49,9 +51,6 @@ OWN = frozenset(
 
 ROWS, SECONDS = 1000, 30.0
 """Rows are written when there are so many, or so much time has gone by."""
-
-PICTURES = 40
-"""Cases in an object store, the worst first, whose pictures are in the report."""
 
 
 def is_archive(config: Config, files: Sequence[Path]) -> bool:
@@ -235,14 +234,23 @@ def write_figures(table: CaseTable, compared: Mapping[str, RunRecord] | None = N
     with tempfile.TemporaryDirectory(prefix="ldseg-figures-") as top:
         here = Outputs(Path(top))
         if record.config["Output"]["Report"] and record.config["Output"]["Overlay"]:
-            for case in worst_first(record.segmented)[:PICTURES]:
-                with contextlib.suppress(DataError):  # a picture that is not there is not missed
-                    fetch(Outputs(folder).overlay(case.name), here.overlay(case.name))
+            _fetch_overlays(Outputs(folder), here, [case.name for case in worst_first(record.segmented)[:SHOWN]])
         _write_figures(here.folder, record, compared or {})
         for path in (here.metrics, here.metrics_table, here.report):
             if path.exists():
                 send(path, folder / path.name)
     return record
+
+
+def _fetch_overlays(there: Outputs, here: Outputs, cases: Sequence[str]) -> None:
+    """Copy pictures of cases to this machine."""
+
+    def one(case: str) -> None:
+        with contextlib.suppress(DataError):  # a picture that is not there is not missed
+            fetch(there.overlay(case), here.overlay(case))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, cases))
 
 
 def _write_figures(folder: Path, record: RunRecord, compared: Mapping[str, RunRecord]) -> None:

@@ -149,7 +149,7 @@ def _finished(run: Run, result: CaseResult, item: _Here) -> CaseResult:
 def _sent(result: CaseResult, outputs: Outputs, folder: Path) -> CaseResult:
     """Put the files of a case where they belong."""
     try:
-        for path in list(outputs.of_case(result.name)):
+        for path in outputs.of_cases([result.name])[result.name]:
             for file in [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file()):
                 send(file, folder / file.relative_to(outputs.folder))
             remove(path)
