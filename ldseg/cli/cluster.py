@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import cases_of_rows, rows_of
 from ldseg.options import AUTO
 from ldseg.paths import cache_folder
+from ldseg.remote import url_of
 from ldseg.text import counted
 from ldseg.writing import written_folder
 
@@ -31,8 +33,8 @@ TASKS = 4096
 FEWEST, MOST = 4, 256
 """Cases of a task: of more, too much is done again where a worker dies; of fewer, asking takes longer than doing."""
 
-RETRIES = 3
-"""How often a task is begun again whose worker died, before its cases are tried one by one."""
+TRIES = 4
+"""How often a task is begun whose worker dies, before its cases are tried one by one, and then as often each."""
 
 
 class Cluster:
@@ -55,6 +57,7 @@ class Cluster:
                 f"GPU.Ray: {error.name} is not installed, which --ray needs: pip install 'ldseg[ray]'"
             ) from error
         self._ray, self._config, self._engine = ray, config, engine
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # it tells of each of its steps
 
     def segment(self, cases: Sequence[Case]) -> Generator[CaseResult]:
         """Segment cases, in the order in which they are done.
@@ -63,6 +66,7 @@ class Cluster:
 
         Raises:
             ConfigError: there is no cluster at the address.
+            DataError: the cluster ended the run.
         """
         with self._joined(), _tolerant(self._ray):
             left = {case.name: case for case in cases}
@@ -75,12 +79,8 @@ class Cluster:
                     return
                 if each > 1:
                     logger.warning("%s without a result are tried one by one", counted(len(left), "case"))
-        for name in left:
-            yield CaseResult(
-                name=name,
-                status="skipped",
-                message=f"{name}: the process that segmented it ended every time (killed, out of memory, or a crash)",
-            )
+        for case in left.values():
+            yield _ended(case)
 
     @contextlib.contextmanager
     def _joined(self) -> Iterator[None]:
@@ -92,10 +92,8 @@ class Cluster:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except Exception as error:  # Ray has errors of many kinds for it
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"GPU.Ray: expected a cluster at {address}, or local for one on this machine: {reason}"
-            ) from error
+            wanted = f"expected a cluster at {address}, or local for one on this machine"
+            raise ConfigError(f"GPU.Ray: {wanted}: {_line(error)}") from error
         try:
             yield
         finally:
@@ -110,23 +108,36 @@ class Cluster:
         gpus = int(there.get("GPU", 0)) if config.gpu.engine in (AUTO, KERAS) else 0
         rows = [row_of(case) for case in cases]
         tasks = [pyarrow.Table.from_pylist(rows[i : i + size], _columns()) for i in range(0, len(rows), size)]
-        weights = ray.put(packed(config.weights_folder))
+        weights, tries = ray.put(packed(config.weights_folder)), ray.remote(num_cpus=0)(Tries).remote()
         actors = max(1, min(gpus or int(there.get("CPU", 1)), len(tasks)))
         logger.info("Ray: %s, %s", counted(actors, "worker"), counted(len(tasks), "task"))
         done = ray.data.from_arrow(tasks).map_batches(
             Actor,
-            fn_constructor_args=(weights, config, KERAS if gpus else self._engine),
-            batch_size=None,
+            fn_constructor_args=(weights, config, KERAS if gpus else self._engine, tries),
+            batch_size=size,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
             num_cpus=1,
             num_gpus=1 if gpus else 0,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
         )
-        for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-            classes = [entry.name for entry in batch.schema.field("dice").type]
-            yield from cases_of_rows(batch, classes)
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+                classes = [entry.name for entry in batch.schema.field("dice").type]
+                yield from cases_of_rows(batch, classes)
+        except ray.exceptions.RayError as error:
+            raise DataError(f"GPU.Ray: the cluster at {config.gpu.ray} ended the run: {_line(error)}") from error
+
+
+class Tries:
+    """Counts how often each task was begun: Ray begins one again and again whose worker dies."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[str] = Counter()
+
+    def begin(self, task: str) -> int:
+        """How often it was begun, this time counted."""
+        self._begun[task] += 1
+        return self._begun[task]
 
 
 class Actor:
@@ -136,9 +147,10 @@ class Actor:
         weights: the folder of the weights, packed, as an object of Ray.
         config: the settings, settled by the weights.
         engine: a name in ``ldseg.engines.ENGINES``.
+        tries: a handle of ``Tries``.
     """
 
-    def __init__(self, weights: Any, config: Config, engine: str) -> None:
+    def __init__(self, weights: Any, config: Config, engine: str, tries: Any) -> None:
         import ray
 
         from ldseg import devices
@@ -149,14 +161,17 @@ class Actor:
         folder = unpacked(ray.get(weights))
         self._folder = config.output_folder
         self._worker = Worker(config.with_values({"Model.Weights": str(folder)}), engine)
+        self._begin = lambda task: ray.get(tries.begin.remote(task))
 
     def __call__(self, rows: Any) -> Any:
-        """Segment cases; what goes wrong with one is told in its row."""
+        """Segment cases; what goes wrong with one is told in its row. Of cases with which workers die, nothing is told."""
         cases = [case_of(row) for row in rows.to_pylist()]
-        try:
-            found = list(self._worker.segment(cases))
-        except Exception:  # then by one of them, which must not take the others with it
-            found = [self._alone(case) for case in cases]
+        found: list[CaseResult] = []
+        if self._begin(cases[0].name) <= TRIES:
+            try:
+                found = list(self._worker.segment(cases))
+            except Exception:  # then by one of them, which must not take the others with it
+                found = [self._alone(case) for case in cases]
         return rows_of(found, self._worker.classes, self._folder)
 
     def _alone(self, case: Case) -> CaseResult:
@@ -164,9 +179,19 @@ class Actor:
             (found,) = self._worker.segment([case])
         except Exception as error:
             logger.exception("%s", case.image)
-            message = f"{case.image}: {type(error).__name__}: {' '.join(str(error).split())}"
+            message = f"{url_of(case.image)}: {type(error).__name__}: {' '.join(str(error).split())}"
             return CaseResult(name=case.name, status="skipped", message=message)
         return found
+
+
+def _line(error: BaseException) -> str:
+    """The end of what Ray tells, which says what was wrong, in one line."""
+    return " ".join(str(error).split())[-300:]
+
+
+def _ended(case: Case) -> CaseResult:
+    message = f"{url_of(case.image)}: the process that segmented it ended every time (killed, out of memory, or a crash)"
+    return CaseResult(name=case.name, status="skipped", message=message)
 
 
 def row_of(case: Case) -> Mapping[str, Any]:

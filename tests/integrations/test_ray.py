@@ -146,7 +146,7 @@ def test_a_case_that_kills_its_worker_is_a_row(
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(of_ldseg, "Actor", Deadly)
-    monkeypatch.setattr(of_ldseg, "RETRIES", 1)
+    monkeypatch.setattr(of_ldseg, "TRIES", 2)
     write_phantoms(tmp_path / "Set", 8, size=(24, 28), seed=3)
     values = {
         "Data.Root": str(tmp_path), "Data.Dataset": "Set", "Model.Weights": str(weights), "GPU.Ray": address,
