@@ -14,7 +14,6 @@ from typing import Any
 
 from ldseg.cli.collect import say, settings_of
 from ldseg.cli.console import progress
-from ldseg.cli.facts import facts_of
 from ldseg.cli.task import begin
 from ldseg.cli.worker import AT_ONCE, Worker
 from ldseg.config import Config
@@ -24,6 +23,7 @@ from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult, RunRecord, write_metrics
 from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
+from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.remote import check_written_whole, fetch, is_remote, names_in, send, url_of

@@ -19,6 +19,7 @@ from ldseg.engines import KERAS
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import cases_of_rows, rows_of
+from ldseg.folds import fold_folders
 from ldseg.options import AUTO
 from ldseg.paths import cache_folder
 from ldseg.remote import url_of
@@ -228,12 +229,13 @@ def _columns() -> Any:
 
 
 def packed(folder: Path) -> bytes:
-    """The files of a folder of weights, those in folders in it left out."""
+    """The files of a folder of weights and of its folds; those of the training are left out."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(path for each in (folder, *fold_folders(folder)) for path in each.iterdir()):
             if path.is_file():
-                archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())  # one content, one digest: no times
+                name = path.relative_to(folder).as_posix()
+                archive.writestr(zipfile.ZipInfo(name), path.read_bytes())  # one content, one digest: no times
     return stream.getvalue()
 
 

@@ -158,7 +158,9 @@ def test_weights_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "w" / "training").mkdir(parents=True)
     (tmp_path / "w" / "a.h5").write_bytes(b"weights")
     (tmp_path / "w" / "training" / "log.csv").write_bytes(b"log")
+    (tmp_path / "w" / "fold-2").mkdir()
+    (tmp_path / "w" / "fold-2" / "b.h5").write_bytes(b"fold")
     folder = unpacked(packed(tmp_path / "w"))
-    assert [path.name for path in folder.iterdir()] == ["a.h5"]
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["a.h5", "fold-2", "fold-2/b.h5"]
     assert (folder / "a.h5").read_bytes() == b"weights"
     assert unpacked(packed(tmp_path / "w")) == folder
