@@ -31,7 +31,7 @@ from ldseg.text import counted
 from ldseg.viz.report.many import SHOWN
 from ldseg.viz.report.records import worst_first
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder, remove
+from ldseg.writing import held_folder, remove, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
                 for result in progress(results, len(todo), "segmenting"):
                     rows.add(result)
         record = write_figures(table, compared)
-    if not record.segmented:
+    if not record.segmented and not config.data.shard:  # of a shard the others may well have figures
         raise DataError(
             f"{url_of(folder)}: none of {len(record.cases)} cases could be segmented, the first: {record.cases[0].message}"
         )
@@ -236,6 +236,8 @@ def write_figures(table: CaseTable, compared: Mapping[str, RunRecord] | None = N
         if record.config["Output"]["Report"] and record.config["Output"]["Overlay"]:
             _fetch_overlays(Outputs(folder), here, [case.name for case in worst_first(record.segmented)[:SHOWN]])
         _write_figures(here.folder, record, compared or {})
+        if here.report.exists():  # it may name where it lies
+            write_text(here.report, here.report.read_text("utf-8").replace(str(here.folder), url_of(folder)))
         for path in (here.metrics, here.metrics_table, here.report):
             if path.exists():
                 send(path, folder / path.name)

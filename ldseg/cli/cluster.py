@@ -20,7 +20,6 @@ from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import cases_of_rows, rows_of
 from ldseg.folds import fold_folders
-from ldseg.options import AUTO
 from ldseg.paths import cache_folder
 from ldseg.remote import url_of
 from ldseg.text import counted
@@ -106,7 +105,7 @@ class Cluster:
 
         ray, config = self._ray, self._config
         there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0)) if config.gpu.engine in (AUTO, KERAS) else 0
+        gpus = int(there.get("GPU", 0)) if self._engine == KERAS else 0
         rows = [row_of(case) for case in cases]
         tasks = [pyarrow.Table.from_pylist(rows[i : i + size], _columns()) for i in range(0, len(rows), size)]
         weights, tries = ray.put(packed(config.weights_folder)), ray.remote(num_cpus=0)(Tries).remote()
@@ -114,7 +113,7 @@ class Cluster:
         logger.info("Ray: %s, %s", counted(actors, "worker"), counted(len(tasks), "task"))
         done = ray.data.from_arrow(tasks).map_batches(
             Actor,
-            fn_constructor_args=(weights, config, KERAS if gpus else self._engine, tries),
+            fn_constructor_args=(weights, config, self._engine, tries),
             batch_size=size,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
