@@ -22,6 +22,7 @@ LAYERS = (
         "folds",
         "options",
         "paths",
+        "regions",
         "remote",
         "shards",
         "shipped",

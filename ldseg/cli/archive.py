@@ -77,7 +77,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     check_formats(config.output.formats)
     task = begin(config.with_values({"Output.Diffusion": 0}), files, anywhere=True)
     config, folder = task.config, task.config.output_folder
-    names = task.preprocessing.classes
+    names = task.preprocessing.structures
     compared = {other: read_run(named_path("Output.Compare", other), names) for other in config.output.compare}
     table = CaseTable(folder)
     facts = {**facts_of(config, task.opened), "problems": list(task.problems), "seconds": 0.0}

@@ -172,7 +172,7 @@ class Actor:
                 found = list(self._worker.segment(cases))
             except Exception:  # then by one of them, which must not take the others with it
                 found = [self._alone(case) for case in cases]
-        return rows_of(found, self._worker.classes, self._folder)
+        return rows_of(found, self._worker.structures, self._folder)
 
     def _alone(self, case: Case) -> CaseResult:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from ldseg.evaluation import RunRecord, record_run, write_metrics
 from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.record import CaseResult
-from ldseg.outputs import Outputs
+from ldseg.outputs import EARLIER, Outputs
 from ldseg.paths import require_folder
 from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard, whole
@@ -24,6 +25,8 @@ from ldseg.text import counted, number, some
 from ldseg.viz.report.page import write_report
 from ldseg.writers.tables import OBJECTS
 from ldseg.writing import held_folder, move
+
+logger = logging.getLogger(__name__)
 
 SAME = ("weights_sha256", "ldseg")
 """Facts that the shards of one run share, beside their settings."""
@@ -63,12 +66,16 @@ def run(paths: Sequence[Path]) -> int:
         cases = whole([record.cases for record in records])
         outputs.check([case.name for case in cases])
         held.enter_context(held_folder(folder, "the folder of the run"))
+        if others := outputs.set_aside({case.name for case in cases}):
+            logger.info("of an earlier run, now in %s: %s", folder / EARLIER, some(others))
         for shard, record in zip(shards, records, strict=True):
             _take(outputs, Outputs(folder / shard.folder), record.cases)
         joined = record_run([_placed(case, folder) for case in cases], records[0].classes, _facts(records))
         write_metrics(folder, joined)
         tables = [path for case in cases if (path := folder / f"{case.name}{OBJECTS}").exists()]
-        join_measurements(outputs, tables, joined.classes, tuple(joined.config["Data"]["Colours"]))
+        # Objects are those of the classes of masks, also where figures are those of regions.
+        classes = tuple(joined.config["Data"]["Classes"]) if joined.config["Data"].get("Regions") else joined.classes
+        join_measurements(outputs, tables, classes, tuple(joined.config["Data"]["Colours"]))
         if joined.config["Output"]["Report"]:
             write_report(folder, joined, {})
     return say(folder, joined)

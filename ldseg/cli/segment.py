@@ -34,6 +34,7 @@ from ldseg.inference.facts import facts_of
 from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.regions import of_no_region
 from ldseg.text import number, some
 from ldseg.viz.cases import Pictures
 from ldseg.viz.report.records import amounts_of, worst_first
@@ -99,7 +100,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     task = begin(config, files)
     config = task.config
     compared = {
-        other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
+        other: read_run(named_path("Output.Compare", other), task.preprocessing.structures)
+        for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     # Of files that were named one by one, none is read because it lies in a folder.
@@ -227,7 +229,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         name=name,
         mask=files.get("mask"),
         entropy=item.mean_entropy,
-        predicted_dice=predicted_dice(item.signs, task.description.quality),
+        predicted_dice=predicted_dice(item.signs, task.quality),
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
@@ -285,10 +287,11 @@ def _names(results: list[CaseResult]) -> str:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names = this.task, this.task.preprocessing.classes
+    task, names = this.task, this.task.preprocessing.structures
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary
+    this.results.set_aside({result.name for result in results})
     write_metrics(this.outputs.folder, record)
     remove(this.outputs.cases_table)  # of an earlier run over an archive
     this.results.leave_out([result.name for result in results if not result.ok])
@@ -304,7 +307,10 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     if told := objects_pooled(summary):
         print(told)
     if several and summary.scored:
-        print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
+        each = "regions" if task.preprocessing.regions else "classes"
+        print(f"Dice, IoU and HD95: mean of the {each}; then the Dice of each.")
+    if missing := of_no_region(task.preprocessing.classes, task.preprocessing.regions):
+        print(f"In none of the regions, so that no figure tells of it: {', '.join(missing)}.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):

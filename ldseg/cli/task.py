@@ -15,6 +15,7 @@ from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import Description, read_description
 from ldseg.errors import DataError, WeightsError
+from ldseg.evaluation.quality import Quality
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.contract import one_line
@@ -78,7 +79,13 @@ class Task:
     def preprocessing(self) -> Preprocessing:
         """Of the cases, with the rule for their labels."""
         data = self.config.data
-        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse)
+        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse, data.regions)
+
+    @property
+    def quality(self) -> Quality | None:
+        """What tells the Dice of a mask without a label; None where other regions are measured than it was fitted to."""
+        known = self.preprocessing.regions == self.description.preprocessing.regions
+        return self.description.quality if known else None
 
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
@@ -171,7 +178,14 @@ def settle(config: Config, description: Description) -> Config:
     colours = config.data.colours or trained.data.colours
     codes = config.data.codes or trained.data.codes
     batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
-    own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
+    regions = config.data.regions or description.preprocessing.regions
+    own = {
+        "Data.Colours": colours,
+        "Data.Codes": codes,
+        "Data.Regions": regions,
+        "Data.Patch": (),
+        "Parameters.BatchSize": batch,
+    }
     return config.with_values({**changes, **own})
 
 

@@ -63,9 +63,9 @@ class Worker:
         self._predictor = self._task.predictor()
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, background first."""
-        return self._task.preprocessing.classes
+    def structures(self) -> tuple[str, ...]:
+        """Names of what figures tell of, background first: the classes, or the regions that they make."""
+        return self._task.preprocessing.structures
 
     def segment(self, cases: Sequence[Case]) -> Generator[CaseResult]:
         """Segment cases, write what belongs to each, and tell what became of it; then all of it is where it belongs."""
