@@ -23,6 +23,8 @@ LAYERS = (
         "options",
         "paths",
         "pausing",
+        "regions",
+        "remote",
         "shards",
         "shipped",
         "spatial",

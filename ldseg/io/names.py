@@ -22,7 +22,10 @@ class Listed(type(Path())):  # type: ignore[misc]  # of the system
     def of(cls, entry: os.DirEntry[str]) -> "Listed":
         """The path of an entry."""
         path = cls(entry.path)
-        folder, file = entry.is_dir(), entry.is_file()  # of a link what it leads to
+        try:
+            folder, file = entry.is_dir(), entry.is_file()  # of a link what it leads to
+        except OSError:  # a link to itself, or to where nobody may look
+            folder = file = False
         path._entry = folder, file
         path._parts_of_name = _parted(entry.name, folder)
         return path
