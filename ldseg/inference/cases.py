@@ -191,7 +191,7 @@ def segment_each(
     Where nothing is compiled, each tile goes by itself to as many threads as the engine takes calls: meanwhile one thread
     reads what comes next, and the caller writes and draws.
     """
-    batch_size, more = max(1, batch_size // engine.samples), {"states": states, "features": recognise}
+    batch_size, more = max(1, batch_size // engine.at_a_time), {"states": states, "features": recognise}
     entries = (_Entry(case, read, engine, preprocessing, seed) for case, read in given)
     if engine.whole_batches:
         for entry in _in_batches(engine, entries, batch_size, more):

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _LIGHT, _POSITIONS = ("lean", "small"), 512 * 512
 class OnnxEngine(GraphEngine):
     """Networks in ONNX Runtime, on the processor."""
 
-    kind: ClassVar[str] = "onnx"
+    kind = "onnx"
 
 
 class OnnxRuntime:
