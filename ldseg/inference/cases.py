@@ -188,22 +188,19 @@ def segment_each(
     with ``recognise``, images are measured, see ``Segmented.signature``.
 
     Where another size of a batch would have to be compiled, tiles go in batches, and the last one is padded to full size.
-    Where nothing is compiled, each tile goes by itself to as many threads as the engine takes calls: meanwhile one thread
-    reads what comes next, and the caller writes and draws.
+    Where nothing is compiled, a thread works ahead while the caller writes and draws. Where the engine takes several calls
+    at the same time, tiles go one by one to as many threads, and another thread reads what comes next.
     """
     batch_size, more = max(1, batch_size // engine.at_a_time), {"states": states, "features": recognise}
     entries = (_Entry(case, read, engine, preprocessing, seed) for case, read in given)
-    if engine.whole_batches:
-        for entry in _in_batches(engine, entries, batch_size, more):
-            yield entry.close(preprocessing, fusion)
-        return
-    flat = len(preprocessing.axes) == 2
-    done = _side_by_side(engine, ahead(entries, batch_size, patient=lambda entry: entry.large), batch_size, more)
-    if flat:
-        for entry in ahead(done):
-            yield entry.close(preprocessing, fusion)
-    else:  # large: closed before the next is begun
-        yield from ahead(entry.close(preprocessing, fusion) for entry in done)
+    if engine.whole_batches or engine.parallel == 1:
+        found = (entry.close(preprocessing, fusion) for entry in _in_batches(engine, entries, batch_size, more))
+        return found if engine.whole_batches else ahead(found)
+    read_ahead = ahead(entries, batch_size, patient=lambda entry: entry.large)
+    done = _side_by_side(engine, read_ahead, batch_size, more)
+    if len(preprocessing.axes) == 2:
+        return (entry.close(preprocessing, fusion) for entry in ahead(done))
+    return ahead(entry.close(preprocessing, fusion) for entry in done)  # large: closed before the next is begun
 
 
 def _side_by_side(engine: Engine, entries: Iterable[_Entry], batch_size: int, more: Mapping[str, bool]) -> Iterator[_Entry]:

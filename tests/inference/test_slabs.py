@@ -19,7 +19,7 @@ from ldseg.io.scans import scan_of
 class Painter:
     """Gives probabilities that follow from the image."""
 
-    samples, strides, whole_batches, parallel = 1, (1, 1, 1), False, 2
+    at_a_time, strides, whole_batches, parallel = 1, (1, 1, 1), False, 2
     spec = SimpleNamespace(size=(4, 8, 8), outline=False)
 
     def draw_noise(self, seed: int, content: str, grid: tuple[int, ...]) -> np.ndarray:
