@@ -113,13 +113,13 @@ class _Entry:
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        found |= {"states": self.tiled.states, "signature": self.tiled.signature}
+        found |= {"states": self.tiled.states, "signature": self.tiled.signature, "unions": preprocessing.unions}
         return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
 
     def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
         (member,) = tiled.members()
-        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1])
+        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
         rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
         for place, part in preprocessing.slabs_of_case(member, loaded.size, rows):
             mask[place] = np.argmax(part, axis=-1)
@@ -128,6 +128,7 @@ class _Entry:
             case=self.case,
             loaded=loaded,
             probabilities=lambda: preprocessing.probabilities_to_case(member, loaded.size),  # type: ignore[arg-type]
+            unions=preprocessing.unions,
             fused=mask,
             sums=sums,
             states=tiled.states,

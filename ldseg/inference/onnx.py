@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, complete, cores, told
+from ldseg.inference.graphs import THREADS, GraphEngine, complete, cores, told
 from ldseg.spec import SegmenterSpec
 
 _LIGHT, _POSITIONS = ("lean", "small"), 512 * 512
@@ -43,8 +43,8 @@ class OnnxRuntime:
         options.enable_cpu_mem_arena = False
         # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if light:
-            options.intra_op_num_threads = 1
+        if light or os.environ.get(THREADS):
+            options.intra_op_num_threads = 1 if light else cores()
         self._sessions = {
             name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             for name, graph in graphs.items()

@@ -14,6 +14,7 @@ from ldseg.evaluation.quality import Signs, SignSums, signs_of
 from ldseg.inference.instances import label_instances
 from ldseg.inference.parts import inside_of, most_probable
 from ldseg.inference.uncertainty import predictive_entropy
+from ldseg.regions import Unions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Segmented:
             the members; None where the networks tell none.
         smallest: pixels that an object has at least, see ``label_instances``.
         video: whether the first axis is time.
+        unions: the classes of the background and of each region that its quality is told for, see ``ldseg.regions``.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
@@ -48,6 +50,7 @@ class Segmented:
     outline: np.ndarray | None = None
     smallest: float = 0.0
     video: bool = False
+    unions: Unions = ()
     fused: np.ndarray | None = None
     sums: SignSums | None = None
     states: np.ndarray | None = None
@@ -66,7 +69,7 @@ class Segmented:
     def signs(self) -> Signs:
         """What tells of the quality of the mask."""
         if self.sums is None:
-            return signs_of(self._found, self.mask, self.entropy, self.members)
+            return signs_of(self._found, self.mask, self.entropy, self.members, self.unions)
         return self.sums.signs()
 
     @property
