@@ -58,6 +58,11 @@ class Outputs:
         return self.folder / "metrics.csv"
 
     @property
+    def cases_table(self) -> Path:
+        """The record of a run over an archive: a folder of Parquet, see ``ldseg.evaluation.archive``."""
+        return self.folder / "cases.parquet"
+
+    @property
     def objects_table(self) -> Path:
         """What was measured of the objects of all cases, one a row; the picture has the same name as PNG."""
         return self.folder / "objects.csv"

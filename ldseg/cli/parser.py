@@ -101,15 +101,19 @@ COMMANDS = {
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
             Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
             Option(flag="--shard", key="Data.Shard", shown="I/N", help="one of N shares of the cases; collect joins them"),
+            Option(
+                flag="--ray", key="GPU.Ray", shown="ADDRESS", help="a cluster of Ray that segments: local, auto or ray://…"
+            ),
         ),
         settings=_ORDINARY,
         paths="*",
-        paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
+        paths_help="image files, a table of paths, or the folder of a data set, here or in an object store (s3://…); "
+        "the data set of the settings where there is none",
     ),
     "collect": Command(
         help="join the shards of a run",
         about="Move the results of all shards of segment --shard I/N into the folder of the run, and write its figures and "
-        "report. Calibration is left to the shards.",
+        "report. Calibration is left to the shards. Of a run over an archive, write figures and report from its table.",
         paths="1",
         paths_help="the folder of the run, which was --out",
         config=False,

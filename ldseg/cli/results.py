@@ -34,7 +34,7 @@ class Results:
         outputs: where things go.
         preprocessing: of the cases: their axes and classes.
         files: of each case by format.
-        missing: a line for each file that could not be written.
+        missing: by case, a line for each file that it lacks.
         unwritten: cases that are left out as something of them could not be written.
     """
 
@@ -42,7 +42,7 @@ class Results:
     outputs: Outputs
     preprocessing: Preprocessing
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
 
     def write(self, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
@@ -59,7 +59,8 @@ class Results:
         files, missing = write_formats(self.outputs.folder, case, self.config.output.formats)
         if not files:
             raise UnwrittenError("; ".join(missing))
-        self.missing.extend(missing)
+        if missing:
+            self.missing[case.name] = missing
         self.files[case.name] = files
         return files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,10 +119,14 @@ def _segment(this: Run, started: float) -> int:
     with ThreadPoolExecutor(max_workers=1) as worker:
         # Made while the cases are segmented.
         schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
-        results = list(progress(results_of(this, whole, len(whole)), len(whole), "segmenting"))
+        results = []
+        for result in progress(results_of(this, whole, len(whole)), len(whole), "segmenting"):
+            if not result.ok:
+                logger.error("skipped %s: %s", result.name, result.message)
+            results.append(result)
     results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped, *this.results.missing]
+    problems = [*task.problems, *skipped, *(line for lines in this.results.missing.values() for line in lines)]
     useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
     if not useless:
         if schedule is None:
@@ -137,7 +141,7 @@ def _segment(this: Run, started: float) -> int:
     return len(problems)
 
 
-def results_of(this: Run, cases: Iterable[Case], count: int) -> Iterator[CaseResult]:
+def results_of(this: Run, cases: Iterable[Case], count: int) -> Generator[CaseResult]:
     """Segment cases that are no slides, write what belongs to each, and yield what became of it, in their order.
 
     Args:
@@ -234,8 +238,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
 
 
 def _skip(item: Segmented, problem: str) -> CaseResult:
-    """Tell of a case that is left out."""
-    logger.error("skipped %s: %s", item.case.name, problem)
+    """A case that is left out."""
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
@@ -290,6 +293,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     summary = record.summary
     this.results.set_aside({result.name for result in results})
     write_metrics(this.outputs.folder, record)
+    remove(this.outputs.cases_table)  # of an earlier run over an archive
     this.results.leave_out([result.name for result in results if not result.ok])
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()

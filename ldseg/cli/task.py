@@ -23,6 +23,7 @@ from ldseg.model import BATCH, available, find_weights
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
+from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard
 from ldseg.spatial import AXES
 from ldseg.text import counted
@@ -113,13 +114,14 @@ class Task:
         return self.opened.engine(**settings | changes)
 
 
-def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None) -> Task:
+def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None, anywhere: bool = False) -> Task:
     """Find the cases and load the weights.
 
     Args:
         config: the settings.
         paths: files and folders to take in place of the data set of the settings.
         engine: to take in place of that of the settings.
+        anywhere: whether cases may lie in an object store.
 
     Raises:
         LDSegError: the weights or the data set cannot be used.
@@ -127,7 +129,7 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     if paths:
         # Files from anywhere have no folder of their own for results: those go to where the run was started.
         config = config if config.output.folder else config.with_values({"Output.Folder": SEGMENTATION})
-    else:
+    elif not (anywhere and is_remote(config.dataset_folder)):
         require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = config.with_values({"Model.Weights": str(_weights(config))})
     description = read_description(config.weights_folder)
@@ -137,6 +139,8 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     asked, precision = engine or config.gpu.engine, config.gpu.precision
     opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
     cases, problems = found.cases, found.problems
+    if not anywhere and (far := next((case for case in cases if is_remote(case.image)), None)):
+        raise DataError(f"{url_of(far.image)}: expected an image on this machine; ldseg segment alone reads object stores")
     if config.data.shard:
         shard = Shard.of_text(config.data.shard)
         cases = shard.of(cases)

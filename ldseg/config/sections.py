@@ -169,6 +169,7 @@ class GPUConfig(Section):
     multiple: bool = _key("Multiple", False, Flag())
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
     precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
+    ray: str = _key("Ray", "", Text("local, auto, or the address of a cluster, or nothing", optional=True))
 
 
 @dataclass(frozen=True, kw_only=True)
