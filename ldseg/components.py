@@ -47,13 +47,13 @@ def counted(mask: np.ndarray, *, frames: bool = False) -> int:
     least = [0]  # of each number one that is smaller and touches it, or itself
     for plane in mask:
         given = np.ascontiguousarray(plane, bool).view(np.uint8)
-        count, labels = cv2.connectedComponents(given, connectivity=4)
+        count, found = cv2.connectedComponents(given, connectivity=4)
         total += count - 1
         if frames:
             continue
         first = len(least)
         least += range(first, first + count - 1)
-        labels = np.where(labels > 0, labels + np.int32(first - 1), 0)
+        labels: Labels = np.where(found > 0, found + np.int32(first - 1), 0).astype(np.int32, copy=False)
         for one, two in () if before is None else _touching(before, labels, len(least), False):
             a, b = _root(least, one), _root(least, two)
             if a != b:
