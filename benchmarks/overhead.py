@@ -31,7 +31,7 @@ from ldseg.cli.segment import run
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
 from ldseg.data.cases import load_case
-from ldseg.inference.cases import TiledCase
+from ldseg.inference.tiled import TiledCase
 
 RUNS = {
     "masks": {"Output.Overlay": False, "Output.Diffusion": 0, "Output.Report": False},
