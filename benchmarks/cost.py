@@ -57,7 +57,7 @@ class Constants:
     spread: float = 0.3
     start: float = 0.94
     find: float = 56e-6
-    join: float = 620e-6
+    join: float = 480e-6
     held: float = 17_900
     read: float = 460_000
     written: float = 3_700
