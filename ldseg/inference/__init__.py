@@ -1,6 +1,6 @@
 """Segmenting cases with trained networks. Needs no Keras; what does is in ``predictor`` and ``state_audit``."""
 
-from ldseg.inference.cases import Segmented, TiledCase, corrupted, segment_cases, segment_each
+from ldseg.inference.cases import Segmented, TiledCase, degraded, segment_cases, segment_each
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse
@@ -17,7 +17,7 @@ __all__ = [
     "case_generator",
     "classes_of",
     "degrade",
-    "corrupted",
+    "degraded",
     "fuse",
     "label_instances",
     "member_variance",

@@ -59,7 +59,7 @@ def test_as_many_parameters_as_the_diffusion_model_has_in_use(networks, axes: st
 def test_the_label_alone_is_learned_from() -> None:
     with tiny.tiny_networks():
         trainer = Trainer(Segmenter(tiny.spec(control=True)))
-    assert trainer.weight_of == {"segmentation": 1.0, "diffusion": 0.0, "autoencoder": 0.0}
+    assert trainer.loss_weights == {"segmentation": 1.0, "diffusion": 0.0, "autoencoder": 0.0}
     assert not trainer.recycling
 
 

@@ -58,7 +58,7 @@ def test_the_published_preset_has_the_published_parameters_in_3d() -> None:
     assert networks.label_decoder.output_shape == (None, 128, 128, 256, 3)
 
 
-def test_the_published_preset_keeps_the_frames_of_a_cine() -> None:
+def test_the_published_preset_keeps_the_frames_of_a_video() -> None:
     networks = build_networks("ldseg", size=(3, 64, 64), channels=1, classes=3, axes="TYX")
     assert networks.label_encoder.output_shape == (None, 3, 4, 4, 1)
     assert networks.image_encoder.output_shape == (None, 3, 4, 4, 1)

@@ -11,9 +11,9 @@ from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.evaluation.report import FEWEST
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
-from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import HEADLINES, columns, flat, settings, statistics, strips, title_of, words, worst_first
+from ldseg.viz.report.records import HEADLINES, columns, settings, statistics, strips, worst_first
+from ldseg.viz.report.rendering import render
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -60,22 +60,13 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
     Raises:
         DataError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
-
     pictures, outputs = Pictures(MAX_BYTES), Outputs(folder)
     runs = {"This run": run, **(compared or {})}
     cases = worst_first(run.cases)
     large = {case.name: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
     figures = list(_figures(outputs, run, pictures))
-    environment = Environment(
-        loader=PackageLoader("ldseg.viz.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(counted=counted, number=number, flat=flat, words=words, title_of=title_of)
-    page = environment.get_template("report.html").render(
+    page = render(
+        "report.html",
         folder=folder,
         run=run,
         headlines=HEADLINES,
