@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from ldseg import devices
-from ldseg.config import Config, SamplerConfig
+from ldseg.config import Config, GPUConfig, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
@@ -81,8 +81,10 @@ def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", pr
         preset: of the networks, where it is one of your own; see ``ldseg.models.Preset``.
 
     Raises:
+        ConfigError: an engine or a precision that is not known.
         WeightsError: there are no such weights, or they cannot be used.
     """
+    GPUConfig(engine=engine, precision=precision)
     folder = find_weights(name)
     logger.info(devices.choose(False))
     return Model(open_weights(folder, engine, precision=precision, preset=preset), folder=folder)
@@ -300,7 +302,8 @@ class Model:
         sampler = replace(sampler, sampling_steps=steps, samples=samples)
         most = self.description.spec.schedule.timesteps
         if steps > most:
-            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {steps}")
+            weights = "the weights" if self.folder is None else f"the weights {self.folder}"
+            raise ConfigError(f"steps: expected at most the {most} that {weights} were trained with, got {steps}")
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
