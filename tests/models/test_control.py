@@ -31,7 +31,7 @@ def networks():
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("axes", SIZES)
+@pytest.mark.parametrize("axes", ["YX", *(pytest.param(axes, marks=pytest.mark.once) for axes in ("TYX", "ZYX"))])
 def test_state_and_time_change_nothing(networks, axes: str) -> None:
     rng = np.random.default_rng(0)
     denoiser = networks[axes].denoiser
