@@ -15,8 +15,6 @@ import numpy as np
 
 from ldseg import viz
 from ldseg.cli.console import progress
-from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
@@ -32,10 +30,12 @@ from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference.facts import facts_of
 from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number, some
+from ldseg.viz.cases import Pictures
 from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove

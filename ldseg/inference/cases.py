@@ -335,7 +335,7 @@ def _segmented(
     fusion: str,
     more: Mapping[str, bool],
 ) -> Iterator[Segmented]:
-    batch_size = max(1, batch_size // engine.samples)
+    batch_size = max(1, batch_size // engine.at_a_time)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
     for case, read in given:

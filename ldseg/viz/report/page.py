@@ -13,7 +13,16 @@ from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.viz.report.embed import Picture, Pictures
 from ldseg.viz.report.many import LINES, MOST, SHOWN, rows_as_json
-from ldseg.viz.report.records import HEADLINES, columns, settings, statistics, strips, worst_first
+from ldseg.viz.report.records import (
+    HEADLINES,
+    columns,
+    folds_of,
+    members,
+    settings,
+    statistics,
+    strips,
+    worst_first,
+)
 from ldseg.viz.report.rendering import render
 from ldseg.writing import write_text
 
@@ -69,7 +78,7 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
     large = {case.name: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
     figures = list(_figures(outputs, run, pictures))
     shown_columns = columns(run, compared or {})
-    overlay, uncertainty = run.config["Output"]["Overlay"], run.config["Sampler"]["Samples"] > 1
+    overlay, uncertainty = run.config["Output"]["Overlay"], members(run.config) > 1
     many = len(cases) > MOST
     shown = cases[:SHOWN] if many else cases
     page = render(
@@ -79,6 +88,7 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
         headlines=HEADLINES,
         facts=run.facts,
         config=run.config,
+        folds=folds_of(run.config),
         summary=run.summary,
         fewest=FEWEST,
         runs={name: (each, statistics(each)) for name, each in runs.items()},
@@ -104,7 +114,7 @@ def _views(outputs: Outputs, run: RunRecord, case: CaseResult, pictures: Picture
     config, name, ok = run.config, case.name, case.ok
     return Views(
         overlay=pictures.take(outputs.overlay(name), width) if ok and config["Output"]["Overlay"] else None,
-        uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and config["Sampler"]["Samples"] > 1 else None,
+        uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and members(config) > 1 else None,
     )
 
 

@@ -258,6 +258,17 @@ def settings(runs: Mapping[str, RunRecord]) -> list[tuple[str, bool, list[Any]]]
     return found
 
 
+def members(config: Mapping[str, Any]) -> int:
+    """Masks of each image in a run, those of all folds together."""
+    return int(config["Sampler"]["Samples"]) * folds_of(config)
+
+
+def folds_of(config: Mapping[str, Any]) -> int:
+    """Folds that segment in a run: 1 unless the weights have several."""
+    folds = config["Sampler"].get("Folds", 1)
+    return folds if isinstance(folds, int) else 1
+
+
 def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with colons between the keys."""
     found: dict[str, Any] = {}

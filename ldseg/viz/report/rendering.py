@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ldseg.text import counted, number
-from ldseg.viz.report.records import flat, title_of, words
+from ldseg.viz.report.records import flat, members, title_of, words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,5 +31,5 @@ def _environment() -> Environment:
         loader=PackageLoader("ldseg.viz.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(counted=counted, number=number, flat=flat, words=words, title_of=title_of)
+    environment.filters.update(counted=counted, number=number, flat=flat, members=members, words=words, title_of=title_of)
     return environment
