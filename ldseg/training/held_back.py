@@ -141,7 +141,6 @@ def _settled(config: Config, plan: Plan, sampling: dict[str, Any]) -> Config:
         "Parameters.Training": False,
         "Sampler.Sampling_Steps": sampling.get("steps", plan.steps),
         "Sampler.Samples": sampling.get("samples", 1) if asked.samples == "auto" else asked.samples,
-        "Sampler.Folds": 1,
     }
     return Config.from_dict(plan.settings).with_values(values)
 
