@@ -16,6 +16,7 @@ import keras
 
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
+from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import data_parallel
@@ -24,6 +25,7 @@ from ldseg.evaluation.record import RunRecord
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.inference import familiar
+from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -183,7 +185,7 @@ def _train(
         )
     elif (folder / WEIGHTS_FILE).exists():
         _recognise(plan, cases, validator, folder)
-    return result
+    return replace(result, problems=tuple({**batches.problems, **validator.problems}.values()))
 
 
 def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: Path) -> None:
@@ -225,9 +227,23 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         samples_per_case=plan.samples_per_case,
         focus=plan.focus,
         shown=plan.shown,
+        sampled=plan.sampled,
         cache=plan.cache,
+        disk=disk_of(plan),
         workers=plan.workers,
     )
+
+
+def disk_of(plan: Plan) -> DiskCache | None:
+    """Where prepared cases of a plan are kept on disk, if they are."""
+    if not plan.disk_cache:
+        return None
+    rules = {
+        **plan.preprocessing.to_dict(),
+        "smallest": 0.0,
+        "outline": plan.spec.outline,
+    }  # the smallest is for masks alone
+    return DiskCache(cache_folder() / "cases", plan.disk_cache * 10**6, rules)
 
 
 def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -21,6 +22,8 @@ from ldseg.segmenter import Segmenter
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 
+logger = logging.getLogger(__name__)
+
 
 class Validator:
     """Segments the validation cases of a plan with the moving average of a trainer's weights.
@@ -31,6 +34,7 @@ class Validator:
 
     Attributes:
         segmenter: the networks with the averaged weights, on the grid of whole cases.
+        problems: by name, what was wrong with cases that could not be read, one line each.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
@@ -41,17 +45,25 @@ class Validator:
         self.predictor = Predictor(self.segmenter, sampler=plan.sampler, steps=plan.steps)
         self.predictor.compile()
         self.quality: Quality | None = None
+        self.problems: dict[str, str] = {}
 
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now."""
         trainer.copy_average(self.segmenter)
         step, size = self.plan.preprocessing, self.plan.batch_size
-        found, collapse, self.quality = validation_scores(self.segmenter, self.cases, step, self.predictor, size)
+        found, collapse, self.quality = validation_scores(
+            self.segmenter, self.cases, step, self.predictor, size, self.problems
+        )
         return found, collapse
 
 
 def validation_scores(
-    segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
+    segmenter: Segmenter,
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    predictor: Predictor,
+    batch_size: int,
+    problems: dict[str, str],
 ) -> tuple[dict[str, float], Collapse, Quality | None]:
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
@@ -61,14 +73,20 @@ def validation_scores(
     numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
     label.
 
+    A case that cannot be read is left out, told once, and put down in ``problems``, by its name.
+
     Raises:
-        DataError: if a case can no longer be read.
+        DataError: if no case can be read.
     """
     overlaps, unions, signs, sums, collapse = [], [], [], [], Collapse(preprocessing.classes, segmenter.strides)
     results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
     for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
         if result.loaded is None or result.loaded.label is None:
-            raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
+            line = f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"
+            if result.case.name not in problems:
+                logger.error("left out %s", line)
+            problems[result.case.name] = line
+            continue
         pair = result.mask, result.loaded.label, segmenter.spec.classes
         overlaps.append(dice(*pair).tolist())
         unions.append(iou(*pair).tolist())
@@ -79,6 +97,8 @@ def validation_scores(
             sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
         grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
         collapse.add(result.mask, result.loaded.label, grid)
+    if not overlaps:
+        raise DataError(f"none of {len(cases)} cases can be validated on, the first: {problems[cases[0].name]}")
     by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
     found = {
         "val_dice": mean_foreground(overlaps),
