@@ -11,9 +11,9 @@ from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
-from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.metrics import dice, iou, scored
 from ldseg.evaluation.objects import object_sums, pooled
-from ldseg.evaluation.quality import Quality, fit_quality, signs_of
+from ldseg.evaluation.quality import Quality, fit_quality
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
 from ldseg.inference import segment_cases
@@ -68,10 +68,10 @@ def validation_scores(
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
     ``val_dice`` and ``val_iou`` are means over the cases of the mean over their classes, as reports have them;
-    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Of networks that tell
-    outlines there are ``val_object_f1`` and ``val_object_dice`` as well, pooled over the objects of all cases whose label
-    numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
-    label.
+    ``val_dice_<class>`` over all cases; with regions, of these in place of the classes. A class absent from a case and from
+    its mask does not count. Of networks that tell outlines there are ``val_object_f1`` and ``val_object_dice`` as well,
+    pooled over the objects of all cases whose label numbers them. Beside the scores, whether the masks have collapsed, and
+    the fit that tells the Dice of a mask without a label.
 
     A case that cannot be read is left out, told once, and put down in ``problems``, by its name.
 
@@ -87,11 +87,10 @@ def validation_scores(
                 logger.error("left out %s", line)
             problems[result.case.name] = line
             continue
-        pair = result.mask, result.loaded.label, segmenter.spec.classes
-        overlaps.append(dice(*pair).tolist())
-        unions.append(iou(*pair).tolist())
-        assert result.probabilities is not None  # as it was loaded
-        signs.append(signs_of(result.probabilities, result.mask, result.entropy))
+        pair = result.mask, result.loaded.label, segmenter.spec.classes, preprocessing.unions
+        overlaps.append(scored(dice, *pair).tolist())
+        unions.append(scored(iou, *pair).tolist())
+        signs.append(result.signs)
         if segmenter.spec.outline and result.loaded.instances is not None:
             video = preprocessing.axes.startswith("T")
             sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
@@ -99,11 +98,11 @@ def validation_scores(
         collapse.add(result.mask, result.loaded.label, grid)
     if not overlaps:
         raise DataError(f"none of {len(cases)} cases can be validated on, the first: {problems[cases[0].name]}")
-    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
+    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.structures)}
     found = {
         "val_dice": mean_foreground(overlaps),
         "val_iou": mean_foreground(unions),
-        **{f"val_dice_{name}": by_class[name] for name in preprocessing.classes[1:]},
+        **{f"val_dice_{name}": by_class[name] for name in preprocessing.structures[1:]},
     }
     if sums:
         found["val_object_f1"], found["val_object_dice"], _ = pooled(sums)
