@@ -167,14 +167,14 @@ def segment_cases(
     """
 
     def reader(case: Case) -> Callable[[], LoadedCase]:
-        return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+        return lambda: degraded(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
 
     given = ((case, reader(case)) for case in cases)
     options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "fusion": fusion}
     return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise)
 
 
-def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
+def degraded(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
     """A case with a degraded image, see ``degrade``."""
     if kind == "gaussian" and sigma == 0:
         return loaded
