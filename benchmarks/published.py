@@ -2,8 +2,8 @@
 
 Run it as ``python3 benchmarks/published.py path/to/savedModels``. *naive* is a program that does as the published code does:
 all images in one array, a Keras ``predict`` for the encoder, for each step and for the decoder, with the networks of the
-published files (``naive`` of ``speed.py``). The other is ``ldseg segment``, masks alone. Both read the same images and sample
-15 steps.
+published files (``naive`` of ``speed.py``). The other is ``ldseg segment``, masks alone. Both read the same images and
+sample 15 steps.
 """
 
 from __future__ import annotations
