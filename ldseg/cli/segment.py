@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,19 +23,18 @@ from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
-from ldseg.data.cases import LoadedCase
+from ldseg.data.cases import Case, LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, UnwrittenError, memory_told
-from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
-from ldseg.evaluation.amounts import amounts
+from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.spatial import IGNORE
 from ldseg.text import number, some
 from ldseg.viz.report.records import amounts_of
 from ldseg.writers.table import check_formats
@@ -111,44 +109,12 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
 def _segment(this: Run, started: float) -> int:
     """Segment all cases and write what there is to write, and return the number of problems."""
     task = this.task
-    config, sampler = task.config, task.config.sampler
+    config = task.config
     whole, slides = split_cases(task)
-    segmented = segment_cases(
-        this.predictor,
-        whole,
-        task.preprocessing,
-        batch_size=int(config.parameters.batch_size),
-        seed=sampler.seed,
-        sigma=sampler.sigma,
-        fusion=sampler.fusion,
-        states=config.output.diffusion > 0,
-        recognise=task.description.familiarity is not None,
-    )
-    results: list[CaseResult] = []
-    waiting: deque[Future[CaseResult]] = deque()
-    # Of volumes no more than one waits, as they are large.
-    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
-    to_draw, left = config.output.diffusion, len(whole)
-    # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
+        # Made while the cases are segmented.
         schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
-        for item in progress(segmented, len(whole), "segmenting"):
-            # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
-            trace = None
-            try:
-                with memory_told(str(item.case.image), "draw its diffusion"):
-                    if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
-                        from ldseg.viz.traces import trace_of
-
-                        trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
-                        to_draw -= 1
-            except DataError as error:
-                item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
-            left -= 1
-            waiting.append(worker.submit(_finish, this, item, trace))
-            if len(waiting) > behind:
-                results.append(waiting.popleft().result())
-        results += [future.result() for future in waiting]
+        results = list(progress(results_of(this, whole, len(whole)), len(whole), "segmenting"))
     results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
     problems = [*task.problems, *skipped, *this.results.missing]
@@ -164,6 +130,53 @@ def _segment(this: Run, started: float) -> int:
     if useless:
         raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
     return len(problems)
+
+
+def results_of(this: Run, cases: Iterable[Case], count: int) -> Iterator[CaseResult]:
+    """Segment cases that are no slides, write what belongs to each, and yield what became of it, in their order.
+
+    Args:
+        this: the run.
+        cases: of it, taken as they are needed.
+        count: how many there are.
+    """
+    task = this.task
+    config, sampler = task.config, task.config.sampler
+    segmented = segment_cases(
+        this.predictor,
+        cases,
+        task.preprocessing,
+        batch_size=int(config.parameters.batch_size),
+        seed=sampler.seed,
+        sigma=sampler.sigma,
+        fusion=sampler.fusion,
+        states=config.output.diffusion > 0,
+        recognise=task.description.familiarity is not None,
+    )
+    waiting: deque[Future[CaseResult]] = deque()
+    # Of volumes no more than one waits, as they are large.
+    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
+    to_draw, left = config.output.diffusion, count
+    # Cases are scored and drawn, in their order, while the next are segmented.
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        for item in segmented:
+            # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
+            trace = None
+            try:
+                with memory_told(str(item.case.image), "draw its diffusion"):
+                    if item.problem == "" and to_draw > 0 and (item.mask.any() or left <= to_draw):
+                        from ldseg.viz.traces import trace_of
+
+                        trace = trace_of(item, this.predictor, task.preprocessing, config.data.colours)
+                        to_draw -= 1
+            except DataError as error:
+                item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
+            left -= 1
+            waiting.append(worker.submit(_finish, this, item, trace))
+            if len(waiting) > behind:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _finish(this: Run, item: Segmented, trace: viz.Trace | None) -> CaseResult:
@@ -211,7 +224,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
-        **_scores(this, item, loaded),
+        **scores_of(item, task.description.spec, task.config.evaluation.tolerance),
     )
 
 
@@ -219,26 +232,6 @@ def _skip(item: Segmented, problem: str) -> CaseResult:
     """Tell of a case that is left out."""
     logger.error("skipped %s: %s", item.case.name, problem)
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
-
-
-def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
-    """What `CaseResult` takes of the mask of a case and its label."""
-    spec = this.task.description.spec
-    common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
-    scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
-    if loaded.label is not None:
-        tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
-    if loaded.instances is not None:
-        pair = item.instances, loaded.instances
-        if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
-            pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
-        scores["sums"] = object_sums(*pair, **common)
-        scores["objects"] = scores["sums"].scores
-    if loaded.label is None:
-        objects = item.instances if spec.classes == 2 else None
-        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
-    return scores
 
 
 def _schedule_picture(this: Run) -> np.ndarray:
