@@ -17,7 +17,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -350,6 +350,16 @@ def connect(group: Group) -> None:
         raise ConfigError(f"GPU.Hosts: JAX has not come together at {address}: {' '.join(str(error).split())}") from error
 
 
+def from_first(arrays: dict[str, Any], group: Group) -> dict[str, Any]:
+    """Arrays of the first process of a group; the others give some of the same names, shapes and types."""
+    if group.count == 1:
+        return arrays
+    from jax.experimental import multihost_utils
+
+    found: dict[str, Any] = multihost_utils.broadcast_one_to_all(arrays, is_source=group.first)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parallel:
     """Devices on which a training runs, each on its share of every batch.
@@ -358,11 +368,13 @@ class Parallel:
         count: how many there are, with those of other processes.
         building: a scope for whatever makes weights: networks, the trainer, its optimiser.
         running: a scope for their training.
+        apart: a scope within that one, for what a process computes by itself.
     """
 
     count: int = 1
     building: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     running: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    apart: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 def data_parallel(multiple: bool, group: Group | None = None) -> Parallel:
@@ -393,8 +405,20 @@ def data_parallel(multiple: bool, group: Group | None = None) -> Parallel:
             names = [f"{device.platform}:{device.id}" for device in found]
             # Every process makes its own share of a batch.
             distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-            return Parallel(count=len(found), building=distribution.scope, running=distribution.scope)
+            return Parallel(count=len(found), building=distribution.scope, running=distribution.scope, apart=_undistributed)
     return Parallel()
+
+
+@contextlib.contextmanager
+def _undistributed() -> Iterator[None]:
+    import keras
+
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def own_devices(multiple: bool) -> list[str]:

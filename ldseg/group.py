@@ -239,8 +239,8 @@ def _welcome(place: Place, patience: float) -> list[Connection]:
                 link = _kept_alive(server.accept()[0])
             except TimeoutError:
                 missing = [str(index) for index in range(1, place.count) if index not in there]
-                said = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
-                wanted = f"expected {place.count} processes, of which {said} did not come within {patience:g} s"
+                named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+                wanted = f"expected {place.count} processes, of which {named} did not come within {patience:g} s"
                 raise ConfigError(f"GPU.Hosts: {wanted}; this one waited at port {place.port}") from None
             said = _introduction(link)
             if said is None:

@@ -104,10 +104,10 @@ def place_of(text: str, environment: Mapping[str, str]) -> Place | None:
         if launcher is None or count == 1:
             return None
         host, port = _address(launcher, environment)
-        index: int | None = _number(environment, launcher.index)
+        index = _number(environment, launcher.index)
     else:
         try:
-            host, port, said, index = _parts(text)
+            host, port, said, own = _parts(text)
         except ValueError as error:
             raise ConfigError(f"GPU.Hosts: {error}") from error
         if said is None:
@@ -115,11 +115,12 @@ def place_of(text: str, environment: Mapping[str, str]) -> Place | None:
                 raise ConfigError(f"GPU.Hosts: expected the number of processes behind {host}:{port}, got none")
             said = _number(environment, launcher.count)
         count = said
-        if index is None:
+        if own is None:
             if launcher is None:
                 wanted = f"expected the number of this process, from 0, behind {host}:{port}, {count}"
                 raise ConfigError(f"GPU.Hosts: {wanted}; no launcher of processes has said it")
-            index = _number(environment, launcher.index)
+            own = _number(environment, launcher.index)
+        index = own
     if count == 1:
         return None
     if index >= count:

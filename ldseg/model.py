@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
+from ldseg.group import joined
+from ldseg.hosts import place_of
 from ldseg.inference import Engine, segment_each
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
@@ -361,11 +364,13 @@ def train(
             **(settings or {}),
         },
     )
-    logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training.prepare import train_config
+    with joined(place_of(config.gpu.hosts, os.environ)) as group:
+        logger.info(devices.choose(config.gpu.multiple, group))
+        devices.connect(group)
+        from ldseg.training.prepare import train_config
 
-    devices.set_precision(devices.training_precision(config.gpu.precision))
-    train_config(config, preset=preset)
+        devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
+        train_config(config, preset=preset, group=group)
     return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
 
 

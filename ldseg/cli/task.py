@@ -127,7 +127,8 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     axes, patterns = AXES[config.data.dimensions], config.data.cases
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
     asked, precision = engine or config.gpu.engine, config.gpu.precision
-    opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
+    several = config.gpu.multiple
+    opened = open_weights(config.weights_folder, asked, precision=precision, description=description, multiple=several)
     cases, problems = found.cases, found.problems
     if config.data.shard:
         shard = Shard.of_text(config.data.shard)

@@ -7,6 +7,7 @@ import sys
 
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
+from ldseg.group import Group
 from ldseg.shipped import shipped_file
 from ldseg.text import number
 from ldseg.training.fit import TrainingResult
@@ -34,8 +35,12 @@ def unlike_published(config: Config) -> list[str]:
     return [f"{name} = {published.value(name)}" for name in names if config.value(name) != published.value(name)]
 
 
-def run(config: Config) -> int:
+def run(config: Config, group: Group | None = None) -> int:
     """Train as the settings say; the curves are drawn anew after each validation.
+
+    Args:
+        config: the settings.
+        group: the processes that train together; the first one draws and prints.
 
     Returns:
         the number of problems: cases left out.
@@ -50,11 +55,15 @@ def run(config: Config) -> int:
 
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
+    first = group is None or group.first
     try:
-        result = train_config(config, watch=draw)
+        result = train_config(config, watch=draw, group=group)
     except TrainingStopped as stop:
-        print(f"\n{stop}", file=sys.stderr)
+        if first:
+            print(f"\n{stop}", file=sys.stderr)
         raise
+    if not first:
+        return len(result.problems)
     validated = [row for row in result.history if row.get("val_dice") is not None]
     rows = [
         [str(row["epoch"]), number(row.get("loss")), number(row["val_dice"]), number(row["val_iou"])]

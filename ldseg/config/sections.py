@@ -12,6 +12,7 @@ from ldseg.config.kinds import Auto, Choice, Flag, Kind, Number, Pairs, Several,
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
+from ldseg.hosts import EXPECTED, check_hosts
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
 from ldseg.shards import Shard
@@ -132,8 +133,16 @@ class GPUConfig(Section):
 
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
+    hosts: str = _key("Hosts", AUTO, Text(EXPECTED))
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
     precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            check_hosts(self.hosts)
+        except ValueError as error:
+            self._refuse("Hosts", str(error))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -315,7 +315,8 @@ def segment_each(
 ) -> Iterator[Segmented]:
     """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
 
-    The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
+    The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one;
+    and so many for each device of the engine.
     They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at;
     with ``recognise``, images are measured, see ``Segmented.signature``.
 
@@ -335,7 +336,7 @@ def _segmented(
     fusion: str,
     more: Mapping[str, bool],
 ) -> Iterator[Segmented]:
-    batch_size = max(1, batch_size // engine.samples)
+    batch_size = max(1, batch_size // engine.samples) * engine.devices
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
     for case, read in given:

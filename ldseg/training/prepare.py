@@ -19,6 +19,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
 from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
 from ldseg.errors import DataError, WeightsError
+from ldseg.group import Group
 from ldseg.models import Preset
 from ldseg.published import is_published
 from ldseg.text import counted, few, some
@@ -29,6 +30,7 @@ from ldseg.training.folder import checkpoint_to_go_on
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
+from ldseg.training.told import heard, told
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +100,10 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
 
 
 def train_config(
-    config: Config, watch: Callable[[TrainingResult], None] | None = None, preset: Preset | None = None
+    config: Config,
+    watch: Callable[[TrainingResult], None] | None = None,
+    preset: Preset | None = None,
+    group: Group | None = None,
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
@@ -110,6 +115,7 @@ def train_config(
         config: the settings.
         watch: called after each validation.
         preset: networks of the user's own, in place of those that the settings name.
+        group: the processes that train together. The first one looks at the data and plans; its settings count.
 
     Raises:
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
@@ -120,10 +126,21 @@ def train_config(
             f"{config.weights_folder}: holds weights as LDSeg was published with them, which training does not write to; "
             "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
         )
-    prepared = plan_of(config, preset)
-    go_on = config.parameters.checkpoint
-    result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
+    group = group or Group()
+    prepared = plan_together(config, preset, group)
+    options: dict[str, Any] = {"go_on": config.parameters.checkpoint, "watch": watch, "since": since, "group": group}
+    result = train(prepared.plan, prepared.cases, config.weights_folder, **options)
     return replace(result, problems=prepared.problems)
+
+
+def plan_together(config: Config, preset: Preset | None, group: Group) -> Prepared:
+    """What ``plan_of`` gives the first process of a group, in all of them."""
+    if group.count == 1:
+        return plan_of(config, preset)
+    prepared = plan_of(config, preset) if group.first else None
+    given = None if prepared is None else [told(prepared.plan), told(prepared.cases), told(prepared.problems)]
+    plan, cases, problems = (heard(entry, preset) for entry in group.share("the plan", given))
+    return Prepared(plan=plan, cases=cases, problems=problems)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def pick_sampling(plan: Plan, cases: Sequence[Case], folder: Path, seconds: floa
         WeightsError: if the weights cannot be read or written.
     """
     some = cases[:: math.ceil(len(cases) / MOST_CASES)]
-    opened = open_weights(folder, preset=plan.spec.own)
+    opened = open_weights(folder, preset=plan.spec.own, multiple=plan.several_devices)
     found = tried(lambda steps, samples: _dice(plan, opened, some, steps, samples), plan.spec.schedule.timesteps, seconds)
     if not found:
         return {}

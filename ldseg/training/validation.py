@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple
+from typing import Any
 
 from tqdm import tqdm
 
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
+from ldseg.devices import on_device, own_devices
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou
-from ldseg.evaluation.objects import object_sums, pooled
-from ldseg.evaluation.quality import Quality, fit_quality, signs_of
+from ldseg.evaluation.objects import ObjectSums, object_sums, pooled
+from ldseg.evaluation.quality import Quality, Signs, fit_quality, signs_of
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
-from ldseg.inference import segment_cases
+from ldseg.group import Group
+from ldseg.inference import Engine, segment_cases
 from ldseg.inference.predictor import Predictor
+from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
+from ldseg.shards import Shard, whole
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 
@@ -25,33 +31,90 @@ from ldseg.training.trainer import Trainer
 class Validator:
     """Segments the validation cases of a plan with the moving average of a trainer's weights.
 
+    Processes of a group share them out, and so do the devices of each.
+
     Args:
         plan: the training.
         cases: those to validate on.
+        group: the processes that train together.
 
     Attributes:
         segmenter: the networks with the averaged weights, on the grid of whole cases.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
-    def __init__(self, plan: Plan, cases: Sequence[Case]) -> None:
+    def __init__(self, plan: Plan, cases: Sequence[Case], group: Group | None = None) -> None:
         self.plan = plan
         self.cases = cases
-        self.segmenter = Segmenter(plan.spec)
-        self.predictor = Predictor(self.segmenter, sampler=plan.sampler, steps=plan.steps)
-        self.predictor.compile()
+        self.group = group or Group()
+        self.devices = own_devices(plan.several_devices)
+        self.copies: list[Segmenter] = []
+        options: dict[str, Any] = {"sampler": plan.sampler, "steps": plan.steps}
+
+        def make(_: int) -> Predictor:
+            self.copies.append(Segmenter(plan.spec))
+            predictor = Predictor(self.copies[-1], **options)
+            predictor.compile()
+            return predictor
+
+        self.predictor = spread(make, self.devices, **options)
+        self.segmenter = self.copies[0]
         self.quality: Quality | None = None
 
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now."""
-        trainer.copy_average(self.segmenter)
-        step, size = self.plan.preprocessing, self.plan.batch_size
-        found, collapse, self.quality = validation_scores(self.segmenter, self.cases, step, self.predictor, size)
+        for name, copy in zip(self.devices, self.copies, strict=True):
+            with on_device(name):
+                trainer.copy_average(copy)
+        size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
+        own = Shard(self.group.index + 1, self.group.count).of(self.cases)
+        hidden = not self.group.first
+        rows = list(scored(own, self.plan.preprocessing, self.predictor, size, hidden))
+        shares = self.group.gather("a validation", rows)
+        found, collapse, self.quality = validation_scores(whole(shares), self.plan.preprocessing, self.plan.spec.strides)
         return found, collapse
 
 
+def scored(
+    cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int, hidden: bool = False
+) -> Iterator[dict[str, Any]]:
+    """What ``validation_scores`` takes of each case: plain values that one process can tell another.
+
+    Args:
+        cases: those to segment.
+        preprocessing: from a case to the grid of the network.
+        predictor: what segments them.
+        batch_size: tiles at a time, for each device.
+        hidden: whether there is no bar of the progress.
+
+    Raises:
+        DataError: if a case can no longer be read.
+    """
+    spec = predictor.spec
+    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
+    bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
+    for result in tqdm(results, **bar):
+        if result.loaded is None or result.loaded.label is None:
+            raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
+        pair = result.mask, result.loaded.label, spec.classes
+        assert result.probabilities is not None  # as it was loaded
+        sums = None
+        if spec.outline and result.loaded.instances is not None:
+            video = preprocessing.axes.startswith("T")
+            sums = object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video)
+        collapse = Collapse(preprocessing.classes, spec.strides)
+        collapse.add(result.mask, result.loaded.label, preprocessing.grid_of(result.loaded.size, result.loaded.spacing))
+        yield {
+            "dice": dice(*pair).tolist(),
+            "iou": iou(*pair).tolist(),
+            "signs": asdict(signs_of(result.probabilities, result.mask, result.entropy)),
+            "objects": None if sums is None else astuple(sums),
+            "collapse": collapse.counts(),
+        }
+
+
 def validation_scores(
-    segmenter: Segmenter, cases: Sequence[Case], preprocessing: Preprocessing, predictor: Predictor, batch_size: int
+    rows: Sequence[dict[str, Any]], preprocessing: Preprocessing, strides: Sequence[int]
 ) -> tuple[dict[str, float], Collapse, Quality | None]:
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
@@ -61,24 +124,17 @@ def validation_scores(
     numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
     label.
 
-    Raises:
-        DataError: if a case can no longer be read.
+    Args:
+        rows: of all cases in their order, see ``scored``.
+        preprocessing: of the training.
+        strides: of the latent.
     """
-    overlaps, unions, signs, sums, collapse = [], [], [], [], Collapse(preprocessing.classes, segmenter.strides)
-    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
-    for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
-        if result.loaded is None or result.loaded.label is None:
-            raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
-        pair = result.mask, result.loaded.label, segmenter.spec.classes
-        overlaps.append(dice(*pair).tolist())
-        unions.append(iou(*pair).tolist())
-        assert result.probabilities is not None  # as it was loaded
-        signs.append(signs_of(result.probabilities, result.mask, result.entropy))
-        if segmenter.spec.outline and result.loaded.instances is not None:
-            video = preprocessing.axes.startswith("T")
-            sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
-        grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
-        collapse.add(result.mask, result.loaded.label, grid)
+    overlaps, unions = [row["dice"] for row in rows], [row["iou"] for row in rows]
+    sums = [ObjectSums(*row["objects"]) for row in rows if row["objects"] is not None]
+    signs = [Signs(**row["signs"]) for row in rows]
+    collapse = Collapse(preprocessing.classes, strides)
+    for row in rows:
+        collapse.take(row["collapse"])
     by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
     found = {
         "val_dice": mean_foreground(overlaps),
