@@ -19,6 +19,7 @@ LAYERS = (
         "components",
         "deferred",
         "engines",
+        "folds",
         "options",
         "paths",
         "shards",

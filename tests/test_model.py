@@ -143,8 +143,11 @@ def test_settings_are_those_of_the_sampler(model: ldseg.Model, data: Path) -> No
         model.segment(path, step=2)
     with pytest.raises(ConfigError, match=r"Sampler\.Fusion: expected one of mean, vote, staple, got 'majority'"):
         model.segment(path, fusion="majority")
-    with pytest.raises(ConfigError, match="steps: expected at most"):
+    with pytest.raises(ConfigError, match=rf"steps: expected at most the \d+ that the weights {model.folder} were trained"):
         model.segment(path, steps=5000)
+    for given, key in (({"engine": "tpu"}, "Engine"), ({"precision": "int8"}, "Precision")):
+        with pytest.raises(ConfigError, match=rf"GPU\.{key}: expected one of auto, .*, got '{next(iter(given.values()))}'"):
+            ldseg.load("DDTI", **given)
 
 
 def test_a_second_image_is_not_traced_again(model: ldseg.Model, data: Path) -> None:

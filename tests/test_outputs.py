@@ -27,9 +27,9 @@ def test_the_files_of_a_case(tmp_path: Path) -> None:
         outputs.diffusion("scan.7", ".gif"), outputs.uncertainty("scan.7"),
     }  # fmt: skip
     touch(*own, tmp_path / "scan.77_segmentation.nii.gz", tmp_path / "scan_segmentation.png", outputs.overlay("scan.77"))
-    assert set(outputs.of_case("scan.7")) == own
+    assert set(outputs.of_cases(["scan.7", "video"])["scan.7"]) == own
     (tmp_path / "video_segmentation").mkdir()
-    assert list(outputs.of_case("video")) == [tmp_path / "video_segmentation"]
+    assert outputs.of_cases(["video"])["video"] == [tmp_path / "video_segmentation"]
 
 
 def test_the_work_of_others_is_not_overwritten(tmp_path: Path) -> None:

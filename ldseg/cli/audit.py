@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ldseg.cli.facts import facts_of
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
 from ldseg.data.cases import Case
+from ldseg.description import read_network
 from ldseg.evaluation.conditions import dice_figures, document, write_document
+from ldseg.inference.facts import facts_of
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
@@ -39,6 +40,7 @@ def run(config: Config) -> int:
     task = begin(config, engine="keras")
     outputs = Outputs(task.config.output_folder)
     record = outputs.state_audit
+    read_network(task.config.weights_folder, "the state audit")
     predictor = task.predictor(flips=False, samples=1)
     assert isinstance(predictor, Predictor)
     audit = StateAudit(predictor)

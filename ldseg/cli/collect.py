@@ -107,11 +107,11 @@ def _take(outputs: Outputs, shard: Outputs, cases: Sequence[CaseResult]) -> None
     """Move the files of cases. Of a case whose files are here already nothing is left there."""
     if shard.schedule.exists():  # the same in all of them
         move(shard.schedule, outputs.schedule)
+    there = shard.of_cases(case.name for case in cases)
     for case in cases:
-        there = list(shard.of_case(case.name))
         if case.mask is not None and not any((place.folder / case.mask).exists() for place in (shard, outputs)):
             raise DataError(f"{shard.folder / case.mask}: the mask of {case.name} is missing; run the shard again")
-        for path in there:
+        for path in there[case.name]:
             move(path, outputs.folder / path.relative_to(shard.folder))
 
 

@@ -60,17 +60,18 @@ class Results:
         self.files[case.name] = files
         return files
 
-    def leave_out(self, case: str) -> None:
-        """Nothing of this or an earlier run stays under the name of a case that is left out.
+    def leave_out(self, cases: Sequence[str]) -> None:
+        """Nothing of this or an earlier run stays under the names of cases that are left out.
 
         But of one that could not be written: then what was there is still whole, and may be all that there is.
         """
-        self.files.pop(case, None)
-        if case in self.unwritten:
-            return
-        for path in self.outputs.of_case(case):
-            with contextlib.suppress(DataError):  # the case is a problem already
-                remove(path)
+        for case in cases:
+            self.files.pop(case, None)
+        if gone := [case for case in cases if case not in self.unwritten]:
+            for paths in self.outputs.of_cases(gone).values():
+                for path in paths:
+                    with contextlib.suppress(DataError):  # the case is a problem already
+                        remove(path)
 
     def finish(self) -> None:
         """Remove what an earlier run wrote of the cases in other formats, and join the measurements of all cases.

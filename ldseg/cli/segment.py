@@ -15,8 +15,6 @@ import numpy as np
 
 from ldseg import viz
 from ldseg.cli.console import progress
-from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
@@ -32,11 +30,13 @@ from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference.facts import facts_of
 from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.text import number, some
-from ldseg.viz.report.records import amounts_of
+from ldseg.viz.cases import Pictures
+from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
 
@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 """Metrics on the screen, and their digits after the point."""
+
+MOST_ROWS, WORST_ROWS = 500, 20
+"""Cases that the screen shows, and how many of them where there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,12 +245,16 @@ def _schedule_picture(this: Run) -> np.ndarray:
 
 
 def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) -> str:
-    """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
+    """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone.
+
+    Of more than `MOST_ROWS` cases the worst `WORST_ROWS` have one.
+    """
     results, summary = record.cases, record.summary
+    many = len(results) > MOST_ROWS
     metrics, held = COLUMNS if summary.scored else {}, list(amounts_of(record))
     known = any(result.unfamiliar is not None for result in results)
     rows = []
-    for result in results:
+    for result in worst_first(results)[:WORST_ROWS] if many else results:
         cells = [number(result.foreground(metric), digits) for metric, digits in metrics.items()]
         by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
         cells += [
@@ -266,7 +273,8 @@ def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) ->
             rows.append([kind, *cells, *[""] * (len(held) + known), "", ""])
     titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
     titles += [title.lower() for title, _, _ in held]
-    return table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
+    told = table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
+    return told if not many else f"{told}\nThe worst {WORST_ROWS} of {len(results)} cases; metrics.csv has all."
 
 
 def _names(results: list[CaseResult]) -> str:
@@ -279,9 +287,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     record = record_run(results, names, facts)
     summary = record.summary
     write_metrics(this.outputs.folder, record)
-    for result in results:
-        if not result.ok:
-            this.results.leave_out(result.name)
+    this.results.leave_out([result.name for result in results if not result.ok])
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []

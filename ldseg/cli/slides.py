@@ -109,7 +109,7 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
         raise DataError(
             f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"
         )
-    if int(config.sampler.samples) > 1 and config.sampler.fusion != "mean":
+    if config.sampler.members > 1 and config.sampler.fusion != "mean":
         raise DataError(
             f"{case.image}: masks of a slide are fused by mean, expected Sampler.Fusion = mean, got {config.sampler.fusion}"
         )

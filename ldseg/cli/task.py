@@ -101,6 +101,7 @@ class Task:
             "flips": sampler.flips,
             "samples": sampler.samples,
             "at_once": self.config.parameters.batch_size,
+            **({"folds": sampler.folds} if self.description.folds else {}),
         }
         return self.opened.engine(**settings | changes)
 
@@ -173,7 +174,9 @@ def settle(config: Config, description: Description) -> Config:
 
 def _sampled(config: Config, description: Description) -> Config:
     """The settings with the steps and masks of the weights, where they leave them open."""
-    sampler, found = config.sampler, {}
+    sampler = config.sampler
+    folds = {"Sampler.Folds": description.folds_asked(sampler.folds)}
+    found: dict[str, int] = {}
     if sampler.sampling_steps == AUTO:
         found["Sampler.Sampling_Steps"] = description.steps
     if sampler.samples == AUTO:
@@ -183,7 +186,9 @@ def _sampled(config: Config, description: Description) -> Config:
         found["Sampler.Samples"] = 1
     if description.sampling and found:
         logger.info("as the weights say: %s", ", ".join(f"{name} = {value}" for name, value in found.items()))
-    return config.with_values(found)
+    if description.folds:
+        logger.info("%d of %d folds as one ensemble", folds["Sampler.Folds"], len(description.folds))
+    return config.with_values({**found, **folds})
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg import devices
-from ldseg.cli.facts import facts_of
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
@@ -23,6 +22,7 @@ from ldseg.evaluation import dice
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, corrupted, segment_each
+from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
@@ -78,7 +78,7 @@ class Trial:
         if not work:
             return
         sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
-        _warm_up(predictor, max(1, batch_size // predictor.samples))
+        _warm_up(predictor, predictor.together(batch_size))
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
 

@@ -52,7 +52,7 @@ class Trust:
             for path in (outputs.calibration, outputs.calibration.with_suffix(".png")):  # of an earlier run
                 remove(path)
             return []
-        report = {"samples": sampler.samples, "fusion": sampler.fusion, **self.calibration.report()}
+        report = {"samples": sampler.members, "fusion": sampler.fusion, **self.calibration.report()}
         ece, auroc = number(report["ece"]), number(report["auroc"])
         lines = [f"Calibration error (ECE) {ece}, errors ranked by uncertainty (AUROC) {auroc}: calibration.json"]
         if self.distances:

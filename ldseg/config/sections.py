@@ -20,6 +20,11 @@ from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
 
+MOST_FOLDS = 100
+
+FOLDS_SHARE = 0.92
+"""Of the minutes, what trainings of folds share; the rest is for measuring all that they hold back."""
+
 _SEED = Number(0, 2**31 - 1)
 _FOLDER_NAME = "the name of a folder in Data.Root, not a path"
 _FOLDERS = "folders with commas between them"
@@ -77,7 +82,8 @@ class SamplerConfig(Section):
     """[Sampler]: how a mask is drawn.
 
     `sigma` is the standard deviation of Gaussian noise added to the image, whose values lie in [0, 1]. `samples` counts the
-    members of an ensemble, which `fusion` makes one mask of.
+    members of an ensemble, which `fusion` makes one mask of; of weights of several folds, each of the first `folds` draws as
+    many.
     """
 
     NAME: ClassVar[str] = "Sampler"
@@ -88,6 +94,12 @@ class SamplerConfig(Section):
     flips: bool = _key("Flips", False, Flag())
     samples: int | str = _key("Samples", AUTO, Auto(Number(1, 1000)))
     fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
+    folds: int | str = _key("Folds", AUTO, Auto(Number(1, MOST_FOLDS)))
+
+    @property
+    def members(self) -> int:
+        """Masks of each image, once nothing is left open: those of all folds."""
+        return int(self.samples) * (1 if self.folds == AUTO else int(self.folds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +118,13 @@ class ParametersConfig(Section):
 class TrainingConfig(Section):
     """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes.
 
-    `minutes` above 0 take the place of the number of epochs.
+    `minutes` above 0 take the place of the number of epochs. With `folds` above 0, every case is held back by one of so many
+    trainings, which share the minutes.
     """
 
     NAME: ClassVar[str] = "Training"
     minutes: float = _key("Minutes", 0.0, Number(0.0, 1_000_000.0))
+    folds: int = _key("Folds", 0, Number(0, MOST_FOLDS))
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
@@ -125,6 +139,24 @@ class TrainingConfig(Section):
     cache: int = _key("Cache", 1000, Number(0, 1_000_000))
     workers: int = _key("Workers", 2, Number(0, 256))
     seed: int = _key("Seed", 0, _SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds == 1:
+            self._refuse("Folds", "expected 0 (one training) or at least 2, got 1")
+        if self.folds and self.validation:
+            wanted = f"expected nothing with Training.Folds = {self.folds}, which holds every case back once"
+            self._refuse("Validation", f"{wanted}, got {shown(self.validation)}")
+
+    @property
+    def minutes_each(self) -> float:
+        """Minutes of each of the trainings that share them; the rest is for measuring what they hold back."""
+        return FOLDS_SHARE * self.minutes / self.folds if self.folds else self.minutes
+
+    @property
+    def held_back(self) -> float:
+        """Share of the cases that a training holds back."""
+        return 1 / self.folds if self.folds else self.validation_fraction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.evaluation.bootstrap import FEWEST, bootstrap_interval
 from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
-from ldseg.evaluation.report import bootstrap_interval
 from ldseg.outputs import Outputs
 from ldseg.untrusted import parsed
-
-FEWEST = 6
-"""Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
 
 
 def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecord:

@@ -168,6 +168,23 @@ class Familiarity:
         return cls(clouds=clouds, tiles=int(values["tiles"]))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Familiarities(Familiarity):
+    """What weights of several folds learned from: each tells by its own networks, and the distance is the mean of theirs.
+
+    Attributes:
+        folds: of each, in their order.
+    """
+
+    folds: tuple[Familiarity, ...]
+
+    def distances(self, signature: Signature) -> dict[str, float]:
+        """By kind; ``features`` has a row for each of the first folds."""
+        rows = np.atleast_2d(signature["features"])
+        found = [fold.distances({**signature, "features": row}) for fold, row in zip(self.folds, rows, strict=False)]
+        return {kind: float(np.mean([one[kind] for one in found])) for kind in found[0]}
+
+
 def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> tuple[float | None, tuple[str, ...]]:
     """How far an image lies from what weights learned from, as a share of the limit, and the warnings where it is above 1.
 

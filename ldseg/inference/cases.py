@@ -336,7 +336,7 @@ def _segmented(
     fusion: str,
     more: Mapping[str, bool],
 ) -> Iterator[Segmented]:
-    batch_size = max(1, batch_size // engine.samples) * engine.devices
+    batch_size = engine.together(batch_size)
     entries: deque[_Entry] = deque()
     waiting: list[tuple[_Entry, tuple[int, ...]]] = []
     for case, read in given:

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -67,10 +66,10 @@ class Engine:
         ValueError: for an unknown sampler, or no member.
     """
 
-    kind: ClassVar[str]
+    kind: str
     """What [GPU] Engine calls it."""
 
-    whole_batches: ClassVar[bool] = False
+    whole_batches: bool = False
     """Whether every batch should have the same size, as another one would have to be compiled."""
 
     def __init__(
@@ -115,6 +114,15 @@ class Engine:
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """The probabilities float32 ``(N, *S, P)`` that states or clean latents ``(N, *L, c)`` stand for."""
         raise NotImplementedError
+
+    @property
+    def at_a_time(self) -> int:
+        """Members of an image that share the memory of a batch with those of other images."""
+        return self.samples
+
+    def together(self, batch_size: int) -> int:
+        """Images or tiles that go in one call where there are so many members in a batch, for each of its devices."""
+        return max(1, batch_size // self.at_a_time) * self.devices
 
     @property
     def strides(self) -> tuple[int, ...]:

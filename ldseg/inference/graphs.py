@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Runtime(Protocol):
 class GraphEngine(Engine):
     """An engine on a runtime, see ``Engine``."""
 
-    kind: ClassVar[str] = "graphs"
+    kind = "graphs"
 
     def __init__(self, spec: SegmenterSpec, runtime: Runtime, **options: Any) -> None:
         super().__init__(spec, **options)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ldseg.inference.graphs import GraphEngine, complete, cores, told
 class OnnxEngine(GraphEngine):
     """Networks in ONNX Runtime, on the processor."""
 
-    kind: ClassVar[str] = "onnx"
+    kind = "onnx"
 
 
 class OnnxRuntime:

@@ -15,6 +15,7 @@ from ldseg.devices import gpus
 from ldseg.engines import ENGINES, KERAS
 from ldseg.errors import WeightsError
 from ldseg.inference.engine import Engine
+from ldseg.inference.folds import ensemble_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.spec import SegmenterSpec
@@ -44,7 +45,10 @@ class Opened:
         return self.description.spec
 
     def engine(self, **options: Any) -> Engine:
-        """An engine that draws masks as the options of ``Engine`` say: sampler, steps, flips, samples, at_once."""
+        """An engine that draws masks as the options of ``Engine`` say: sampler, steps, flips, samples, at_once.
+
+        Of weights of several folds, ``folds`` is how many of them, and ``samples`` how many members each of them draws.
+        """
         return self.make(**options)
 
 
@@ -98,7 +102,11 @@ def _open(folder: Path, kind: str, description: Description, precision: str, mul
     if lacks := module.missing():
         raise WeightsError(f"GPU.Engine = {kind}: {lacks}")
     more = {"multiple": multiple} if kind == KERAS else {}  # the others use the whole processor
-    make = module.open_networks(folder, description, precision, **more)
+    if description.folds:
+        opened = [module.open_networks(folder / name, description, precision, **more) for name in description.folds]
+        make = ensemble_of(opened)
+    else:
+        make = module.open_networks(folder, description, precision, **more)
     return Opened(kind=kind, version=module.version(), description=description, make=make)
 
 

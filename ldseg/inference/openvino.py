@@ -6,7 +6,7 @@ import importlib.util
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ldseg.paths import cache_folder
 class OpenVinoEngine(GraphEngine):
     """Networks in OpenVINO, on the processor."""
 
-    kind: ClassVar[str] = "openvino"
+    kind = "openvino"
 
 
 class OpenVinoRuntime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,10 @@ class Spread(Engine):
         options: with which they were made.
     """
 
-    kind: ClassVar[str] = "keras"
-    whole_batches: ClassVar[bool] = True
-
     def __init__(self, engines: Sequence[tuple[str, Engine]], **options: Any) -> None:
-        super().__init__(engines[0][1].spec, **options)
+        first = engines[0][1]
+        super().__init__(first.spec, **options)
+        self.kind, self.whole_batches = first.kind, first.whole_batches
         self.engines = tuple(engines)
         self.devices = len(engines)
         self._threads = ThreadPoolExecutor(self.devices, thread_name_prefix="device")

@@ -162,7 +162,7 @@ def choose(
     take("Data.Patch", grid.size, "the whole grid" if grid.fit == "resize" else "a tile")
     patch = data.patch or grid.size
     seconds = machine.update(networks.name, axes, batch * math.prod(patch))
-    few = bool(config.training.minutes) and config.training.minutes * 60 / seconds < FEWEST
+    few = bool(config.training.minutes) and config.training.minutes_each * 60 / seconds < FEWEST
     take(
         "Parameters.BatchSize",
         2 if few else BATCH,
@@ -197,7 +197,7 @@ def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
 
 def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: Machine) -> tuple[float, str]:
     """What a sample may have of them, and why not more."""
-    most, minutes = float(POSITIONS[axes]), config.training.minutes
+    most, minutes = float(POSITIONS[axes]), config.training.minutes_each
     each = machine.update(preset.name, axes, batch)
     if not minutes or math.isnan(each):
         return most, "scaled down to what a common machine trains on"
@@ -231,20 +231,22 @@ def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Mach
         notes.append(f"the grid alone loses {100 * lost:.1f} % of label Dice ({many}): no training can do better")
     batch, patch = int(config.parameters.batch_size), config.data.patch
     seconds = machine.update(preset.name, axes, batch * math.prod(patch))
-    epoch = max(1, round(seen.cases * (1 - training.validation_fraction) * int(training.samples_per_case) / batch))
+    epoch = max(1, round(seen.cases * (1 - training.held_back) * int(training.samples_per_case) / batch))
     if math.isnan(seconds):
         notes.append("what an update takes is measured when the training begins")
     elif training.minutes:
-        updates = 60 * training.minutes / seconds
+        updates = 60 * training.minutes_each / seconds
+        each = f", shared by {training.folds} folds: in each" if training.folds else ":"
         notes.append(
-            f"{training.minutes:g} minutes: about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle cores, "
-            f"{updates / epoch:.0f} times through the cases"
+            f"{training.minutes:g} minutes{each} about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle "
+            f"cores, {updates / epoch:.0f} times through the cases"
         )
     else:
-        hours = config.parameters.epoch * epoch * seconds / 3600
+        hours = max(training.folds, 1) * config.parameters.epoch * epoch * seconds / 3600
+        each = f" in each of {training.folds} folds" if training.folds else ""
         notes.append(
-            f"{config.parameters.epoch} epochs of {epoch} updates: about {hours:.1f} hours on {machine.cores} idle cores; "
-            "--minutes N ends on time, and plans for it"
+            f"{config.parameters.epoch} epochs of {epoch} updates{each}: about {hours:.1f} hours on {machine.cores} idle "
+            "cores; --minutes N ends on time, and plans for it"
         )
     return [Reason(why=note) for note in notes]
 

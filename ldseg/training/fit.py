@@ -22,6 +22,7 @@ from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import Parallel, data_parallel, on_device
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
+from ldseg.evaluation.record import RunRecord
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.group import Group
@@ -62,11 +63,15 @@ class TrainingResult:
         folder: of the best weights.
         history: one row for each epoch, see ``ldseg.training.callbacks.COLUMNS``.
         problems: cases left out, one line each.
+        folds: of each fold, where there are several; then the history is theirs.
+        held_back: the record of the cases that they held back.
     """
 
     folder: Path
     history: list[dict[str, Any]]
     problems: tuple[str, ...] = ()
+    folds: tuple[TrainingResult, ...] = ()
+    held_back: RunRecord | None = None
 
     @property
     def logs(self) -> Path:
@@ -125,6 +130,13 @@ def train(
         return _train(plan, training, validator, folder, clock, meta, watch, parallel)
 
 
+def is_over(plan: Plan, meta: Mapping[str, Any]) -> bool:
+    """Whether the training of which a checkpoint tells has had all its minutes or epochs."""
+    if plan.minutes:
+        return bool(meta.get("spent", 0.0) > FINISHED * 60 * plan.minutes)
+    return bool(meta["epoch"] >= plan.epochs)
+
+
 def _train(
     plan: Plan,
     cases: Sequence[Case],
@@ -177,9 +189,10 @@ def _train(
         clock=clock,
         writes=group.first,
     )
-    if plan.minutes and clock.spent > FINISHED * clock.budget:
+    over = bool(before) and is_over(plan, before)
+    if over and plan.minutes:
         logger.info("%s: trained for %.0f minutes already; raise [Training] Minutes to go on", folder, clock.spent / 60)
-    elif not plan.minutes and batches.epoch >= plan.epochs:
+    elif over:
         logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch)
     else:
         if before:

@@ -37,7 +37,7 @@ class Plan:
         split: a manifest of ``ldseg.data.splits``: which cases are trained on, which validate.
         batch_size: samples of an update.
         epochs: times that the training goes through its cases, unless minutes say otherwise.
-        minutes: how long the training takes, all its starts together; 0 where epochs decide.
+        minutes: how long the training takes, all its starts together; of several folds each; 0 where epochs decide.
         learning_rate: the peak, see ``ldseg.training.optimizer.adamw``.
         warm_up: updates up to the peak.
         weight_decay: of AdamW.
@@ -141,7 +141,7 @@ def plan(
         split=split,
         batch_size=int(parameters.batch_size),
         epochs=parameters.epoch,
-        minutes=training.minutes,
+        minutes=training.minutes_each,
         learning_rate=parameters.learning_rate,
         warm_up=training.warm_up,
         weight_decay=training.weight_decay,
@@ -190,7 +190,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ConfigError: if the size does not suit the preset.
     """
     check_sizes(config, preset)
-    preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
+    own, preset, axes = preset, preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
@@ -200,7 +200,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
     noise, control = config.noise_scheduler, config.model.architecture == "Control"
     prediction = "x0" if control else preset.prediction
     return SegmenterSpec(
-        preset=preset,
+        preset=own or preset.name,  # a preset that comes with LDSeg is known by its name, to the light engines too
         size=config.data.size,
         axes=axes,
         channels=int(config.data.channels),

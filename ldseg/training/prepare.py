@@ -17,16 +17,25 @@ from ldseg.data.labels import Misread
 from ldseg.data.outline import areas_on_grid, smallest_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
-from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
-from ldseg.errors import DataError, WeightsError
+from ldseg.data.splits import (
+    apply_manifest,
+    folds_by_group,
+    folds_manifest,
+    manifests,
+    split_by_group,
+    split_by_name,
+    split_manifest,
+)
+from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.group import Group
+from ldseg.inference import Segmented
 from ldseg.models import Preset
 from ldseg.published import is_published
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import microns_of
 from ldseg.training.fit import TrainingResult, train
-from ldseg.training.folder import checkpoint_to_go_on
+from ldseg.training.folds import check_folds, first_checkpoint, train_folds
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
@@ -61,8 +70,9 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
+    checkpoint = first_checkpoint(config)
     before = read_meta(checkpoint) if checkpoint else {}
+    check_folds(config, before)
     proposal = propose(config, before, preset)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, found = proposal.config, proposal.found
@@ -74,16 +84,19 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     if not cases:
         raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
     split = before.get("split") or _split(cases, config)
-    training, validation = apply_manifest(cases, split)
     if before:
         _tell_new(cases, split)
-    logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
-    for purpose, part in (("train on", training), ("validate on", validation)):
-        if not any(shown[case.name] for case in part):
-            names = [case.name for case in part]
-            raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    if proposal.start:
-        _tell_known(validation, proposal.start)
+    for each in manifests(split):
+        training, validation = apply_manifest(cases, each)
+        which = f"fold {each['fold']} of {len(each['folds'])}: " if "folds" in each else ""
+        logger.info("%s%s to train on, %d to validate on", which, counted(len(training), "case"), len(validation))
+        for purpose, part in (("train on", training), ("validate on", validation)):
+            if not any(shown[case.name] for case in part):
+                names = [case.name for case in part]
+                wanted = f"expected an object in at least one label to {purpose}"
+                raise DataError(f"{which}{wanted}, found background alone: {some(names)}")
+        if proposal.start:
+            _tell_known(validation, proposal.start)
     made = plan(
         config,
         split,
@@ -103,6 +116,7 @@ def train_config(
     config: Config,
     watch: Callable[[TrainingResult], None] | None = None,
     preset: Preset | None = None,
+    show: Callable[[Segmented, Preprocessing], None] | None = None,
     group: Group | None = None,
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
@@ -115,6 +129,7 @@ def train_config(
         config: the settings.
         watch: called after each validation.
         preset: networks of the user's own, in place of those that the settings name.
+        show: called with each case that several folds held back, segmented, and their preprocessing.
         group: the processes that train together. The first one looks at the data and plans; its settings count.
 
     Raises:
@@ -127,7 +142,13 @@ def train_config(
             "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
         )
     group = group or Group()
+    if config.training.folds and group.count > 1:
+        wanted = f"expected 0 where {group.count} processes train together (GPU.Hosts)"
+        raise ConfigError(f"Training.Folds: {wanted}, got {config.training.folds}")
     prepared = plan_together(config, preset, group)
+    if config.training.folds:
+        result = train_folds(prepared.plan, prepared.cases, config, watch=watch, show=show, since=since)
+        return replace(result, problems=prepared.problems)
     options: dict[str, Any] = {"go_on": config.parameters.checkpoint, "watch": watch, "since": since, "group": group}
     result = train(prepared.plan, prepared.cases, config.weights_folder, **options)
     return replace(result, problems=prepared.problems)
@@ -186,8 +207,10 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
-    """The manifest of a training that begins."""
+    """The manifest of a training that begins; of several folds that of the first."""
     settings = config.training
+    if settings.folds:
+        return folds_manifest(folds_by_group(cases, settings.folds, settings.seed), settings.seed)
     if settings.validation:
         parts = split_by_name(cases, settings.validation)
     else:
