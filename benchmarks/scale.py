@@ -43,9 +43,9 @@ LINKS = 10_000
 CLASSES = ("background", "gland")
 
 
-def make_cases(folder: Path, count: int) -> Path:
+def make_cases(folder: Path, count: int, side: int = SIDE) -> Path:
     """A data set of so many cases, four of each patient."""
-    there = folder / f"cases{count}"
+    there = folder / f"cases{count}of{side}"
     if there.is_dir():
         return there
     random = np.random.default_rng(0)
@@ -55,8 +55,9 @@ def make_cases(folder: Path, count: int) -> Path:
         for kind in ("Image", "Label"):
             path, first = there / kind / f"case{index}.png", there / kind / f"case{index - index % LINKS}.png"
             if path == first:
-                shape = (SIDE, SIDE, 3) if kind == "Image" else (SIDE, SIDE)
-                Image.fromarray(random.integers(0, 255 if kind == "Image" else 2, shape).astype(np.uint8)).save(path)
+                made = random.integers(0, 255, (SIDE, SIDE, 3)).astype(np.uint8)
+                grown = Image.fromarray(made).resize((side, side), Image.Resampling.BICUBIC)
+                (grown if kind == "Image" else grown.convert("L").point(lambda value: value > 127)).save(path)
             else:
                 os.link(first, path)
     rows = "".join(f"case{index},patient{index // 4}\n" for index in range(count))
@@ -204,7 +205,33 @@ def collect(count: int, folder: Path) -> Callable[[], object]:
     return lambda: run([place])
 
 
-PARTS = (find, check, split, metrics, write, read, report, table, collect)
+def first(count: int, folder: Path) -> Callable[[], object]:
+    """A training up to its first update: images of 256 x 256, the preset lean, batch 4."""
+    from ldseg.training.callbacks import Progress
+    from ldseg.training.prepare import train_config
+
+    class Done(Exception):
+        """There was an update."""
+
+    def stop(*_: object) -> None:
+        raise Done
+
+    data = make_cases(folder, count, 256)
+    values = {
+        "Data.Root": str(data.parent), "Data.Dataset": data.name, "Data.Size": (256, 256), "Parameters.BatchSize": 4,
+        "Model.Weights": str(folder / f"weights{count}-{os.getpid()}"), "Data.Labels": "classes",
+        "Parameters.Training": True,
+    }  # fmt: skip
+
+    def run() -> None:
+        Progress.on_train_batch_end = stop  # type: ignore[method-assign]
+        with contextlib.suppress(Done):
+            train_config(Config().with_values(values))
+
+    return run
+
+
+PARTS = (first, find, check, split, metrics, write, read, report, table, collect)
 
 
 def measure(part: str, count: int, folder: Path) -> None:

@@ -178,7 +178,7 @@ class Model:
         microns: float | None = None,
         image_microns: float | None = None,
         skip_background: bool = True,
-        formats: Sequence[str] = SLIDE_FORMATS,
+        formats: Sequence[str] = SLIDE_FORMATS[:2],
         batch_size: int = BATCH,
         progress: Progress | None = None,
         **settings: Unpack[Sampling],
@@ -186,7 +186,8 @@ class Model:
         """Segment a slide (SVS, NDPI, pyramids in TIFF, OME-TIFF, OME-Zarr, ...) in memory that does not grow with it.
 
         The mask, ``<name>_segmentation.ome.tif``, is a pyramid of the slide's full resolution; the objects are in
-        ``<name>_objects.geojson``, for QuPath. What is finished stays when it is stopped: the same call goes on.
+        ``<name>_objects.geojson``, for QuPath, and, measured, in ``<name>_objects.csv``. What is finished stays when it is
+        stopped: the same call goes on.
 
         Args:
             path: the slide.
@@ -194,7 +195,7 @@ class Model:
             microns: µm per pixel at which the networks see it; None for what the weights say.
             image_microns: µm per pixel of a slide that does not say its own.
             skip_background: whether to leave out parts without tissue.
-            formats: what is written, of ``mask`` and ``geojson``.
+            formats: what is written, of ``mask``, ``geojson`` and ``csv``.
             batch_size: tiles at a time.
             progress: who is told how far it is.
             **settings: as for ``segment``; several samples are fused by their mean.
@@ -222,6 +223,8 @@ class Model:
                 formats=tuple(formats),
                 batch_size=batch_size,
                 seed=sampler.seed,
+                quality=self.description.quality,
+                familiarity=self.description.familiarity,
             ),
             colours=class_bytes(step.num_classes, Config.from_dict(self.description.training).data.colours),
             key=key,

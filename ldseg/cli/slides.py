@@ -34,6 +34,8 @@ def settings_of(task: Task) -> SlideSettings:
         formats=tuple(name for name in config.output.formats if name in FORMATS),
         batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
+        quality=task.description.quality,
+        familiarity=task.description.familiarity,
     )
 
 
@@ -90,7 +92,17 @@ def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: R
             yield CaseResult(name=case.name, status="skipped", message=told, seconds=seconds)
             continue
         logger.info(_told(found))
-        result = CaseResult(name=case.name, mask=found.files.get("mask"), seconds=time.perf_counter() - started)
+        for line in found.warnings:
+            logger.warning("%s is %s", case.name, line)
+        result = CaseResult(
+            name=case.name,
+            mask=found.files.get("mask"),
+            entropy=found.entropy,
+            predicted_dice=found.predicted_dice,
+            unfamiliar=found.unfamiliar,
+            warnings=found.warnings,
+            seconds=time.perf_counter() - started,
+        )
         results.files[case.name] = dict(found.files)
         results.missing.extend(problems)
         yield result
@@ -104,7 +116,7 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
     """
     config = task.config
     if not settings.formats:
-        raise DataError(f"{case.image}: slides are written as {' and '.join(FORMATS)}, see [Output] Formats")
+        raise DataError(f"{case.image}: slides are written as {', '.join(FORMATS)}, see [Output] Formats")
     if config.sampler.sigma:
         raise DataError(
             f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"

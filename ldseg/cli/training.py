@@ -44,7 +44,7 @@ def run(config: Config, group: Group | None = None) -> int:
 
     Args:
         config: the settings.
-        group: the processes that train together; the first one draws and prints.
+        group: the processes that train together; the first one draws, prints and tells the problems.
 
     Returns:
         the number of problems: cases left out.
@@ -67,7 +67,7 @@ def run(config: Config, group: Group | None = None) -> int:
             print(f"\n{stop}", file=sys.stderr)
         raise
     if not first:
-        return len(result.problems)
+        return 0
     if result.held_back is not None:
         held_back.write(result.held_back)
         _print_folds(result, result.held_back)

@@ -116,7 +116,7 @@ class ParametersConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Section):
-    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes.
+    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, the caches megabytes.
 
     `minutes` above 0 take the place of the number of epochs. With `folds` above 0, every case is held back by one of so many
     trainings, which share the minutes.
@@ -137,6 +137,7 @@ class TrainingConfig(Section):
     samples_per_case: int | str = _key("SamplesPerCase", AUTO, Auto(Number(1, 100_000)))
     focus: float | str = _key("Focus", AUTO, Auto(Number(0.0, 1.0)))
     cache: int = _key("Cache", 1000, Number(0, 1_000_000))
+    disk_cache: int = _key("DiskCache", 20_000, Number(0, 100_000_000))
     workers: int = _key("Workers", 2, Number(0, 256))
     seed: int = _key("Seed", 0, _SEED)
 

@@ -90,6 +90,28 @@ class SignSums:
         self._doubt += float(entropy.sum(dtype=np.float64))
         self._positions += mask.size
 
+    def add_nothing(self, positions: int) -> None:
+        """Take in a part of so many positions that is background for certain."""
+        self._positions += positions
+
+    def told(self) -> dict[str, Any]:
+        """The sums in the types of JSON."""
+        return {
+            "area": self._area.tolist(),
+            "own": self._own.tolist(),
+            "all": self._all.tolist(),
+            "doubt": self._doubt,
+            "positions": self._positions,
+        }
+
+    def add_told(self, sums: Mapping[str, Any]) -> None:
+        """Take in the sums of a part, as ``told`` gives them."""
+        self._area += np.array(sums["area"], np.int64)
+        self._own += np.array(sums["own"])
+        self._all += np.array(sums["all"])
+        self._doubt += float(sums["doubt"])
+        self._positions += int(sums["positions"])
+
     @property
     def present(self) -> np.ndarray:
         """The classes in the mask, the background left out."""

@@ -17,6 +17,7 @@ import keras
 
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
+from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import Parallel, data_parallel, on_device
@@ -27,6 +28,7 @@ from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.group import Group
 from ldseg.inference import familiar
+from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -208,7 +210,10 @@ def _train(
         )
     elif group.first and (folder / WEIGHTS_FILE).exists():
         _recognise(plan, cases, validator, folder)
-    return result
+    problems: dict[str, str] = {}
+    for own in group.gather("the problems", {**batches.problems, **validator.problems}):
+        problems |= own
+    return replace(result, problems=tuple(problems.values()))
 
 
 def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: Path) -> None:
@@ -252,10 +257,24 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter, group: G
         samples_per_case=plan.samples_per_case,
         focus=plan.focus,
         shown=plan.shown,
+        sampled=plan.sampled,
         cache=plan.cache,
+        disk=disk_of(plan),
         workers=plan.workers,
         share=(group.index, group.count),
     )
+
+
+def disk_of(plan: Plan) -> DiskCache | None:
+    """Where prepared cases of a plan are kept on disk, if they are."""
+    if not plan.disk_cache:
+        return None
+    rules = {
+        **plan.preprocessing.to_dict(),
+        "smallest": 0.0,
+        "outline": plan.spec.outline,
+    }  # the smallest is for masks alone
+    return DiskCache(cache_folder() / "cases", plan.disk_cache * 10**6, rules)
 
 
 def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:

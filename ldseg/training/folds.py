@@ -106,7 +106,8 @@ def train_folds(
                 logger.info("fold %d of %d, in %s: trained already", fold, folds, place)
             trained.append(result)
             spent += _spent(place)
-        result = TrainingResult(folder=folder, history=[], folds=tuple(trained))
+        problems = tuple(dict.fromkeys(line for one in trained for line in one.problems))
+        result = TrainingResult(folder=folder, history=[], folds=tuple(trained), problems=problems)
         if whole:
             logger.info("%s: all folds are trained already; raise [Training] Minutes or [Parameters] Epoch to go on", folder)
             return replace(result, held_back=read_run(folder / MEASURED))

@@ -52,6 +52,7 @@ class Plan:
         picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
+        disk_cache: megabytes of them to keep on disk, where they do not fit into memory.
         workers: threads that prepare batches.
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
@@ -61,6 +62,8 @@ class Plan:
         summary: what the cases are like, a line each.
         focus: probability that a sample is drawn by class, see ``ldseg.data.batches``.
         shown: names of the cases that show each class, by its number; needed where there is a ``focus``.
+        sampled: whether only a sample of the cases was looked at, of which ``shown`` tells; the others are checked as they
+            are read.
         start: weights to start from; None for chance.
     """
 
@@ -81,6 +84,7 @@ class Plan:
     samples_per_case: int = 1
     focus: float = 0.0
     shown: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    sampled: bool = False
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
@@ -88,6 +92,7 @@ class Plan:
     picks: bool = False
     seed: int = 0
     cache: int = 1000
+    disk_cache: int = 0
     workers: int = 2
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
@@ -125,7 +130,7 @@ def plan(
         split: the manifest of the cases.
         reasons: for what was chosen.
         preset: networks of the user's own, in place of those that the settings name.
-        more: ``shown``, ``summary`` and ``start`` of the plan.
+        more: ``shown``, ``sampled``, ``summary`` and ``start`` of the plan.
 
     Raises:
         ConfigError: if settings do not suit each other.
@@ -157,6 +162,7 @@ def plan(
         picks=auto and not sampling and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
+        disk_cache=training.disk_cache,
         workers=training.workers,
         several_devices=config.gpu.multiple,
         settings=_travelling(config).to_dict(),

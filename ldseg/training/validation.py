@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
@@ -27,11 +28,14 @@ from ldseg.shards import Shard, whole
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 
+logger = logging.getLogger(__name__)
+
 
 class Validator:
     """Segments the validation cases of a plan with the moving average of a trainer's weights.
 
-    Processes of a group share them out, and so do the devices of each.
+    Processes of a group share them out, and so do the devices of each. A case that cannot be read is left out, told once,
+    and put down in ``problems``.
 
     Args:
         plan: the training.
@@ -40,6 +44,7 @@ class Validator:
 
     Attributes:
         segmenter: the networks with the averaged weights, on the grid of whole cases.
+        problems: by name, what was wrong with cases that could not be read, one line each.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
@@ -60,25 +65,40 @@ class Validator:
         self.predictor = spread(make, self.devices, **options)
         self.segmenter = self.copies[0]
         self.quality: Quality | None = None
+        self.problems: dict[str, str] = {}
 
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
-        """The scores of ``validation_scores`` for the weights of now."""
+        """The scores of ``validation_scores`` for the weights of now.
+
+        Raises:
+            DataError: if no case can be read.
+        """
         for name, copy in zip(self.devices, self.copies, strict=True):
             with on_device(name):
                 trainer.copy_average(copy)
         size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
         hidden = not self.group.first
-        rows = list(scored(own, self.plan.preprocessing, self.predictor, size, hidden))
-        shares = self.group.gather("a validation", rows)
-        found, collapse, self.quality = validation_scores(whole(shares), self.plan.preprocessing, self.plan.spec.strides)
+        shares = self.group.gather("a validation", list(scored(own, self.plan.preprocessing, self.predictor, size, hidden)))
+        rows, bad = [], {}
+        for case, row in zip(self.cases, whole(shares), strict=True):
+            if "problem" not in row:
+                rows.append(row)
+            else:
+                bad[case.name] = row["problem"]
+                if case.name not in self.problems and self.group.first:
+                    logger.error("left out %s", row["problem"])
+        self.problems |= bad
+        if not rows:
+            raise DataError(f"none of {len(bad)} cases can be validated on, the first: {next(iter(bad.values()))}")
+        found, collapse, self.quality = validation_scores(rows, self.plan.preprocessing, self.plan.spec.strides)
         return found, collapse
 
 
 def scored(
     cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int, hidden: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """What ``validation_scores`` takes of each case: plain values that one process can tell another.
+    """What ``validation_scores`` takes of each case: plain values that one process can tell another; or its ``problem``.
 
     Args:
         cases: those to segment.
@@ -86,16 +106,14 @@ def scored(
         predictor: what segments them.
         batch_size: tiles at a time, for each device.
         hidden: whether there is no bar of the progress.
-
-    Raises:
-        DataError: if a case can no longer be read.
     """
     spec = predictor.spec
     results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
     bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
     for result in tqdm(results, **bar):
         if result.loaded is None or result.loaded.label is None:
-            raise DataError(f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}")
+            yield {"problem": f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"}
+            continue
         pair = result.mask, result.loaded.label, spec.classes
         assert result.probabilities is not None  # as it was loaded
         sums = None
