@@ -128,7 +128,7 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     axes, patterns = AXES[config.data.dimensions], config.data.cases
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
     asked, precision = engine or config.gpu.engine, config.gpu.precision
-    several = config.gpu.multiple
+    several = config.gpu.multiple and engine is None  # who names one looks into it
     opened = open_weights(config.weights_folder, asked, precision=precision, description=description, multiple=several)
     cases, problems = found.cases, found.problems
     if config.data.shard:

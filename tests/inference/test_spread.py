@@ -14,6 +14,8 @@ from ldseg.inference.spread import spread
 class Counting(Engine):
     """Gives back the noise of each case, and remembers what it was given."""
 
+    kind = "counting"
+
     def __init__(self, **options: Any) -> None:
         super().__init__(tiny.spec(), **options)
         self.given: list[int] = []
@@ -37,6 +39,7 @@ def test_a_batch_is_shared_out_and_comes_back_in_its_order() -> None:
         return made[-1]
 
     engine = spread(make, ["", "", ""], samples=2, steps=3)
+    assert engine.together(4) == 3 * 2
     assert (engine.devices, engine.samples, engine.steps, engine.noise_shape) == (3, 2, 3, made[0].noise_shape)
     for count, expected in ((7, [3, 3, 1]), (2, [1, 1]), (1, [1]), (6, [2, 2, 2])):
         for one in made:
