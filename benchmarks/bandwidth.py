@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -25,6 +26,10 @@ SIZE = (64, 64)
 UPDATES = 6
 WARM = 3
 """Updates before those that are counted: they hold the compiling and the making of connections."""
+
+
+class Enough(Exception):
+    """What was to be counted is counted."""
 
 
 def sent() -> int:
@@ -66,12 +71,13 @@ def train(preset: str, port: int, count: int, index: int, folder: Path) -> None:
                     counted["bytes"] = sent()
                 else:
                     counted["bytes"] = sent() - counted["bytes"]
-                    self.model.stop_training = True
                 group.gather("after", None)
+                if batch > WARM:
+                    raise Enough
 
             def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
                 counted.clear()
-                self.weights = sum(int(weight.size) for weight in self.model.trainable_variables)
+                self.weights = sum(math.prod(weight.shape) for weight in self.model.trainable_variables)
 
         count_it = Count()
         epochs = fit.Epochs
@@ -82,7 +88,8 @@ def train(preset: str, port: int, count: int, index: int, folder: Path) -> None:
             "Model.Preset": preset, "Parameters.Training": True, "Parameters.BatchSize": 2 * count, "Parameters.Epoch": 1,
             "Training.SamplesPerCase": 20, "Model.Outline": "False", "Sampler.Sampling_Steps": 1,
         }  # fmt: skip
-        train_config(Config().with_values(values), group=group)
+        with contextlib.suppress(Enough):
+            train_config(Config().with_values(values), group=group)
         if group.first:
             print(json.dumps({"weights": count_it.weights, "bytes": counted["bytes"] / UPDATES}))
 

@@ -21,6 +21,7 @@ from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import nearest_folder
+from ldseg.regions import Regions
 from ldseg.spec import SegmenterSpec
 from ldseg.text import some
 from ldseg.untrusted import check_arrays, check_types, parsed
@@ -68,10 +69,14 @@ class Description:
     folds: tuple[str, ...] = ()
 
     def preprocessing_for(
-        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no"
+        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no", regions: Regions = ()
     ) -> Preprocessing:
-        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse)
+        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand, and regions to measure.
+
+        Without any, those of the weights are measured.
+        """
+        regions = regions or self.preprocessing.regions
+        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse, regions=regions)
 
     @property
     def steps(self) -> int:

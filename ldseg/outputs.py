@@ -11,12 +11,15 @@ from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.untrusted import parsed
-from ldseg.writing import LOCK
+from ldseg.writing import LOCK, move, remove
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
 
 FOLDERS = (SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT)
 """Folders that runs make beside or among images: what lies in them is no data set."""
+
+EARLIER = "Earlier"
+"""The folder, in that of a run, for cases of earlier runs that it does not have."""
 
 METRICS = "metrics.json"
 """The record of a run, by which its folder is known."""
@@ -53,6 +56,11 @@ class Outputs:
     def metrics_table(self) -> Path:
         """The figures of its cases, one a row."""
         return self.folder / "metrics.csv"
+
+    @property
+    def cases_table(self) -> Path:
+        """The record of a run over an archive: a folder of Parquet, see ``ldseg.evaluation.archive``."""
+        return self.folder / "cases.parquet"
 
     @property
     def objects_table(self) -> Path:
@@ -148,6 +156,36 @@ class Outputs:
                 if found and case in written and rest[:1] in ("", ".") and path not in written[case]:
                     yield path
 
+    def set_aside(self, cases: Collection[str]) -> list[str]:
+        """Move what an earlier run wrote of cases that this one does not have to the folder `EARLIER`, its pictures too.
+
+        Beside the figures of this run they would pass for its own. What is there of them already is replaced, as it would
+        have been in place. Which cases they are, the record of the earlier run tells: nothing else is touched.
+
+        Args:
+            cases: names of those of this run, whose record is not written yet.
+
+        Returns:
+            the names of the others, of which something was there.
+
+        Raises:
+            DataError: something cannot be moved.
+        """
+        try:
+            found = [case["name"] for case in parsed(self.metrics.read_bytes())["cases"]]
+        except (KeyError, OSError, TypeError, ValueError):  # no earlier run, or one whose record cannot be read
+            return []
+        others = {name for name in found if isinstance(name, str) and name == Path(name).name and name not in cases}
+        there = self.of_cases({*others, *cases})
+        own = {path for case in cases for path in there[case]}
+        paths = [(case, path) for case in sorted(others) for path in there[case] if path not in own]
+        for _, path in paths:
+            place = self.folder / EARLIER / path.relative_to(self.folder)
+            if place.is_dir():
+                remove(place)  # a folder is not replaced by moving another there
+            move(path, place)
+        return sorted({case for case, _ in paths})
+
     def check(self, cases: Iterable[str], sources: Iterable[Path] = ()) -> None:
         """Make sure that a run overwrites nothing that no run of LDSeg wrote.
 
@@ -179,7 +217,7 @@ class Outputs:
         Raises:
             DataError: a link in the folder leads elsewhere.
         """
-        for name in ("Overlay", "Diffusion", "Uncertainty", *FOLDERS):
+        for name in ("Overlay", "Diffusion", "Uncertainty", EARLIER, *FOLDERS):
             if (path := self.folder / name).is_symlink():
                 raise DataError(f"{path}: is a link to another place, and is not written through; {REMEDY}")
 

@@ -205,13 +205,16 @@ class Result:
     def evaluate(self, label: Mask | None = None, *, tolerance: float = TOLERANCE) -> Evaluation:
         """Compare the mask with a label, by default that of the data set, see ``ldseg.evaluate``.
 
+        By regions, where the weights were trained with some.
+
         Raises:
             DataError: there is no label, or it does not fit.
         """
         label = self.label if label is None else label
         if label is None:
             raise DataError(f"{self.name}: expected a label to compare with, found none")
-        common = {"spacing": self.spacing, "tolerance": tolerance, "video": self.axes.startswith("T")}
+        regions = dict(self._preprocessing.regions)
+        common = {"spacing": self.spacing, "tolerance": tolerance, "video": self.axes.startswith("T"), "regions": regions}
         return evaluate(self.mask, label, classes=self.classes, **common)  # type: ignore[arg-type]
 
     def overlay(self, *, alpha: float = 0.25) -> Image:

@@ -22,6 +22,8 @@ LAYERS = (
         "folds",
         "options",
         "paths",
+        "regions",
+        "remote",
         "shards",
         "shipped",
         "spatial",

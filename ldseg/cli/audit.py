@@ -53,7 +53,7 @@ def run(config: Config) -> int:
 
 def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -> int:
     """Audit the cases and write what came out, and return the number of problems."""
-    classes, sampler = task.preprocessing.classes, task.config.sampler
+    step, sampler = task.preprocessing, task.config.sampler
     steps, states = len(audit.steps), len(STATES)
     of_each = f"{counted(len(cases), 'case')} x {counted(steps, 'step')} x {states} states"
     logger.info("%s: %d masks", of_each, len(cases) * steps * states)
@@ -65,10 +65,10 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
             logger.error("skipped %s: %s", item.name, item.problem)
             problems.append(item.problem)
         else:
-            scores[item.name] = item.scores(len(classes))
+            scores[item.name] = item.scores(step.num_classes, step.unions)
     report = document(
-        conditions_of(audit.times, scores, classes),
-        classes,
+        conditions_of(audit.times, scores, step.structures),
+        step.structures,
         **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
@@ -93,7 +93,7 @@ def conditions_of(times: Sequence[int], scores: Mapping[str, np.ndarray], classe
     Args:
         times: K times.
         scores: by case, what ``Audited.scores`` gives.
-        classes: their names, background first.
+        classes: names of the classes, or of the regions, background first.
     """
     conditions = []
     for step, time in enumerate(times):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,7 @@ from ldseg.inference.facts import facts_of
 from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
+from ldseg.regions import of_no_region
 from ldseg.text import number, some
 from ldseg.viz.cases import Pictures
 from ldseg.viz.report.records import amounts_of, worst_first
@@ -99,7 +100,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     task = begin(config, files)
     config = task.config
     compared = {
-        other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
+        other: read_run(named_path("Output.Compare", other), task.preprocessing.structures)
+        for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     # Of files that were named one by one, none is read because it lies in a folder.
@@ -117,10 +119,14 @@ def _segment(this: Run, started: float) -> int:
     with ThreadPoolExecutor(max_workers=1) as worker:
         # Made while the cases are segmented.
         schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
-        results = list(progress(results_of(this, whole, len(whole)), len(whole), "segmenting"))
+        results = []
+        for result in progress(results_of(this, whole, len(whole)), len(whole), "segmenting"):
+            if not result.ok:
+                logger.error("skipped %s: %s", result.name, result.message)
+            results.append(result)
     results += segment_slides(task, this.predictor, slides, this.results)
     skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped, *this.results.missing]
+    problems = [*task.problems, *skipped, *(line for lines in this.results.missing.values() for line in lines)]
     useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
     if not useless:
         if schedule is None:
@@ -135,7 +141,7 @@ def _segment(this: Run, started: float) -> int:
     return len(problems)
 
 
-def results_of(this: Run, cases: Iterable[Case], count: int) -> Iterator[CaseResult]:
+def results_of(this: Run, cases: Iterable[Case], count: int) -> Generator[CaseResult]:
     """Segment cases that are no slides, write what belongs to each, and yield what became of it, in their order.
 
     Args:
@@ -223,7 +229,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         name=name,
         mask=files.get("mask"),
         entropy=item.mean_entropy,
-        predicted_dice=predicted_dice(item.signs, task.description.quality),
+        predicted_dice=predicted_dice(item.signs, task.quality),
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
@@ -232,8 +238,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
 
 
 def _skip(item: Segmented, problem: str) -> CaseResult:
-    """Tell of a case that is left out."""
-    logger.error("skipped %s: %s", item.case.name, problem)
+    """A case that is left out."""
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
 
 
@@ -282,11 +287,13 @@ def _names(results: list[CaseResult]) -> str:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names = this.task, this.task.preprocessing.classes
+    task, names = this.task, this.task.preprocessing.structures
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary
+    this.results.set_aside({result.name for result in results})
     write_metrics(this.outputs.folder, record)
+    remove(this.outputs.cases_table)  # of an earlier run over an archive
     this.results.leave_out([result.name for result in results if not result.ok])
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()
@@ -300,7 +307,10 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     if told := objects_pooled(summary):
         print(told)
     if several and summary.scored:
-        print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
+        each = "regions" if task.preprocessing.regions else "classes"
+        print(f"Dice, IoU and HD95: mean of the {each}; then the Dice of each.")
+    if missing := of_no_region(task.preprocessing.classes, task.preprocessing.regions):
+        print(f"In none of the regions, so that no figure tells of it: {', '.join(missing)}.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):

@@ -104,7 +104,8 @@ def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: R
             seconds=time.perf_counter() - started,
         )
         results.files[case.name] = dict(found.files)
-        results.missing.extend(problems)
+        if problems:
+            results.missing[case.name] = problems
         yield result
 
 

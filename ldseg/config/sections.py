@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ldseg.augmentation.strength import KINDS
-from ldseg.config.kinds import Auto, Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
+from ldseg.config.kinds import Auto, Choice, Flag, Kind, Named, Number, Pairs, Several, Text, convert, shown
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.hosts import EXPECTED, check_hosts
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
+from ldseg.regions import Regions, check_regions
 from ldseg.shards import Shard
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
@@ -37,6 +38,7 @@ _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
 _CODES = f"{SHAPE} with commas between them"
 _FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
+_REGIONS = "names of regions with their classes, such as disc:1+2, cup:2, or nothing"
 _MAP = "pairs such as 0:0, 128:1, 255:ignore, or #ff0000:1 (value in the file: class), each value once, or nothing"
 
 
@@ -130,7 +132,7 @@ class TrainingConfig(Section):
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
     augmentation: str = _key("Augmentation", AUTO, Choice((AUTO, *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
-    recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
+    recycling: float | str = _key("Recycling", AUTO, Auto(Number(0.0, 1.0)))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
     weight_decay: float = _key("WeightDecay", 1e-4, Number(0.0, 1.0))
     warm_up: int = _key("WarmUp", 200, Number(0, 1_000_000))
@@ -169,6 +171,7 @@ class GPUConfig(Section):
     hosts: str = _key("Hosts", AUTO, Text(EXPECTED))
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
     precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
+    ray: str = _key("Ray", "", Text("local, auto, or the address of a cluster, or nothing", optional=True))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -199,6 +202,7 @@ class DataConfig(Section):
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
     channels: int | str = _key("Channels", AUTO, Choice((AUTO, *range(1, MOST_CHANNELS + 1))))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
+    regions: Regions = _key("Regions", (), Named(Text(_NAMES), Number(0, 65535), _REGIONS))
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     codes: tuple[str, ...] = _key("Codes", (), Several(Text(_CODES), f"{_CODES}, or nothing", True))
     labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
@@ -258,10 +262,14 @@ class DataConfig(Section):
             for colour in self.colours:
                 if not _is_colour(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
-        try:
-            codes_of(self.codes, self.classes)
-        except ValueError as error:
-            self._refuse("Codes", str(error))
+        for key, check in (
+            ("Codes", lambda: codes_of(self.codes, self.classes)),
+            ("Regions", lambda: check_regions(self.regions, self.classes)),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                self._refuse(key, str(error))
         beyond = [f"{value}:{index}" for value, index in self.label_map if index >= (count or 2)]
         if beyond:
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")

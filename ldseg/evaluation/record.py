@@ -36,7 +36,7 @@ class CaseResult:
     Attributes:
         name: Name of the case.
         status: 'ok' (segmented and written) or 'skipped' (could not be read, segmented or written).
-        message: Why it was skipped; empty when it was not.
+        message: Why it was skipped; of an archive also which of its files it lacks. Empty where there is nothing to say.
         mask: Path of the mask that was written; None when skipped.
         scores: By the names of CLASS_METRICS, one value per class, NaN where it does not exist; empty without a label.
         objects: By the names of OBJECT_METRICS; empty where the label has no objects.

@@ -26,6 +26,7 @@ from ldseg.inference.instances import label_instances
 from ldseg.inference.parts import classes_of, inside_of
 from ldseg.inference.tiles import Tiling, cover
 from ldseg.inference.uncertainty import Moments, predictive_entropy
+from ldseg.regions import Unions
 
 SLAB = 16
 """Frames of a video that are brought to the grid at a time."""
@@ -49,6 +50,7 @@ class Segmented:
             the members; None where the networks tell none.
         smallest: pixels that an object has at least, see ``label_instances``.
         video: whether the first axis is time.
+        unions: the classes of the background and of each region that its quality is told for, see ``ldseg.regions``.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
@@ -66,6 +68,7 @@ class Segmented:
     outline: np.ndarray | None = None
     smallest: float = 0.0
     video: bool = False
+    unions: Unions = ()
     fused: np.ndarray | None = None
     sums: SignSums | None = None
     states: np.ndarray | None = None
@@ -84,7 +87,7 @@ class Segmented:
     def signs(self) -> Signs:
         """What tells of the quality of the mask."""
         if self.sums is None:
-            return signs_of(self._found, self.mask, self.entropy, self.members)
+            return signs_of(self._found, self.mask, self.entropy, self.members, self.unions)
         return self.sums.signs()
 
     @property
@@ -245,13 +248,13 @@ class _Entry:
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        found |= {"states": self.tiled.states, "signature": self.tiled.signature}
+        found |= {"states": self.tiled.states, "signature": self.tiled.signature, "unions": preprocessing.unions}
         return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
 
     def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
         (member,) = tiled.members()
-        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1])
+        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
         rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
         for place, part in preprocessing.slabs_of_case(member, loaded.size, rows):
             mask[place] = np.argmax(part, axis=-1)
@@ -260,6 +263,7 @@ class _Entry:
             case=self.case,
             loaded=loaded,
             probabilities=lambda: preprocessing.probabilities_to_case(member, loaded.size),  # type: ignore[arg-type]
+            unions=preprocessing.unions,
             fused=mask,
             sums=sums,
             states=tiled.states,

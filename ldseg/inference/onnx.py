@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, complete, cores, told
+from ldseg.inference.graphs import THREADS, GraphEngine, complete, cores, told
 
 
 class OnnxEngine(GraphEngine):
@@ -33,6 +33,8 @@ class OnnxRuntime:
         options.enable_cpu_mem_arena = False
         # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if os.environ.get(THREADS):
+            options.intra_op_num_threads = cores()
         self._sessions = {
             name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             for name, graph in graphs.items()

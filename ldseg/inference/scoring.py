@@ -14,7 +14,7 @@ from ldseg.spec import SegmenterSpec
 
 
 def scores_of(item: Segmented, spec: SegmenterSpec, tolerance: float) -> dict[str, Any]:
-    """What `CaseResult` takes of the mask of a case and its label, by name.
+    """What `CaseResult` takes of the mask of a case and its label, by name; of its regions, where it has some.
 
     Args:
         item: the case, without a problem.
@@ -26,7 +26,9 @@ def scores_of(item: Segmented, spec: SegmenterSpec, tolerance: float) -> dict[st
     common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
     scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
     if loaded.label is not None:
-        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
+        scores["scores"] = class_scores(
+            item.mask, loaded.label, spec.classes, tolerance=tolerance, unions=item.unions, **common
+        )
     if loaded.instances is not None:
         pair = item.instances, loaded.instances
         if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
@@ -35,5 +37,5 @@ def scores_of(item: Segmented, spec: SegmenterSpec, tolerance: float) -> dict[st
         scores["objects"] = scores["sums"].scores
     if loaded.label is None:
         objects = item.instances if spec.classes == 2 else None
-        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
+        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects, item.unions)
     return scores

@@ -21,7 +21,10 @@ class Listed(type(Path())):  # type: ignore[misc]  # of the system
     def of(cls, entry: os.DirEntry[str]) -> "Listed":
         """The path of an entry."""
         path = cls(entry.path)
-        path._entry = entry.is_dir(), entry.is_file()  # of a link what it leads to
+        try:
+            path._entry = entry.is_dir(), entry.is_file()  # of a link what it leads to
+        except OSError:  # a link to itself, or to where nobody may look
+            path._entry = False, False
         return path
 
     def is_dir(self, **options: Any) -> bool:

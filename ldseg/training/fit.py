@@ -285,6 +285,7 @@ def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
         recycling=plan.recycling > 0,
         ema=plan.ema,
         ignores=plan.preprocessing.ignores,
+        regions=plan.preprocessing.unions[1:],
     )
     optimizer = adamw(
         learning_rate=plan.learning_rate,

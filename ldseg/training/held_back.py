@@ -108,7 +108,7 @@ def measure_folds(
     }
     order = {case.name: place for place, case in enumerate(cases)}
     results = sorted(_predicted(measured), key=lambda result: order[result.name])
-    record = record_run(results, plan.preprocessing.classes, facts)
+    record = record_run(results, plan.preprocessing.structures, facts)
     figures = _figures(record)
     record = replace(record, facts={**record.facts, "weights_figures": figures})
     outputs = Outputs(folder / MEASURED)

@@ -79,7 +79,7 @@ class Plan:
     warm_up: int = 200
     weight_decay: float = 1e-4
     ema: float = 0.999
-    recycling: float = 0.7
+    recycling: float = 1.0
     diffusion_weight: float = 0.5
     samples_per_case: int = 1
     focus: float = 0.0
@@ -151,7 +151,7 @@ def plan(
         warm_up=training.warm_up,
         weight_decay=training.weight_decay,
         ema=training.ema,
-        recycling=training.recycling,
+        recycling=float(training.recycling),
         diffusion_weight=training.diffusion_weight,
         samples_per_case=int(training.samples_per_case),
         focus=float(training.focus),
@@ -247,4 +247,5 @@ def preprocessing_of(config: Config) -> Preprocessing:
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,
+        regions=data.regions,
     )

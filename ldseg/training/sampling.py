@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.data.cases import Case
-from ldseg.evaluation.metrics import dice
+from ldseg.evaluation.metrics import dice, scored
 from ldseg.evaluation.report import mean_foreground
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import Opened, open_weights
@@ -137,7 +137,7 @@ def _dices(plan: Plan, opened: Opened, cases: Sequence[Case], steps: int, sample
     engine = opened.engine(sampler=plan.sampler, steps=steps, samples=samples, at_once=plan.batch_size)
     segmented = segment_cases(engine, cases, plan.preprocessing, batch_size=plan.batch_size, seed=0)
     return [
-        dice(item.mask, item.loaded.label, plan.spec.classes).tolist()
+        scored(dice, item.mask, item.loaded.label, plan.spec.classes, plan.preprocessing.unions).tolist()
         for item in segmented
         if item.loaded is not None and item.loaded.label is not None
     ]

@@ -14,9 +14,9 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.devices import on_device, own_devices
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
-from ldseg.evaluation.metrics import dice, iou
+from ldseg.evaluation.metrics import dice, iou, scored
 from ldseg.evaluation.objects import ObjectSums, object_sums, pooled
-from ldseg.evaluation.quality import Quality, Signs, fit_quality, signs_of
+from ldseg.evaluation.quality import Quality, Signs, fit_quality
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
 from ldseg.group import Group
@@ -79,7 +79,7 @@ class Validator:
         size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
         hidden = not self.group.first
-        shares = self.group.gather("a validation", list(scored(own, self.plan.preprocessing, self.predictor, size, hidden)))
+        shares = self.group.gather("a validation", list(rows_of(own, self.plan.preprocessing, self.predictor, size, hidden)))
         rows, bad = [], {}
         for case, row in zip(self.cases, whole(shares), strict=True):
             if "problem" not in row:
@@ -95,7 +95,7 @@ class Validator:
         return found, collapse
 
 
-def scored(
+def rows_of(
     cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int, hidden: bool = False
 ) -> Iterator[dict[str, Any]]:
     """What ``validation_scores`` takes of each case: plain values that one process can tell another; or its ``problem``.
@@ -114,8 +114,7 @@ def scored(
         if result.loaded is None or result.loaded.label is None:
             yield {"problem": f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"}
             continue
-        pair = result.mask, result.loaded.label, spec.classes
-        assert result.probabilities is not None  # as it was loaded
+        pair = result.mask, result.loaded.label, spec.classes, preprocessing.unions
         sums = None
         if spec.outline and result.loaded.instances is not None:
             video = preprocessing.axes.startswith("T")
@@ -123,9 +122,9 @@ def scored(
         collapse = Collapse(preprocessing.classes, spec.strides)
         collapse.add(result.mask, result.loaded.label, preprocessing.grid_of(result.loaded.size, result.loaded.spacing))
         yield {
-            "dice": dice(*pair).tolist(),
-            "iou": iou(*pair).tolist(),
-            "signs": asdict(signs_of(result.probabilities, result.mask, result.entropy)),
+            "dice": scored(dice, *pair).tolist(),
+            "iou": scored(iou, *pair).tolist(),
+            "signs": asdict(result.signs),
             "objects": None if sums is None else astuple(sums),
             "collapse": collapse.counts(),
         }
@@ -137,13 +136,13 @@ def validation_scores(
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
     ``val_dice`` and ``val_iou`` are means over the cases of the mean over their classes, as reports have them;
-    ``val_dice_<class>`` over all cases. A class absent from a case and from its mask does not count. Of networks that tell
-    outlines there are ``val_object_f1`` and ``val_object_dice`` as well, pooled over the objects of all cases whose label
-    numbers them. Beside the scores, whether the masks have collapsed, and the fit that tells the Dice of a mask without a
-    label.
+    ``val_dice_<class>`` over all cases; with regions, of these in place of the classes. A class absent from a case and from
+    its mask does not count. Of networks that tell outlines there are ``val_object_f1`` and ``val_object_dice`` as well,
+    pooled over the objects of all cases whose label numbers them. Beside the scores, whether the masks have collapsed, and
+    the fit that tells the Dice of a mask without a label.
 
     Args:
-        rows: of all cases in their order, see ``scored``.
+        rows: of all cases in their order, see ``rows_of``.
         preprocessing: of the training.
         strides: of the latent.
     """
@@ -153,11 +152,11 @@ def validation_scores(
     collapse = Collapse(preprocessing.classes, strides)
     for row in rows:
         collapse.take(row["collapse"])
-    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.classes)}
+    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.structures)}
     found = {
         "val_dice": mean_foreground(overlaps),
         "val_iou": mean_foreground(unions),
-        **{f"val_dice_{name}": by_class[name] for name in preprocessing.classes[1:]},
+        **{f"val_dice_{name}": by_class[name] for name in preprocessing.structures[1:]},
     }
     if sums:
         found["val_object_f1"], found["val_object_dice"], _ = pooled(sums)

@@ -258,6 +258,16 @@ def settings(runs: Mapping[str, RunRecord]) -> list[tuple[str, bool, list[Any]]]
     return found
 
 
+def regions_of(run: RunRecord) -> str:
+    """What the regions of a run are made of, in words, ``disc (rim and cup), cup (cup)``; nothing without regions."""
+    data = run.config.get("Data", {})
+    names = dict(enumerate(data.get("Classes", ())))
+    return ", ".join(
+        f"{name} ({' and '.join(names.get(number, str(number)) for number in numbers)})"
+        for name, numbers in data.get("Regions", ())
+    )
+
+
 def members(config: Mapping[str, Any]) -> int:
     """Masks of each image in a run, those of all folds together."""
     return int(config["Sampler"]["Samples"]) * folds_of(config)
@@ -277,10 +287,11 @@ def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def words(value: Any) -> str:
-    """A setting or a fact."""
+def words(value: Any, between: str = ",:+") -> str:
+    """A setting or a fact; lists of pairs as ``cfg.ini`` has them, such as ``disc:1+2, cup:2``."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(words, value)) or "–"
+        mark = ", " if between[0] == "," else between[0]
+        return mark.join(words(each, between[1:] or between) for each in value) or "–"
     return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
