@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple
+from functools import cached_property
 from typing import Any
 
 from tqdm import tqdm
@@ -43,7 +44,6 @@ class Validator:
         group: the processes that train together.
 
     Attributes:
-        segmenter: the networks with the averaged weights, on the grid of whole cases.
         problems: by name, what was wrong with cases that could not be read, one line each.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
@@ -53,19 +53,29 @@ class Validator:
         self.cases = cases
         self.group = group or Group()
         self.devices = own_devices(plan.several_devices)
-        self.copies: list[Segmenter] = []
-        options: dict[str, Any] = {"sampler": plan.sampler, "steps": plan.steps}
+        with on_device(self.devices[0]):
+            self.copies = [Segmenter(plan.spec)]
+        self.quality: Quality | None = None
+        self.problems: dict[str, str] = {}
 
-        def make(_: int) -> Predictor:
-            self.copies.append(Segmenter(plan.spec))
-            predictor = Predictor(self.copies[-1], **options)
+    @property
+    def segmenter(self) -> Segmenter:
+        """The networks with the averaged weights, on the grid of whole cases."""
+        return self.copies[0]
+
+    @cached_property
+    def predictor(self) -> Engine:
+        """What draws the masks. Networks of more devices are made here: first, they would change the first weights."""
+        options: dict[str, Any] = {"sampler": self.plan.sampler, "steps": self.plan.steps}
+
+        def make(index: int) -> Predictor:
+            if index:
+                self.copies.append(Segmenter(self.plan.spec))
+            predictor = Predictor(self.copies[index], **options)
             predictor.compile()
             return predictor
 
-        self.predictor = spread(make, self.devices, **options)
-        self.segmenter = self.copies[0]
-        self.quality: Quality | None = None
-        self.problems: dict[str, str] = {}
+        return spread(make, self.devices, **options)
 
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now.
@@ -73,13 +83,14 @@ class Validator:
         Raises:
             DataError: if no case can be read.
         """
+        predictor = self.predictor
         for name, copy in zip(self.devices, self.copies, strict=True):
             with on_device(name):
                 trainer.copy_average(copy)
         size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
         hidden = not self.group.first
-        shares = self.group.gather("a validation", list(rows_of(own, self.plan.preprocessing, self.predictor, size, hidden)))
+        shares = self.group.gather("a validation", list(rows_of(own, self.plan.preprocessing, predictor, size, hidden)))
         rows, bad = [], {}
         for case, row in zip(self.cases, whole(shares), strict=True):
             if "problem" not in row:
