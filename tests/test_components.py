@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from ldseg.components import bounding_box, boxes, components, shared_out
+from ldseg.components import bounding_box, boxes, components, measured, shared_out
 
 SHAPES = [(40,), (31, 47), (6, 17, 19), (3, 4, 9, 8)]
 
@@ -20,6 +20,10 @@ def test_components_and_their_order_are_those_of_scipy(shape: tuple[int, ...], s
     found = components(mask, corners=corners)
     np.testing.assert_array_equal(found[0], expected)
     assert found[0].dtype == np.int32
+    if not corners:
+        labels, sizes = measured(mask)
+        np.testing.assert_array_equal(sizes[labels], np.bincount(expected.ravel())[expected])
+        assert len(sizes) == count + 1
     assert found[1] == count
     assert boxes(found[0]) == ndimage.find_objects(expected)
 

@@ -64,6 +64,7 @@ class GraphEngine(Engine):
     def __init__(self, spec: SegmenterSpec, runtime: Runtime, **options: Any) -> None:
         super().__init__(spec, **options)
         self.runtime = runtime
+        self.parallel = runtime.parallel
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""

@@ -18,9 +18,10 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, scored
-from ldseg.inference.cases import TiledCase, corrupted
+from ldseg.inference.cases import corrupted
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
+from ldseg.inference.tiled import TiledCase
 from ldseg.regions import Unions
 from ldseg.spatial import IGNORE
 
