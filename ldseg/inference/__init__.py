@@ -1,6 +1,6 @@
 """Segmenting cases with trained networks. Needs no Keras; what does is in ``predictor`` and ``state_audit``."""
 
-from ldseg.inference.cases import corrupted, segment_cases, segment_each
+from ldseg.inference.cases import degraded, segment_cases, segment_each
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse
@@ -19,7 +19,7 @@ __all__ = [
     "case_generator",
     "classes_of",
     "degrade",
-    "corrupted",
+    "degraded",
     "fuse",
     "label_instances",
     "member_variance",

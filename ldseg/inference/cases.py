@@ -18,10 +18,11 @@ from ldseg.errors import DataError, memory_told, no_memory
 from ldseg.evaluation.familiarity import Signature, signature_of
 from ldseg.evaluation.quality import SignSums
 from ldseg.inference.ahead import ahead
+from ldseg.inference.cores import cores
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
-from ldseg.inference.parts import classes_of
+from ldseg.inference.parts import classes_of, most_probable
 from ldseg.inference.segmented import Segmented
 from ldseg.inference.tiled import TiledCase
 from ldseg.inference.uncertainty import Moments, predictive_entropy
@@ -118,12 +119,22 @@ class _Entry:
 
     def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
+        tiled.let_go()
         (member,) = tiled.members()
         mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
         rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
-        for place, part in preprocessing.slabs_of_case(member, loaded.size, rows):
-            mask[place] = np.argmax(part, axis=-1)
-            sums.add(part, mask[place], predictive_entropy(part))
+
+        def look(slab: tuple[slice, Callable[[], np.ndarray]]) -> dict[str, Any]:
+            place, make = slab
+            part, own = make(), SignSums(member.shape[-1], preprocessing.unions)
+            mask[place] = most_probable(part)
+            own.add(part, mask[place], predictive_entropy(part))
+            return own.told()
+
+        # As many at a time as there are cores, their sums in the order of the slabs.
+        with ThreadPoolExecutor(cores(), "slabs") as pool:
+            for told in pool.map(look, preprocessing.slabs_of_case(member, loaded.size, rows)):
+                sums.add_told(told)
         return Segmented(
             case=self.case,
             loaded=loaded,
@@ -156,14 +167,14 @@ def segment_cases(
     """
 
     def reader(case: Case) -> Callable[[], LoadedCase]:
-        return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+        return lambda: degraded(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
 
     given = ((case, reader(case)) for case in cases)
     options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "fusion": fusion}
     return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise)
 
 
-def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
+def degraded(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
     """A case with a degraded image, see ``degrade``."""
     if kind == "gaussian" and sigma == 0:
         return loaded

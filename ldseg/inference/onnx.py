@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import THREADS, GraphEngine, complete, cores, told
+from ldseg.inference.cores import THREADS, cores
+from ldseg.inference.graphs import GraphEngine, complete, told
 from ldseg.spec import SegmenterSpec
 
 _LIGHT, _POSITIONS = ("lean", "small"), 512 * 512

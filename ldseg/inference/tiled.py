@@ -85,6 +85,10 @@ class TiledCase:
             total[window] += self.blend * member
         self.weight[window] += self.blend
 
+    def let_go(self) -> None:
+        """The image on the grid and the noise, which are not needed once all tiles are done."""
+        self.image, self.noise = self.image[:0], self.noise[:0]
+
     def members(self) -> Iterator[np.ndarray]:
         """The blend of all tiles of each member, float32 (*grid, P), which is then let go."""
         while self.totals:
