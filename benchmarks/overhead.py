@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -30,7 +31,7 @@ from ldseg.cli.segment import run
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
 from ldseg.data.cases import load_case
-from ldseg.inference.cases import TiledCase
+from ldseg.inference.tiled import TiledCase
 
 RUNS = {
     "masks": {"Output.Overlay": False, "Output.Diffusion": 0, "Output.Report": False},
@@ -112,19 +113,13 @@ def main() -> None:
             total = 1000 * float(np.median(np.subtract(whole, empty))) / (given.count - 2)
             print(f"  {title}: {total - reading - network:.2f} (of {total:.2f} in all)", flush=True)
         if given.profile:
-            profiles: list[cProfile.Profile] = []
-
-            def profiled(*arguments: object) -> None:
-                profiles.append(cProfile.Profile(timer=time.thread_time))
-                threading.setprofile(None)
-                profiles[-1].enable()
-
-            threading.setprofile(profiled)
-            profiled()
-            spent(lambda: run(config(given.count, **RUNS["masks"])))
-            profiles[0].disable()
-            for profile in profiles:
-                pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+            profile = cProfile.Profile(timer=time.process_time)
+            with mock.patch("threading.Thread.start", threading.Thread.run), mock.patch("ldseg.inference.cases.ahead", iter):
+                profile.enable()  # everything in one thread, one after the other
+                spent(lambda: run(config(given.count, **RUNS["masks"])))
+                profile.disable()
+            for order in ("tottime", "cumtime"):
+                pstats.Stats(profile).sort_stats(order).print_stats(60)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -358,10 +359,14 @@ def train(
         settings: any other setting of ``cfg.ini`` by its name, such as ``{"Training.Augmentation": "histology"}``.
 
     Raises:
-        ConfigError: a setting is unknown or out of range.
+        ConfigError: a setting is unknown or out of range, or Keras is not installed.
         DataError: there is too little to train on.
         WeightsError: the weights cannot be written, or the loss is no longer finite.
     """
+    if importlib.util.find_spec("keras") is None:
+        raise ConfigError(
+            'training takes Keras, which is not installed: pip install "ldseg[tensorflow]" (or [jax], [torch])'
+        )
     config = training_config(
         data,
         {

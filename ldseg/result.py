@@ -17,7 +17,7 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference import Engine
-from ldseg.inference.cases import Segmented
+from ldseg.inference.segmented import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers

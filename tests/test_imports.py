@@ -22,6 +22,7 @@ LAYERS = (
         "folds",
         "options",
         "paths",
+        "pausing",
         "regions",
         "remote",
         "shards",

@@ -1,5 +1,6 @@
 """The Python API: what README shows, on networks of a few weights."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -227,6 +228,16 @@ def test_train(data: Path, tmp_path: Path) -> None:
     assert model.segment(folder / "Image" / "Phantom1.png", steps=2).mask.shape == (40, 48)
     with pytest.raises(ConfigError, match="Traning"):
         ldseg.train(folder, settings={"Traning.Seed": 1}, **own)
+
+
+def test_training_without_keras_says_what_to_install(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "keras" else find(name, *rest))
+    with pytest.raises(
+        ConfigError, match=r'^training takes Keras, which is not installed: pip install "ldseg\[tensorflow\]"'
+    ):
+        ldseg.train(data, classes=["background", "gland"], weights=tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_networks_and_a_sampler_of_ones_own(data: Path, tmp_path: Path) -> None:

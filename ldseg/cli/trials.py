@@ -21,7 +21,7 @@ from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.evaluation import dice, scored
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.inference import Engine, Segmented, corrupted, segment_each
+from ldseg.inference import Engine, Segmented, degraded, segment_each
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
@@ -85,7 +85,7 @@ class Trial:
 
         def read(case: Case, condition: Condition) -> LoadedCase:
             sigma = condition.get("sigma", sampler.sigma)
-            return corrupted(load(case), self.noise, sigma, sampler.seed, self.task.preprocessing)
+            return degraded(load(case), self.noise, sigma, sampler.seed, self.task.preprocessing)
 
         given = ((case, functools.partial(read, case, condition)) for case, condition in work)
         found = segment_each(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldseg.components import components
+from ldseg.components import counted
 from ldseg.regions import Unions, inside
 
 
@@ -56,7 +56,7 @@ def amounts(
         if objects is not None and classes == 2 and not video:
             count = int(objects.max(initial=0))
         else:
-            count = round(components(own, frames=video)[1] / frames)
+            count = round(counted(own, frames=video) / frames)
         counts.append(count)
         sizes.append(np.count_nonzero(own) / frames)
     if spacing is None:

@@ -114,6 +114,7 @@ class SignSums:
             "area": self._area.tolist(),
             "own": self._own.tolist(),
             "all": self._all.tolist(),
+            "inside": self._inside,
             "doubt": self._doubt,
             "positions": self._positions,
         }
@@ -123,6 +124,7 @@ class SignSums:
         self._area += np.array(sums["area"], np.int64)
         self._own += np.array(sums["own"])
         self._all += np.array(sums["all"])
+        self._inside += int(sums["inside"])
         self._doubt += float(sums["doubt"])
         self._positions += int(sums["positions"])
 

@@ -18,6 +18,7 @@ from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, S
 from ldseg.evaluation.objects import ObjectSums, scores_of
 from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord, Summary, foreground
 from ldseg.outputs import Outputs
+from ldseg.pausing import many_objects
 from ldseg.text import csv_text, fixed, json_text, plain
 from ldseg.writing import write_text
 
@@ -163,10 +164,11 @@ def write_metrics(folder: Path, record: RunRecord) -> tuple[Path, Path]:
         DataError: A file cannot be written.
     """
     outputs = Outputs(folder)
-    return (
-        write_text(outputs.metrics, json_text(record.to_dict(folder))),
-        write_text(outputs.metrics_table, csv_text(_rows(record.cases, record.classes, folder))),
-    )
+    with many_objects():
+        return (
+            write_text(outputs.metrics, json_text(record.to_dict(folder))),
+            write_text(outputs.metrics_table, csv_text(_rows(record.cases, record.classes, folder))),
+        )
 
 
 def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> Iterator[list[str]]:

@@ -71,6 +71,9 @@ class Engine:
     whole_batches: bool = False
     """Whether every batch should have the same size, as another one would have to be compiled."""
 
+    parallel: int = 1
+    """How many calls of ``run`` it takes at the same time."""
+
     def __init__(
         self,
         spec: SegmenterSpec,

@@ -29,9 +29,6 @@ from ldseg.writing import remove, write_bytes
 
 logger = logging.getLogger(__name__)
 
-THREADS = "OMP_NUM_THREADS"
-"""The variable by which libraries are told how many threads to use."""
-
 _LARGE = 1 << 20
 """Bytes of weights from which on their completed graphs are kept: it takes a tenth of a second to make them."""
 
@@ -64,6 +61,7 @@ class GraphEngine(Engine):
     def __init__(self, spec: SegmenterSpec, runtime: Runtime, **options: Any) -> None:
         super().__init__(spec, **options)
         self.runtime = runtime
+        self.parallel = runtime.parallel
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
@@ -154,13 +152,6 @@ def told(graphs: str) -> Iterator[None]:
         if no_memory(error):
             raise MemoryError(str(error)) from error
         raise WeightsError(f"{graphs} cannot be used: {' '.join(str(error).split())[:200]}") from error
-
-
-def cores() -> int:
-    """The cores that this process may use: no more than OMP_NUM_THREADS, which a cluster sets for each of its processes."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get(THREADS, "")
-    return min(there, int(asked)) if asked.isdecimal() and int(asked) > 0 else there
 
 
 def find_structure(folder: Path, description: Description) -> Structure:

@@ -47,7 +47,8 @@ class OpenVinoRuntime:
         wanted, model = self._inputs[graph], self._models[graph]
         given = {name: np.ascontiguousarray(array) for name, array in feeds.items() if name in wanted}
         with told(f"the graph of the {graph}"):
-            found = model(given)
+            # Copied: inputs that it shares it lets go of without Python's lock, which crashes where other threads run.
+            found = model(given, share_inputs=False)
         return [np.asarray(found[port]) for port in model.outputs]
 
 

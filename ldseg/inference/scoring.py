@@ -8,7 +8,7 @@ import numpy as np
 
 from ldseg.evaluation import class_scores, object_sums
 from ldseg.evaluation.amounts import amounts
-from ldseg.inference.cases import Segmented
+from ldseg.inference.segmented import Segmented
 from ldseg.spatial import IGNORE
 from ldseg.spec import SegmenterSpec
 

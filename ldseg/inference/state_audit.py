@@ -18,9 +18,10 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, scored
-from ldseg.inference.cases import TiledCase, corrupted
+from ldseg.inference.cases import degraded
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
+from ldseg.inference.tiled import TiledCase
 from ldseg.regions import Unions
 from ldseg.spatial import IGNORE
 
@@ -130,7 +131,7 @@ def audit_states(
     first = last = None
     for case in cases:
         try:
-            loaded = corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+            loaded = degraded(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
             window = _Window(loaded, preprocessing, audit.predictor, seed)
         except DataError as error:
             yield Audited(name=case.name, problem=str(error))

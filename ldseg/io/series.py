@@ -50,6 +50,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         raise DataError(f"{folder}: expected up to {MOST_SLICES} DICOM slices, found {len(files)}")
     named: list[tuple[str, Frame]] = []
     series: dict[str, int] = {}
+    senses: set[str] = set()
     numbers: list[float] = []
     step, bits, size = 1.0, 0, 0
     for path in files:
@@ -72,12 +73,16 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
             ) from error
         uid = str(slices.header.get("SeriesInstanceUID", ""))
         series[uid] = series.get(uid, 0) + 1
+        senses.add(str(slices.header.get("PhotometricInterpretation", "")))
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
         numbers += [number_of(slices.header)] * len(slices.frames)
         step, bits = slices.step, max(bits, slices.bits)
     if others:
         said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
+    if {"MONOCHROME1", "MONOCHROME2"} <= senses and not label:
+        told = "zero is white in some slices (MONOCHROME1) and black in others: the former are inverted"
+        said_once(f"senses {folder}", f"{folder}: {told}")
     if not named:
         raise DataError(f"{folder}: expected DICOM slices, found none with a picture")
     if axes == "ZYX" and len(named) > 1 and all(frame.place is None for _, frame in named):

@@ -67,10 +67,10 @@ class Trainer(keras.Model):
         # float32 whatever the precision of the networks: averages and rates would be lost in half of it.
         super().__init__(name="trainer", dtype="float32")
         self.segmenter = segmenter
-        self.weight_of = {**segmenter.preset.weights, "diffusion": diffusion_weight}
+        self.loss_weights = {**segmenter.preset.weights, "diffusion": diffusion_weight}
         if segmenter.spec.control:
-            self.weight_of |= {"autoencoder": 0.0, "diffusion": 0.0}
-        learns = self.weight_of["segmentation"] > 0 or segmenter.spec.prediction == "x0"
+            self.loss_weights |= {"autoencoder": 0.0, "diffusion": 0.0}
+        learns = self.loss_weights["segmentation"] > 0 or segmenter.spec.prediction == "x0"
         self.recycling = recycling and learns and not segmenter.spec.control
         self.ema = ema
         self.ignores = ignores
@@ -95,8 +95,8 @@ class Trainer(keras.Model):
         """
         if keras.config.dtype_policy().name == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        losses = dict.fromkeys(self.weight_of, _as_it_is)
-        super().compile(optimizer=optimizer, loss=losses, loss_weights=self.weight_of, **options)
+        losses = dict.fromkeys(self.loss_weights, _as_it_is)
+        super().compile(optimizer=optimizer, loss=losses, loss_weights=self.loss_weights, **options)
         if not distributed():
             # What the loss makes for itself when it is first computed: made within the first update, it would have
             # TensorFlow trace that update twice.
@@ -125,7 +125,7 @@ class Trainer(keras.Model):
         state = model.corrupt(source, inputs["noise"], time)
         predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
         latents = [model.decodable(predicted, state, time)]
-        if self.weight_of["autoencoder"]:
+        if self.loss_weights["autoencoder"]:
             latents.append(clean + LATENT_NOISE * inputs["latent_noise"])
         # One call for both: BatchNorm, where a preset has it, then normalises by the mixture that its statistics follow.
         logits = ops.split(model.decode(ops.concatenate(latents, axis=0), training), len(latents), axis=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.inference.graphs import cores
+from ldseg.inference.cores import cores
 
 ROOT = Path(__file__).parents[2]
 

@@ -116,7 +116,7 @@ def test_every_frame_has_its_own_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.values[..., 0], volume() * np.array(slopes, np.float32)[:, None, None])
 
 
-def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path) -> None:
+def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def change(index: int, header: Any) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1 + index, -1024
         if index == 2:
@@ -126,6 +126,7 @@ def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path) -> None:
     values[2] = 4095 - values[2]
     expected = values * np.arange(1, 7, dtype=np.float32)[:, None, None] - 1024
     np.testing.assert_array_equal(read_scan(series(tmp_path / "a", change), "ZYX").values[..., 0], expected)
+    assert "a: zero is white in some slices (MONOCHROME1) and black in others: the former are inverted" in caplog.text
 
 
 def tilt(index: int, header: Any) -> None:

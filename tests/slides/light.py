@@ -8,8 +8,9 @@ import numpy as np
 
 from ldseg.data.cases import Case, prepare
 from ldseg.data.preprocess import Preprocessing
-from ldseg.inference.cases import Segmented, segment_each
+from ldseg.inference.cases import segment_each
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.inference.segmented import Segmented
 from ldseg.io.scans import scan_of
 from ldseg.io.slides.kinds import open_slide
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles

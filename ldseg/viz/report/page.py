@@ -11,23 +11,20 @@ from ldseg.evaluation.bootstrap import FEWEST
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
-from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
 from ldseg.viz.report.many import LINES, MOST, SHOWN, rows_as_json
 from ldseg.viz.report.records import (
     HEADLINES,
     columns,
-    flat,
     folds_of,
     members,
     regions_of,
     settings,
     statistics,
     strips,
-    title_of,
-    words,
     worst_first,
 )
+from ldseg.viz.report.rendering import render
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -76,8 +73,6 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
     Raises:
         DataError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
-
     pictures, outputs = Pictures(MAX_BYTES), Outputs(folder)
     runs = {"This run": run, **(compared or {})}
     cases = worst_first(run.cases)
@@ -87,15 +82,8 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
     overlay, uncertainty = run.config["Output"]["Overlay"], members(run.config) > 1
     many = len(cases) > MOST
     shown = cases[:SHOWN] if many else cases
-    environment = Environment(
-        loader=PackageLoader("ldseg.viz.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(counted=counted, number=number, flat=flat, members=members, words=words, title_of=title_of)
-    page = environment.get_template("report.html").render(
+    page = render(
+        "report.html",
         folder=folder,
         run=run,
         headlines=HEADLINES,
