@@ -53,15 +53,15 @@ class Constants:
         price: of a core-hour.
     """
 
-    cpu: float = 0.105
-    spread: float = 0.05
-    start: float = 1.4
-    find: float = 108e-6
-    join: float = 620e-6
+    cpu: float = 0.065
+    spread: float = 0.3
+    start: float = 0.94
+    find: float = 56e-6
+    join: float = 480e-6
     held: float = 17_900
-    read: float = 450_000
-    written: float = 6_000
-    disk: float = 1000.0
+    read: float = 460_000
+    written: float = 3_700
+    disk: float = 319.0
     network: float = 1250.0
     price: float = 0.04
 
@@ -156,7 +156,7 @@ def figure(path: Path, constants: Constants) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    drawing, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    drawing, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for n in IMAGES:
         costs = [simulate(n, w, constants) for w in WORKERS]
         (line,) = left.plot(WORKERS, [cost.seconds / 3600 for cost in costs], marker="o", label=f"{n:,} images")
@@ -168,7 +168,7 @@ def figure(path: Path, constants: Constants) -> None:
         axes.set_xticks(WORKERS, [str(w) for w in WORKERS])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    left.legend(fontsize="small")
+    drawing.legend(loc="outside right upper", fontsize="small")
     drawing.savefig(path, dpi=80)
 
 

@@ -66,7 +66,7 @@ def measure(image: np.ndarray) -> dict[str, np.ndarray]:
     values = image.reshape(-1, 1, image.shape[-1])
     intensities = np.concatenate([_quantiles(values[:, 0]).ravel(), cv2.meanStdDev(values)[1].ravel()])
     planes = image.reshape(-1, *image.shape[-3:]) if image.ndim > 3 else image[np.newaxis]
-    chosen = np.unique(np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int))
+    chosen = np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int)  # each another
     found = np.mean([_structure(plane) for plane in planes[chosen]], axis=0)
     return {
         "intensities": intensities, "scale": found[: BANDS + 1], "shape": found[BANDS + 1 :],

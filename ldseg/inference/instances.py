@@ -74,7 +74,7 @@ def parted(objects: np.ndarray, inside: np.ndarray, outline: np.ndarray | None =
     for index, box in enumerate(boxes(objects), start=1):
         own = objects[box] == index
         own_seeds = np.where(own, seeds[box], 0)
-        numbers = np.unique(own_seeds[own_seeds > 0])
+        numbers = np.flatnonzero(np.bincount(own_seeds.ravel())[1:]) + 1
         if len(numbers) > 1:
             own_seeds = np.searchsorted(numbers, own_seeds) + (own_seeds > 0)  # from 1 without a gap
             shared = shared_out(own, own_seeds)
