@@ -192,7 +192,7 @@ def settle(config: Config, description: Description) -> Config:
 def _sampled(config: Config, description: Description) -> Config:
     """The settings with the steps and masks of the weights, where they leave them open."""
     sampler = config.sampler
-    folds = {"Sampler.Folds": description.folds_asked(sampler.folds)}
+    folds = description.folds_asked(sampler.folds)
     found: dict[str, int] = {}
     if sampler.sampling_steps == AUTO:
         found["Sampler.Sampling_Steps"] = description.steps
@@ -204,8 +204,9 @@ def _sampled(config: Config, description: Description) -> Config:
     if description.sampling and found:
         logger.info("as the weights say: %s", ", ".join(f"{name} = {value}" for name, value in found.items()))
     if description.folds:
-        logger.info("%d of %d folds as one ensemble", folds["Sampler.Folds"], len(description.folds))
-    return config.with_values({**found, **folds})
+        logger.info("%d of %d folds as one ensemble", folds, len(description.folds))
+        found["Sampler.Folds"] = folds
+    return config.with_values(found)
 
 
 def _shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import logging
@@ -314,6 +315,7 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
         callbacks.append(Optional(board, "the log of TensorBoard"))
+    stopped = ""
     try:
         trainer.fit(
             batches,
@@ -324,10 +326,15 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
             shuffle=False,
             verbose=0,
         )
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         fallen = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate)) / plan.learning_rate
         total = 0 if plan.minutes else plan.epochs
-        raise TrainingStopped(farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)) from stop
+        stopped = farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)
     finally:
         bar.close()
         batches.close()
+    if stopped:
+        # What was interrupted holds threads that fetch batches. They end with it, now: at the exit of Python, TensorFlow
+        # would wait for them without an end, as they wait for Python.
+        gc.collect()
+        raise TrainingStopped(stopped)

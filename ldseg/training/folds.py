@@ -95,7 +95,8 @@ def train_folds(
         for fold in range(1, folds + 1):
             own = replace(plan, split=manifest_of_fold(plan.split, fold), picks=False)
             place = fold_folder(folder, fold)
-            result = _finished(own, place, whole)
+            ended = whole or checkpoint_to_go_on(fold_folder(folder, fold + 1)) is not None
+            result = _finished(own, place, ended)
             if result is None:
                 remove(folder / FOLDS_FILE)  # what they told together is to be measured anew
                 whole = False
@@ -134,13 +135,13 @@ def _train(
         raise TrainingStopped(f"{which}: stopped; start it again with the same settings and it goes on there") from stop
 
 
-def _finished(plan: Plan, folder: Path, whole: bool) -> TrainingResult | None:
+def _finished(plan: Plan, folder: Path, ended: bool) -> TrainingResult | None:
     """What a fold has left behind that is trained to its end; None for any other.
 
     Args:
         plan: of the fold.
         folder: of the fold.
-        whole: whether what follows the training of the last fold was done.
+        ended: whether what follows its last epoch was done, as the next fold has begun.
 
     Raises:
         WeightsError: its checkpoint is of another split.
@@ -153,7 +154,7 @@ def _finished(plan: Plan, folder: Path, whole: bool) -> TrainingResult | None:
         raise WeightsError(f"{folder}: expected fold {plan.split['fold']} of the training beside it, found another training")
     if not is_over(plan, meta) or not (folder / WEIGHTS_FILE).is_file():
         return None
-    if not whole and read_description(folder, plan.spec.own).familiarity is None:
+    if not ended and read_description(folder, plan.spec.own).familiarity is None:
         return None  # it may have been stopped on its last steps
     return TrainingResult(folder=folder, history=meta["history"])
 

@@ -31,6 +31,7 @@ from ldseg.outputs import Outputs
 from ldseg.text import number
 from ldseg.training.plan import Plan
 from ldseg.training.sampling import sampling_of
+from ldseg.training.stop import check_stopped
 from ldseg.weights import change_description, save_folds
 from ldseg.writing import remove
 
@@ -141,7 +142,6 @@ def _settled(config: Config, plan: Plan, sampling: dict[str, Any]) -> Config:
         "Parameters.Training": False,
         "Sampler.Sampling_Steps": sampling.get("steps", plan.steps),
         "Sampler.Samples": sampling.get("samples", 1) if asked.samples == "auto" else asked.samples,
-        "Sampler.Folds": 1,
     }
     return Config.from_dict(plan.settings).with_values(values)
 
@@ -159,6 +159,7 @@ def _segmented(
         )  # fmt: skip
         options: dict[str, Any] = {"batch_size": plan.batch_size, "seed": sampler.seed, "fusion": sampler.fusion}
         for item in segment_cases(engine, fold.cases, plan.preprocessing, **options, recognise=known is not None):
+            check_stopped()
             name = item.case.name
             if item.problem:
                 logger.error("not measured: %s", item.problem)

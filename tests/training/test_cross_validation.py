@@ -23,7 +23,7 @@ from ldseg.inference import segment_cases
 from ldseg.inference.opening import open_weights
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.fit import TrainingResult
-from ldseg.training.prepare import train_config
+from ldseg.training.prepare import plan_of, train_config
 from ldseg.training.stop import TrainingStopped
 from ldseg.weights import WEIGHTS_FILE, load_segmenter
 
@@ -77,7 +77,8 @@ def test_every_case_is_held_back_once_and_reported_once(data: Path, folder: Path
     assert facts["dice"]["mean"] == pytest.approx(np.mean(means))
     assert facts["dice"]["std"] == pytest.approx(np.std(means, ddof=1))
     page = (folder / MEASURED / "report.html").read_text("utf-8")
-    assert "folds: dice: mean" in page
+    assert f"held back by one of {FOLDS} folds" in page
+    assert all(f"The training of {fold.name}" in page for fold in fold_folders(folder))
     assert page.count("data:image") >= CASES
 
 
@@ -167,6 +168,8 @@ def test_a_training_that_is_stopped_goes_on_in_its_fold(data: Path, folder: Path
     with pytest.raises(TrainingStopped, match=r"fold 2 of 3: training stopped in epoch 1 of 2; .*go"):
         train_config(config, watch=stop)
     assert [fold.name for fold in fold_folders(place)] == ["fold-1", "fold-2"]
+    start = config.with_values({"Model.Start": str(fold_folders(folder)[0])})
+    assert plan_of(start).plan.start is not None  # for the fold that has not begun
     with pytest.raises(WeightsError, match=r"its folds are not all trained and measured yet; start.* such as .*fold-1"):
         read_description(place)
 
@@ -207,6 +210,39 @@ def test_trained_already_and_begun_anew(data: Path, folder: Path, tmp_path: Path
     assert sorted(path.name for path in aside.iterdir()) == [*(f"fold-{k}" for k in (1, 2, 3, 7)), FOLDS_FILE, MEASURED]
     assert [fold.name for fold in fold_folders(place)] == ["fold-1"]
     assert read_description(aside).quality is not None  # it segments as it did
+
+
+def test_in_python(data: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folds are asked for, the report is written, and the model is the ensemble."""
+    place, asked = tmp_path / "Mine", []
+    shutil.copytree(folder, place)
+    (place / MEASURED / "report.html").unlink()
+
+    def trained(config: Config, **_: Any) -> TrainingResult:
+        asked.append(config)
+        return TrainingResult(folder=place, history=[], held_back=read_run(place / MEASURED))
+
+    monkeypatch.setattr("ldseg.training.prepare.train_config", trained)
+    model = ldseg.train(data / "Set", classes=["background", "object"], weights=place, folds=FOLDS, minutes=10)
+    assert (asked[0].training.folds, asked[0].training.minutes) == (FOLDS, 10)
+    assert asked[0].training.minutes_each == pytest.approx(0.92 * 10 / FOLDS)
+    assert len(model.description.folds) == FOLDS
+    assert "3 folds" in repr(model)
+    assert (place / MEASURED / "report.html").is_file()
+
+
+def test_a_plan_tells_what_folds_hold_back(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(data)
+    line = ["plan", str(data / "Set"), "--classes", "background,object", "--minutes", "30"]
+    assert main([*line, "--folds", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "3 folds hold back 3 to 4 cases each" in out
+    assert "30 minutes, shared by 3 folds: in each about" in out
+    assert "--folds 3" in out
+    assert main([*line, "--folds", "11"]) == 2
+    assert "expected at most as many folds as groups" in capsys.readouterr().err
 
 
 def spoilt(folder: Path, kind: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ldseg.evaluation.bootstrap import FEWEST
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
+from ldseg.folds import fold_folders
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.viz.report.embed import Picture, Pictures
 from ldseg.viz.report.many import LINES, MOST, SHOWN, rows_as_json
@@ -133,7 +134,9 @@ def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[t
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
     for kind, shows in OTHERS.items():
         wanted += [(path, shows) for path in islice(outputs.test_figures(kind, run.facts), PER_KIND)]
-    wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
+    weights = Path(run.facts["weights"])
+    trained = {"the weights": weights, **{fold.name: fold for fold in islice(fold_folders(weights), PER_KIND)}}
+    wanted += [(place / "training" / "curves.png", f"The training of {name}") for name, place in trained.items()]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):
             yield picture, shows
