@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -38,14 +39,16 @@ class SlideObject:
 
 
 class _Parts:
-    """Parts of objects found so far, and which of them are one (union by the lower number)."""
+    """Parts of objects found so far, and which of them are one (union by the lower number).
+
+    A slide can have millions of parts, specks included: 37 bytes each, and some room to grow. The first
+    pixel of a part lies in the uppermost row of its box, `top`; `column` is where.
+    """
 
     def __init__(self) -> None:
-        self.parent: list[int] = []
-        self.index: list[int] = []
-        self.area: list[int] = []
-        self.box: list[list[int]] = []
-        self.seed: list[tuple[int, int]] = []
+        self.parent, self.area = array("q"), array("q")
+        self.index = array("B")
+        self.top, self.left, self.bottom, self.right, self.column = (array("i") for _ in range(5))
 
     def root(self, part: int) -> int:
         while self.parent[part] != part:
@@ -58,9 +61,16 @@ class _Parts:
         if one != other:
             self.parent[other] = one
             self.area[one] += self.area[other]
-            self.seed[one] = min(self.seed[one], self.seed[other])
-            first, second = self.box[one], self.box[other]
-            self.box[one] = [*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:])]
+            self.top[one], self.column[one] = min((self.top[part], self.column[part]) for part in (one, other))
+            self.left[one] = min(self.left[one], self.left[other])
+            self.bottom[one] = max(self.bottom[one], self.bottom[other])
+            self.right[one] = max(self.right[one], self.right[other])
+
+    def whole(self, smallest: int) -> np.ndarray:
+        """Those that stand for an object of at least so many pixels, in the order of their first pixels, row by row."""
+        parent, top, column = np.asarray(self.parent), np.asarray(self.top), np.asarray(self.column)
+        found = np.flatnonzero((parent == np.arange(len(parent))) & (np.asarray(self.area) >= smallest))
+        return found[np.lexsort((column[found], top[found]))]
 
 
 def objects_in(
@@ -102,9 +112,8 @@ def objects_in(
             )
             watch(1)
         above = below
-    roots = [part for part in range(len(parts.parent)) if parts.parent[part] == part and parts.area[part] >= smallest]
-    for part in sorted(roots, key=lambda part: parts.seed[part]):
-        yield _cut(levels, insides, parts, part, parts_of)
+    for part in parts.whole(smallest):
+        yield _cut(levels, insides, parts, int(part), parts_of)
 
 
 def blocks_of(mask: MaskTiles) -> int:
@@ -122,8 +131,11 @@ def _add(parts: _Parts, labels: np.ndarray, values: np.ndarray, top: int, left: 
         parts.parent.append(len(parts.parent))
         parts.index.append(int(values[y, x]))
         parts.area.append(int(areas[number]))
-        parts.box.append([box[0].start + top, box[1].start + left, box[0].stop + top, box[1].stop + left])
-        parts.seed.append((y + top, x + left))
+        parts.top.append(y + top)
+        parts.left.append(box[1].start + left)
+        parts.bottom.append(box[0].stop + top)
+        parts.right.append(box[1].stop + left)
+        parts.column.append(x + left)
 
 
 def _join(parts: _Parts, one: np.ndarray, other: np.ndarray) -> None:
@@ -141,20 +153,19 @@ def _cut(
     part: int,
     parts_of: Callable[..., np.ndarray],
 ) -> SlideObject:
-    top, left, bottom, right = parts.box[part]
+    top, left, bottom, right = box = parts.top[part], parts.left[part], parts.bottom[part], parts.right[part]
     level = 0
     while (bottom - top) * (right - left) >> 2 * level > MOST and level + 1 < len(levels):
         level += 1
     factor = 1 << level
-    index, seed = parts.index[part], parts.seed[part]
+    index = parts.index[part]
     y0, x0 = top // factor, left // factor
     place = y0, x0, -(-bottom // factor), -(-right // factor)
     window = levels[level].window(*place)
     labels = parts_of(window == index, connectivity=1)
-    number = labels[seed[0] // factor - y0, seed[1] // factor - x0]
+    number = labels[top // factor - y0, parts.column[part] // factor - x0]
     if level and not number:  # the first pixel is not among every so-many-th: the largest part there is
         number = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1 if labels.any() else -1
     shown = labels == number
     inside = None if insides is None else insides[level].window(*place).astype(bool) & shown
-    box = top, left, bottom, right
     return SlideObject(index=index, area=parts.area[part], box=box, shown=shown, inside=inside, factor=factor)

@@ -1,6 +1,7 @@
 """Objects of a slide: whole across its pieces, valid for other programs, and drawn again they are the mask."""
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_objects_are_whole_across_pieces(tmp_path: Path, smooth: float) -> None:
     np.testing.assert_array_equal(classes, mask)
     np.testing.assert_array_equal(numbers, label(mask, connectivity=1))  # numbered row by row, as scikit-image does
     assert [each.area for each in objects_in([tiles_of(tmp_path, mask)], 30)] == [e.area for e in found if e.area >= 30]
+
+
+def test_specks_take_little_memory(tmp_path: Path) -> None:
+    mask = np.zeros((128, 128), np.uint8)
+    mask[::2, ::2] = np.arange(64) % 2 + 1
+    tiles = tiles_of(tmp_path, mask)
+    list(objects_in([tiles], 2))  # what is imported and cached on the way is no matter of parts
+    tracemalloc.start()
+    try:
+        found = objects_in([tiles], 1)
+        first = next(found)
+        taken = tracemalloc.get_traced_memory()[0] / np.count_nonzero(mask)
+    finally:
+        tracemalloc.stop()
+    assert (first.box, sum(1 for _ in found)) == ((0, 0, 1, 1), np.count_nonzero(mask) - 1)
+    assert 37 < taken < 80  # bytes
+
+
+def test_a_mask_keeps_some_rows_of_its_tiles(tmp_path: Path) -> None:
+    tiles = tiles_of(tmp_path, np.ones((3200, 32), np.uint8))
+    tiles.window(0, 0, 32, 32)
+    tracemalloc.start()
+    try:
+        assert tiles.window(0, 0, *tiles.size).all()
+        assert tracemalloc.get_traced_memory()[0] < 25 * 32 * 32  # of 100 tiles
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_object_too_large_is_outlined_at_a_lower_resolution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import tifffile
 
-from ldseg.io.slides.contract import Kept
+from ldseg.io.slides.contract import CACHE, Kept
 from ldseg.version import __version__
 from ldseg.writing import write_bytes, write_file
 
@@ -25,6 +25,9 @@ SMALLEST = 1024
 
 STRIP = 32
 """Tiles of a strip, but for the last."""
+
+ROWS = 4
+"""Rows of tiles that are kept decoded, as far as `CACHE` allows: what reads a picture goes from its top to its bottom."""
 
 _PACKING = 6
 
@@ -45,7 +48,7 @@ class MaskTiles:
         self.folder, self.size = folder, size
         self.tiles = math.ceil(size[0] / TILE), math.ceil(size[1] / TILE)
         self.columns = tuple(range(0, self.tiles[1], STRIP))
-        self._kept = Kept()
+        self._kept = Kept(min(ROWS * self.tiles[1] * TILE * TILE, CACHE))
         self._open: tuple[Path, zipfile.ZipFile] | None = None
 
     def has(self, row: int, column: int) -> bool:
