@@ -123,12 +123,13 @@ def light(segmenter: Any, steps: int) -> Segment:
     """The engine of ONNX Runtime on the same networks."""
     from ldseg.description import WEIGHTS_FILE
     from ldseg.export.networks import structure_of
-    from ldseg.inference.onnx import OnnxEngine, OnnxRuntime
+    from ldseg.inference.onnx import OnnxEngine, OnnxRuntime, is_light
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS_FILE
         segmenter.save_weights(path)
-        made = OnnxEngine(segmenter.spec, OnnxRuntime(structure_of(segmenter.spec).completed(path)), steps=steps)
+        runtime = OnnxRuntime(structure_of(segmenter.spec).completed(path), light=is_light(segmenter.spec))
+        made = OnnxEngine(segmenter.spec, runtime, steps=steps)
 
     def segment(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return made.run({"image": images, "noise": noise[:, None, None, None]}).probabilities[:, 0]

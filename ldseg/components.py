@@ -38,6 +38,41 @@ def components(mask: np.ndarray, *, corners: bool = False, frames: bool = False)
     return (labels, count) if frames else _joined(labels, count, corners)
 
 
+def counted(mask: np.ndarray, *, frames: bool = False) -> int:
+    """How many connected components ``components`` finds in a mask bool ``(*S)``; it holds two planes of a volume."""
+    if mask.ndim != 3:
+        return components(mask, frames=frames)[1]
+    total = 0
+    before: Labels | None = None
+    least = [0]  # of each number one that is smaller and touches it, or itself
+    for plane in mask:
+        given = np.ascontiguousarray(plane, bool).view(np.uint8)
+        count, found = cv2.connectedComponents(given, connectivity=4)
+        total += count - 1
+        if frames:
+            continue
+        first = len(least)
+        least += range(first, first + count - 1)
+        labels: Labels = np.where(found > 0, found + np.int32(first - 1), 0).astype(np.int32, copy=False)
+        for one, two in () if before is None else _touching(before, labels, len(least), False):
+            a, b = _root(least, one), _root(least, two)
+            if a != b:
+                least[max(a, b)] = min(a, b)
+                total -= 1
+        before = labels
+    return total
+
+
+def measured(mask: np.ndarray) -> tuple[Labels, np.ndarray]:
+    """The connected components of a mask bool ``(*S)``, numbered in any order, and the pixels that have each number."""
+    if mask.ndim == 2 and mask.size:
+        given = np.ascontiguousarray(mask, bool).view(np.uint8)
+        labels = cv2.connectedComponents(given, connectivity=4)[1].astype(np.int32, copy=False)
+    else:
+        labels, _ = components(mask)
+    return labels, np.bincount(labels.ravel(), minlength=1)
+
+
 def boxes(labels: np.ndarray) -> list[Box]:
     """The smallest box around each of the numbers 1 to n that are all in ``labels`` int ``(*S)``."""
     places = np.nonzero(labels)
@@ -111,22 +146,23 @@ def _plane(mask: BoolArray, corners: bool) -> tuple[Labels, int]:
     return numbers[labels], count - 1
 
 
+def _root(least: list[int], number: int) -> int:
+    while least[number] != number:
+        least[number] = least[least[number]]
+        number = least[number]
+    return number
+
+
 def _joined(labels: Labels, count: int, corners: bool) -> tuple[Labels, int]:
     """Components within each part along the first axis, numbered in order, to those across parts."""
     least = list(range(count + 1))  # of each number one that is smaller and touches it, or itself
 
-    def root(number: int) -> int:
-        while least[number] != number:
-            least[number] = least[least[number]]
-            number = least[number]
-        return number
-
     for before, behind in itertools.pairwise(labels):
         for one, two in _touching(before, behind, count, corners):
-            a, b = root(one), root(two)
+            a, b = _root(least, one), _root(least, two)
             if a != b:
                 least[max(a, b)] = min(a, b)
-    roots = np.array([root(number) for number in range(count + 1)])
+    roots = np.array([_root(least, number) for number in range(count + 1)])
     _, numbers = np.unique(roots, return_inverse=True)
     return numbers.astype(np.int32)[labels], len(set(roots.tolist())) - 1
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
-from ldseg.errors import DataError, LDSegError, WeightsError
-from ldseg.evaluation.familiarity import Familiarity
+from ldseg.errors import ConfigError, DataError, LDSegError, WeightsError
+from ldseg.evaluation.familiarity import Familiarities, Familiarity
 from ldseg.evaluation.quality import Quality
+from ldseg.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
+from ldseg.options import AUTO
 from ldseg.paths import nearest_folder
+from ldseg.regions import Regions
 from ldseg.spec import SegmenterSpec
 from ldseg.text import some
 from ldseg.untrusted import check_arrays, check_types, parsed
@@ -48,6 +52,7 @@ class Description:
         plan: what the training was planned from, and why so; see ``ldseg.training.plan.Plan.to_dict``.
         sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
+        folds: folders of several networks that are one ensemble, by their names in the folder of the weights; none of one.
     """
 
     spec: SegmenterSpec
@@ -61,12 +66,17 @@ class Description:
     plan: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
+    folds: tuple[str, ...] = ()
 
     def preprocessing_for(
-        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no"
+        self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no", regions: Regions = ()
     ) -> Preprocessing:
-        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand."""
-        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse)
+        """The preprocessing, with the rule of ``ldseg.data.labels`` that suits the labels at hand, and regions to measure.
+
+        Without any, those of the weights are measured.
+        """
+        regions = regions or self.preprocessing.regions
+        return replace(self.preprocessing, labels=labels, label_map=label_map, sparse=sparse, regions=regions)
 
     @property
     def steps(self) -> int:
@@ -77,6 +87,18 @@ class Description:
     def samples(self) -> int:
         """Masks of each image, unless the user says how many."""
         return int(self.sampling.get("samples", 1))
+
+    def folds_asked(self, asked: int | str) -> int:
+        """How many folds segment, all of them for ``auto``; 1 for weights that have none.
+
+        Raises:
+            ConfigError: they have not as many.
+        """
+        most = max(len(self.folds), 1)
+        if asked != AUTO and int(asked) > most:
+            wanted = f"at most {most}, as the weights have" if self.folds else "auto, as the weights are of one training"
+            raise ConfigError(f"Sampler.Folds: expected {wanted}, got {asked}")
+        return most if asked == AUTO else int(asked)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -106,6 +128,7 @@ class Description:
         for owner, part in (
             (SegmenterSpec, plain), (Schedule, values["spec"]["schedule"]), (Preprocessing, values["preprocessing"]),
             (cls, {name: values[name] for name in ("figures", "training", "split", "made")}),
+            (cls, {name: values[name] for name in ("plan", "sampling") if name in values}),
         ):  # fmt: skip
             check_types(owner, part)
         if not all(isinstance(section, Mapping) for section in values["training"].values()):
@@ -133,15 +156,97 @@ class Description:
 
 
 def fingerprint(folder: Path) -> str:
-    """The SHA-256 of the file of weights in a folder."""
+    """The SHA-256 of the file of weights in a folder; of several folds, of what all of them have."""
+    if is_folds(folder):
+        return fingerprint_of([folder / name for name in _read_folds(folder)["folds"]])
     with (folder / WEIGHTS_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of(folds: Sequence[Path]) -> str:
+    """One SHA-256 of several folds."""
+    return hashlib.sha256("".join(map(fingerprint, folds)).encode()).hexdigest()
+
+
+def holds_weights(folder: Path) -> bool:
+    """Whether there is something in a folder to segment with."""
+    return (folder / WEIGHTS_FILE).is_file() or is_folds(folder)
+
+
+def _read_folds(folder: Path) -> dict[str, Any]:
+    """What the file of an ensemble holds.
+
+    Raises:
+        WeightsError: it cannot be read, or is none.
+    """
+    path = folder / FOLDS_FILE
+    try:
+        values = parsed(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: cannot be read: {one_line(error)}") from error
+    if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
+        found = values.get("format_version") if isinstance(values, dict) else type(values).__name__
+        raise WeightsError(f"{path}: expected folds of format version {FORMAT_VERSION}, found {found}")
+    names = values.get("folds")
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and fold_of(n) for n in names):
+        raise WeightsError(f"{path}: expected folds such as fold-1, found {str(names)[:80]}")
+    return values
+
+
+def _describe_folds(folder: Path, preset: Preset | None) -> Description:
+    """What several folds are as one: the networks of each of them, and what all their held-back cases told."""
+    values = _read_folds(folder)
+    if (folder / WEIGHTS_FILE).exists():
+        raise WeightsError(f"{folder}: expected {WEIGHTS_FILE} or {FOLDS_FILE}, found both; move one of them away")
+    if inner := [name for name in values["folds"] if is_folds(folder / name)]:
+        raise WeightsError(f"{folder / inner[0]}: expected the weights of one fold, found folds in it")
+    each = [read_description(folder / name, preset) for name in values["folds"]]
+    first = each[0]
+    for name, one in zip(values["folds"], each, strict=True):
+        if (one.spec.to_dict(), one.preprocessing) != (first.spec.to_dict(), first.preprocessing):
+            raise WeightsError(f"{folder / name}: expected networks like those of {values['folds'][0]}, found others")
+    known = [one.familiarity for one in each if one.familiarity is not None]
+    try:
+        stored = json.loads(json.dumps(first.to_dict()))  # as a file holds it
+        joint = {name: value for name, value in values.items() if name in _JOINT}
+        found = Description.from_dict({**stored, "sampling": {}, "quality": None, **joint}, preset)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, LDSegError) as error:
+        raise WeightsError(f"{folder / FOLDS_FILE}: is not of folds known here: {one_line(error)}") from error
+    return replace(
+        found,
+        folds=tuple(values["folds"]),
+        familiarity=Familiarities(folds=tuple(known)) if len(known) == len(each) else None,
+    )
+
+
+_JOINT = ("figures", "split", "made", "quality", "sampling")
+"""What the file of an ensemble says in place of its folds."""
+
+
+def read_network(folder: Path, purpose: str, preset: Preset | None = None) -> Description:
+    """What the weights in a folder are, where one network is needed and not an ensemble.
+
+    Args:
+        folder: with the weights.
+        purpose: what needs one, in words.
+        preset: their preset, if it is an own one.
+
+    Raises:
+        WeightsError: there are several folds, or see ``read_description``.
+    """
+    description = read_description(folder, preset)
+    if description.folds:
+        one = folder / description.folds[0]
+        raise WeightsError(
+            f"{folder}: holds {len(description.folds)} folds, and {purpose} takes one: name {one}, for example"
+        )
+    return description
 
 
 def _beside(folder: Path) -> str:
     """The folders with weights beside one that has none, in words that end with a space; nothing where there are none."""
     try:
-        names = [path.parent for path in folder.parent.glob(f"*/{WEIGHTS_FILE}")]
+        names = [path for path in folder.parent.glob("*") if holds_weights(path)]
     except OSError:  # what may not be looked at
         names = []
     return f"beside it lie those of {some([str(name) for name in names])}; " if names else ""
@@ -157,10 +262,19 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
     Raises:
         WeightsError: if there are none, or the file is empty, damaged, or of a version that this code does not know.
     """
+    if is_folds(folder):
+        return _describe_folds(folder, preset)
     path = folder / WEIGHTS_FILE
     try:
         size = path.stat().st_size
     except FileNotFoundError:
+        if begun := fold_folders(folder):
+            named = next((one for one in begun if (one / WEIGHTS_FILE).is_file()), None)
+            alone = f", or name one that has weights already, such as {named}" if named else ""
+            raise WeightsError(
+                f"{folder}: its folds are not all trained and measured yet; start their training again with the same "
+                f"settings, and it goes on{alone}"
+            ) from None
         raise WeightsError(
             f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; {_beside(folder)}train "
             "some with [Parameters] Training = True, or name another folder in [Model] Weights"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from ldseg import devices
-from ldseg.config import Config, SamplerConfig
+from ldseg.config import Config, GPUConfig, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
@@ -52,7 +53,8 @@ class Sampling(TypedDict, total=False):
     Attributes:
         steps: sampling steps.
         sampler: the name of a sampler, or one of your own.
-        samples: members of an ensemble.
+        samples: members of an ensemble; of weights of several folds, those that each of them draws.
+        folds: how many folds segment, of weights that have several; all of them unless given.
         fusion: how the members become one mask.
         flips: whether flipped copies are segmented, too.
         seed: of the noise.
@@ -61,6 +63,7 @@ class Sampling(TypedDict, total=False):
     steps: int
     sampler: str | Sampler
     samples: int
+    folds: int
     fusion: str
     flips: bool
     seed: int
@@ -81,8 +84,10 @@ def load(name: str | Path, *, engine: str = AUTO, precision: str = "float32", pr
         preset: of the networks, where it is one of your own; see ``ldseg.models.Preset``.
 
     Raises:
+        ConfigError: an engine or a precision that is not known.
         WeightsError: there are no such weights, or they cannot be used.
     """
+    GPUConfig(engine=engine, precision=precision)
     folder = find_weights(name)
     logger.info(devices.choose(False))
     return Model(open_weights(folder, engine, precision=precision, preset=preset), folder=folder)
@@ -107,7 +112,8 @@ class Model:
     def __repr__(self) -> str:
         spec = self.description.spec
         size = "×".join(map(str, spec.size))
-        return f"Model({spec.architecture}, {spec.axes}, {size}, classes: {', '.join(self.classes)})"
+        folds = f"{len(self.description.folds)} folds, " if self.description.folds else ""
+        return f"Model({spec.architecture}, {folds}{spec.axes}, {size}, classes: {', '.join(self.classes)})"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -170,7 +176,7 @@ class Model:
         microns: float | None = None,
         image_microns: float | None = None,
         skip_background: bool = True,
-        formats: Sequence[str] = SLIDE_FORMATS,
+        formats: Sequence[str] = SLIDE_FORMATS[:2],
         batch_size: int = BATCH,
         progress: Progress | None = None,
         **settings: Unpack[Sampling],
@@ -178,7 +184,8 @@ class Model:
         """Segment a slide (SVS, NDPI, pyramids in TIFF, OME-TIFF, OME-Zarr, ...) in memory that does not grow with it.
 
         The mask, ``<name>_segmentation.ome.tif``, is a pyramid of the slide's full resolution; the objects are in
-        ``<name>_objects.geojson``, for QuPath. What is finished stays when it is stopped: the same call goes on.
+        ``<name>_objects.geojson``, for QuPath, and, measured, in ``<name>_objects.csv``. What is finished stays when it is
+        stopped: the same call goes on.
 
         Args:
             path: the slide.
@@ -186,7 +193,7 @@ class Model:
             microns: µm per pixel at which the networks see it; None for what the weights say.
             image_microns: µm per pixel of a slide that does not say its own.
             skip_background: whether to leave out parts without tissue.
-            formats: what is written, of ``mask`` and ``geojson``.
+            formats: what is written, of ``mask``, ``geojson`` and ``csv``.
             batch_size: tiles at a time.
             progress: who is told how far it is.
             **settings: as for ``segment``; several samples are fused by their mean.
@@ -197,7 +204,7 @@ class Model:
         """
         path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
-        if int(sampler.samples) > 1 and sampler.fusion != "mean":
+        if sampler.members > 1 and sampler.fusion != "mean":
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
         # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
         key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
@@ -214,6 +221,8 @@ class Model:
                 formats=tuple(formats),
                 batch_size=batch_size,
                 seed=sampler.seed,
+                quality=self.description.quality,
+                familiarity=self.description.familiarity,
             ),
             colours=class_bytes(step.num_classes, Config.from_dict(self.description.training).data.colours),
             key=key,
@@ -279,6 +288,7 @@ class Model:
             "flips": sampler.flips,
             "samples": sampler.samples,
             "at_once": batch_size,
+            **({"folds": sampler.folds} if self.description.folds else {}),
         }
         key = tuple(options.values())
         if key not in self._engines:
@@ -289,7 +299,9 @@ class Model:
 
     def _sampler(self, settings: Sampling) -> SamplerConfig:
         """The settings of [Sampler], checked as those of a file are."""
-        names = {"steps": "sampling_steps"} | {name: name for name in ("sampler", "samples", "fusion", "flips", "seed")}
+        names = {"steps": "sampling_steps"} | {
+            name: name for name in ("sampler", "samples", "folds", "fusion", "flips", "seed")
+        }
         if unknown := sorted(set(settings) - set(names)):
             raise ConfigError(f"{unknown[0]}: unknown setting; expected one of {', '.join(names)}")
         # A sampler of the user's own has no name among the settings.
@@ -297,10 +309,12 @@ class Model:
         sampler = SamplerConfig(**{names[name]: value for name, value in named.items()})
         steps = self.description.steps if sampler.sampling_steps == AUTO else int(sampler.sampling_steps)
         samples = self.description.samples if sampler.samples == AUTO else int(sampler.samples)
-        sampler = replace(sampler, sampling_steps=steps, samples=samples)
+        folds = self.description.folds_asked(sampler.folds)
+        sampler = replace(sampler, sampling_steps=steps, samples=samples, folds=folds)
         most = self.description.spec.schedule.timesteps
         if steps > most:
-            raise ConfigError(f"steps: expected at most the {most} that the weights were trained with, got {steps}")
+            weights = "the weights" if self.folder is None else f"the weights {self.folder}"
+            raise ConfigError(f"steps: expected at most the {most} that {weights} were trained with, got {steps}")
         return sampler
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
@@ -315,6 +329,7 @@ def train(
     start: str | Path | None = None,
     dimensions: str = AUTO,
     minutes: float | None = None,
+    folds: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -333,7 +348,9 @@ def train(
         weights: the folder that the weights, the checkpoint and the logs go to.
         start: weights to start from, a name of ``available()`` or a folder: what fits of them is taken over.
         dimensions: ``2D``, ``2D+t`` or ``3D``; ``auto`` takes what the files are.
-        minutes: how long to train; the training is planned to it and ends on time.
+        minutes: how long to train; the training is planned to it and ends on time. Folds share it.
+        folds: cross-validation: so many trainings, of which each holds back other cases. The model is their ensemble; the
+            cases that were held back are measured in ``validation`` in the folder of the weights.
         epochs: times that training goes through all images, unless ``minutes`` says how long.
         batch_size: images of an update.
         learning_rate: highest step size of the optimiser.
@@ -342,10 +359,14 @@ def train(
         settings: any other setting of ``cfg.ini`` by its name, such as ``{"Training.Augmentation": "histology"}``.
 
     Raises:
-        ConfigError: a setting is unknown or out of range.
+        ConfigError: a setting is unknown or out of range, or Keras is not installed.
         DataError: there is too little to train on.
         WeightsError: the weights cannot be written, or the loss is no longer finite.
     """
+    if importlib.util.find_spec("keras") is None:
+        raise ConfigError(
+            'training takes Keras, which is not installed: pip install "ldseg[tensorflow]" (or [jax], [torch])'
+        )
     config = training_config(
         data,
         {
@@ -354,6 +375,7 @@ def train(
             "Model.Weights": str(weights),
             "Model.Start": None if start is None else str(start),
             "Training.Minutes": minutes,
+            "Training.Folds": folds,
             "Parameters.Epoch": epochs,
             "Parameters.BatchSize": batch_size,
             "Parameters.LearningRate": learning_rate,
@@ -363,9 +385,11 @@ def train(
     )
     logger.info(devices.choose(config.gpu.multiple))
     from ldseg.training.prepare import train_config
+    from ldseg.viz.report.held_back import HeldBack
 
     devices.set_precision(devices.training_precision(config.gpu.precision))
-    train_config(config, preset=preset)
+    held_back = HeldBack(config)
+    held_back.write(train_config(config, preset=preset, show=held_back.show).held_back)
     return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
 
 

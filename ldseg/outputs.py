@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.untrusted import parsed
-from ldseg.writing import LOCK
+from ldseg.writing import LOCK, move, remove
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
 
 FOLDERS = (SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT)
 """Folders that runs make beside or among images: what lies in them is no data set."""
+
+EARLIER = "Earlier"
+"""The folder, in that of a run, for cases of earlier runs that it does not have."""
 
 METRICS = "metrics.json"
 """The record of a run, by which its folder is known."""
@@ -52,6 +56,11 @@ class Outputs:
     def metrics_table(self) -> Path:
         """The figures of its cases, one a row."""
         return self.folder / "metrics.csv"
+
+    @property
+    def cases_table(self) -> Path:
+        """The record of a run over an archive: a folder of Parquet, see ``ldseg.evaluation.archive``."""
+        return self.folder / "cases.parquet"
 
     @property
     def objects_table(self) -> Path:
@@ -108,21 +117,32 @@ class Outputs:
         """The record of a state audit; its table and picture differ in the suffix."""
         return self.folder / STATE_AUDIT / "state_audit.json"
 
-    def of_case(self, case: str) -> Iterator[Path]:
-        """What is there of a case, of this run or of an earlier one: files, and the folder of the masks of frames."""
-        stems = [f"{case}_{kind}" for kind in (*RESULTS, *MAPS)]
+    def of_cases(self, cases: Iterable[str]) -> dict[str, list[Path]]:
+        """What is there of each case, of this run or of an earlier one: files, and the folder of the masks of frames.
+
+        The folder is looked through once, however many cases there are.
+        """
+        found: dict[str, list[Path]] = {case: [] for case in cases}
+        for path in self._entries():
+            for kind in (*RESULTS, *MAPS):
+                for case, rest in _parted(path.name, f"_{kind}"):
+                    if case not in found:
+                        continue
+                    folder = kind == RESULTS[0] and rest in ("", ZARR)
+                    if folder if path.is_dir() else not rest or rest.startswith("."):
+                        found[case].append(path)
+        for case, own in found.items():
+            for picture in (self.overlay, self.diffusion):
+                own += (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
+            if self.uncertainty(case).exists():
+                own.append(self.uncertainty(case))
+        return found
+
+    def _entries(self) -> list[Path]:
+        """What stands in the folder; nothing where it cannot be looked into."""
         with contextlib.suppress(OSError):
-            for path in sorted(self.folder.iterdir()):
-                if path.is_dir():
-                    own = path.name in (stems[0], f"{stems[0]}{ZARR}")
-                else:
-                    own = any(path.name == stem or path.name.startswith(f"{stem}.") for stem in stems)
-                if own:
-                    yield path
-        for picture in (self.overlay, self.diffusion):
-            yield from (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
-        if self.uncertainty(case).exists():
-            yield self.uncertainty(case)
+            return [self.folder / name for name in sorted(os.listdir(self.folder))]
+        return []
 
     def left_behind(self, written: Mapping[str, Collection[Path]]) -> Iterator[Path]:
         """Results that an earlier run left of cases, in formats or under extensions that this one has not written.
@@ -130,12 +150,41 @@ class Outputs:
         Args:
             written: by case, what this run has written of it.
         """
-        with contextlib.suppress(OSError):
-            for path in sorted(self.folder.iterdir()):
-                for kind in RESULTS:
-                    case, found, rest = path.name.rpartition(f"_{kind}")
-                    if found and case in written and rest[:1] in ("", ".") and path not in written[case]:
-                        yield path
+        for path in self._entries():
+            for kind in RESULTS:
+                case, found, rest = path.name.rpartition(f"_{kind}")
+                if found and case in written and rest[:1] in ("", ".") and path not in written[case]:
+                    yield path
+
+    def set_aside(self, cases: Collection[str]) -> list[str]:
+        """Move what an earlier run wrote of cases that this one does not have to the folder `EARLIER`, its pictures too.
+
+        Beside the figures of this run they would pass for its own. What is there of them already is replaced, as it would
+        have been in place. Which cases they are, the record of the earlier run tells: nothing else is touched.
+
+        Args:
+            cases: names of those of this run, whose record is not written yet.
+
+        Returns:
+            the names of the others, of which something was there.
+
+        Raises:
+            DataError: something cannot be moved.
+        """
+        try:
+            found = [case["name"] for case in parsed(self.metrics.read_bytes())["cases"]]
+        except (KeyError, OSError, TypeError, ValueError):  # no earlier run, or one whose record cannot be read
+            return []
+        others = {name for name in found if isinstance(name, str) and name == Path(name).name and name not in cases}
+        there = self.of_cases({*others, *cases})
+        own = {path for case in cases for path in there[case]}
+        paths = [(case, path) for case in sorted(others) for path in there[case] if path not in own]
+        for _, path in paths:
+            place = self.folder / EARLIER / path.relative_to(self.folder)
+            if place.is_dir():
+                remove(place)  # a folder is not replaced by moving another there
+            move(path, place)
+        return sorted({case for case, _ in paths})
 
     def check(self, cases: Iterable[str], sources: Iterable[Path] = ()) -> None:
         """Make sure that a run overwrites nothing that no run of LDSeg wrote.
@@ -148,15 +197,17 @@ class Outputs:
             DataError: the folder holds one of the sources, or a file of others under a name that the run would write to,
                 or a link in it leads elsewhere.
         """
-        here = self.folder.resolve()
+        here, places = self.folder.resolve(), {}
         for path in sources:
-            if path.parent.resolve() == here:
+            if path.parent not in places:
+                places[path.parent] = path.parent.resolve()
+            if places[path.parent] == here:
                 raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {REMEDY}")
         self.check_links()
         if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
             return
         own = (self.metrics_table, self.objects_table, self.classes_table, self.calibration, self.schedule, self.report)
-        for path in (*own, *(path for case in cases for path in self.of_case(case))):
+        for path in (*own, *(path for paths in self.of_cases(cases).values() for path in paths)):
             if path.exists():
                 raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {REMEDY}")
 
@@ -166,7 +217,7 @@ class Outputs:
         Raises:
             DataError: a link in the folder leads elsewhere.
         """
-        for name in ("Overlay", "Diffusion", "Uncertainty", *FOLDERS):
+        for name in ("Overlay", "Diffusion", "Uncertainty", EARLIER, *FOLDERS):
             if (path := self.folder / name).is_symlink():
                 raise DataError(f"{path}: is a link to another place, and is not written through; {REMEDY}")
 
@@ -183,6 +234,14 @@ class Outputs:
             data = settings.get("Data") if isinstance(settings, dict) else None
             if found.get("weights_sha256") == facts["weights_sha256"] and data == facts["config"].get("Data"):
                 yield figure
+
+
+def _parted(name: str, mark: str) -> Iterator[tuple[str, str]]:
+    """What stands before and behind each place of a mark in a name."""
+    at = name.find(mark)
+    while at >= 0:
+        yield name[:at], name[at + len(mark) :]
+        at = name.find(mark, at + 1)
 
 
 def _facts_of(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import WEIGHTS_FILE, Description
+from ldseg.description import WEIGHTS_FILE, Description, holds_weights
 from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.models.plans import PUBLISHED_STRIDE
@@ -91,7 +91,7 @@ def find_weights(name: str | Path) -> Path:
         WeightsError: neither is there.
     """
     folder, shipped = Path(name).expanduser(), shipped_weights()
-    if str(name) in shipped and not (folder / WEIGHTS_FILE).is_file():
+    if str(name) in shipped and not holds_weights(folder):
         return shipped[str(name)]
     if is_published(folder):
         return open_published(folder)

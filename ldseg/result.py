@@ -17,7 +17,7 @@ from ldseg.evaluation.evaluate import TOLERANCE, Evaluation, evaluate
 from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference import Engine
-from ldseg.inference.cases import Segmented
+from ldseg.inference.segmented import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
 from ldseg.spatial import Image, Mask, Numbers
@@ -205,13 +205,16 @@ class Result:
     def evaluate(self, label: Mask | None = None, *, tolerance: float = TOLERANCE) -> Evaluation:
         """Compare the mask with a label, by default that of the data set, see ``ldseg.evaluate``.
 
+        By regions, where the weights were trained with some.
+
         Raises:
             DataError: there is no label, or it does not fit.
         """
         label = self.label if label is None else label
         if label is None:
             raise DataError(f"{self.name}: expected a label to compare with, found none")
-        common = {"spacing": self.spacing, "tolerance": tolerance, "video": self.axes.startswith("T")}
+        regions = dict(self._preprocessing.regions)
+        common = {"spacing": self.spacing, "tolerance": tolerance, "video": self.axes.startswith("T"), "regions": regions}
         return evaluate(self.mask, label, classes=self.classes, **common)  # type: ignore[arg-type]
 
     def overlay(self, *, alpha: float = 0.25) -> Image:

@@ -7,6 +7,7 @@ import types
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
@@ -53,10 +54,15 @@ def check_types(owner: type, values: Any, finite: bool = True) -> None:
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"expected a value for each name, got {_shown(values)}")
-    hints = get_type_hints(owner)
+    hints = _hints(owner)
     for field in fields(owner):
         if field.name in values and not _fits(values[field.name], hints[field.name], finite):
             raise ValueError(f"{field.name}: expected {_words(hints[field.name])}, got {_shown(values[field.name])}")
+
+
+@cache
+def _hints(owner: type) -> dict[str, Any]:
+    return get_type_hints(owner)
 
 
 def _fits(value: Any, hint: Any, finite: bool) -> bool:

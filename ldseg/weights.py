@@ -7,6 +7,7 @@ import io
 import json
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,20 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from ldseg.description import ATTRIBUTE, DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
+from ldseg.description import (
+    ATTRIBUTE,
+    DESCRIPTION_FILE,
+    FORMAT_VERSION,
+    WEIGHTS_FILE,
+    Description,
+    read_description,
+    read_network,
+)
 from ldseg.errors import DataError, WeightsError
+from ldseg.folds import FOLDS_FILE
 from ldseg.models import Preset
 from ldseg.version import __version__
-from ldseg.writing import write_together
+from ldseg.writing import write_text, write_together
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter
@@ -34,18 +44,40 @@ def save_weights(folder: Path, segmenter: Segmenter, description: Description) -
     Raises:
         WeightsError: if the folder cannot be written.
     """
+    values = replace(description, made=_made()).to_dict()
+    stream = stored(segmenter)
+    _write(folder, stream, values)
+
+
+def _made() -> dict[str, Any]:
+    """When, and by which versions."""
     import keras
 
-    made = {
+    return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ldseg": __version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
         "python": platform.python_version(),
     }
-    values = replace(description, made=made).to_dict()
-    stream = stored(segmenter)
-    _write(folder, stream, values)
+
+
+def save_folds(folder: Path, folds: Sequence[Path], **joint: Any) -> None:
+    """Make the weights of several folds one ensemble.
+
+    Args:
+        folder: that holds the folders of the folds.
+        folds: these, in their order.
+        joint: plain values of ``figures``, ``split``, ``quality`` and ``sampling`` of all folds together.
+
+    Raises:
+        WeightsError: if the folder cannot be written.
+    """
+    values = {"format_version": FORMAT_VERSION, "folds": [fold.name for fold in folds], "made": _made(), **joint}
+    try:
+        write_text(folder / FOLDS_FILE, json.dumps(values, indent=2) + "\n")
+    except DataError as error:
+        raise WeightsError(str(error)) from error
 
 
 def change_description(folder: Path, preset: Preset | None = None, **changes: Any) -> None:
@@ -153,7 +185,7 @@ def load_segmenter(folder: Path, preset: Preset | None = None) -> tuple[Segmente
     """
     from ldseg.segmenter import Segmenter
 
-    description = read_description(folder, preset)
+    description = read_network(folder, "this", preset)
     try:
         segmenter = Segmenter(description.spec)
     except ValueError as error:

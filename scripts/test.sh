@@ -25,11 +25,27 @@ case "${1:-}" in
     ?*)
         exec "$python" -m pytest "$@" ;;
 esac
-# A process for each core, up to four; tests of a file stay together, since they share what is compiled.
-together="-n auto --maxprocesses 4 --dist loadfile"
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-"$python" -m mypy ldseg
-"$python" -m pytest $together
+
+# Side by side, so that no core waits for the others: the types, the core on JAX, and all tests on TensorFlow. What the first two
+# say is shown when they are done.
+told=$(mktemp -d)
+"$python" -m mypy ldseg > "$told/types" 2>&1 &
+types=$!
+KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest -m "core and not once" > "$told/jax" 2>&1 &
+jax=$!
+trap 'kill "$types" "$jax" 2>/dev/null || true; rm -rf "$told"' EXIT
+trap 'exit 130' INT TERM
+
+failed=0
+# A process for each core, up to four. Tests of a file stay together, since they share what is compiled; tests/conftest.py says
+# which files come first.
+"$python" -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder || failed=1
+echo "Types:"
+wait "$types" || failed=1
+cat "$told/types"
 echo "The core once more, on JAX:"
-KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest $together -m core
+wait "$jax" || failed=1
+cat "$told/jax"
+exit "$failed"

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from ldseg.components import bounding_box, boxes, components, shared_out
+from ldseg.components import bounding_box, boxes, components, counted, measured, shared_out
 
 SHAPES = [(40,), (31, 47), (6, 17, 19), (3, 4, 9, 8)]
 
@@ -20,6 +20,11 @@ def test_components_and_their_order_are_those_of_scipy(shape: tuple[int, ...], s
     found = components(mask, corners=corners)
     np.testing.assert_array_equal(found[0], expected)
     assert found[0].dtype == np.int32
+    if not corners:
+        labels, sizes = measured(mask)
+        np.testing.assert_array_equal(sizes[labels], np.bincount(expected.ravel())[expected])
+        assert len(sizes) == count + 1
+        assert counted(mask) == count
     assert found[1] == count
     assert boxes(found[0]) == ndimage.find_objects(expected)
 
@@ -30,6 +35,7 @@ def test_frames_do_not_touch(shape: tuple[int, ...]) -> None:
     structure = np.ones((3,) * len(shape), bool)
     structure[0] = structure[2] = False
     np.testing.assert_array_equal(components(mask, corners=True, frames=True)[0], ndimage.label(mask, structure)[0])
+    assert counted(mask, frames=True) == components(mask, frames=True)[1]
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (5, 6), (2, 3, 4)])

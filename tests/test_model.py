@@ -1,5 +1,6 @@
 """The Python API: what README shows, on networks of a few weights."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -143,8 +144,11 @@ def test_settings_are_those_of_the_sampler(model: ldseg.Model, data: Path) -> No
         model.segment(path, step=2)
     with pytest.raises(ConfigError, match=r"Sampler\.Fusion: expected one of mean, vote, staple, got 'majority'"):
         model.segment(path, fusion="majority")
-    with pytest.raises(ConfigError, match="steps: expected at most"):
+    with pytest.raises(ConfigError, match=rf"steps: expected at most the \d+ that the weights {model.folder} were trained"):
         model.segment(path, steps=5000)
+    for given, key in (({"engine": "tpu"}, "Engine"), ({"precision": "int8"}, "Precision")):
+        with pytest.raises(ConfigError, match=rf"GPU\.{key}: expected one of auto, .*, got '{next(iter(given.values()))}'"):
+            ldseg.load("DDTI", **given)
 
 
 def test_a_second_image_is_not_traced_again(model: ldseg.Model, data: Path) -> None:
@@ -224,6 +228,16 @@ def test_train(data: Path, tmp_path: Path) -> None:
     assert model.segment(folder / "Image" / "Phantom1.png", steps=2).mask.shape == (40, 48)
     with pytest.raises(ConfigError, match="Traning"):
         ldseg.train(folder, settings={"Traning.Seed": 1}, **own)
+
+
+def test_training_without_keras_says_what_to_install(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "keras" else find(name, *rest))
+    with pytest.raises(
+        ConfigError, match=r'^training takes Keras, which is not installed: pip install "ldseg\[tensorflow\]"'
+    ):
+        ldseg.train(data, classes=["background", "gland"], weights=tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_networks_and_a_sampler_of_ones_own(data: Path, tmp_path: Path) -> None:

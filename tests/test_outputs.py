@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ldseg.errors import DataError
-from ldseg.outputs import FOLDERS, METRICS, Outputs
+from ldseg.outputs import EARLIER, FOLDERS, METRICS, Outputs
 from ldseg.text import json_text
 from ldseg.writing import LOCK, held_folder, write_text
 
@@ -27,9 +27,52 @@ def test_the_files_of_a_case(tmp_path: Path) -> None:
         outputs.diffusion("scan.7", ".gif"), outputs.uncertainty("scan.7"),
     }  # fmt: skip
     touch(*own, tmp_path / "scan.77_segmentation.nii.gz", tmp_path / "scan_segmentation.png", outputs.overlay("scan.77"))
-    assert set(outputs.of_case("scan.7")) == own
+    assert set(outputs.of_cases(["scan.7", "video"])["scan.7"]) == own
     (tmp_path / "video_segmentation").mkdir()
-    assert list(outputs.of_case("video")) == [tmp_path / "video_segmentation"]
+    assert outputs.of_cases(["video"])["video"] == [tmp_path / "video_segmentation"]
+
+
+NOW = ("a", "b_segmentation.x")
+
+
+def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path) -> None:
+    """Those that its record names and the newer run does not have, with their pictures. Nothing else, nothing is lost."""
+    outputs = Outputs(tmp_path)
+    assert outputs.set_aside(NOW) == []  # nothing is there
+    old = [
+        tmp_path / "b_segmentation.png", tmp_path / "b_entropy.tif", tmp_path / "b_objects.csv", outputs.overlay("b"),
+        outputs.diffusion("b", ".gif"), outputs.uncertainty("b"),
+    ]  # fmt: skip
+    stay = [
+        tmp_path / "a_segmentation.png", outputs.overlay("a"), tmp_path / "b_notes.txt", tmp_path / "mine_segmentation.png",
+        tmp_path / "b_segmentation.x_segmentation.png", outputs.overlay("mine"), tmp_path / "schedule.png",
+    ]  # fmt: skip
+    touch(*old, *stay)
+    assert outputs.set_aside(NOW) == []  # no record says whose they are
+    (tmp_path / "frames_segmentation").mkdir()
+    outside = tmp_path.parent / f"{tmp_path.name}_overlay.png"
+    touch(outside)
+    names = ["a", "b", "frames", f"../../{tmp_path.name}", 7]  # the last two are not names of cases
+    outputs.metrics.write_text(json.dumps({"cases": [{"name": name} for name in names]}))
+    assert outputs.set_aside(NOW) == ["b", "frames"]
+    assert all(path.exists() for path in (*stay, outside))
+    assert not any(path.exists() for path in old)
+    assert all((tmp_path / EARLIER / path.relative_to(tmp_path)).exists() for path in old)
+    # Once more, with newer results of the same cases.
+    (tmp_path / "frames_segmentation").mkdir()
+    old[0].write_text("newer")
+    touch(tmp_path / "frames_segmentation" / "0.png")
+    assert outputs.set_aside(NOW) == ["b", "frames"]
+    assert (tmp_path / EARLIER / old[0].name).read_text() == "newer"
+    assert (tmp_path / EARLIER / "frames_segmentation" / "0.png").exists()
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"cases": 3}', '{"cases": [{}]}', "7"])
+def test_a_record_that_cannot_be_read_sets_nothing_aside(tmp_path: Path, record: str) -> None:
+    touch(tmp_path / "b_segmentation.png")
+    Outputs(tmp_path).metrics.write_text(record)
+    assert Outputs(tmp_path).set_aside(["a"]) == []
+    assert (tmp_path / "b_segmentation.png").exists()
 
 
 def test_the_work_of_others_is_not_overwritten(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 import ldseg.model
 from ldseg.config import Config
@@ -18,11 +20,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 ROOT = Path(__file__).parents[1]
 QUICK = {
-    "Model.Preset": "small", "Data.Size": "64,64", "Parameters.Epoch": 1, "Training.ValidateEvery": 1,
+    "Model.Preset": "lean", "Data.Size": "32,32", "Parameters.Epoch": 1, "Training.ValidateEvery": 1,
     "Training.Augmentation": "none", "Training.Recycling": 0.0, "Training.Minutes": 0, "Sampler.Sampling_Steps": 1,
     "Training.Workers": 0,
 }  # fmt: skip
-"""For what README leaves to the user's patience: the length of a training."""
+"""For what README leaves to the user's patience: the length of a training, and with it the networks."""
 
 
 def blocks() -> list[str]:
@@ -35,12 +37,17 @@ def test_the_python_of_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     write_image(Path("slide.png"), gland_phantom(np.random.default_rng(0), (96, 128))[0])
     write_phantoms(Path("data/Colon"), 2, (96, 128), seed=1)
     write_phantoms(Path("data/Mine"), 3, (40, 48), seed=2)
-    whole = ldseg.model.training_config
+    whole, train = ldseg.model.training_config, ldseg.model.train
 
     def quick(data: str | Path, values: Mapping[str, object]) -> Config:
         return whole(data, {**values, **QUICK})
 
+    def tiny_train(*args: Any, **options: Any) -> ldseg.model.Model:
+        with tiny.tiny_networks():  # those of the weights that are loaded before are the shipped ones
+            return train(*args, **options)
+
     monkeypatch.setattr(ldseg.model, "training_config", quick)
+    monkeypatch.setattr(ldseg, "train", tiny_train)
     (code,) = blocks()
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)

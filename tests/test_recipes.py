@@ -100,14 +100,18 @@ SIZES = Writer(about="the size of each class", files="_objects.txt", write=write
 
 USE = """
 import sys
+from functools import partialmethod
 from pathlib import Path
 
+import keras
 import numpy as np
 
 import ldseg
 from ldseg.cli import main
 from ldseg.phantoms import write_phantoms
 
+# A few updates take less time than to compile one.
+keras.Model.compile = partialmethod(keras.Model.compile, run_eagerly=True)
 place = Path(sys.argv[1])
 write_phantoms(place / "Mine", 4, size=(40, 48), seed=1)
 options = {

@@ -5,6 +5,7 @@
 
 import json
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from ldseg.description import read_description
 from ldseg.errors import ConfigError, DataError
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import open_weights
-from ldseg.io.scans import read_scan
+from ldseg.io.formats import writer_of
+from ldseg.io.geometry import Geometry
+from ldseg.io.scans import read_scan, write_scan_map, write_scan_mask
 from ldseg.phantoms import write_phantoms
 from ldseg.text import csv_text
 from ldseg.viz import CaseView, volume_picture
@@ -30,6 +33,7 @@ WEIGHTS = ROOT / "weights" / "DDTI"
 
 REPORTED = {
     "a mask is cut short where the temporary folder is full": "test_writing.py::test_a_disk_that_is_full_at_any_call",
+    "no temporary folder": "test_reported.py::test_nothing_is_written_by_way_of_the_temporary_folder",
     "own files in the output folder": "test_outputs.py::test_the_work_of_others_is_not_overwritten",
     "a folder of DICOM with a picture": "io/test_dicom.py::test_a_picture_among_slices",
     "names that are not UTF-8": "layouts/test_left_out.py::test_names_that_are_not_utf8",
@@ -58,6 +62,18 @@ REPORTED = {
     "a video that was trimmed": "test_reported.py::test_a_video_that_was_trimmed",
     "bytes behind a video": "io/test_videos.py::test_what_stands_between_and_behind_the_parts_of_a_video",
     "the second channel of a stack": "io/test_tiff.py::test_channels_of_a_stack_are_kept",
+    "reasons that say nothing": "io/test_formats.py::test_headers_of_metaimage",
+    "a localizer among slices": "io/test_dicom.py::test_series_that_do_not_fit",
+    "voxels in a subfolder": "io/test_formats.py::test_voxels_in_a_subfolder",
+    "a JPEG of 12 bits": "io/test_codecs.py::test_a_jpeg_of_twelve_bits",
+    "NIfTI-2": "io/test_nifti.py::test_the_second_version",
+    "NIfTI in gzip by another name": "io/test_nifti.py::test_packed_under_the_name_of_one_that_is_not",
+    "an empty sform": "io/test_nifti.py::test_an_empty_sform_that_claims_to_be_one",
+    "bytes behind a GIF": "io/test_videos.py::test_what_is_behind_a_gif",
+    "NIfTI headers that hang": "io/test_nifti.py::test_headers_that_no_reader_survives",
+    "colours in four axes": "io/test_nifti.py::test_colours_in_four_axes",
+    "sizes that are none": "io/test_formats.py::test_sizes_that_are_none",
+    "a header that claims too much": "io/test_tiff.py::test_headers_that_claim_too_much",
     "names in two Unicode forms": "layouts/test_left_out.py::test_names_in_two_unicode_forms",
     "labels of 2 and 4 bits": "io/test_codecs.py::test_a_label_of_few_bits",
     "a disk that is full while weights are saved": "test_weights.py::test_a_disk_that_is_full_leaves_the_old_weights_whole",
@@ -76,11 +92,11 @@ def test_every_report_has_a_test(report: str) -> None:
     assert f"def {name}(" in (ROOT / "tests" / path).read_text("utf-8")
 
 
-NAMES = ("a$_$b", r"$\frac{$", "=1+1", "%s{0}", "\x1b[31mred", "<b>&amp;")
+NAMES = ("a$_$b", r"$\frac{$", "=1+1", "%s{0}", "\x1b[31mred", "<b>&amp;", "caf\udce9")
 
 
 def test_names_that_mean_something_to_libraries(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """To TeX, spreadsheets, formats, terminals and HTML."""
+    """To TeX, spreadsheets, formats, terminals and HTML; and one in Latin-1, as old archives have it."""
     write_phantoms(tmp_path / "Set", len(NAMES), (24, 30), seed=1)
     for index, name in enumerate(NAMES, 1):
         for folder, end in (("Image", ""), ("Label", "_label")):
@@ -97,6 +113,23 @@ def test_names_that_mean_something_to_libraries(tmp_path: Path, capsys: pytest.C
     assert len(json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))["cases"]) == len(NAMES)
     volume = CaseView(image=np.zeros((4, 8, 8, 1), np.float32), mask=np.ones((4, 8, 8), int), title=NAMES[1])
     assert volume_picture(volume).size
+
+
+def test_nothing_is_written_by_way_of_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be full, or not there: what libraries write by way of it they cut short without a word."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    for suffix in (".png", ".nii.gz", ".nii", ".nrrd", ".mha", ".tif"):
+        axes = "YX" if suffix == ".png" else "ZYX"
+        mask = np.random.default_rng(0).integers(0, 3, (9, 40, 50)[3 - len(axes) :]).astype(np.uint8)
+        geometry = None if axes == "YX" else Geometry.upright(mask.shape, (2.0, 1.0, 1.0))
+        target, like = writer_of(suffix, axes == "YX"), tmp_path / f"a{suffix}"
+        assert target is not None and target.write is not None
+        target.write(like, mask, geometry, None)
+        written = write_scan_mask(tmp_path / "out", "a", mask, like=like, geometry=geometry)
+        drawn = write_scan_map(tmp_path / "out", "a", "entropy", mask.astype(np.float32), like=like, geometry=geometry)
+        for path in (like, written, drawn):
+            np.testing.assert_array_equal(read_scan(path, axes).values[..., 0], mask)
 
 
 def test_a_text_is_no_formula() -> None:

@@ -107,7 +107,7 @@ def settings(data: Path, weights: Path, **changes: Any) -> Config:
         "Data.Patch": SIZE, "Model.Weights": str(weights),
         "Parameters.Training": True, "Parameters.BatchSize": 2, "Parameters.Epoch": 4, "Sampler.Sampling_Steps": 2,
         "Training.ValidationFraction": 0.34, "Training.ValidateEvery": 2, "Training.Augmentation": "flips",
-        "Training.Workers": 2, "Model.Outline": "False",
+        "Training.Workers": 2, "Training.Recycling": 0.7, "Model.Outline": "False",
     }  # fmt: skip
     values |= {name.replace("_", ".", 1): value for name, value in changes.items()}
     return Config().with_values(values)

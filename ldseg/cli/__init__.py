@@ -88,7 +88,9 @@ def _run(request: Request) -> int:
         return _module("sweep").run(config)
     if config.evaluation.state_audit:
         return _module("audit").run(config)
-    return _module("segment").run(config, files)
+    from ldseg.cli import archive
+
+    return (archive if archive.is_archive(config, files) else _module("segment")).run(config, files)
 
 
 def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:

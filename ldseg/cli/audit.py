@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ldseg.cli.facts import facts_of
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
 from ldseg.data.cases import Case
+from ldseg.description import read_network
 from ldseg.evaluation.conditions import dice_figures, document, write_document
+from ldseg.inference.facts import facts_of
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
@@ -39,6 +40,7 @@ def run(config: Config) -> int:
     task = begin(config, engine="keras")
     outputs = Outputs(task.config.output_folder)
     record = outputs.state_audit
+    read_network(task.config.weights_folder, "the state audit")
     predictor = task.predictor(flips=False, samples=1)
     assert isinstance(predictor, Predictor)
     audit = StateAudit(predictor)
@@ -51,7 +53,7 @@ def run(config: Config) -> int:
 
 def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -> int:
     """Audit the cases and write what came out, and return the number of problems."""
-    classes, sampler = task.preprocessing.classes, task.config.sampler
+    step, sampler = task.preprocessing, task.config.sampler
     steps, states = len(audit.steps), len(STATES)
     of_each = f"{counted(len(cases), 'case')} x {counted(steps, 'step')} x {states} states"
     logger.info("%s: %d masks", of_each, len(cases) * steps * states)
@@ -63,10 +65,10 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
             logger.error("skipped %s: %s", item.name, item.problem)
             problems.append(item.problem)
         else:
-            scores[item.name] = item.scores(len(classes))
+            scores[item.name] = item.scores(step.num_classes, step.unions)
     report = document(
-        conditions_of(audit.times, scores, classes),
-        classes,
+        conditions_of(audit.times, scores, step.structures),
+        step.structures,
         **facts_of(task.config, task.opened),
         architecture=task.description.spec.architecture,
         problems=problems,
@@ -91,7 +93,7 @@ def conditions_of(times: Sequence[int], scores: Mapping[str, np.ndarray], classe
     Args:
         times: K times.
         scores: by case, what ``Audited.scores`` gives.
-        classes: their names, background first.
+        classes: names of the classes, or of the regions, background first.
     """
     conditions = []
     for step, time in enumerate(times):

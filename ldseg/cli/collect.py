@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from ldseg.cli.results import join_measurements
 from ldseg.cli.table import objects_pooled
 from ldseg.errors import DataError
 from ldseg.evaluation import RunRecord, record_run, write_metrics
+from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.record import CaseResult
-from ldseg.outputs import Outputs
+from ldseg.outputs import EARLIER, Outputs
 from ldseg.paths import require_folder
+from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard, whole
 from ldseg.text import counted, number, some
 from ldseg.viz.report.page import write_report
 from ldseg.writers.tables import OBJECTS
 from ldseg.writing import held_folder, move
+
+logger = logging.getLogger(__name__)
 
 SAME = ("weights_sha256", "ldseg")
 """Facts that the shards of one run share, beside their settings."""
@@ -30,7 +35,8 @@ SAME = ("weights_sha256", "ldseg")
 def run(paths: Sequence[Path]) -> int:
     """Move the results of all shards into the folder of the run, and write its figures and its report.
 
-    The shards keep their records; started again, it goes on where it was.
+    The shards keep their records; started again, it goes on where it was. Of a run over an archive, which has a table of its
+    cases, the figures and the report are made from that table.
 
     Args:
         paths: the folder of the run alone, as the shards were given it in [Output] Folder.
@@ -42,6 +48,13 @@ def run(paths: Sequence[Path]) -> int:
         DataError: a shard is missing or at work, the shards are not of one run, or a file cannot be moved.
     """
     (folder,) = paths
+    table = CaseTable(folder)
+    if table.exists:
+        from ldseg.cli.archive import write_figures  # which has this module do its talking
+
+        return say(folder, write_figures(table))
+    if is_remote(folder):
+        raise DataError(f"{url_of(folder)}: expected the table of a run over an archive, found none")
     require_folder(folder, "one with the folders of shards")
     shards = _shards(folder)
     outputs = Outputs(folder)
@@ -53,15 +66,19 @@ def run(paths: Sequence[Path]) -> int:
         cases = whole([record.cases for record in records])
         outputs.check([case.name for case in cases])
         held.enter_context(held_folder(folder, "the folder of the run"))
+        if others := outputs.set_aside({case.name for case in cases}):
+            logger.info("of an earlier run, now in %s: %s", folder / EARLIER, some(others))
         for shard, record in zip(shards, records, strict=True):
             _take(outputs, Outputs(folder / shard.folder), record.cases)
         joined = record_run([_placed(case, folder) for case in cases], records[0].classes, _facts(records))
         write_metrics(folder, joined)
         tables = [path for case in cases if (path := folder / f"{case.name}{OBJECTS}").exists()]
-        join_measurements(outputs, tables, joined.classes, tuple(joined.config["Data"]["Colours"]))
+        # Objects are those of the classes of masks, also where figures are those of regions.
+        classes = tuple(joined.config["Data"]["Classes"]) if joined.config["Data"].get("Regions") else joined.classes
+        join_measurements(outputs, tables, classes, tuple(joined.config["Data"]["Colours"]))
         if joined.config["Output"]["Report"]:
             write_report(folder, joined, {})
-    return _say(folder, joined)
+    return say(folder, joined)
 
 
 def _shards(folder: Path) -> list[Shard]:
@@ -83,7 +100,7 @@ def _shards(folder: Path) -> list[Shard]:
 
 def _check_same(folder: Path, shards: Sequence[Shard], records: Sequence[RunRecord]) -> None:
     """Raise DataError unless all records are of one run, and no case is in two of them."""
-    told = [_settings(record) for record in records]
+    told = [settings_of(record.classes, record.facts) for record in records]
     for shard, other in zip(shards, told, strict=True):
         for name, value in told[0].items():
             if other.get(name) != value:
@@ -96,22 +113,28 @@ def _check_same(folder: Path, shards: Sequence[Shard], records: Sequence[RunReco
         raise DataError(f"{folder}: expected each case in one shard, found in several: {some(twice)}; run the shards again")
 
 
-def _settings(record: RunRecord) -> dict[str, Any]:
-    """What the shards of one run have in common."""
-    settings = {f"{section}.{key}": value for section, keys in record.config.items() for key, value in keys.items()}
-    settings.pop("Data.Shard", None)
-    return {"classes": record.classes, **{name: record.facts.get(name) for name in SAME}, **settings}
+def settings_of(classes: Sequence[str], facts: Mapping[str, Any], but: Collection[str] = ()) -> dict[str, Any]:
+    """What the parts of one run have in common.
+
+    Args:
+        classes: their names.
+        facts: how a part came about.
+        but: settings that may differ, beside the share.
+    """
+    settings = {f"{section}.{key}": value for section, keys in facts["config"].items() for key, value in keys.items()}
+    held = {name: value for name, value in settings.items() if name != "Data.Shard" and name not in but}
+    return {"classes": tuple(classes), **{name: facts.get(name) for name in SAME}, **held}
 
 
 def _take(outputs: Outputs, shard: Outputs, cases: Sequence[CaseResult]) -> None:
     """Move the files of cases. Of a case whose files are here already nothing is left there."""
     if shard.schedule.exists():  # the same in all of them
         move(shard.schedule, outputs.schedule)
+    there = shard.of_cases(case.name for case in cases)
     for case in cases:
-        there = list(shard.of_case(case.name))
         if case.mask is not None and not any((place.folder / case.mask).exists() for place in (shard, outputs)):
             raise DataError(f"{shard.folder / case.mask}: the mask of {case.name} is missing; run the shard again")
-        for path in there:
+        for path in there[case.name]:
             move(path, outputs.folder / path.relative_to(shard.folder))
 
 
@@ -129,7 +152,7 @@ def _facts(records: Sequence[RunRecord]) -> Mapping[str, Any]:
     return {**first.facts, "config": config, "problems": problems, "seconds": seconds, "shards": len(records)}
 
 
-def _say(folder: Path, record: RunRecord) -> int:
+def say(folder: Path, record: RunRecord) -> int:
     """Print what there is, and return the number of problems."""
     summary, problems = record.summary, list(record.facts["problems"])
     problems += [f"{case.name}: {case.message}" for case in record.cases if not case.ok]
@@ -140,5 +163,5 @@ def _say(folder: Path, record: RunRecord) -> int:
         print(f"Dice {number(dice.mean)} ± {number(dice.std)}, {counted(dice.n, 'case')} with a label: metrics.json")
     if told := objects_pooled(summary):
         print(told)
-    print(f"{summary.segmented} segmented, {summary.skipped} skipped. Written to {folder}")
+    print(f"{summary.segmented} segmented, {summary.skipped} skipped. Written to {url_of(folder)}")
     return len(problems)

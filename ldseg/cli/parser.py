@@ -66,12 +66,16 @@ WEIGHTS = Option(
 OUT = Option(flag="--out", key="Output.Folder", shown="FOLDER", help="where the results go")
 DIMENSIONS = Option(flag="--dimensions", key="Data.Dimensions", shown="2D|2D+t|3D", help="pictures, videos or volumes")
 CLASSES = Option(flag="--classes", key="Data.Classes", shown="A,B", help="names of the classes, the background first")
+REGIONS = Option(
+    flag="--regions", key="Data.Regions", shown="A:1+2,B:2", help="unions of classes that figures are given for"
+)
 SEED = Option(flag="--seed", key="Sampler.Seed", shown="N", help="seed of the noise: the same seed gives the same masks")
 BATCH = Option(flag="--batch-size", key="Parameters.BatchSize", shown="N", help="images at a time")
 SAMPLING = (
     Option(flag="--steps", key="Sampler.Sampling_Steps", shown="N", help="steps from noise to mask"),
     Option(flag="--sampler", key="Sampler.Sampler", shown="NAME", help="DDIM, DDPM or DPM-Solver++"),
     Option(flag="--samples", key="Sampler.Samples", shown="N", help="masks drawn for each image, fused into one"),
+    Option(flag="--folds", key="Sampler.Folds", shown="N", help="folds that segment, of weights that have several [all]"),
     Option(flag="--fusion", key="Sampler.Fusion", shown="NAME", help="how they are fused: mean, vote or staple"),
     Option(flag="--flips", key="Sampler.Flips", help="average over mirrored copies of each image"),
     SEED,
@@ -97,15 +101,19 @@ COMMANDS = {
             Option(flag="--masks", key="Output.Masks", shown="classes|instances", help="what masks hold"),
             Option(flag="--formats", key="Output.Formats", shown="A,B", help=f"what is written: {', '.join(WRITERS)}"),
             Option(flag="--shard", key="Data.Shard", shown="I/N", help="one of N shares of the cases; collect joins them"),
+            Option(
+                flag="--ray", key="GPU.Ray", shown="ADDRESS", help="a cluster of Ray that segments: local, auto or ray://…"
+            ),
         ),
         settings=_ORDINARY,
         paths="*",
-        paths_help="image files, or the folder of a data set; the data set of the settings where there is none",
+        paths_help="image files, a table of paths, or the folder of a data set, here or in an object store (s3://…); "
+        "the data set of the settings where there is none",
     ),
     "collect": Command(
         help="join the shards of a run",
         about="Move the results of all shards of segment --shard I/N into the folder of the run, and write its figures and "
-        "report. Calibration is left to the shards.",
+        "report. Calibration is left to the shards. Of a run over an archive, write figures and report from its table.",
         paths="1",
         paths_help="the folder of the run, which was --out",
         config=False,
@@ -116,8 +124,10 @@ COMMANDS = {
         "Nothing is written.",
         options=(
             CLASSES,
+            REGIONS,
             DIMENSIONS,
             Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
+            Option(flag="--folds", key="Training.Folds", shown="K", help="cross-validation by K trainings, which share it"),
         ),
         settings=("Parameters.Training=True", *_ORDINARY[1:]),
         paths="?",
@@ -128,12 +138,24 @@ COMMANDS = {
         about="Train on the labelled cases of a data set. What is left open is chosen from the images and said.",
         options=(
             CLASSES,
+            REGIONS,
             Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
             Option(
                 flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"
             ),
             DIMENSIONS,
-            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long to train; it ends on time"),
+            Option(
+                flag="--minutes",
+                key="Training.Minutes",
+                shown="N",
+                help="how long to train, all folds together; it ends on time",
+            ),
+            Option(
+                flag="--folds",
+                key="Training.Folds",
+                shown="K",
+                help="cross-validation: K trainings, each holds back other cases; as one ensemble they segment",
+            ),
             Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),
             BATCH,
             Option(flag="--learning-rate", key="Parameters.LearningRate", shown="X", help="highest step size"),
@@ -186,6 +208,7 @@ COMMANDS = {
         about="Read every image and label of a data set and name every fault of every case.",
         options=(
             CLASSES,
+            REGIONS,
             DIMENSIONS,
             Option(flag="--labels", key="Data.Labels", shown="RULE", help="how numbers in labels are read"),
         ),

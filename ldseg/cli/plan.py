@@ -54,7 +54,12 @@ def _command(config: Config) -> str:
     words = ["ldseg", "train", str(config.dataset_folder)]
     if config.source is not None and config.source.name != "cfg.ini":
         words += ["--config", str(config.source)]
-    said = {"Data.Classes": "--classes", "Training.Minutes": "--minutes", "Data.Dimensions": "--dimensions"}
+    said = {
+        "Data.Classes": "--classes",
+        "Training.Minutes": "--minutes",
+        "Training.Folds": "--folds",
+        "Data.Dimensions": "--dimensions",
+    }
     for name in sorted(config.overridden.difference(MODES, PLACED)):
         value = Reason(value=config.value(name), why="").shown
         words += [said[name], value] if name in said else ["--set", f"{name}={value}"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.inference import Segmented
-from ldseg.outputs import Outputs
+from ldseg.outputs import EARLIER, Outputs
 from ldseg.result import segmentation_of
-from ldseg.text import csv_text
+from ldseg.text import csv_text, some
 from ldseg.writers.table import write_formats
 from ldseg.writers.tables import joined, totals
 from ldseg.writing import remove, write_text
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Results:
         outputs: where things go.
         preprocessing: of the cases: their axes and classes.
         files: of each case by format.
-        missing: a line for each file that could not be written.
+        missing: by case, a line for each file that it lacks.
         unwritten: cases that are left out as something of them could not be written.
     """
 
@@ -39,7 +42,7 @@ class Results:
     outputs: Outputs
     preprocessing: Preprocessing
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
 
     def write(self, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
@@ -56,21 +59,28 @@ class Results:
         files, missing = write_formats(self.outputs.folder, case, self.config.output.formats)
         if not files:
             raise UnwrittenError("; ".join(missing))
-        self.missing.extend(missing)
+        if missing:
+            self.missing[case.name] = missing
         self.files[case.name] = files
         return files
 
-    def leave_out(self, case: str) -> None:
-        """Nothing of this or an earlier run stays under the name of a case that is left out.
+    def leave_out(self, cases: Sequence[str]) -> None:
+        """Nothing of this or an earlier run stays under the names of cases that are left out.
 
         But of one that could not be written: then what was there is still whole, and may be all that there is.
         """
-        self.files.pop(case, None)
-        if case in self.unwritten:
-            return
-        for path in self.outputs.of_case(case):
-            with contextlib.suppress(DataError):  # the case is a problem already
-                remove(path)
+        for case in cases:
+            self.files.pop(case, None)
+        if gone := [case for case in cases if case not in self.unwritten]:
+            for paths in self.outputs.of_cases(gone).values():
+                for path in paths:
+                    with contextlib.suppress(DataError):  # the case is a problem already
+                        remove(path)
+
+    def set_aside(self, cases: Collection[str]) -> None:
+        """What an earlier run left of other cases than these goes to a folder of its own, before the record is written."""
+        if others := self.outputs.set_aside(cases):
+            logger.info("of an earlier run, now in %s: %s", self.outputs.folder / EARLIER, some(others))
 
     def finish(self) -> None:
         """Remove what an earlier run wrote of the cases in other formats, and join the measurements of all cases.

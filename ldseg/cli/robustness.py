@@ -9,7 +9,7 @@ import numpy as np
 from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.errors import DataError
-from ldseg.evaluation import dice, foreground
+from ldseg.evaluation import dice, foreground, scored
 from ldseg.options import DEGRADATIONS
 from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
@@ -51,7 +51,7 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
             name, loaded = item.case.name, item.loaded
             if name not in frames or loaded is None or loaded.label is None:
                 continue
-            score = foreground(list(dice(item.mask, loaded.label, len(classes))))
+            score = foreground(list(scored(dice, item.mask, loaded.label, len(classes), trial.task.preprocessing.unions)))
             label = np.maximum(loaded.label, 0)  # shows nothing where it says nothing
             slices = slice_name(trial.task.description.spec.axes)
             frames[name].append(DegradedFrame.of(loaded.image, item.mask, label, condition["sigma"], score, slices))

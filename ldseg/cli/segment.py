@@ -5,40 +5,39 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ldseg import viz
 from ldseg.cli.console import progress
-from ldseg.cli.facts import facts_of
-from ldseg.cli.pictures import Pictures
 from ldseg.cli.results import Results
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
 from ldseg.cli.task import Task, begin
 from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
 from ldseg.config import Config
-from ldseg.data.cases import LoadedCase
+from ldseg.data.cases import Case, LoadedCase
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, UnwrittenError, memory_told
-from ldseg.evaluation import CaseResult, RunRecord, class_scores, object_sums, record_run, write_metrics
-from ldseg.evaluation.amounts import amounts
+from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import predicted_dice
 from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference.facts import facts_of
+from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.spatial import IGNORE
+from ldseg.regions import of_no_region
 from ldseg.text import number, some
-from ldseg.viz.report.records import amounts_of
+from ldseg.viz.cases import Pictures
+from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
 
@@ -46,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 """Metrics on the screen, and their digits after the point."""
+
+MOST_ROWS, WORST_ROWS = 500, 20
+"""Cases that the screen shows, and how many of them where there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     task = begin(config, files)
     config = task.config
     compared = {
-        other: read_run(named_path("Output.Compare", other), task.preprocessing.classes) for other in config.output.compare
+        other: read_run(named_path("Output.Compare", other), task.preprocessing.structures)
+        for other in config.output.compare
     }
     this = Run(task=task, predictor=task.predictor(), compared=compared)
     # Of files that were named one by one, none is read because it lies in a folder.
@@ -111,11 +114,46 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
 def _segment(this: Run, started: float) -> int:
     """Segment all cases and write what there is to write, and return the number of problems."""
     task = this.task
-    config, sampler = task.config, task.config.sampler
+    config = task.config
     whole, slides = split_cases(task)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        # Made while the cases are segmented.
+        schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
+        results = []
+        for result in progress(results_of(this, whole, len(whole)), len(whole), "segmenting"):
+            if not result.ok:
+                logger.error("skipped %s: %s", result.name, result.message)
+            results.append(result)
+    results += segment_slides(task, this.predictor, slides, this.results)
+    skipped = [result.message for result in results if not result.ok]
+    problems = [*task.problems, *skipped, *(line for lines in this.results.missing.values() for line in lines)]
+    useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
+    if not useless:
+        if schedule is None:
+            remove(this.outputs.schedule)
+        else:
+            viz.save_image(schedule.result(), this.outputs.schedule)
+        _report(this, results, time.perf_counter() - started)
+    for line in problems:
+        print(f"problem: {line}")
+    if useless:
+        raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
+    return len(problems)
+
+
+def results_of(this: Run, cases: Iterable[Case], count: int) -> Generator[CaseResult]:
+    """Segment cases that are no slides, write what belongs to each, and yield what became of it, in their order.
+
+    Args:
+        this: the run.
+        cases: of it, taken as they are needed.
+        count: how many there are.
+    """
+    task = this.task
+    config, sampler = task.config, task.config.sampler
     segmented = segment_cases(
         this.predictor,
-        whole,
+        cases,
         task.preprocessing,
         batch_size=int(config.parameters.batch_size),
         seed=sampler.seed,
@@ -124,15 +162,13 @@ def _segment(this: Run, started: float) -> int:
         states=config.output.diffusion > 0,
         recognise=task.description.familiarity is not None,
     )
-    results: list[CaseResult] = []
     waiting: deque[Future[CaseResult]] = deque()
     # Of volumes no more than one waits, as they are large.
     behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
-    to_draw, left = config.output.diffusion, len(whole)
+    to_draw, left = config.output.diffusion, count
     # Cases are scored and drawn, in their order, while the next are segmented.
     with ThreadPoolExecutor(max_workers=1) as worker:
-        schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
-        for item in progress(segmented, len(whole), "segmenting"):
+        for item in segmented:
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
             try:
@@ -147,23 +183,9 @@ def _segment(this: Run, started: float) -> int:
             left -= 1
             waiting.append(worker.submit(_finish, this, item, trace))
             if len(waiting) > behind:
-                results.append(waiting.popleft().result())
-        results += [future.result() for future in waiting]
-    results += segment_slides(task, this.predictor, slides, this.results)
-    skipped = [result.message for result in results if not result.ok]
-    problems = [*task.problems, *skipped, *this.results.missing]
-    useless = len(skipped) == len(results) and not config.data.shard  # of a shard the others may well have figures
-    if not useless:
-        if schedule is None:
-            remove(this.outputs.schedule)
-        else:
-            viz.save_image(schedule.result(), this.outputs.schedule)
-        _report(this, results, time.perf_counter() - started)
-    for line in problems:
-        print(f"problem: {line}")
-    if useless:
-        raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
-    return len(problems)
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _finish(this: Run, item: Segmented, trace: viz.Trace | None) -> CaseResult:
@@ -207,38 +229,17 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         name=name,
         mask=files.get("mask"),
         entropy=item.mean_entropy,
-        predicted_dice=predicted_dice(item.signs, task.description.quality),
+        predicted_dice=predicted_dice(item.signs, task.quality),
         unfamiliar=far,
         warnings=warnings,
         seconds=item.seconds,
-        **_scores(this, item, loaded),
+        **scores_of(item, task.description.spec, task.config.evaluation.tolerance),
     )
 
 
 def _skip(item: Segmented, problem: str) -> CaseResult:
-    """Tell of a case that is left out."""
-    logger.error("skipped %s: %s", item.case.name, problem)
+    """A case that is left out."""
     return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
-
-
-def _scores(this: Run, item: Segmented, loaded: LoadedCase) -> dict[str, Any]:
-    """What `CaseResult` takes of the mask of a case and its label."""
-    spec = this.task.description.spec
-    common: dict[str, Any] = {"spacing": loaded.spacing, "frames": spec.axes.startswith("T")}
-    scores: dict[str, Any] = {"unit": "pixels" if loaded.spacing is None else "mm"}
-    if loaded.label is not None:
-        tolerance = this.task.config.evaluation.tolerance
-        scores["scores"] = class_scores(item.mask, loaded.label, spec.classes, tolerance=tolerance, **common)
-    if loaded.instances is not None:
-        pair = item.instances, loaded.instances
-        if loaded.label is not None and (unknown := loaded.label == IGNORE).any():
-            pair = np.where(unknown, 0, pair[0]), np.where(unknown, 0, pair[1])
-        scores["sums"] = object_sums(*pair, **common)
-        scores["objects"] = scores["sums"].scores
-    if loaded.label is None:
-        objects = item.instances if spec.classes == 2 else None
-        scores["amounts"] = amounts(item.mask, spec.classes, spec.axes, loaded.spacing, objects)
-    return scores
 
 
 def _schedule_picture(this: Run) -> np.ndarray:
@@ -249,12 +250,16 @@ def _schedule_picture(this: Run) -> np.ndarray:
 
 
 def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) -> str:
-    """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone."""
+    """A row for each case, and the mean and the deviation of those with a label; no column of dashes alone.
+
+    Of more than `MOST_ROWS` cases the worst `WORST_ROWS` have one.
+    """
     results, summary = record.cases, record.summary
+    many = len(results) > MOST_ROWS
     metrics, held = COLUMNS if summary.scored else {}, list(amounts_of(record))
     known = any(result.unfamiliar is not None for result in results)
     rows = []
-    for result in results:
+    for result in worst_first(results)[:WORST_ROWS] if many else results:
         cells = [number(result.foreground(metric), digits) for metric, digits in metrics.items()]
         by_class = result.scores["dice"][1:] if several and result.scores else (None,) * len(several)
         cells += [
@@ -273,7 +278,8 @@ def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) ->
             rows.append([kind, *cells, *[""] * (len(held) + known), "", ""])
     titles = ["Dice", "IoU", "HD95", *several, *("F1" for _ in objects)] if metrics else []
     titles += [title.lower() for title, _, _ in held]
-    return table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
+    told = table(["case", *titles, "predicted", *["unfamiliar"] * known, "seconds"], rows)
+    return told if not many else f"{told}\nThe worst {WORST_ROWS} of {len(results)} cases; metrics.csv has all."
 
 
 def _names(results: list[CaseResult]) -> str:
@@ -281,14 +287,14 @@ def _names(results: list[CaseResult]) -> str:
 
 
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
-    task, names = this.task, this.task.preprocessing.classes
+    task, names = this.task, this.task.preprocessing.structures
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
     record = record_run(results, names, facts)
     summary = record.summary
+    this.results.set_aside({result.name for result in results})
     write_metrics(this.outputs.folder, record)
-    for result in results:
-        if not result.ok:
-            this.results.leave_out(result.name)
+    remove(this.outputs.cases_table)  # of an earlier run over an archive
+    this.results.leave_out([result.name for result in results if not result.ok])
     this.results.finish()
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
@@ -301,7 +307,10 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     if told := objects_pooled(summary):
         print(told)
     if several and summary.scored:
-        print("Dice, IoU and HD95: mean of the classes; then the Dice of each.")
+        each = "regions" if task.preprocessing.regions else "classes"
+        print(f"Dice, IoU and HD95: mean of the {each}; then the Dice of each.")
+    if missing := of_no_region(task.preprocessing.classes, task.preprocessing.regions):
+        print(f"In none of the regions, so that no figure tells of it: {', '.join(missing)}.")
     if this.collapse.said:
         print(f"Look at the masks: {this.collapse.said}.")
     for line in this.trust.write(this.outputs, task.config.sampler, pictures=task.config.output.pictures):

@@ -34,6 +34,8 @@ def settings_of(task: Task) -> SlideSettings:
         formats=tuple(name for name in config.output.formats if name in FORMATS),
         batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
+        quality=task.description.quality,
+        familiarity=task.description.familiarity,
     )
 
 
@@ -90,9 +92,20 @@ def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: R
             yield CaseResult(name=case.name, status="skipped", message=told, seconds=seconds)
             continue
         logger.info(_told(found))
-        result = CaseResult(name=case.name, mask=found.files.get("mask"), seconds=time.perf_counter() - started)
+        for line in found.warnings:
+            logger.warning("%s is %s", case.name, line)
+        result = CaseResult(
+            name=case.name,
+            mask=found.files.get("mask"),
+            entropy=found.entropy,
+            predicted_dice=found.predicted_dice,
+            unfamiliar=found.unfamiliar,
+            warnings=found.warnings,
+            seconds=time.perf_counter() - started,
+        )
         results.files[case.name] = dict(found.files)
-        results.missing.extend(problems)
+        if problems:
+            results.missing[case.name] = problems
         yield result
 
 
@@ -104,12 +117,12 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
     """
     config = task.config
     if not settings.formats:
-        raise DataError(f"{case.image}: slides are written as {' and '.join(FORMATS)}, see [Output] Formats")
+        raise DataError(f"{case.image}: slides are written as {', '.join(FORMATS)}, see [Output] Formats")
     if config.sampler.sigma:
         raise DataError(
             f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"
         )
-    if int(config.sampler.samples) > 1 and config.sampler.fusion != "mean":
+    if config.sampler.members > 1 and config.sampler.fusion != "mean":
         raise DataError(
             f"{case.image}: masks of a slide are fused by mean, expected Sampler.Fusion = mean, got {config.sampler.fusion}"
         )

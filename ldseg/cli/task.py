@@ -15,6 +15,7 @@ from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import Description, read_description
 from ldseg.errors import DataError, WeightsError
+from ldseg.evaluation.quality import Quality
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.contract import one_line
@@ -22,6 +23,7 @@ from ldseg.model import BATCH, available, find_weights
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
+from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard
 from ldseg.spatial import AXES
 from ldseg.text import counted
@@ -77,7 +79,13 @@ class Task:
     def preprocessing(self) -> Preprocessing:
         """Of the cases, with the rule for their labels."""
         data = self.config.data
-        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse)
+        return self.description.preprocessing_for(data.labels, data.label_map, data.sparse, data.regions)
+
+    @property
+    def quality(self) -> Quality | None:
+        """What tells the Dice of a mask without a label; None where other regions are measured than it was fitted to."""
+        known = self.preprocessing.regions == self.description.preprocessing.regions
+        return self.description.quality if known else None
 
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
@@ -101,17 +109,19 @@ class Task:
             "flips": sampler.flips,
             "samples": sampler.samples,
             "at_once": self.config.parameters.batch_size,
+            **({"folds": sampler.folds} if self.description.folds else {}),
         }
         return self.opened.engine(**settings | changes)
 
 
-def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None) -> Task:
+def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None, anywhere: bool = False) -> Task:
     """Find the cases and load the weights.
 
     Args:
         config: the settings.
         paths: files and folders to take in place of the data set of the settings.
         engine: to take in place of that of the settings.
+        anywhere: whether cases may lie in an object store.
 
     Raises:
         LDSegError: the weights or the data set cannot be used.
@@ -119,7 +129,7 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     if paths:
         # Files from anywhere have no folder of their own for results: those go to where the run was started.
         config = config if config.output.folder else config.with_values({"Output.Folder": SEGMENTATION})
-    else:
+    elif not (anywhere and is_remote(config.dataset_folder)):
         require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = config.with_values({"Model.Weights": str(_weights(config))})
     description = read_description(config.weights_folder)
@@ -129,6 +139,8 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     asked, precision = engine or config.gpu.engine, config.gpu.precision
     opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
     cases, problems = found.cases, found.problems
+    if not anywhere and (far := next((case for case in cases if is_remote(case.image)), None)):
+        raise DataError(f"{url_of(far.image)}: expected an image on this machine; ldseg segment alone reads object stores")
     if config.data.shard:
         shard = Shard.of_text(config.data.shard)
         cases = shard.of(cases)
@@ -166,13 +178,22 @@ def settle(config: Config, description: Description) -> Config:
     colours = config.data.colours or trained.data.colours
     codes = config.data.codes or trained.data.codes
     batch = BATCH if config.parameters.batch_size == AUTO else config.parameters.batch_size
-    own = {"Data.Colours": colours, "Data.Codes": codes, "Data.Patch": (), "Parameters.BatchSize": batch}
+    regions = config.data.regions or description.preprocessing.regions
+    own = {
+        "Data.Colours": colours,
+        "Data.Codes": codes,
+        "Data.Regions": regions,
+        "Data.Patch": (),
+        "Parameters.BatchSize": batch,
+    }
     return config.with_values({**changes, **own})
 
 
 def _sampled(config: Config, description: Description) -> Config:
     """The settings with the steps and masks of the weights, where they leave them open."""
-    sampler, found = config.sampler, {}
+    sampler = config.sampler
+    folds = description.folds_asked(sampler.folds)
+    found: dict[str, int] = {}
     if sampler.sampling_steps == AUTO:
         found["Sampler.Sampling_Steps"] = description.steps
     if sampler.samples == AUTO:
@@ -182,6 +203,9 @@ def _sampled(config: Config, description: Description) -> Config:
         found["Sampler.Samples"] = 1
     if description.sampling and found:
         logger.info("as the weights say: %s", ", ".join(f"{name} = {value}" for name, value in found.items()))
+    if description.folds:
+        logger.info("%d of %d folds as one ensemble", folds, len(description.folds))
+        found["Sampler.Folds"] = folds
     return config.with_values(found)
 
 

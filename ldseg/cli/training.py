@@ -7,12 +7,16 @@ import sys
 
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
+from ldseg.evaluation.record import RunRecord
+from ldseg.folds import MEASURED
 from ldseg.shipped import shipped_file
 from ldseg.text import number
 from ldseg.training.fit import TrainingResult
+from ldseg.training.held_back import told
 from ldseg.training.prepare import train_config
 from ldseg.training.stop import TrainingStopped
 from ldseg.viz import save_figure, training_curves_figure
+from ldseg.viz.report.held_back import HeldBack
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +54,16 @@ def run(config: Config) -> int:
 
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
+    held_back = HeldBack(config)
     try:
-        result = train_config(config, watch=draw)
+        result = train_config(config, watch=draw, show=held_back.show)
     except TrainingStopped as stop:
         print(f"\n{stop}", file=sys.stderr)
         raise
+    if result.held_back is not None:
+        held_back.write(result.held_back)
+        _print_folds(result, result.held_back)
+        return _problems(result)
     validated = [row for row in result.history if row.get("val_dice") is not None]
     rows = [
         [str(row["epoch"]), number(row.get("loss")), number(row["val_dice"]), number(row["val_iou"])]
@@ -64,6 +73,25 @@ def run(config: Config) -> int:
     best = max(validated, key=lambda row: row["val_dice"], default=None)
     if best is not None:
         print(f"\nbest: Dice {best['val_dice']:.4f} at epoch {best['epoch']}. Weights in {result.folder}")
-    for line in result.problems:
+    return _problems(result)
+
+
+def _print_folds(result: TrainingResult, record: RunRecord) -> None:
+    """A row for each fold, and what there is of all."""
+    facts, rows = record.facts["folds"], []
+    for fold in result.folds:
+        held, best = facts["held_back"][fold.folder.name], max(row.get("val_dice") or 0.0 for row in fold.history)
+        dice, iou = (number(facts[metric][fold.folder.name]) for metric in ("dice", "iou"))
+        rows.append([fold.folder.name, str(len(held)), str(fold.history[-1]["epoch"]), number(best), dice, iou])
+    print(table(["fold", "held back", "epochs", "best val Dice", "Dice", "IoU"], rows))
+    print(f"\n{told(record)}.")
+    page = "report.html" if (result.folder / MEASURED / "report.html").is_file() else "metrics.json"
+    print(f"{result.folder / MEASURED / page}. Weights, the folds as one ensemble, in {result.folder}")
+
+
+def _problems(result: TrainingResult) -> int:
+    cases = result.held_back.cases if result.held_back is not None else ()
+    found = [*result.problems, *(case.message for case in cases if not case.ok)]
+    for line in found:
         print(f"problem: {line}")
-    return len(result.problems)
+    return len(found)

@@ -14,15 +14,15 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg import devices
-from ldseg.cli.facts import facts_of
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
 from ldseg.data.cases import Case, LoadedCase, load_case
-from ldseg.evaluation import dice
+from ldseg.evaluation import dice, scored
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.evaluation.journal import Journal
-from ldseg.inference import Engine, Segmented, corrupted, segment_each
+from ldseg.inference import Engine, Segmented, degraded, segment_each
+from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.text import counted, number
 from ldseg.viz import save_figure
@@ -78,13 +78,14 @@ class Trial:
         if not work:
             return
         sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
-        _warm_up(predictor, max(1, batch_size // predictor.samples))
+        step = self.task.preprocessing
+        _warm_up(predictor, max(1, batch_size // predictor.at_a_time))
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
 
         def read(case: Case, condition: Condition) -> LoadedCase:
             sigma = condition.get("sigma", sampler.sigma)
-            return corrupted(load(case), self.noise, sigma, sampler.seed, self.task.preprocessing)
+            return degraded(load(case), self.noise, sigma, sampler.seed, self.task.preprocessing)
 
         given = ((case, functools.partial(read, case, condition)) for case, condition in work)
         found = segment_each(
@@ -95,7 +96,7 @@ class Trial:
             if item.loaded is None or item.loaded.label is None:
                 self.skip(case.name, item.problem)
                 continue
-            scores = dice(item.mask, item.loaded.label, self.task.preprocessing.num_classes)
+            scores = scored(dice, item.mask, item.loaded.label, step.num_classes, step.unions)
             memory = devices.peak_memory()[0] - held
             self.journal.append({"case": case.name, **condition, "dice": scores, "seconds": item.seconds, "memory": memory})
             yield condition, item
@@ -125,12 +126,12 @@ class Trial:
             key, own = _key("", condition), {case.name for case in self.cases}
             found = {r["case"]: r for r in self.journal.records if _key("", r) == key and r["case"] in own}
             scores = {case.name: found[case.name]["dice"] for case in self.cases if case.name in found}
-            figures = dice_figures(scores, self.task.preprocessing.classes)
+            figures = dice_figures(scores, self.task.preprocessing.structures)
             for name, fold in (("seconds", np.median), ("memory", np.max)):
                 if name in columns:
                     figures[name] = fold([record[name] for record in found.values()]) if found else None
             rows.append({**condition, **figures})
-        return document(rows, self.task.preprocessing.classes, **self.facts, problems=list(self.problems.values()))
+        return document(rows, self.task.preprocessing.structures, **self.facts, problems=list(self.problems.values()))
 
     def write(
         self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure], title: str
@@ -152,7 +153,8 @@ class Trial:
             write_trial_report(path.with_suffix(".json"), report, title, tuple(columns))
         else:
             remove(path.with_suffix(".html"))
-        names = self.task.preprocessing.classes[1:] if self.task.preprocessing.num_classes > 2 else ()
+        known = self.task.preprocessing.structures[1:]
+        names = known if len(known) > 1 else ()
         rows = []
         for condition in report["conditions"]:
             whole, classes = condition["foreground"], condition["classes"]

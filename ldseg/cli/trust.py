@@ -33,15 +33,21 @@ class Trust:
             DataError: if the label of an annotator cannot be used.
         """
         assert item.loaded is not None
+        unions = preprocessing.unions
         if len(item.case.annotations) > 1:
             given = load_annotations(item.case, item.loaded, preprocessing)
             drawn = mask[np.newaxis] if item.members is None else item.members
             said = (given != IGNORE).all(axis=0)
             if said.any():
-                self.distances[item.case.name] = energy_distance(drawn[:, said], given[:, said], preprocessing.num_classes)
+                self.distances[item.case.name] = energy_distance(
+                    drawn[:, said], given[:, said], preprocessing.num_classes, unions
+                )
         if item.loaded.label is not None:
             assert item.probabilities is not None
-            self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
+            if unions:
+                self.calibration.add_regions(item.probabilities, mask, item.loaded.label, unions)
+            else:
+                self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
     def write(self, outputs: Outputs, sampler: SamplerConfig, *, pictures: bool) -> list[str]:
         """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold.
@@ -52,7 +58,7 @@ class Trust:
             for path in (outputs.calibration, outputs.calibration.with_suffix(".png")):  # of an earlier run
                 remove(path)
             return []
-        report = {"samples": sampler.samples, "fusion": sampler.fusion, **self.calibration.report()}
+        report = {"samples": sampler.members, "fusion": sampler.fusion, **self.calibration.report()}
         ece, auroc = number(report["ece"]), number(report["auroc"])
         lines = [f"Calibration error (ECE) {ece}, errors ranked by uncertainty (AUROC) {auroc}: calibration.json"]
         if self.distances:

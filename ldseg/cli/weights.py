@@ -41,7 +41,10 @@ def run(paths: Sequence[Path]) -> int:
         kind = next(kind for kind, axes in AXES.items() if axes == spec.axes)
         colours = {1: "gray", 3: "RGB"}.get(spec.channels, f"{spec.channels} channels")
         size, dice = "×".join(map(str, spec.size)), number(found.figures.get("val_dice"), 3)
-        rows.append([name, f"{spec.architecture} ({spec.preset})", kind, colours, size, dice, ", ".join(step.classes[1:])])
+        folds = f", {len(found.folds)} folds" if found.folds else ""
+        rows.append(
+            [name, f"{spec.architecture} ({spec.preset}{folds})", kind, colours, size, dice, ", ".join(step.classes[1:])]
+        )
     if rows:
         print(table(["weights", "networks", "images", "colours", "grid", "Dice", "classes beside the background"], rows))
         print("\nDice: in validation, sampled. Figures, terms and sources: README.md in the folder of each.")

@@ -211,7 +211,34 @@ class Auto:
         return self.entry.convert(value)
 
 
-Kind = Number | Flag | Choice | Text | Several | Pairs | Auto
+@dataclass(frozen=True)
+class Named:
+    """Names with whole numbers, ``name: 1+2``, with commas between them; there may be none."""
+
+    name: Text
+    number: Number
+    expected: str
+
+    def convert(self, value: object) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        if isinstance(value, str):
+            value = [part.rsplit(":", 1) for part in value.split(",")] if value.strip() else []
+        if not isinstance(value, (list, tuple)):
+            raise Refused
+        if any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in value):
+            raise Refused
+        try:
+            return tuple((self.name.convert(name), self._numbers(numbers)) for name, numbers in value)
+        except Refused:
+            raise Refused from None  # the nearest to one number is no list of names
+
+    def _numbers(self, value: object) -> tuple[int, ...]:
+        parts = value.split("+") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise Refused
+        return tuple(int(self.number.convert(part)) for part in parts)
+
+
+Kind = Number | Flag | Choice | Text | Several | Pairs | Named | Auto
 
 
 def convert(name: str, kind: Kind, value: object) -> Any:

@@ -8,16 +8,22 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ldseg.augmentation.strength import KINDS
-from ldseg.config.kinds import Auto, Choice, Flag, Kind, Number, Pairs, Several, Text, convert, shown
+from ldseg.config.kinds import Auto, Choice, Flag, Kind, Named, Number, Pairs, Several, Text, convert, shown
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
+from ldseg.regions import Regions, check_regions
 from ldseg.shards import Shard
 from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
+
+MOST_FOLDS = 100
+
+FOLDS_SHARE = 0.92
+"""Of the minutes, what trainings of folds share; the rest is for measuring all that they hold back."""
 
 _SEED = Number(0, 2**31 - 1)
 _FOLDER_NAME = "the name of a folder in Data.Root, not a path"
@@ -31,6 +37,7 @@ _SIGMAS = "numbers from 0.0 to 1.0 with commas between them"
 _STEPS = "whole numbers from 1 to 100000 with commas between them, or nothing"
 _CODES = f"{SHAPE} with commas between them"
 _FORMATS = f"some of {', '.join(WRITERS)} with commas between them"
+_REGIONS = "names of regions with their classes, such as disc:1+2, cup:2, or nothing"
 _MAP = "pairs such as 0:0, 128:1, 255:ignore, or #ff0000:1 (value in the file: class), each value once, or nothing"
 
 
@@ -76,7 +83,8 @@ class SamplerConfig(Section):
     """[Sampler]: how a mask is drawn.
 
     `sigma` is the standard deviation of Gaussian noise added to the image, whose values lie in [0, 1]. `samples` counts the
-    members of an ensemble, which `fusion` makes one mask of.
+    members of an ensemble, which `fusion` makes one mask of; of weights of several folds, each of the first `folds` draws as
+    many.
     """
 
     NAME: ClassVar[str] = "Sampler"
@@ -87,6 +95,12 @@ class SamplerConfig(Section):
     flips: bool = _key("Flips", False, Flag())
     samples: int | str = _key("Samples", AUTO, Auto(Number(1, 1000)))
     fusion: str = _key("Fusion", "mean", Choice(FUSIONS))
+    folds: int | str = _key("Folds", AUTO, Auto(Number(1, MOST_FOLDS)))
+
+    @property
+    def members(self) -> int:
+        """Masks of each image, once nothing is left open: those of all folds."""
+        return int(self.samples) * (1 if self.folds == AUTO else int(self.folds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,27 +117,48 @@ class ParametersConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Section):
-    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, `cache` megabytes.
+    """[Training]: the rest of training. `validate_every` counts epochs, `warm_up` updates, the caches megabytes.
 
-    `minutes` above 0 take the place of the number of epochs.
+    `minutes` above 0 take the place of the number of epochs. With `folds` above 0, every case is held back by one of so many
+    trainings, which share the minutes.
     """
 
     NAME: ClassVar[str] = "Training"
     minutes: float = _key("Minutes", 0.0, Number(0.0, 1_000_000.0))
+    folds: int = _key("Folds", 0, Number(0, MOST_FOLDS))
     validation_fraction: float = _key("ValidationFraction", 0.2, Number(0.01, 0.9))
     validation: tuple[str, ...] = _key("Validation", (), Several(Text(_PATTERNS), f"{_PATTERNS}, or nothing", True))
     validate_every: int = _key("ValidateEvery", 5, Number(1, 1_000_000))
     augmentation: str = _key("Augmentation", AUTO, Choice((AUTO, *KINDS)))
     ema: float = _key("EMA", 0.999, Number(0.0, 0.99999))
-    recycling: float = _key("Recycling", 0.7, Number(0.0, 1.0))
+    recycling: float | str = _key("Recycling", AUTO, Auto(Number(0.0, 1.0)))
     diffusion_weight: float = _key("DiffusionWeight", 0.5, Number(0.0, 1000.0))
     weight_decay: float = _key("WeightDecay", 1e-4, Number(0.0, 1.0))
     warm_up: int = _key("WarmUp", 200, Number(0, 1_000_000))
     samples_per_case: int | str = _key("SamplesPerCase", AUTO, Auto(Number(1, 100_000)))
     focus: float | str = _key("Focus", AUTO, Auto(Number(0.0, 1.0)))
     cache: int = _key("Cache", 1000, Number(0, 1_000_000))
+    disk_cache: int = _key("DiskCache", 20_000, Number(0, 100_000_000))
     workers: int = _key("Workers", 2, Number(0, 256))
     seed: int = _key("Seed", 0, _SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds == 1:
+            self._refuse("Folds", "expected 0 (one training) or at least 2, got 1")
+        if self.folds and self.validation:
+            wanted = f"expected nothing with Training.Folds = {self.folds}, which holds every case back once"
+            self._refuse("Validation", f"{wanted}, got {shown(self.validation)}")
+
+    @property
+    def minutes_each(self) -> float:
+        """Minutes of each of the trainings that share them; the rest is for measuring what they hold back."""
+        return FOLDS_SHARE * self.minutes / self.folds if self.folds else self.minutes
+
+    @property
+    def held_back(self) -> float:
+        """Share of the cases that a training holds back."""
+        return 1 / self.folds if self.folds else self.validation_fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +169,7 @@ class GPUConfig(Section):
     multiple: bool = _key("Multiple", False, Flag())
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
     precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
+    ray: str = _key("Ray", "", Text("local, auto, or the address of a cluster, or nothing", optional=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +193,7 @@ class DataConfig(Section):
     spacing: tuple[float, ...] = _key("Spacing", (), Several(Number(1e-6, 1e6), _MM, True))
     channels: int | str = _key("Channels", AUTO, Choice((AUTO, *range(1, MOST_CHANNELS + 1))))
     classes: tuple[str, ...] = _key("Classes", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
+    regions: Regions = _key("Regions", (), Named(Text(_NAMES), Number(0, 65535), _REGIONS))
     colours: tuple[str, ...] = _key("Colours", (), Several(Text(_NAMES), f"{_NAMES}, or nothing", True))
     codes: tuple[str, ...] = _key("Codes", (), Several(Text(_CODES), f"{_CODES}, or nothing", True))
     labels: str = _key("Labels", AUTO, Choice(LABEL_RULES))
@@ -216,10 +253,14 @@ class DataConfig(Section):
             for colour in self.colours:
                 if not _is_colour(colour):
                     self._refuse("Colours", f"expected names of colours or #rrggbb, got {colour!r}")
-        try:
-            codes_of(self.codes, self.classes)
-        except ValueError as error:
-            self._refuse("Codes", str(error))
+        for key, check in (
+            ("Codes", lambda: codes_of(self.codes, self.classes)),
+            ("Regions", lambda: check_regions(self.regions, self.classes)),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                self._refuse(key, str(error))
         beyond = [f"{value}:{index}" for value, index in self.label_map if index >= (count or 2)]
         if beyond:
             self._refuse("LabelMap", f"expected classes from 0 to {(count or 2) - 1}, got {shown(beyond)}")

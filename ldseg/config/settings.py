@@ -78,10 +78,9 @@ class Config:
         if len(chosen) > 1:
             wanted = f"expected at most one of {', '.join(MODES)} in a run"
             raise ConfigError(f"{chosen[1]}: {wanted}, got {' and '.join(chosen)}")
-        if chosen and self.data.shard:
-            raise ConfigError(
-                f"Data.Shard: expected nothing for {chosen[0]}, which is not shared out, got {self.data.shard}"
-            )
+        for name in ("Data.Shard", "GPU.Ray") if chosen else ():
+            if value := self.value(name):
+                raise ConfigError(f"{name}: expected nothing for {chosen[0]}, which is not shared out, got {value}")
         if self.evaluation.robustness and self.sampler.sigma:
             wanted = "expected 0 for Evaluation.Robustness, whose strengths are Evaluation.Sigmas"
             raise ConfigError(f"Sampler.Sigma: {wanted}, got {self.sampler.sigma}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,11 +13,20 @@ import numpy as np
 
 from ldseg.augmentation.augment import augment
 from ldseg.data.cases import Case, load_case
+from ldseg.data.disk import DiskCache
 from ldseg.data.focus import around
 from ldseg.data.labels import filled
 from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+OTHERS = 32
+"""Cases that are tried in place of one that cannot be read; when none of them can, something else is wrong."""
+
+LOOKS = 8
+"""Cases that are looked at for one that shows a class, where it is not known which do."""
 
 TERMS = ("segmentation", "diffusion", "autoencoder")
 """The terms of the loss."""
@@ -27,7 +37,8 @@ Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 class TrainingBatches(keras.utils.PyDataset):
     """Augmented samples with the randomness of their diffusion, as a function of seed, epoch and position.
 
-    Prepared cases are kept in memory up to a bound, others are read again each time they are needed. All random numbers
+    Prepared cases are kept in memory up to a bound, further ones on disk, others are read again each time they are needed. A
+    case that cannot be read is told once, and another one that is drawn stands in for it. All random numbers
     of a training, the order of the cases, the augmentation, the times and the noise, are drawn here, so that a training
     that goes on after an interruption sees just what it would have seen. Each epoch visits every case as often as
     ``samples_per_case`` says; its last batch is filled up from the start of the epoch's order. The length is that of an
@@ -58,9 +69,15 @@ class TrainingBatches(keras.utils.PyDataset):
         focus: probability that a sample is drawn by class in place of its turn: every class as often as the others, then a
             case that shows it, then a place in it, see ``ldseg.data.focus``.
         shown: names of the cases that show each class, by its number.
-        cache: megabytes of prepared cases to keep.
+        sampled: whether ``shown`` tells of a sample of the cases. Then a case for a class is looked for among all: the first
+            of `LOOKS` that shows it, else one of the sample.
+        cache: megabytes of prepared cases to keep in memory.
+        disk: where those are kept that do not fit, if anywhere.
         epoch: the epoch to begin with.
         workers: threads that prepare batches; 0 for none.
+
+    Attributes:
+        problems: by name, what is wrong with cases that could not be read, one line each.
 
     Raises:
         DataError: if there is no case.
@@ -82,7 +99,9 @@ class TrainingBatches(keras.utils.PyDataset):
         samples_per_case: int = 1,
         focus: float = 0.0,
         shown: Mapping[int, Sequence[str]] | None = None,
+        sampled: bool = False,
         cache: int = 0,
+        disk: DiskCache | None = None,
         epoch: int = 0,
         workers: int = 0,
     ) -> None:
@@ -102,6 +121,9 @@ class TrainingBatches(keras.utils.PyDataset):
         named = {case.name: case for case in cases}
         by_class = {index: [named[name] for name in names if name in named] for index, names in (shown or {}).items()}
         self._shown = [(index, those) for index, those in sorted(by_class.items()) if those]
+        self._sampled = sampled
+        self.problems: dict[str, str] = {}
+        self._disk, self._overflows = disk, False
         self.outline = outline
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
@@ -145,7 +167,7 @@ class TrainingBatches(keras.utils.PyDataset):
         rng = np.random.default_rng([self.seed, epoch, position])
         focused = self._shown and self.focus > 0 and rng.random() < self.focus
         image, label = augment(
-            *(self._focused(rng) if focused else self._prepared(case)),
+            *(self._focused(rng) if focused else self._readable(case, [epoch, position])),
             kind=self.augmentation,
             patch=self.patch,
             axes=self.preprocessing.axes,
@@ -165,13 +187,51 @@ class TrainingBatches(keras.utils.PyDataset):
     def _focused(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The surroundings of a place of a class, both drawn."""
         index, those = self._shown[rng.integers(len(self._shown))]
-        image, label = self._prepared(those[rng.integers(len(those))])
+        for _ in range(LOOKS if self._sampled else 0):
+            image, label = self._readable(self.cases[rng.integers(len(self.cases))], rng.integers(1 << 32, size=2).tolist())
+            if (label == index).any():
+                return around(image, label, index, self.patch, self.preprocessing.axes, rng)
+        chosen = those[rng.integers(len(those))]
+        image, label = self._readable(chosen, [index, len(those)])
         return around(image, label, index, self.patch, self.preprocessing.axes, rng)
+
+    def _readable(self, case: Case, place: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label of a case or, where it cannot be read, of another one that seed and place draw."""
+        others = np.random.default_rng([self.seed, *place, 1])
+        first: DataError | None = None
+        for _ in range(OTHERS):
+            try:
+                return self._prepared(case)
+            except DataError as error:
+                first = first or error
+                with self._lock:
+                    if case.name not in self.problems:
+                        logger.error("left out %s: %s", case.name, error)
+                    self.problems[case.name] = str(error)
+                case = self.cases[others.integers(len(self.cases))]
+        assert first is not None
+        raise first
 
     def _prepared(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
         """Image and label on the grid of the network."""
         if case.name in self._cache:
             return self._cache[case.name]
+        key = self._disk.key(case) if self._disk is not None and self._overflows else None
+        if self._disk is not None and key is not None and (found := self._disk.load(key)) is not None:
+            return found
+        prepared = self._decoded(case)
+        needed = sum(array.nbytes for array in prepared)
+        if needed <= self._room:
+            self._room -= needed
+            self._cache[case.name] = prepared
+            return prepared
+        self._overflows = True
+        if self._disk is not None and key is not None:
+            self._disk.keep(case, key, prepared)
+        return prepared
+
+    def _decoded(self, case: Case) -> tuple[np.ndarray, np.ndarray]:
+        """The same, from the files."""
         step = self.preprocessing
         loaded = load_case(case, step)
         if loaded.label is None:
@@ -180,9 +240,4 @@ class TrainingBatches(keras.utils.PyDataset):
         label = label_on_grid(loaded, step, grid, self.outline)
         if step.ignores:
             label = filled(label, step.num_classes + self.outline)
-        prepared = step.image_to_grid(loaded.image, grid), label
-        needed = sum(array.nbytes for array in prepared)
-        if needed <= self._room:
-            self._room -= needed
-            self._cache[case.name] = prepared
-        return prepared
+        return step.image_to_grid(loaded.image, grid), label

@@ -25,6 +25,7 @@ from ldseg.io.names import same_form
 from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
+from ldseg.pausing import many_objects
 from ldseg.text import natural, some, times
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,12 @@ def find_cases(folder: Path, patterns: Sequence[str] = ("*",), training: bool = 
     pattern that matches nothing are reported as problems. Raises DataError for a folder that is missing or
     holds no (matching) image, and for two images or two labels of one name.
     """
-    folder = Path(folder)
+    with many_objects():
+        return _found(Path(folder), patterns, training, axes)
+
+
+def _found(folder: Path, patterns: Sequence[str], training: bool, axes: str) -> Found:
+    """See `find_cases`."""
     require_folder(folder, "one with Image/ (and Label/), imagesTr/ (and labelsTr/), or another layout of data/README.md")
     pairs = find_pairs(folder, axes, training)
     names, groups = list(pairs.images), pairs.groups

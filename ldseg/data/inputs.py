@@ -6,19 +6,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ldseg.data.cases import Case, Found, find_cases
+from ldseg.data.listed import is_table, listed_cases
+from ldseg.data.remote import names_here
 from ldseg.errors import DataError
 from ldseg.io.frames import frames_of
 from ldseg.io.names import stem_of, visible
 from ldseg.io.scans import find_scans
 from ldseg.io.series import is_dicom
 from ldseg.io.slides.kinds import is_slide
+from ldseg.remote import is_remote, spelt, url_of
 
 
 def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
     """The cases of a path.
 
-    A file is one case. A folder is a data set in one of the layouts of ``data/README.md``; where it is none, and images have
-    three axes, it is one case if it holds DICOM slices or frames, else each volume or video in it is a case.
+    A file is one case, but a table of paths has one a row, see ``listed_cases``. A folder is a data set in one of the
+    layouts of ``data/README.md``; where it is none, and images have three axes, it is one case if it holds DICOM slices or
+    frames, else each volume or video in it is a case. A place in an object store is looked at likewise.
 
     Args:
         path: a file or a folder.
@@ -28,6 +32,19 @@ def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
     Raises:
         DataError: there is nothing at the path, or nothing in it that can be a case.
     """
+    if is_table(path) and not path.is_dir():
+        return listed_cases(path, patterns)
+    if is_remote(path):
+        try:
+            with names_here(path):
+                found = _cases_here(path, axes, patterns)
+        except DataError as error:
+            raise DataError(spelt(str(error))) from error
+        return Found(cases=found.cases, problems=tuple(map(spelt, found.problems)))
+    return _cases_here(path, axes, patterns)
+
+
+def _cases_here(path: Path, axes: str, patterns: Sequence[str]) -> Found:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder, expected an image or a data set")
     if not path.is_dir() or is_slide(path):
@@ -63,7 +80,8 @@ def cases_of(paths: Iterable[Path], axes: str, patterns: Sequence[str] = ("*",))
         for case in found.cases:
             if case.name in cases:
                 problems.append(
-                    f"{case.image}: left out, as {cases[case.name].image} has the same name, and so would its mask"
+                    f"{url_of(case.image)}: left out, as {url_of(cases[case.name].image)} has the same name, and so would "
+                    "its mask"
                 )
             else:
                 cases[case.name] = case

@@ -1,8 +1,9 @@
 """From the size of a case to the grid of the network, and back."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from ldseg.errors import ConfigError
 from ldseg.options import FITS, INTENSITIES, LABEL_RULES, SPARSE
+from ldseg.regions import Regions, Unions, check_regions, structures, unions_of
 from ldseg.spatial import AXES, COLOUR, IGNORE, MOST_CHANNELS
 
 
@@ -35,6 +37,7 @@ class Preprocessing:
         smallest: positions of the grid that an object has at least when objects are numbered by weights that tell outlines,
             learned from their labels; 0 where nothing tells.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
+        regions: unions of classes that figures are given for in place of the classes, see `ldseg.regions`; may be empty.
 
     Raises ConfigError for anything else.
     """
@@ -52,6 +55,7 @@ class Preprocessing:
     spacing: tuple[float, ...] = ()
     zoom: float = 1.0
     smallest: float = 0.0
+    regions: Regions = ()
 
     def __post_init__(self) -> None:
         # Lists are what JSON gives back.
@@ -59,6 +63,7 @@ class Preprocessing:
         for name in ("classes", "window", "spacing"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "label_map", tuple((int(value), int(index)) for value, index in self.label_map))
+        object.__setattr__(self, "regions", tuple((name, tuple(map(int, numbers))) for name, numbers in self.regions))
         for name, known in (
             ("axes", tuple(AXES.values())), ("channels", tuple(range(1, MOST_CHANNELS + 1))), ("intensity", INTENSITIES),
             ("labels", LABEL_RULES), ("fit", FITS), ("sparse", SPARSE),
@@ -82,6 +87,21 @@ class Preprocessing:
         if any(index != IGNORE and not 0 <= index < len(self.classes) for _, index in self.label_map):
             raise ConfigError(f"preprocessing label_map must lead to 0..{len(self.classes) - 1}, got {self.label_map}")
 
+        try:
+            check_regions(self.regions, self.classes)
+        except ValueError as error:
+            raise ConfigError(f"preprocessing regions: {error}") from error
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of what figures are given for, background first: the classes, or the regions where there are some."""
+        return structures(self.classes, self.regions)
+
+    @property
+    def unions(self) -> Unions:
+        """The classes of each of `structures`; nothing where they are the classes themselves."""
+        return unions_of(self.regions)
+
     @property
     def num_classes(self) -> int:
         """How many classes there are, background included."""
@@ -99,7 +119,10 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` takes them back."""
-        return asdict(self)
+        found = asdict(self)
+        if not self.regions:  # said only where there are some: descriptions from before stay what they are
+            del found["regions"]
+        return found
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
@@ -163,18 +186,18 @@ class Preprocessing:
 
     def slabs_of_case(
         self, probabilities: np.ndarray, case_size: Sequence[int], rows: int
-    ) -> Iterator[tuple[slice, np.ndarray]]:
+    ) -> Iterator[tuple[slice, Callable[[], np.ndarray]]]:
         """What `probabilities_to_case` gives, so many positions of the first of three axes after the other.
 
         Yields:
-            where a slab lies along the first axis, and its probabilities float32 (rows, *S', C).
+            where a slab lies along the first axis, and what makes its probabilities float32 (rows, *S', C).
         """
         size = tuple(case_size)
         # Axes are resampled one after the other, the first one first: from there on slabs do not touch.
         first = _resample(probabilities.astype(np.float32, copy=False), (size[0], *probabilities.shape[1:-1]))
         for start in range(0, size[0], rows):
             part = first[start : start + rows]
-            yield slice(start, start + len(part)), _resample(part, (len(part), *size[1:]))
+            yield slice(start, start + len(part)), partial(_resample, part, (len(part), *size[1:]))
 
 
 def _share(label: np.ndarray, index: int, size: tuple[int, ...]) -> np.ndarray:
@@ -197,6 +220,11 @@ def _resample(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     for axis, length in enumerate(size):
         if values.shape[axis] != length:
             before, after = values.shape[:axis], values.shape[axis + 1 :]
+            if axis == len(size) - 1 and values.shape[-1] in (3, 4):
+                # One plane of many rows: to the bit the same for so many channels, and a tenth of the time.
+                rows = values.reshape(math.prod(before), values.shape[axis], values.shape[-1])
+                values = _resample_plane(rows, (len(rows), length)).reshape(*before, length, *after)
+                continue
             planes = values.reshape(math.prod(before), values.shape[axis], math.prod(after), 1)
             planes = np.stack([_resample_plane(plane, (length, plane.shape[1])) for plane in planes])
             values = planes.reshape(*before, length, *after)

@@ -44,6 +44,33 @@ def split_by_group(cases: Sequence[Case], fraction: float, seed: int) -> tuple[t
     return training, tuple(case for case in cases if case.group in chosen)
 
 
+def folds_by_group(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[Case, ...], ...]:
+    """Deal the cases out to folds by whole groups; the cases keep their order.
+
+    The largest group goes first, each to the fold with the fewest cases so far; the seed decides the order among groups of
+    one size. The folds depend on names, groups and seed, not on the order of the cases.
+
+    Raises DataError for fewer groups than folds.
+    """
+    sizes: dict[str, int] = {}
+    for case in cases:
+        sizes[case.group] = sizes.get(case.group, 0) + 1
+    if len(sizes) < folds:
+        raise DataError(
+            f"Training.Folds = {folds}: expected at most as many folds as groups (patients), found {len(sizes)} with"
+            f" {len(cases)} case(s)"
+        )
+    names = sorted(sizes)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    parts: list[set[str]] = [set() for _ in range(folds)]
+    held = [0] * folds
+    for name in sorted(order, key=lambda name: -sizes[name]):  # a stable sort
+        fold = held.index(min(held))
+        parts[fold].add(name)
+        held[fold] += sizes[name]
+    return tuple(tuple(case for case in cases if case.group in part) for part in parts)
+
+
 def split_by_name(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     """Split into (training, validation): the cases that match one of the glob `patterns` validate.
 
@@ -110,6 +137,24 @@ def split_manifest(training: Sequence[Case], validation: Sequence[Case], *, frac
         "training": _grouped(training),
         "validation": _grouped(validation),
     }
+
+
+def folds_manifest(folds: Sequence[Sequence[Case]], seed: int) -> dict[str, Any]:
+    """The manifest of the first of several folds, from which ``manifest_of_fold`` makes those of the others."""
+    dealt = {"version": MANIFEST_VERSION, "fraction": 1 / len(folds), "seed": seed, "folds": [_grouped(f) for f in folds]}
+    return manifest_of_fold(dealt, 1)
+
+
+def manifest_of_fold(manifest: Mapping[str, Any], fold: int) -> dict[str, Any]:
+    """The manifest of a fold, from 1 on, from that of any of them: it validates on its cases and trains on all others."""
+    folds = manifest["folds"]
+    training = {group: names for k, held in enumerate(folds, start=1) if k != fold for group, names in held.items()}
+    return {**manifest, "fold": fold, "training": training, "validation": dict(folds[fold - 1])}
+
+
+def manifests(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of all folds, where there are several, else the manifest alone."""
+    return [manifest_of_fold(manifest, fold + 1) for fold in range(len(manifest.get("folds", ())))] or [manifest]
 
 
 def apply_manifest(cases: Sequence[Case], manifest: Mapping[str, Any]) -> tuple[tuple[Case, ...], tuple[Case, ...]]:

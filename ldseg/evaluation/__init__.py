@@ -2,7 +2,7 @@
 
 from ldseg.evaluation.calibration import Calibration, Reliability
 from ldseg.evaluation.energy import energy_distance
-from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall
+from ldseg.evaluation.metrics import class_scores, confusion, dice, iou, object_scores, precision, recall, scored
 from ldseg.evaluation.objects import ObjectSums, object_sums
 from ldseg.evaluation.record import CaseResult, RunRecord, foreground
 from ldseg.evaluation.report import mean_foreground, record_run, summarise, write_metrics
@@ -27,6 +27,7 @@ __all__ = [
     "precision",
     "recall",
     "record_run",
+    "scored",
     "summarise",
     "surface_distances",
     "write_metrics",

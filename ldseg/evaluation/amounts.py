@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldseg.components import components
+from ldseg.components import counted
+from ldseg.regions import Unions, inside
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amounts:
-    """Of the classes but the background, in their order.
+    """Of the classes but the background, or of the regions, in their order.
 
     Attributes:
         counts: objects of each.
@@ -27,7 +28,12 @@ class Amounts:
 
 
 def amounts(
-    mask: np.ndarray, classes: int, axes: str, spacing: Sequence[float] | None = None, objects: np.ndarray | None = None
+    mask: np.ndarray,
+    classes: int,
+    axes: str,
+    spacing: Sequence[float] | None = None,
+    objects: np.ndarray | None = None,
+    unions: Unions = (),
 ) -> Amounts:
     """Count and measure.
 
@@ -40,16 +46,17 @@ def amounts(
         axes: a letter for each axis of the mask.
         spacing: mm along each axis.
         objects: a number for each object of a mask of two classes, where they are known; else connected parts count.
+        unions: the classes of the background and of each region to measure in place of the classes.
     """
     video, volume = axes.startswith("T"), axes == "ZYX"
     frames = mask.shape[0] if video else 1
     counts, sizes = [], []
-    for index in range(1, classes):
-        own = mask == index
+    for union in unions[1:] or ((index,) for index in range(1, classes)):
+        own = inside(mask, union)
         if objects is not None and classes == 2 and not video:
             count = int(objects.max(initial=0))
         else:
-            count = round(components(own, frames=video)[1] / frames)
+            count = round(counted(own, frames=video) / frames)
         counts.append(count)
         sizes.append(np.count_nonzero(own) / frames)
     if spacing is None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.regions import Unions, inside
 from ldseg.spatial import IGNORE
 from ldseg.text import plain
 
@@ -105,6 +106,29 @@ class Calibration:
             self._confidence += np.bincount(place, weights=confidence, minlength=FINE)
             rank = _rank(flat_uncertainty[part])
             self._ranks += np.bincount(right * RANKS + rank, minlength=2 * RANKS).reshape(2, RANKS)
+
+    def add_regions(self, probabilities: npt.NDArray, mask: npt.NDArray, label: npt.NDArray, unions: Unions) -> None:
+        """Take in one case by its regions: each pixel once for each of them, as inside or outside.
+
+        The probability of a region is the sum of those of its classes, and its uncertainty the binary entropy of that.
+
+        Args:
+            probabilities: (*S, C).
+            mask: class indices (*S).
+            label: true class indices (*S), or `ldseg.spatial.IGNORE`.
+            unions: the classes of the background and of each region.
+
+        Raises:
+            DataError: shapes do not go together.
+        """
+        cases = self.cases
+        for union in unions[1:]:
+            chance = np.clip(probabilities[..., list(union)].sum(axis=-1), 0.0, 1.0)
+            both = np.stack([1 - chance, chance], axis=-1)
+            entropy = -(both * np.log2(np.maximum(both, 1e-12))).sum(axis=-1)
+            own, true = inside(mask, union).astype(np.int32), inside(label, union).astype(np.int32)
+            self.add(both, np.clip(entropy, 0.0, 1.0), own, np.where(label == IGNORE, IGNORE, true))
+        self.cases = cases + 1
 
     @property
     def pixels(self) -> int:

@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.evaluation.bootstrap import FEWEST, bootstrap_interval
 from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
-from ldseg.evaluation.report import bootstrap_interval
 from ldseg.outputs import Outputs
+from ldseg.pausing import many_objects
 from ldseg.untrusted import parsed
-
-FEWEST = 6
-"""Cases from which a difference is called one: of fewer, all have the same sign by chance more often than once in twenty."""
 
 
 def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecord:
@@ -30,6 +28,11 @@ def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecor
         DataError: its `metrics.json` is missing, of another format, or of other classes.
     """
     path = Outputs(folder).metrics
+    with many_objects():
+        return _read(path, class_names)
+
+
+def _read(path: Path, class_names: Sequence[str] | None) -> RunRecord:
     try:
         found = parsed(path.read_bytes())
     except (OSError, ValueError) as error:

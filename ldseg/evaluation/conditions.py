@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.evaluation.record import FORMAT_VERSION, LEVEL, RESAMPLES, foreground
-from ldseg.evaluation.report import bootstrap_interval, mean_of
+from ldseg.evaluation.bootstrap import LEVEL, RESAMPLES, bootstrap_interval
+from ldseg.evaluation.record import FORMAT_VERSION, foreground
+from ldseg.evaluation.report import mean_of
 from ldseg.text import csv_text, fixed, json_text, plain
 from ldseg.writing import write_text
 

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.regions import Unions, inside
 
 _CHUNK = 1 << 20  # pixels whose products are added in float32, which counts up to 2^24 without error
 
 
-def energy_distance(samples: npt.ArrayLike, annotations: npt.ArrayLike, num_classes: int) -> float:
+def energy_distance(samples: npt.ArrayLike, annotations: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> float:
     r"""Squared generalised energy distance between drawn masks and labels of one case.
 
     .. math:: D^2 = 2 E[d(S, Y)] - E[d(S, S')] - E[d(Y, Y')], \qquad d(a, b) = 1 - IoU(a, b)
@@ -23,6 +24,7 @@ def energy_distance(samples: npt.ArrayLike, annotations: npt.ArrayLike, num_clas
         samples: Class indices (E, *S).
         annotations: Class indices (A, *S).
         num_classes: Number of classes C.
+        unions: The classes of the background and of each region to compare in place of the classes.
 
     Returns:
         0 where both sets hold the same masks in the same shares; at most 2.
@@ -34,7 +36,8 @@ def energy_distance(samples: npt.ArrayLike, annotations: npt.ArrayLike, num_clas
     if np.shape(samples)[1:] != np.shape(annotations)[1:]:
         raise DataError(f"annotations: expected masks of {np.shape(samples)[1:]}, got {np.shape(annotations)[1:]}")
     across, within, between = (
-        _distances(a, b, num_classes).mean() for a, b in ((drawn, given), (drawn, drawn), (given, given))
+        _distances(a, b, unions[1:] or tuple((index,) for index in range(1, num_classes))).mean()
+        for a, b in ((drawn, given), (drawn, drawn), (given, given))
     )
     return float(2 * across - within - between)
 
@@ -48,15 +51,15 @@ def _flat(name: str, masks: npt.ArrayLike, num_classes: int) -> npt.NDArray[np.i
     return array.reshape(len(array), -1)
 
 
-def _distances(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], num_classes: int) -> npt.NDArray[np.float64]:
+def _distances(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], unions: Unions) -> npt.NDArray[np.float64]:
     """1 - IoU of every pair, (n, m)."""
     total, classes = np.zeros((len(a), len(b))), np.zeros((len(a), len(b)))
-    for index in range(1, num_classes):
+    for union in unions:
         both = np.zeros((len(a), len(b)))
         for start in range(0, a.shape[1], _CHUNK):
-            x, y = ((each[:, start : start + _CHUNK] == index).astype(np.float32) for each in (a, b))
+            x, y = (inside(each[:, start : start + _CHUNK], union).astype(np.float32) for each in (a, b))
             both += x @ y.T
-        areas = [(each == index).sum(axis=1, dtype=np.float64) for each in (a, b)]
+        areas = [inside(each, union).sum(axis=1, dtype=np.float64) for each in (a, b)]
         union = areas[0][:, np.newaxis] + areas[1] - both
         total += np.divide(both, union, out=np.zeros_like(both), where=union > 0)
         classes += union > 0

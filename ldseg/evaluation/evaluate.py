@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, class_scores
 from ldseg.evaluation.record import foreground
+from ldseg.regions import check_regions, structures, unions_of
 from ldseg.spatial import IGNORE
 from ldseg.text import few, number, plain
 
@@ -24,8 +25,8 @@ class Evaluation:
     """What a mask is worth.
 
     Attributes:
-        classes: metric by class and name, ``classes["gland"]["dice"]``; NaN for what does not exist.
-        mean: metric by name, the mean over the classes that have it, the background left out.
+        classes: metric by class, or by region, and name, ``classes["gland"]["dice"]``; NaN for what does not exist.
+        mean: metric by name, the mean over the classes, or regions, that have it, the background left out.
         unit: of distances, ``pixels`` or ``mm``; the other metrics are shares from 0 to 1.
     """
 
@@ -55,8 +56,9 @@ def evaluate(
     spacing: Sequence[float] | None = None,
     tolerance: float = TOLERANCE,
     video: bool = False,
+    regions: Mapping[str, int | Sequence[int]] | None = None,
 ) -> Evaluation:
-    """Compare a mask with its label: Dice, IoU, precision, recall, HD95, ASSD and surface Dice of every class.
+    """Compare a mask with its label: Dice, IoU, precision, recall, HD95, ASSD and surface Dice of every class, or region.
 
     Args:
         mask: class numbers ``(*S)``, whole numbers from 0, the background.
@@ -65,9 +67,11 @@ def evaluate(
         spacing: mm along each axis of the array; without it distances are in pixels.
         tolerance: of the surface Dice, in the unit of the distances.
         video: whether the first axis is time: then surfaces are compared frame by frame.
+        regions: unions of classes to compare in place of the classes, ``{"disc": (1, 2), "cup": 2}``.
 
     Raises:
-        DataError: the two differ in shape, do not hold class numbers, or hold a number that has no class.
+        DataError: the two differ in shape, do not hold class numbers, or hold a number that has no class; or the regions
+            cannot be told apart.
     """
     given = {"mask": np.asarray(mask), "label": np.asarray(label)}
     highest = 1
@@ -78,9 +82,12 @@ def evaluate(
         if low < (IGNORE if name == "label" else 0):
             raise DataError(f"{name}: expected class numbers of at least 0, got {low}")
         highest = max(highest, high)
+    unions = tuple((name, (own,) if isinstance(own, int) else tuple(own)) for name, own in (regions or {}).items())
     if given["mask"].shape != given["label"].shape:
         raise DataError(f"mask and label: expected one shape, got {given['mask'].shape} and {given['label'].shape}")
-    if classes is None:
+    if classes is None and unions:
+        highest = max(highest, *(number for _, own in unions for number in own))
+    elif classes is None:
         present = set().union(*(np.unique(values).tolist() for values in given.values())) - {IGNORE} | {0}
         if missing := sorted(set(range(highest + 1)) - present - {1}):
             raise DataError(
@@ -92,9 +99,15 @@ def evaluate(
         raise DataError(
             f"classes: expected {highest + 1} different names or more, as {highest} occurs, got {', '.join(names)}"
         )
-    scores = class_scores(given["mask"], given["label"], len(names), tolerance=tolerance, spacing=spacing, frames=video)
+    try:
+        check_regions(unions, names)
+    except ValueError as error:
+        raise DataError(f"regions: {error}") from error
+    options: dict[str, Any] = {"tolerance": tolerance, "spacing": spacing, "frames": video, "unions": unions_of(unions)}
+    scores = class_scores(given["mask"], given["label"], len(names), **options)
+    told = structures(names, unions)
     return Evaluation(
-        classes={name: {metric: scores[metric][k] for metric in CLASS_METRICS} for k, name in enumerate(names)},
+        classes={name: {metric: scores[metric][k] for metric in CLASS_METRICS} for k, name in enumerate(told)},
         mean={metric: foreground(scores[metric]) for metric in CLASS_METRICS},
         unit="pixels" if spacing is None else "mm",
     )

@@ -52,20 +52,35 @@ _QUANTILE, _MARGIN = 0.995, 1.05
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
+def signature_of(features: np.ndarray, image: np.ndarray) -> Signature:
+    """Of one tile ``(*S, c)``, with what the image encoder makes of it (``ldseg.inference.engine.Drawn``)."""
+    return {"features": features.astype(np.float64), **measure(image)}
+
+
 def measure(image: np.ndarray) -> dict[str, np.ndarray]:
     """The intensities, the scale and the shape of one tile.
 
     Args:
         image: float32 ``(*S, c)`` in [0, 1], its last two axes of space Y and X.
     """
-    values = image.reshape(-1, image.shape[-1])
-    intensities = np.concatenate([np.quantile(values, QUANTILES, axis=0).ravel(), values.std(axis=0)])
+    values = image.reshape(-1, 1, image.shape[-1])
+    intensities = np.concatenate([_quantiles(values[:, 0]).ravel(), cv2.meanStdDev(values)[1].ravel()])
     planes = image.reshape(-1, *image.shape[-3:]) if image.ndim > 3 else image[np.newaxis]
-    chosen = np.unique(np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int))
+    chosen = np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int)  # each another
     found = np.mean([_structure(plane) for plane in planes[chosen]], axis=0)
     return {
-        "intensities": intensities.astype(np.float64), "scale": found[: BANDS + 1], "shape": found[BANDS + 1 :],
+        "intensities": intensities, "scale": found[: BANDS + 1], "shape": found[BANDS + 1 :],
     }  # fmt: skip
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """``QUANTILES`` of each column of ``(n, c)``, as ``np.quantile`` finds them: one sort in place of a search for each."""
+    places = np.array(QUANTILES) * (len(values) - 1)
+    low = places.astype(int)
+    ordered = np.stack([np.sort(np.ascontiguousarray(column)) for column in values.T]).astype(np.float64)
+    below, above = ordered[:, low], ordered[:, np.minimum(low + 1, len(values) - 1)]
+    found: np.ndarray = (below + (above - below) * (places - low)).T
+    return found
 
 
 def _structure(plane: np.ndarray) -> np.ndarray:
@@ -74,11 +89,12 @@ def _structure(plane: np.ndarray) -> np.ndarray:
     deviations, kurtoses = [], []
     for index in range(BANDS):
         blurred = cv2.GaussianBlur(before, (0, 0), FINEST * 2**index)
-        band = (before - blurred).astype(np.float64)
-        squares = (band - band.mean()) ** 2
-        deviation = math.sqrt(squares.mean()) + _FLOOR
+        band: np.ndarray = cv2.subtract(before, blurred)
+        squares: np.ndarray = band - np.float32(cv2.mean(band)[0])
+        squares = cv2.multiply(squares, squares, dst=squares)  # sums are of 64 bits
+        deviation = math.sqrt(cv2.mean(squares)[0]) + _FLOOR
         deviations.append(math.log(deviation))
-        kurtoses.append(math.log1p((squares * squares).mean() / deviation**4))
+        kurtoses.append(math.log1p(cv2.norm(squares, cv2.NORM_L2SQR) / squares.size / deviation**4))
         before = blurred
     return np.array([*deviations, math.log(before.std() + _FLOOR), *kurtoses])
 
@@ -166,6 +182,23 @@ class Familiarity:
         """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
         clouds = {kind: Cloud.from_dict(values["clouds"][kind]) for kind in KINDS if kind in values["clouds"]}
         return cls(clouds=clouds, tiles=int(values["tiles"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Familiarities(Familiarity):
+    """What weights of several folds learned from: each tells by its own networks, and the distance is the mean of theirs.
+
+    Attributes:
+        folds: of each, in their order.
+    """
+
+    folds: tuple[Familiarity, ...]
+
+    def distances(self, signature: Signature) -> dict[str, float]:
+        """By kind; ``features`` has a row for each of the first folds."""
+        rows = np.atleast_2d(signature["features"])
+        found = [fold.distances({**signature, "features": row}) for fold, row in zip(self.folds, rows, strict=False)]
+        return {kind: float(np.mean([one[kind] for one in found])) for kind in found[0]}
 
 
 def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> tuple[float | None, tuple[str, ...]]:

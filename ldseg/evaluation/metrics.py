@@ -6,14 +6,15 @@ A metric belongs to one case: nothing here pools the pixels of several cases. Wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ldseg.evaluation.objects import OBJECT_METRICS, object_scores
-from ldseg.evaluation.overlap import confusion, dice, iou, precision, recall
+from ldseg.evaluation.overlap import FloatArray, confusion, dice, iou, precision, recall
 from ldseg.evaluation.surface import surface_distances
+from ldseg.regions import Unions, inside
 from ldseg.spatial import IGNORE
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "object_scores",
     "precision",
     "recall",
+    "scored",
 ]
 
 OVERLAP_METRICS = {"dice": dice, "iou": iou, "precision": precision, "recall": recall}
@@ -38,6 +40,28 @@ CLASS_METRICS = (*OVERLAP_METRICS, *SURFACE_METRICS)
 
 DISTANCES = ("hd95", "assd", "object_hausdorff")
 """Metrics in mm or pixels, of which less is better. Of all others more is better."""
+
+
+Metric = Callable[[npt.ArrayLike, npt.ArrayLike, int], FloatArray]
+"""From a mask, its label and the number of classes to a value for each class."""
+
+
+def scored(metric: Metric, pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int, unions: Unions = ()) -> FloatArray:
+    """A metric of OVERLAP_METRICS of each class, or of each union of classes as if mask and label held it alone.
+
+    Args:
+        metric: which one.
+        pred, true, num_classes: as the metric takes them.
+        unions: the classes of the background and of each region, see `ldseg.regions`; nothing for the classes.
+
+    Returns:
+        float64 (C,), or one for each union.
+    """
+    if not unions:
+        return metric(pred, true, num_classes)
+    p, t = np.asarray(pred), np.asarray(true)
+    pairs = ((inside(p, union), np.where(t == IGNORE, IGNORE, inside(t, union))) for union in unions)
+    return np.array([metric(own.astype(np.int32), there, 2)[1] for own, there in pairs])
 
 
 def known_pair(pred: npt.ArrayLike, true: npt.ArrayLike) -> tuple[npt.NDArray, npt.NDArray]:
@@ -55,6 +79,7 @@ def class_scores(
     tolerance: float,
     spacing: Sequence[float] | None = None,
     frames: bool = False,
+    unions: Unions = (),
 ) -> dict[str, tuple[float, ...]]:
     """All of CLASS_METRICS for one case, one value per class.
 
@@ -65,17 +90,20 @@ def class_scores(
         tolerance: That of the surface Dice, in the unit of the spacing.
         spacing: Size of a pixel along each axis of the array; None counts pixels.
         frames: Whether the first axis is time: then surfaces are compared frame by frame.
+        unions: The classes of the background and of each region to score in place of the classes, see `ldseg.regions`.
 
     Returns:
-        For each name C floats. The background, class 0, has no surface of its own: NaN.
+        For each name C floats, or one for each union. The background, class 0, has no surface of its own: NaN.
 
     Raises:
         DataError: As `confusion` and `surface_distances` do.
     """
-    scores = {name: tuple(metric(pred, true, num_classes).tolist()) for name, metric in OVERLAP_METRICS.items()}
+    scores = {
+        name: tuple(scored(metric, pred, true, num_classes, unions).tolist()) for name, metric in OVERLAP_METRICS.items()
+    }
     p, t = known_pair(pred, true)
     surfaces = [(math.nan,) * len(SURFACE_METRICS)]
-    for index in range(1, num_classes):
-        found = surface_distances(p == index, t == index, spacing, frames=frames)
+    for union in unions[1:] or ((index,) for index in range(1, num_classes)):
+        found = surface_distances(inside(p, union), inside(t, union), spacing, frames=frames)
         surfaces.append((found.hd95, found.assd, found.surface_dice(tolerance)))
     return scores | dict(zip(SURFACE_METRICS, zip(*surfaces, strict=True), strict=True))

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from ldseg.components import boxes, components
 from ldseg.errors import DataError
-from ldseg.evaluation.surface import border, diagonal, nearest, pixel_size
+from ldseg.evaluation.nearest import nearest
+from ldseg.evaluation.surface import border, diagonal, pixel_size
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -252,4 +253,4 @@ def _farthest(points: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], steps
         away = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         # Squares of distances between pixels are whole numbers, so that none of the rounding is left.
         return float(np.sqrt(np.rint(np.square(away[points].max(), dtype=np.float64))) * steps[0])
-    return float(nearest(np.argwhere(points) * steps, np.argwhere(border(other)) * steps).max())
+    return float(nearest(np.argwhere(points), np.argwhere(border(other)), steps).max())

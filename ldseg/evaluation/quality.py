@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from ldseg.errors import DataError
+from ldseg.evaluation.metrics import scored
 from ldseg.evaluation.overlap import dice
+from ldseg.regions import Unions, inside
 
 FEWEST = 8
 """Cases of validation from which on there is a fit."""
@@ -43,7 +45,13 @@ class Signs:
     agreement: float = math.nan
 
 
-def signs_of(probabilities: np.ndarray, mask: np.ndarray, entropy: np.ndarray, members: np.ndarray | None = None) -> Signs:
+def signs_of(
+    probabilities: np.ndarray,
+    mask: np.ndarray,
+    entropy: np.ndarray,
+    members: np.ndarray | None = None,
+    unions: Unions = (),
+) -> Signs:
     """What tells of the quality of a mask.
 
     Args:
@@ -51,15 +59,16 @@ def signs_of(probabilities: np.ndarray, mask: np.ndarray, entropy: np.ndarray, m
         mask: class numbers int ``(*S)``.
         entropy: of the probabilities, float32 ``(*S)`` from 0 to 1, see ``ldseg.inference.predictive_entropy``.
         members: the mask of each of several members, ``(E, *S)``.
+        unions: the classes of the background and of each region that Dice is that of, see ``ldseg.regions``.
 
     Raises:
         DataError: the shapes do not go together.
     """
-    sums = SignSums(probabilities.shape[-1])
+    sums = SignSums(probabilities.shape[-1], unions)
     sums.add(probabilities, mask, entropy)
     agreement = math.nan
     if members is not None and len(members) > 1 and sums.present.size:
-        scores = [dice(member, mask, probabilities.shape[-1])[sums.present] for member in members]
+        scores = [scored(dice, member, mask, probabilities.shape[-1], unions)[sums.present] for member in members]
         agreement = float(np.mean(scores))
     return sums.signs(agreement)
 
@@ -69,11 +78,14 @@ class SignSums:
 
     Args:
         classes: how many there are, background included.
+        unions: the classes of the background and of each region, where these count in place of the classes.
     """
 
-    def __init__(self, classes: int) -> None:
-        self._area = np.zeros(classes, np.int64)
-        self._own, self._all = np.zeros(classes), np.zeros(classes)
+    def __init__(self, classes: int, unions: Unions = ()) -> None:
+        self._unions = unions or tuple((index,) for index in range(classes))
+        self._area = np.zeros(len(self._unions), np.int64)
+        self._own, self._all = np.zeros(len(self._unions)), np.zeros(len(self._unions))
+        self._inside = 0
         self._doubt = 0.0
         self._positions = 0
 
@@ -82,17 +94,43 @@ class SignSums:
         if probabilities.shape[:-1] != mask.shape or entropy.shape != mask.shape:
             shapes = f"{probabilities.shape}, {mask.shape} and {entropy.shape}"
             raise DataError(f"expected probabilities (*S, C), a mask (*S) and an entropy (*S), got {shapes}")
-        for index in range(1, self._area.size):
-            own, chance = mask == index, probabilities[..., index]
+        self._inside += int(np.count_nonzero(mask))
+        for index, union in enumerate(self._unions[1:], start=1):
+            own = inside(mask, union)
+            chance = probabilities[..., union[0]] if len(union) == 1 else probabilities[..., list(union)].sum(axis=-1)
             self._area[index] += np.count_nonzero(own)
             self._own[index] += chance[own].sum(dtype=np.float64)
             self._all[index] += chance.sum(dtype=np.float64)
         self._doubt += float(entropy.sum(dtype=np.float64))
         self._positions += mask.size
 
+    def add_nothing(self, positions: int) -> None:
+        """Take in a part of so many positions that is background for certain."""
+        self._positions += positions
+
+    def told(self) -> dict[str, Any]:
+        """The sums in the types of JSON."""
+        return {
+            "area": self._area.tolist(),
+            "own": self._own.tolist(),
+            "all": self._all.tolist(),
+            "inside": self._inside,
+            "doubt": self._doubt,
+            "positions": self._positions,
+        }
+
+    def add_told(self, sums: Mapping[str, Any]) -> None:
+        """Take in the sums of a part, as ``told`` gives them."""
+        self._area += np.array(sums["area"], np.int64)
+        self._own += np.array(sums["own"])
+        self._all += np.array(sums["all"])
+        self._inside += int(sums["inside"])
+        self._doubt += float(sums["doubt"])
+        self._positions += int(sums["positions"])
+
     @property
     def present(self) -> np.ndarray:
-        """The classes in the mask, the background left out."""
+        """The classes, or regions, in the mask, the background left out."""
         return np.flatnonzero(self._area)
 
     @property
@@ -105,7 +143,7 @@ class SignSums:
         if not self.present.size:
             return Signs(expected=math.nan, doubt=math.nan)
         expected = [2 * self._own[index] / (self._all[index] + self._area[index]) for index in self.present]
-        return Signs(expected=float(np.mean(expected)), doubt=self._doubt / float(self._area.sum()), agreement=agreement)
+        return Signs(expected=float(np.mean(expected)), doubt=self._doubt / self._inside, agreement=agreement)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from ldseg.evaluation.amounts import Amounts
+from ldseg.evaluation.bootstrap import LEVEL, RESAMPLES
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums
 from ldseg.untrusted import check_types
@@ -20,8 +21,6 @@ T = TypeVar("T")
 
 FORMAT_VERSION = 1
 STATUSES = ("ok", "skipped")
-LEVEL = 0.95
-RESAMPLES = 2000
 
 
 def foreground(values: Sequence[float] | None) -> float:
@@ -37,7 +36,7 @@ class CaseResult:
     Attributes:
         name: Name of the case.
         status: 'ok' (segmented and written) or 'skipped' (could not be read, segmented or written).
-        message: Why it was skipped; empty when it was not.
+        message: Why it was skipped; of an archive also which of its files it lacks. Empty where there is nothing to say.
         mask: Path of the mask that was written; None when skipped.
         scores: By the names of CLASS_METRICS, one value per class, NaN where it does not exist; empty without a label.
         objects: By the names of OBJECT_METRICS; empty where the label has no objects.
@@ -147,7 +146,7 @@ class Figures:
     Attributes:
         mean: Of the cases that have a value; NaN when none has.
         std: That of a sample (ddof = 1); NaN for fewer than two.
-        interval: Ends of the bootstrap interval of the mean; NaN for fewer cases than `ldseg.evaluation.report.FEWEST`.
+        interval: Ends of the bootstrap interval of the mean; NaN for fewer cases than `ldseg.evaluation.bootstrap.FEWEST`.
         median: Of the cases that have a value.
         n: How many have one.
         worst: Up to five cases with their values, the worst first.

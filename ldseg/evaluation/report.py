@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import fields
+from heapq import nlargest, nsmallest
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ldseg.errors import DataError
+from ldseg.evaluation.bootstrap import FEWEST, bootstrap_intervals, ends, resampled_means
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
 from ldseg.evaluation.objects import ObjectSums, scores_of
-from ldseg.evaluation.record import LEVEL, RESAMPLES, CaseResult, Figures, Pooled, RunRecord, Summary, foreground
+from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord, Summary, foreground
 from ldseg.outputs import Outputs
+from ldseg.pausing import many_objects
 from ldseg.text import csv_text, fixed, json_text, plain
 from ldseg.writing import write_text
 
+K = TypeVar("K", bound=tuple[str, str, str])
+
 STD_DDOF = 1
 """The standard deviation over cases is that of a sample: the sum of squares is divided by n - 1."""
-FEWEST = 6
-"""Cases from which on there is an interval: that of fewer holds the mean far less often than it says."""
 WORST = 5
 """How many of the worst cases are named."""
 
@@ -50,8 +53,8 @@ def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: i
     1..C-1, so that for two classes it is the value of class 1. Distances in mm and in pixels have no common figure: where
     both occur, those are of no case.
 
-    The interval is the percentile bootstrap interval of the mean (Efron and Tibshirani, An introduction to the bootstrap,
-    1993, chapter 13): cases are drawn with replacement, as if none had to do with another.
+    The interval is the percentile bootstrap interval of the mean (`ldseg.evaluation.bootstrap`): cases are drawn with
+    replacement, as if none had to do with another.
 
     Args:
         results: One row per case.
@@ -66,27 +69,26 @@ def summarise(results: Sequence[CaseResult], class_names: Sequence[str], seed: i
     scored = [r for r in ok if r.scores]
     units = sorted({r.unit for r in scored})
 
-    def figures(metric: str, values: Iterable[tuple[str, float]]) -> Figures:
-        mixed = metric in DISTANCES and len(units) > 1
-        return _figures(() if mixed else values, lower_is_better=metric in DISTANCES, seed=seed)
-
-    rows = {metric: [(r.name, r.scores[metric]) for r in scored if metric in r.scores] for metric in CLASS_METRICS}
+    values: dict[tuple[str, str, str], list[tuple[str, float]]] = {}
+    for metric in CLASS_METRICS:
+        found = [(r.name, r.scores[metric]) for r in scored if metric in r.scores]
+        values["foreground", metric, ""] = [(case, foreground(row)) for case, row in found]
+        values |= {("classes", metric, name): [(case, row[k]) for case, row in found] for k, name in enumerate(class_names)}
+    for metric in OBJECT_METRICS:
+        if any(metric in r.objects for r in ok):
+            values["objects", metric, ""] = [(r.name, r.objects[metric]) for r in ok if metric in r.objects]
+    if len(units) > 1:
+        values = {key: [] if key[1] in DISTANCES else those for key, those in values.items()}
+    figures = _figures(values, seed)
     return Summary(
         segmented=len(ok),
         skipped=len(results) - len(ok),
         scored=len(scored),
         unit=", ".join(units),
         seed=seed,
-        foreground={metric: figures(metric, ((case, foreground(row)) for case, row in rows[metric])) for metric in rows},
-        classes={
-            metric: {name: figures(metric, ((case, row[k]) for case, row in found)) for k, name in enumerate(class_names)}
-            for metric, found in rows.items()
-        },
-        objects={
-            metric: figures(metric, ((r.name, r.objects[metric]) for r in ok if metric in r.objects))
-            for metric in OBJECT_METRICS
-            if any(metric in r.objects for r in ok)
-        },
+        foreground={metric: figures["foreground", metric, ""] for metric in CLASS_METRICS},
+        classes={metric: {name: figures["classes", metric, name] for name in class_names} for metric in CLASS_METRICS},
+        objects={metric: each for (kind, metric, _), each in figures.items() if kind == "objects"},
         pooled=_pooled([r.sums for r in ok if r.sums is not None], mixed=len(units) > 1, seed=seed),
     )
 
@@ -95,48 +97,40 @@ def _pooled(sums: Sequence[ObjectSums], *, mixed: bool, seed: int) -> dict[str, 
     """Scores of objects over a set; areas in mm and in pixels cannot weigh against each other."""
     if not sums:
         return {}
-    rows = np.array([astuple(one) for one in sums])
+    names = [field.name for field in fields(ObjectSums)]
+    rows = np.array([[getattr(one, name) for name in names] for one in sums])
     values = scores_of(rows.sum(axis=0, keepdims=True))[0]
-    drawn = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
-    scores = scores_of(rows[drawn].sum(axis=1))
+    scores = scores_of(resampled_means(rows, seed) * len(rows))
     found = {}
     for index, metric in enumerate(OBJECT_METRICS):
         if mixed and metric != "object_f1":
             found[metric] = Pooled()
             continue
         alone = len(rows) < FEWEST or np.isnan(scores[:, index]).all()
-        interval = (math.nan, math.nan) if alone else _ends(scores[:, index])
+        interval = (math.nan, math.nan) if alone else ends(scores[:, index])
         found[metric] = Pooled(value=float(values[index]), interval=interval, n=len(rows))
     return found
 
 
-def _figures(scores: Iterable[tuple[str, float]], *, lower_is_better: bool, seed: int) -> Figures:
-    there = [(case, value) for case, value in scores if not math.isnan(value)]
-    values = np.array([value for _, value in there], dtype=np.float64)
-    n = int(values.size)
-    worst = sorted(there, key=lambda item: -item[1] if lower_is_better else item[1])[:WORST]
-    return Figures(
-        mean=mean_of(values),
-        std=float(values.std(ddof=STD_DDOF)) if n > STD_DDOF else math.nan,
-        interval=bootstrap_interval(values, seed),
-        median=float(np.median(values)) if n else math.nan,
-        n=n,
-        worst=dict(worst),
-    )
-
-
-def bootstrap_interval(values: npt.ArrayLike, seed: int) -> tuple[float, float]:
-    """Ends of the percentile bootstrap interval (95 %) of the mean of values (n,); NaN for fewer than ``FEWEST``."""
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.size < FEWEST:
-        return math.nan, math.nan
-    return _ends(np.random.default_rng(seed).choice(sample, (RESAMPLES, sample.size)).mean(axis=1))
-
-
-def _ends(drawn: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of the interval that holds `LEVEL` of what was drawn; NaN does not count."""
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def _figures(values: Mapping[K, Iterable[tuple[str, float]]], seed: int) -> dict[K, Figures]:
+    """What sums up each column of cases and values; the second part of its key is the metric."""
+    there = {key: [(case, value) for case, value in those if not math.isnan(value)] for key, those in values.items()}
+    columns = {key: np.array([value for _, value in those], np.float64) for key, those in there.items()}
+    intervals = bootstrap_intervals(columns, seed)
+    found = {}
+    for key, column in columns.items():
+        taken = nlargest if key[1] in DISTANCES else nsmallest  # of distances the highest is the worst
+        worst = taken(WORST, there[key], key=itemgetter(1))
+        n = int(column.size)
+        found[key] = Figures(
+            mean=mean_of(column),
+            std=float(column.std(ddof=STD_DDOF)) if n > STD_DDOF else math.nan,
+            interval=intervals[key],
+            median=float(np.median(column)) if n else math.nan,
+            n=n,
+            worst=dict(worst),
+        )
+    return found
 
 
 def record_run(results: Sequence[CaseResult], class_names: Sequence[str], facts: Mapping[str, Any]) -> RunRecord:
@@ -170,10 +164,11 @@ def write_metrics(folder: Path, record: RunRecord) -> tuple[Path, Path]:
         DataError: A file cannot be written.
     """
     outputs = Outputs(folder)
-    return (
-        write_text(outputs.metrics, json_text(record.to_dict(folder))),
-        write_text(outputs.metrics_table, csv_text(_rows(record.cases, record.classes, folder))),
-    )
+    with many_objects():
+        return (
+            write_text(outputs.metrics, json_text(record.to_dict(folder))),
+            write_text(outputs.metrics_table, csv_text(_rows(record.cases, record.classes, folder))),
+        )
 
 
 def _rows(results: Sequence[CaseResult], class_names: Sequence[str], folder: Path) -> Iterator[list[str]]:

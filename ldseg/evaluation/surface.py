@@ -10,17 +10,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ldseg.components import bounding_box
 from ldseg.errors import DataError
+from ldseg.evaluation.nearest import nearest
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-_KD_TREE = 4  # the name in OpenCV of a single tree, which finds the nearest for certain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +88,9 @@ def surface_distances(
     box = bounding_box(p | t)
     to_true, to_pred = [], []
     for p_frame, t_frame in _frames(p[box], t[box], frames):
-        points, others = (np.argwhere(border(mask)) * steps for mask in (p_frame, t_frame))
-        to_true.append(nearest(points, others, far))
-        to_pred.append(nearest(others, points, far))
+        points, others = (np.argwhere(border(mask)) for mask in (p_frame, t_frame))
+        to_true.append(nearest(points, others, steps, far))
+        to_pred.append(nearest(others, points, steps, far))
     empty = np.zeros(0)
     return SurfaceDistances(to_true=np.concatenate([empty, *to_true]), to_pred=np.concatenate([empty, *to_pred]))
 
@@ -127,18 +125,3 @@ def _frames(pred: BoolArray, true: BoolArray, frames: bool) -> Iterator[tuple[Bo
         yield from zip(pred, true, strict=True)
     else:
         yield pred, true
-
-
-def nearest(points: FloatArray, others: FloatArray, far: float = math.inf) -> FloatArray:
-    """The distance from each of the points (n, d) to the nearest of the others (m, d), `far` where there are none.
-
-    Which one is nearest is told in single precision, how far it is in double.
-    """
-    if not len(points) or not len(others):
-        return np.full(len(points), far)
-    # A tree grows with the surface; a distance transform would grow with the volume around it.
-    held = np.ascontiguousarray(others, np.float32)  # as long as the tree may look at it
-    tree = cv2.flann.Index(held, {"algorithm": _KD_TREE, "leaf_max_size": 10})
-    index, _ = tree.knnSearch(points.astype(np.float32), 1, params={"checks": -1})
-    found: FloatArray = np.sqrt(((points - others[index[:, 0]]) ** 2).sum(axis=1))
-    return found

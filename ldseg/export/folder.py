@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.description import DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_description
+from ldseg.description import DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_network
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.export.readme import readme
 from ldseg.export.structure import STRUCTURE_FILE, Structure
@@ -35,7 +35,7 @@ def export(weights: Path, to: str, out: Path, *, preset: Preset | None = None) -
     """
     if to not in FORMATS:
         raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {to!r}")
-    description = read_description(weights, preset)
+    description = read_network(weights, "an export", preset)
     claim_folder(out, "the exported networks")
     try:
         FORMATS[to](weights, description, out)

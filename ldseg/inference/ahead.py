@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterable[T], count: int = 1) -> Iterator[T]:
+def ahead(items: Iterable[T], count: int = 1, patient: Callable[[T], bool] = lambda item: False) -> Iterator[T]:
     """The items in their order, made by a thread of its own, which is so many items ahead at most.
 
     What goes wrong in making an item is raised where the item is asked for. Who stops asking stops the thread, too, once the
@@ -21,9 +21,11 @@ def ahead(items: Iterable[T], count: int = 1) -> Iterator[T]:
     Args:
         items: what makes them.
         count: how many are held ready.
+        patient: whether the one after an item is not begun before it is asked for.
     """
     ready: queue.Queue[Any] = queue.Queue(count)
-    stopped = threading.Event()
+    stopped, asked = threading.Event(), threading.Condition()
+    requests = 0
 
     def offer(entry: Any) -> None:
         while not stopped.is_set():
@@ -35,8 +37,11 @@ def ahead(items: Iterable[T], count: int = 1) -> Iterator[T]:
 
     def make() -> None:
         try:
-            for item in items:
+            for number, item in enumerate(items, start=1):
                 offer((item, None))
+                if patient(item):
+                    with asked:
+                        asked.wait_for(lambda number=number: requests > number or stopped.is_set())  # type: ignore[misc]
                 if stopped.is_set():
                     return
             offer((_END, None))
@@ -47,6 +52,9 @@ def ahead(items: Iterable[T], count: int = 1) -> Iterator[T]:
     thread.start()
     try:
         while True:
+            with asked:
+                requests += 1
+                asked.notify()
             item, error = ready.get()
             if error is not None:
                 raise error
@@ -55,4 +63,6 @@ def ahead(items: Iterable[T], count: int = 1) -> Iterator[T]:
             yield item
     finally:
         stopped.set()
+        with asked:
+            asked.notify()
         thread.join()

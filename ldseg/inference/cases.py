@@ -1,4 +1,4 @@
-"""From cases on disk to segmented cases, a batch of tiles at a time."""
+"""From cases on disk to segmented cases: tile by tile, what comes next read and what came closed meanwhile."""
 
 from __future__ import annotations
 
@@ -6,183 +6,34 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told, no_memory
-from ldseg.evaluation.familiarity import Signature, mean_signature, measure
-from ldseg.evaluation.quality import Signs, SignSums, signs_of
+from ldseg.evaluation.familiarity import Signature, signature_of
+from ldseg.evaluation.quality import SignSums
 from ldseg.inference.ahead import ahead
+from ldseg.inference.cores import cores
 from ldseg.inference.degradation import degrade
-from ldseg.inference.engine import Engine
+from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
-from ldseg.inference.instances import label_instances
-from ldseg.inference.parts import classes_of, inside_of
-from ldseg.inference.tiles import Tiling, cover
+from ldseg.inference.parts import classes_of, most_probable
+from ldseg.inference.segmented import Segmented
+from ldseg.inference.tiled import TiledCase
 from ldseg.inference.uncertainty import Moments, predictive_entropy
-
-SLAB = 16
-"""Frames of a video that are brought to the grid at a time."""
 
 SLAB_VALUES = 1 << 22
 """Probabilities of a volume or a video at its own size that are in memory at a time."""
 
+_MOST_AHEAD = 1 << 25
+"""Values of an image from which on it is large: the next case is not read before it is segmented."""
 
-@dataclass(frozen=True, kw_only=True)
-class Segmented:
-    """One case, segmented or not.
-
-    Attributes:
-        case: where it comes from.
-        loaded: the case as read, the noise of ``sigma`` on its image; None if it could not be read.
-        probabilities: mean over the members, float32 ``(*S, C)`` on the case's own grid; None if it could not be read.
-            Those of a volume or a video are large, and made when they are asked for.
-        members: the mask of each of several members, ``(E, *S)`` in 8 or 16 bits; None if there is one.
-        variance: variance between them, float32 ``(*S)``; None if there is one.
-        outline: probability of the outline of an object, float32 ``(*S)``, which is part of that of the object: mean over
-            the members; None where the networks tell none.
-        smallest: pixels that an object has at least, see ``label_instances``.
-        video: whether the first axis is time.
-        fused: the mask, where it is not the most probable class of the mean, or was made already.
-        sums: what its signs are made of, where they were added up already.
-        signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.
-        states: the states of the run that made it, float32 ``(K, *L, c)``, see ``Drawn``; of several tiles that of
-            ``TiledCase.middle``. None unless asked for.
-        problem: what was wrong with it; empty if nothing was.
-        seconds: reading, segmenting (its share of each batch) and resampling.
-    """
-
-    case: Case
-    loaded: LoadedCase | None = None
-    probabilities: np.ndarray | None = Deferred(None)  # type: ignore[assignment]
-    members: np.ndarray | None = None
-    variance: np.ndarray | None = None
-    outline: np.ndarray | None = None
-    smallest: float = 0.0
-    video: bool = False
-    fused: np.ndarray | None = None
-    sums: SignSums | None = None
-    states: np.ndarray | None = None
-    signature: Signature | None = None
-    problem: str = ""
-    seconds: float = 0.0
-
-    @cached_property
-    def mask(self) -> np.ndarray:
-        """Class indices int32 ``(*S)``."""
-        if self.fused is not None:
-            return self.fused
-        return np.argmax(self._found, axis=-1).astype(np.int32)
-
-    @property
-    def signs(self) -> Signs:
-        """What tells of the quality of the mask."""
-        if self.sums is None:
-            return signs_of(self._found, self.mask, self.entropy, self.members)
-        return self.sums.signs()
-
-    @property
-    def mean_entropy(self) -> float:
-        """The mean of ``entropy``."""
-        return float(self.entropy.mean()) if self.sums is None else self.sums.entropy
-
-    @cached_property
-    def instances(self) -> np.ndarray:
-        """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
-        inside = None if self.outline is None else inside_of(self._found, self.outline)
-        return label_instances(self.mask, inside, self.smallest, outline=self.outline, video=self.video)
-
-    @cached_property
-    def entropy(self) -> np.ndarray:
-        """Predictive entropy as a share of the highest there is, float32 ``(*S)``."""
-        return predictive_entropy(self._found)
-
-    @property
-    def _found(self) -> np.ndarray:
-        if self.probabilities is None:
-            raise ValueError(f"{self.case.name} was not segmented: {self.problem}")
-        return self.probabilities
-
-
-def _on_grid(loaded: LoadedCase, preprocessing: Preprocessing, grid: tuple[int, ...]) -> np.ndarray:
-    """The image of a case on a grid; of a video, whose frames stay what they are, a few frames after the other."""
-    if not preprocessing.axes.startswith("T"):
-        return preprocessing.image_to_grid(loaded.part(slice(None)), grid)
-    starts = range(0, grid[0], SLAB)
-    parts = (loaded.part(slice(start, start + SLAB)) for start in starts)
-    return np.concatenate([preprocessing.image_to_grid(part, (len(part), *grid[1:])) for part in parts])
-
-
-class TiledCase:
-    """A case on the grid of the network, covered with tiles, and what came back for them so far.
-
-    Tiles of one case share one field of noise for each member, so that they agree where they overlap.
-    """
-
-    def __init__(self, loaded: LoadedCase, preprocessing: Preprocessing, engine: Engine, seed: int) -> None:
-        grid = preprocessing.grid_of(loaded.size, loaded.spacing)
-        self.tiling: Tiling = cover(grid, engine.spec.size, engine.strides)
-        self.strides, self.outline = engine.strides, engine.spec.outline
-        self.image = self.tiling.pad(_on_grid(loaded, preprocessing, grid))
-        latent_grid = tuple(n // d for n, d in zip(self.tiling.padded, self.strides, strict=True))
-        self.noise = engine.draw_noise(seed, loaded.digest, latent_grid)
-        self.left = len(self.tiling.starts)
-        self.blend = self.tiling.weights()
-        self.totals: list[np.ndarray] = []
-        self.states: np.ndarray | None = None
-        self.signatures: list[Signature] = []
-        self.weight: np.ndarray | None = None
-
-    @property
-    def middle(self) -> tuple[int, ...]:
-        """Where the tile in the middle begins, which stands for the case where one is shown."""
-        return self.tiling.starts[len(self.tiling.starts) // 2]
-
-    def tile(self, start: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """What the engine takes for one tile, without the axis of the batch."""
-        latent = (slice(None),) * 3 + self.tiling.window(start, self.strides)
-        return {"image": self.image[self.tiling.window(start)], "noise": self.noise[latent]}
-
-    @property
-    def signature(self) -> Signature | None:
-        """What was measured of the case; None where nothing was."""
-        return mean_signature(self.signatures) if self.signatures else None
-
-    def recognise(self, start: tuple[int, ...], features: np.ndarray) -> None:
-        """Take in the features of one tile, and measure it."""
-        image = self.image[self.tiling.window(start)]
-        self.signatures.append({"features": features.astype(np.float64), **measure(image)})
-
-    def add(self, start: tuple[int, ...], probabilities: np.ndarray, states: np.ndarray | None = None) -> None:
-        """Take in what the engine gave for one tile: float32 ``(E, *S, P)``, and the states if there are any."""
-        self.left -= 1
-        if states is not None and start == self.middle:
-            self.states = states.copy()  # not the whole batch
-        if len(self.tiling.starts) == 1:
-            self.totals = list(probabilities)
-            return
-        if self.weight is None:
-            shape = (*self.tiling.padded, probabilities.shape[-1])
-            self.totals = [np.zeros(shape, np.float32) for _ in probabilities]
-            self.weight = np.zeros((*self.tiling.padded, 1), np.float32)
-        window = self.tiling.window(start)
-        for total, member in zip(self.totals, probabilities, strict=True):
-            total[window] += self.blend * member
-        self.weight[window] += self.blend
-
-    def members(self) -> Iterator[np.ndarray]:
-        """The blend of all tiles of each member, float32 (*grid, P), which is then let go."""
-        while self.totals:
-            total = self.totals.pop(0)
-            if self.weight is not None:
-                total /= self.weight
-            yield self.tiling.crop(total)
+Start = tuple[int, ...]
 
 
 class _Entry:
@@ -207,9 +58,25 @@ class _Entry:
     def done(self) -> bool:
         return self.tiled is None or self.tiled.left == 0
 
+    @property
+    def large(self) -> bool:
+        """Whether two of its kind should not be in memory for nothing."""
+        return self.loaded is not None and (len(self.loaded.size) > 2 or math.prod(self.loaded.size) > _MOST_AHEAD)
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """Of its tiles; none of a case that is left out."""
+        return () if self.tiled is None else self.tiled.tiling.starts
+
     def fail(self, error: DataError) -> None:
         """Leave it out."""
         self.problem, self.loaded, self.tiled = str(error), None, None
+
+    def take(self, start: Start, made: _Made, seconds: float) -> None:
+        """One of its tiles is segmented."""
+        self.seconds += seconds
+        if self.tiled is not None:
+            self.tiled.add(start, made.probabilities, made.states, made.signature)
 
     def close(self, preprocessing: Preprocessing, fusion: str) -> Segmented:
         """What came out of it."""
@@ -227,11 +94,13 @@ class _Entry:
         if len(self.loaded.size) > 2 and len(self.tiled.totals) == 1 and not self.tiled.outline:
             return self._in_slabs(self.loaded, self.tiled, preprocessing, started)
         moments, labels, outlines = Moments(), [], Moments()
+        several = len(self.tiled.totals) > 1
         for member in self.tiled.members():
             parts = preprocessing.probabilities_to_case(member, self.loaded.size)
             own = classes_of(parts, self.tiled.outline)
             moments.add(own)
-            labels.append(labels_of(own))
+            if several:
+                labels.append(labels_of(own))
             if self.tiled.outline:
                 outlines.add(parts[..., -1:].copy())  # not all of them
         found: dict[str, Any] = {"probabilities": moments.mean}
@@ -240,26 +109,37 @@ class _Entry:
             smallest = preprocessing.smallest * math.prod(self.loaded.size) / math.prod(grid)
             video = preprocessing.axes.startswith("T")
             found |= {"outline": outlines.mean[..., 0], "smallest": smallest, "video": video}
-        if moments.count > 1:
+        if several:
             found |= {"members": np.stack(labels), "variance": moments.variance}
             if fusion != "mean":
                 found["fused"] = fuse_labels(found["members"], moments.mean, fusion)
         seconds = self.seconds + time.perf_counter() - started
-        found |= {"states": self.tiled.states, "signature": self.tiled.signature}
+        found |= {"states": self.tiled.states, "signature": self.tiled.signature, "unions": preprocessing.unions}
         return Segmented(case=self.case, loaded=self.loaded, seconds=seconds, **found)
 
     def _in_slabs(self, loaded: LoadedCase, tiled: TiledCase, preprocessing: Preprocessing, started: float) -> Segmented:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
+        tiled.let_go()
         (member,) = tiled.members()
-        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1])
+        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
         rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
-        for place, part in preprocessing.slabs_of_case(member, loaded.size, rows):
-            mask[place] = np.argmax(part, axis=-1)
-            sums.add(part, mask[place], predictive_entropy(part))
+
+        def look(slab: tuple[slice, Callable[[], np.ndarray]]) -> dict[str, Any]:
+            place, make = slab
+            part, own = make(), SignSums(member.shape[-1], preprocessing.unions)
+            mask[place] = most_probable(part)
+            own.add(part, mask[place], predictive_entropy(part))
+            return own.told()
+
+        # As many at a time as there are cores, their sums in the order of the slabs.
+        with ThreadPoolExecutor(cores(), "slabs") as pool:
+            for told in pool.map(look, preprocessing.slabs_of_case(member, loaded.size, rows)):
+                sums.add_told(told)
         return Segmented(
             case=self.case,
             loaded=loaded,
             probabilities=lambda: preprocessing.probabilities_to_case(member, loaded.size),  # type: ignore[arg-type]
+            unions=preprocessing.unions,
             fused=mask,
             sums=sums,
             states=tiled.states,
@@ -287,14 +167,14 @@ def segment_cases(
     """
 
     def reader(case: Case) -> Callable[[], LoadedCase]:
-        return lambda: corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+        return lambda: degraded(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
 
     given = ((case, reader(case)) for case in cases)
     options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "fusion": fusion}
     return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise)
 
 
-def corrupted(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
+def degraded(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
     """A case with a degraded image, see ``degrade``."""
     if kind == "gaussian" and sigma == 0:
         return loaded
@@ -319,42 +199,108 @@ def segment_each(
     They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at;
     with ``recognise``, images are measured, see ``Segmented.signature``.
 
-    Where another size of a batch would have to be compiled, the last one is padded to full size. Where nothing is
-    compiled, a thread works ahead while the caller writes and draws.
+    Where another size of a batch would have to be compiled, tiles go in batches, and the last one is padded to full size.
+    Where nothing is compiled, a thread works ahead while the caller writes and draws. Where the engine takes several calls
+    at the same time, tiles go one by one to as many threads, and another thread reads what comes next.
     """
-    found = _segmented(engine, given, preprocessing, batch_size, seed, fusion, {"states": states, "features": recognise})
-    return found if engine.whole_batches else ahead(found)
+    batch_size, more = max(1, batch_size // engine.at_a_time), {"states": states, "features": recognise}
+    entries = (_Entry(case, read, engine, preprocessing, seed) for case, read in given)
+    if engine.whole_batches or engine.parallel == 1:
+        found = (entry.close(preprocessing, fusion) for entry in _in_batches(engine, entries, batch_size, more))
+        return found if engine.whole_batches else ahead(found)
+    read_ahead = ahead(entries, batch_size, patient=lambda entry: entry.large)
+    done = _side_by_side(engine, read_ahead, batch_size, more)
+    if len(preprocessing.axes) == 2:
+        return (entry.close(preprocessing, fusion) for entry in ahead(done))
+    return ahead(entry.close(preprocessing, fusion) for entry in done)  # large: closed before the next is begun
 
 
-def _segmented(
-    engine: Engine,
-    given: Iterable[tuple[Case, Callable[[], LoadedCase]]],
-    preprocessing: Preprocessing,
-    batch_size: int,
-    seed: int,
-    fusion: str,
-    more: Mapping[str, bool],
-) -> Iterator[Segmented]:
-    batch_size = max(1, batch_size // engine.samples)
-    entries: deque[_Entry] = deque()
-    waiting: list[tuple[_Entry, tuple[int, ...]]] = []
-    for case, read in given:
-        entry = _Entry(case, read, engine, preprocessing, seed)
-        entries.append(entry)
-        for start in entry.tiled.tiling.starts if entry.tiled is not None else ():
+def _side_by_side(engine: Engine, entries: Iterable[_Entry], batch_size: int, more: Mapping[str, bool]) -> Iterator[_Entry]:
+    """The entries in their order, segmented; ``batch_size`` tiles are under way at a time."""
+    order: deque[_Entry] = deque()
+    under_way: deque[tuple[_Entry, Start, Future[_Made]]] = deque()
+
+    def collect() -> None:
+        entry, start, future = under_way.popleft()
+        try:
+            made = future.result()
+        except Exception as error:
+            if not no_memory(error):
+                raise
+            for _, _, other in under_way:
+                other.exception()  # once more, alone
+            _again(engine, [(entry, start)], more)
+            return
+        entry.take(start, made, made.seconds / threads)
+
+    threads = min(engine.parallel, batch_size)
+    with ThreadPoolExecutor(threads, "tiles") as pool:
+        try:
+            for entry in entries:
+                order.append(entry)
+                for start in entry.starts:
+                    while len(under_way) >= batch_size:
+                        collect()
+                    if entry.tiled is not None:
+                        under_way.append((entry, start, pool.submit(_one, engine, entry.tiled, start, more)))
+                while entry.large and under_way:
+                    collect()
+                while order and order[0].done:
+                    yield order.popleft()
+            while under_way:
+                collect()
+            yield from order
+        finally:
+            for _, _, future in under_way:
+                future.cancel()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A tile, segmented: what ``TiledCase.add`` takes, and the seconds that it took."""
+
+    probabilities: np.ndarray
+    states: np.ndarray | None
+    signature: Signature | None
+    seconds: float = 0.0
+
+
+def _made(drawn: Drawn, index: int, image: np.ndarray, recognise: bool) -> _Made:
+    """Of one tile of a batch, its image measured where that is asked for."""
+    return _Made(
+        probabilities=drawn.probabilities[index],
+        states=None if drawn.states is None else drawn.states[index],
+        signature=signature_of(drawn.features[index], image) if recognise and drawn.features is not None else None,
+    )
+
+
+def _one(engine: Engine, tiled: TiledCase, start: Start, more: Mapping[str, bool]) -> _Made:
+    """Segment a tile by itself."""
+    started, tile = time.perf_counter(), tiled.tile(start)
+    drawn = engine.run({name: array[np.newaxis] for name, array in tile.items()}, **more)
+    made = _made(drawn, 0, tile["image"], more["features"])
+    return replace(made, seconds=time.perf_counter() - started)
+
+
+def _in_batches(engine: Engine, entries: Iterable[_Entry], batch_size: int, more: Mapping[str, bool]) -> Iterator[_Entry]:
+    """The entries in their order, segmented; each batch has the same size."""
+    order: deque[_Entry] = deque()
+    waiting: list[tuple[_Entry, Start]] = []
+    for entry in entries:
+        order.append(entry)
+        for start in entry.starts:
             waiting.append((entry, start))
             if len(waiting) == batch_size:
                 _run(engine, waiting, batch_size, more)
                 waiting = []
-        while entries and entries[0].done:
-            yield entries.popleft().close(preprocessing, fusion)
+        while order and order[0].done:
+            yield order.popleft()
     if waiting:
         _run(engine, waiting, batch_size, more)
-    for entry in entries:
-        yield entry.close(preprocessing, fusion)
+    yield from order
 
 
-def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
+def _run(engine: Engine, waiting: list[tuple[_Entry, Start]], batch_size: int, more: Mapping[str, bool]) -> None:
     """Segment a batch of tiles; where it takes too much memory, one after the other."""
     waiting = [(entry, start) for entry, start in waiting if entry.tiled is not None]
     if not waiting:
@@ -364,17 +310,22 @@ def _run(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_si
     except Exception as error:
         if not no_memory(error):
             raise
-        for entry, start in waiting:
-            if entry.tiled is None:
-                continue
-            try:
-                with memory_told(str(entry.case.image), "segment it"):
-                    _drawn(engine, [(entry, start)], 1, more)
-            except DataError as told:
-                entry.fail(told)
+        _again(engine, waiting, more)
 
 
-def _drawn(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_size: int, more: Mapping[str, bool]) -> None:
+def _again(engine: Engine, waiting: list[tuple[_Entry, Start]], more: Mapping[str, bool]) -> None:
+    """Segment tiles one after the other; a case that takes too much memory even so is left out."""
+    for entry, start in waiting:
+        if entry.tiled is None:
+            continue
+        try:
+            with memory_told(str(entry.case.image), "segment it"):
+                _drawn(engine, [(entry, start)], 1, more)
+        except DataError as told:
+            entry.fail(told)
+
+
+def _drawn(engine: Engine, waiting: list[tuple[_Entry, Start]], batch_size: int, more: Mapping[str, bool]) -> None:
     started = time.perf_counter()
     tiles = [entry.tiled.tile(start) for entry, start in waiting if entry.tiled is not None]
     if engine.whole_batches:
@@ -382,8 +333,4 @@ def _drawn(engine: Engine, waiting: list[tuple[_Entry, tuple[int, ...]]], batch_
     drawn = engine.run({name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}, **more)
     share = (time.perf_counter() - started) / len(waiting)
     for index, (entry, start) in enumerate(waiting):
-        entry.seconds += share
-        if entry.tiled is not None:
-            if drawn.features is not None and more["features"]:
-                entry.tiled.recognise(start, drawn.features[index])
-            entry.tiled.add(start, drawn.probabilities[index], None if drawn.states is None else drawn.states[index])
+        entry.take(start, _made(drawn, index, tiles[index]["image"], more["features"]), share)

@@ -18,7 +18,7 @@ _MANY = 20.0  # counts from which on the quantile of a Poisson distribution is t
 
 
 def degrade(image: np.ndarray, kind: str, sigma: float, seed: int, content: str, *, axes: str | None = None) -> np.ndarray:
-    r"""Corrupt an image x in [0, 1] and clip it to [0, 1]; at ``sigma`` 0 it is the image itself.
+    r"""Degrade an image x in [0, 1] and clip it to [0, 1]; at ``sigma`` 0 it is the image itself.
 
     With n standard normal at each pixel and channel, drawn from the seed and the content alone, so that every sigma and kind
     scales the same realisation:

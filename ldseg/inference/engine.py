@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -66,11 +65,14 @@ class Engine:
         ValueError: for an unknown sampler, or no member.
     """
 
-    kind: ClassVar[str]
+    kind: str
     """What [GPU] Engine calls it."""
 
-    whole_batches: ClassVar[bool] = False
+    whole_batches: bool = False
     """Whether every batch should have the same size, as another one would have to be compiled."""
+
+    parallel: int = 1
+    """How many calls of ``run`` it takes at the same time."""
 
     def __init__(
         self,
@@ -113,6 +115,11 @@ class Engine:
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """The probabilities float32 ``(N, *S, P)`` that states or clean latents ``(N, *L, c)`` stand for."""
         raise NotImplementedError
+
+    @property
+    def at_a_time(self) -> int:
+        """Members of an image that share the memory of a batch with those of other images."""
+        return self.samples
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from ldseg.augmentation.strength import STRENGTHS
 from ldseg.data.cases import Case, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, measure
+from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, measure, signature_of
 from ldseg.inference.tiles import cover
 from ldseg.spec import SegmenterSpec
 
@@ -88,4 +88,4 @@ def _tiles(case: Case, spec: SegmenterSpec, preprocessing: Preprocessing, rng: n
 
 
 def _signature(encode: Encode, image: np.ndarray) -> Signature:
-    return {"features": encode(image[np.newaxis])[0].astype(np.float64), **measure(image)}
+    return signature_of(encode(image[np.newaxis])[0], image)

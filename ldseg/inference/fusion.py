@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ldseg.errors import ConfigError
+from ldseg.inference.parts import most_probable
 from ldseg.options import FUSIONS
 
 _MOST_ITERATIONS = 100
@@ -47,13 +48,13 @@ def fuse_labels(members: np.ndarray, mean: np.ndarray, fusion: str) -> np.ndarra
     if fusion not in FUSIONS:
         raise ValueError(f"expected a fusion of {FUSIONS}, got {fusion!r}")
     if fusion == "mean":
-        return np.argmax(mean, axis=-1).astype(np.int32)
+        return most_probable(mean)
     return _vote(members, mean) if fusion == "vote" else _staple(members, mean)
 
 
 def labels_of(probabilities: np.ndarray) -> np.ndarray:
     """The most probable class of ``(..., C)``, in 8 bits where the classes fit, else in 16."""
-    return np.argmax(probabilities, axis=-1).astype(np.uint8 if probabilities.shape[-1] < 256 else np.uint16)
+    return most_probable(probabilities).astype(np.uint8 if probabilities.shape[-1] < 256 else np.uint16)
 
 
 def _vote(members: np.ndarray, mean: np.ndarray) -> np.ndarray:

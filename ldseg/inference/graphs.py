@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,11 +56,12 @@ class Runtime(Protocol):
 class GraphEngine(Engine):
     """An engine on a runtime, see ``Engine``."""
 
-    kind: ClassVar[str] = "graphs"
+    kind = "graphs"
 
     def __init__(self, spec: SegmenterSpec, runtime: Runtime, **options: Any) -> None:
         super().__init__(spec, **options)
         self.runtime = runtime
+        self.parallel = runtime.parallel
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
@@ -151,11 +152,6 @@ def told(graphs: str) -> Iterator[None]:
         if no_memory(error):
             raise MemoryError(str(error)) from error
         raise WeightsError(f"{graphs} cannot be used: {' '.join(str(error).split())[:200]}") from error
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_structure(folder: Path, description: Description) -> Structure:

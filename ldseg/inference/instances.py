@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ldseg.components import boxes, components, shared_out
+from ldseg.components import boxes, components, measured, shared_out
 
 MIN_SHARE = 2e-4
 """Objects, holes in them, and insides of objects below this share of the image do not count, unless more is known."""
@@ -49,6 +49,8 @@ def label_instances(
         least, speck = math.ceil(smallest) - 1, math.ceil(INSIDE * smallest) - 1
         hole = min(hole, least)
     kept = without_small(mask.astype(bool), least)
+    if not kept.any():
+        return np.zeros(mask.shape, np.int32)
     kept = ~without_small(~kept, hole)
     objects, _ = components(kept)
     return objects if inside is None else parted(objects, without_small(inside & kept, speck), outline, video)
@@ -56,8 +58,10 @@ def label_instances(
 
 def without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
     """A mask bool ``(*S)`` without its components of so many pixels or fewer."""
-    labels, _ = components(mask)
-    large = np.bincount(labels.ravel()) > smallest
+    if not mask.any():
+        return mask
+    labels, areas = measured(mask)
+    large = areas > smallest
     large[0] = False
     kept: np.ndarray = large[labels]
     return kept
@@ -70,7 +74,7 @@ def parted(objects: np.ndarray, inside: np.ndarray, outline: np.ndarray | None =
     for index, box in enumerate(boxes(objects), start=1):
         own = objects[box] == index
         own_seeds = np.where(own, seeds[box], 0)
-        numbers = np.unique(own_seeds[own_seeds > 0])
+        numbers = np.flatnonzero(np.bincount(own_seeds.ravel())[1:]) + 1
         if len(numbers) > 1:
             own_seeds = np.searchsorted(numbers, own_seeds) + (own_seeds > 0)  # from 1 without a gap
             shared = shared_out(own, own_seeds)

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ldseg.description import Description
-from ldseg.inference.graphs import GraphEngine, complete, cores, told
+from ldseg.inference.cores import THREADS, cores
+from ldseg.inference.graphs import GraphEngine, complete, told
+from ldseg.spec import SegmenterSpec
+
+_LIGHT, _POSITIONS = ("lean", "small"), 512 * 512
+"""Presets, and positions of a tile up to which one core takes no longer for it than two."""
 
 
 class OnnxEngine(GraphEngine):
     """Networks in ONNX Runtime, on the processor."""
 
-    kind: ClassVar[str] = "onnx"
+    kind = "onnx"
 
 
 class OnnxRuntime:
-    """Three sessions of ONNX Runtime."""
+    """Three sessions of ONNX Runtime.
+
+    Args:
+        graphs: files of ONNX by name.
+        light: whether each call keeps to one core, which suits small networks, even where only one call is made at a time.
+    """
 
     parallel = cores()
 
-    def __init__(self, graphs: Mapping[str, bytes]) -> None:
+    def __init__(self, graphs: Mapping[str, bytes], light: bool = False) -> None:
         onnxruntime = _library()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong goes into the error
@@ -33,6 +44,8 @@ class OnnxRuntime:
         options.enable_cpu_mem_arena = False
         # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if light or os.environ.get(THREADS):
+            options.intra_op_num_threads = 1 if light else cores()
         self._sessions = {
             name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             for name, graph in graphs.items()
@@ -46,6 +59,14 @@ class OnnxRuntime:
         with told(f"the graph of the {graph}"):
             found: list[np.ndarray] = self._sessions[graph].run(None, given)
         return found
+
+
+def is_light(spec: SegmenterSpec) -> bool:
+    """Whether a second core would not help, see ``benchmarks/README.md``.
+
+    The networks alone decide it, not how many images there are, so that no rounding depends on that.
+    """
+    return spec.preset in _LIGHT and math.prod(spec.size) <= _POSITIONS
 
 
 def _library() -> Any:
@@ -71,7 +92,7 @@ def open_networks(folder: Path, description: Description, precision: str) -> Cal
     """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
     graphs = complete(folder, description)
     with told(f"{folder}: its graphs"):
-        runtime = OnnxRuntime(graphs)
+        runtime = OnnxRuntime(graphs, light=is_light(description.spec))
 
     def make(**options: Any) -> GraphEngine:
         return OnnxEngine(description.spec, runtime, **options)

@@ -15,6 +15,7 @@ from ldseg.devices import gpus
 from ldseg.engines import ENGINES, KERAS
 from ldseg.errors import WeightsError
 from ldseg.inference.engine import Engine
+from ldseg.inference.folds import ensemble_of
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.spec import SegmenterSpec
@@ -44,7 +45,10 @@ class Opened:
         return self.description.spec
 
     def engine(self, **options: Any) -> Engine:
-        """An engine that draws masks as the options of ``Engine`` say: sampler, steps, flips, samples, at_once."""
+        """An engine that draws masks as the options of ``Engine`` say: sampler, steps, flips, samples, at_once.
+
+        Of weights of several folds, ``folds`` is how many of them, and ``samples`` how many members each of them draws.
+        """
         return self.make(**options)
 
 
@@ -95,7 +99,10 @@ def _open(folder: Path, kind: str, description: Description, precision: str) -> 
     module = importlib.import_module(ENGINES[kind])
     if lacks := module.missing():
         raise WeightsError(f"GPU.Engine = {kind}: {lacks}")
-    make = module.open_networks(folder, description, precision)
+    if description.folds:
+        make = ensemble_of([module.open_networks(folder / name, description, precision) for name in description.folds])
+    else:
+        make = module.open_networks(folder, description, precision)
     return Opened(kind=kind, version=module.version(), description=description, make=make)
 
 

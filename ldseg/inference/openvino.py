@@ -6,7 +6,7 @@ import importlib.util
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ldseg.paths import cache_folder
 class OpenVinoEngine(GraphEngine):
     """Networks in OpenVINO, on the processor."""
 
-    kind: ClassVar[str] = "openvino"
+    kind = "openvino"
 
 
 class OpenVinoRuntime:
@@ -47,7 +47,8 @@ class OpenVinoRuntime:
         wanted, model = self._inputs[graph], self._models[graph]
         given = {name: np.ascontiguousarray(array) for name, array in feeds.items() if name in wanted}
         with told(f"the graph of the {graph}"):
-            found = model(given)
+            # Copied: inputs that it shares it lets go of without Python's lock, which crashes where other threads run.
+            found = model(given, share_inputs=False)
         return [np.asarray(found[port]) for port in model.outputs]
 
 

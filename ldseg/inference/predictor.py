@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,8 +33,8 @@ class Predictor(keras.Model, Engine):
         ValueError: for an unknown sampler, or no member.
     """
 
-    kind: ClassVar[str] = "keras"
-    whole_batches: ClassVar[bool] = True
+    kind = "keras"
+    whole_batches = True
 
     def __init__(self, segmenter: Segmenter, **options: Any) -> None:
         keras.Model.__init__(self, name="predictor", dtype="float32")

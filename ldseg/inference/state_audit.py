@@ -17,10 +17,12 @@ from ldseg.data.outline import label_on_grid
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.errors import DataError
-from ldseg.evaluation import dice
-from ldseg.inference.cases import TiledCase, corrupted
+from ldseg.evaluation import dice, scored
+from ldseg.inference.cases import degraded
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
+from ldseg.inference.tiled import TiledCase
+from ldseg.regions import Unions
 from ldseg.spatial import IGNORE
 
 STATES = tuple(options.STATES)
@@ -99,11 +101,11 @@ class Audited:
     label: np.ndarray | None = None
     problem: str = ""
 
-    def scores(self, classes: int) -> np.ndarray:
+    def scores(self, classes: int, unions: Unions = ()) -> np.ndarray:
         """Dice of each mask with the label, then with the mask from the own state; NaN as in ``dice``.
 
         Returns:
-            float64 ``(K, 4, 2, C)``.
+            float64 ``(K, 4, 2, C)``; with unions of classes, of each of these.
 
         Raises:
             ValueError: if the case could not be audited.
@@ -112,7 +114,7 @@ class Audited:
             raise ValueError(f"{self.name} was not audited: {self.problem}")
         own = STATES.index("own")
         pairs = [[[(mask, self.label), (mask, step[own])] for mask in step] for step in self.masks]
-        return np.array([[[dice(*pair, classes) for pair in mask] for mask in step] for step in pairs])
+        return np.array([[[scored(dice, *pair, classes, unions) for pair in mask] for mask in step] for step in pairs])
 
 
 def audit_states(
@@ -129,7 +131,7 @@ def audit_states(
     first = last = None
     for case in cases:
         try:
-            loaded = corrupted(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
+            loaded = degraded(load_case(case, preprocessing), "gaussian", sigma, seed, preprocessing)
             window = _Window(loaded, preprocessing, audit.predictor, seed)
         except DataError as error:
             yield Audited(name=case.name, problem=str(error))

@@ -1,8 +1,8 @@
 """Decoders that may crash or hang on damaged files decode in a process of their own, where that costs one file.
 
-A reader calls `needed` before such a decoder. `read` catches that, and reads the file again in the other process, which is
-kept for the next one. Ordinary files never come here. The other process ends itself where a decoder takes too much time, and
-has a limit on memory; where no process can be started, files are decoded in this one.
+A reader calls `needed` before such a decoder. `guarded` catches that, and has the file read again in the other process
+(`ldseg.io.decoding`), which is kept for the next one. Ordinary files never come here. The other process ends itself where a
+decoder takes too much time, and has a limit on memory; where no process can be started, files are decoded in this one.
 """
 
 from __future__ import annotations
@@ -10,41 +10,32 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import logging
 import os
-import resource
 import select
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ldseg.errors import DataError
-from ldseg.io import contract
 from ldseg.io.contract import Content, said_once
 from ldseg.io.geometry import Geometry
 
-SECONDS = 8.0
-"""Of the processor, that the decoding of a picture or a frame may take, and one more for each 10 MB of values."""
-_RATE = 10_000_000
 _ASLEEP = 300.0
 """Seconds without a sign of life: a decoder that waits for what never comes takes no time of the processor."""
-_SPARE = 4 << 30
-"""Bytes of address space that libraries and their threads take, beside four times the limit on decoded values."""
 
 Read = Callable[..., Content]
+T = TypeVar("T")
 _state = threading.local()
 
 
 class _Needed(BaseException):
-    """Told from a reader to `read`, past all that handles errors."""
+    """Told from a reader to `guarded`, past all that handles errors."""
 
 
 def needed() -> None:
@@ -64,11 +55,31 @@ def read(do: Read, path: Path, *given: Any) -> Content:
     Raises:
         DataError: in one line, whatever is wrong with the file.
     """
-    if getattr(_state, "guarded", False) or _state.__dict__.get("serving"):
-        return do(path, *given)
+    words = [os.fspath(word) if isinstance(word, Path) else word for word in given]
+
+    def ask(reader: Reader) -> Content:
+        head, values = reader.ask(path, "read", words, [isinstance(word, Path) for word in given])
+        known: Any = head["geometry"]
+        turned: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in (known or {}).items()}
+        reader.give_back()
+        geometry = Geometry(**turned) if known else None
+        return Content(values=values, geometry=geometry, bits=head["bits"], modalities=head["modalities"])
+
+    return guarded(lambda: do(path, *given), ask)
+
+
+def guarded(here: Callable[[], T], there: Callable[[Reader], T]) -> T:
+    """What a reader gives here, or with the other process if it calls `needed`.
+
+    Args:
+        here: reads in this process.
+        there: reads with the other one, which it gives back when it is done.
+    """
+    if getattr(_state, "guarded", False) or getattr(_state, "serving", False):
+        return here()
     _state.guarded = True
     try:
-        return do(path, *given)
+        return here()
     except _Needed:
         pass
     finally:
@@ -76,28 +87,31 @@ def read(do: Read, path: Path, *given: Any) -> Content:
     try:
         reader = _taken()
     except OSError:  # no process can be started
-        return do(path, *given)
-    found = reader.ask(path, given)
-    _idle.append(reader)
-    return found
+        return here()
+    return there(reader)
 
 
-def _taken() -> _Reader:
+def serving() -> None:
+    """This is the other process: everything is read here."""
+    _state.serving = True
+
+
+def _taken() -> Reader:
     """A process that waits, or a new one; those of a process that this one was forked from are not touched."""
     while True:
         try:
             reader = _idle.pop()
         except IndexError:
-            return _Reader()
+            return Reader()
         if reader.owner == os.getpid():
             return reader
 
 
-class _Reader:
+class Reader:
     """The other process, from this side."""
 
     def __init__(self) -> None:
-        start = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ldseg.io.apart import serve; serve()"
+        start = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ldseg.io.decoding import serve; serve()"
         self.owner = os.getpid()
         root = str(Path(__file__).resolve().parents[2])
         command = [sys.executable, "-c", start, json.dumps([root, *sys.path])]
@@ -105,24 +119,37 @@ class _Reader:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
         )
 
-    def ask(self, path: Path, given: tuple[Any, ...]) -> Content:
-        """Have a file read. Raises DataError; a process that is lost is not used again."""
+    def ask(self, path: Path, do: str, *given: Any) -> tuple[dict[str, Any], np.ndarray]:
+        """Have something done with a file. Raises DataError; a process that is lost is not used again.
+
+        Args:
+            path: of the file.
+            do: a name in `ldseg.io.decoding.DOES`.
+            given: its other arguments, in the types of JSON.
+
+        Returns:
+            what it says in the types of JSON, and an array, which may be empty.
+        """
         try:
-            return self._asked(path, given)
+            return self._asked(path, do, given)
         except (DataError, EOFError, OSError) as error:
             if isinstance(error, DataError) and self.process.poll() is None:
-                _idle.append(self)
+                if do != "window":
+                    self.give_back()
                 raise
             self.process.kill()
             status = self.process.wait()
             why = {-signal.SIGPROF: "took too long", -signal.SIGKILL: "gave no answer"}.get(status, "crashed")
             raise DataError(f"{path}: cannot be decoded (damaged or cut short): its decoder {why}") from error
 
-    def _asked(self, path: Path, given: tuple[Any, ...]) -> Content:
+    def give_back(self) -> None:
+        """Keep the process for the next file."""
+        if self.process.poll() is None:
+            _idle.append(self)
+
+    def _asked(self, path: Path, do: str, given: tuple[Any, ...]) -> tuple[dict[str, Any], np.ndarray]:
         assert self.process.stdin is not None
-        words = [os.fspath(word) if isinstance(word, Path) else word for word in given]
-        paths = [isinstance(word, Path) for word in given]
-        self.process.stdin.write(json.dumps([os.fspath(path), words, paths, os.getcwd()]).encode() + b"\n")
+        self.process.stdin.write(json.dumps([do, os.fspath(path), os.getcwd(), *given]).encode() + b"\n")
         answer = json.loads(self._line())
         for line in answer["said"]:
             said_once(line, line)
@@ -130,10 +157,7 @@ class _Reader:
             raise DataError(answer["error"])
         values = np.empty(answer["shape"], np.dtype(answer["dtype"]))
         self._into(values.reshape(-1).view(np.uint8).data)
-        known: Any = answer["geometry"]
-        turned: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in (known or {}).items()}
-        geometry = Geometry(**turned) if known else None
-        return Content(values=values, geometry=geometry, bits=answer["bits"], modalities=answer["modalities"])
+        return answer, values
 
     def _line(self) -> bytes:
         found = bytearray()
@@ -155,7 +179,7 @@ class _Reader:
             target = target[count:]
 
 
-_idle: list[_Reader] = []
+_idle: list[Reader] = []
 """Processes that wait for the next file."""
 
 
@@ -164,61 +188,3 @@ def _end() -> None:
     for reader in (reader for reader in _idle if reader.owner == os.getpid()):
         with contextlib.suppress(OSError):
             reader.process.kill()
-
-
-def serve() -> None:
-    """What the other process does: read what it is asked for, until nobody is there to ask."""
-    from ldseg.io.scans import read_content
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print
-    most = int(4 * contract.limit() * 2**30) + _SPARE
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    _state.serving = True
-    said: list[str] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
-
-    logger = logging.getLogger("ldseg")
-    logger.addHandler(Kept())
-    logger.propagate = False
-    told = [time.monotonic()]
-
-    def alive(size: int) -> None:
-        """Time for what is decoded next."""
-        signal.setitimer(signal.ITIMER_PROF, SECONDS + size / _RATE)
-        if time.monotonic() - told[0] > 1:
-            told[0] = time.monotonic()
-            out.write(b".")
-
-    contract.before_decoding = alive
-    for line in sys.stdin.buffer:
-        said.clear()
-        path, words, paths, folder = json.loads(line)
-        os.chdir(folder)
-        alive(0)
-        given: Any = [Path(word) if is_path else word for word, is_path in zip(words, paths, strict=True)]
-        try:
-            content = read_content(Path(path), *given)
-        except MemoryError:
-            _answer(out, {"error": f"{path}: not enough memory to read it", "said": said})
-        except Exception as error:
-            _answer(out, {"error": str(error), "said": said})
-        else:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            values = np.ascontiguousarray(content.values)
-            head = {"shape": values.shape, "dtype": values.dtype.str, "bits": content.bits, "modalities": content.modalities}
-            geometry = content.geometry and asdict(content.geometry)
-            _answer(out, {**head, "geometry": geometry, "said": said}, values.reshape(-1).view(np.uint8).data)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-
-def _answer(out: BinaryIO, head: dict[str, Any], content: memoryview | bytes = b"") -> None:
-    for part in (json.dumps(head, default=lambda value: value.item()).encode() + b"\n", content):
-        left = memoryview(part)
-        while left:
-            left = left[out.write(left) :]

@@ -106,7 +106,9 @@ def _png(content: bytes) -> Pixels:
 def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
     width, height, bits, colours = struct.unpack_from(">IIBB", content, 16)
     planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
-    if planes is None or bits < 8 or b"tRNS" in kinds or b"acTL" in kinds:  # palettes, few bits, a colour that is none
+    woven = bits == 8 and content[28] == 1  # of such files imagecodecs prints warnings
+    # Palettes, few bits, a colour that is none, rows that are not in their order.
+    if planes is None or bits < 8 or b"tRNS" in kinds or b"acTL" in kinds or woven:
         pixels = _pillow(PngImagePlugin.PngImageFile, content)
         if colours != 0 or bits not in (2, 4):
             return pixels
@@ -221,7 +223,21 @@ def _avif(content: bytes) -> Pixels:
     if content[8:12] not in (b"avif", b"avis"):
         raise Refused("a file of the kind of HEIC or MP4, which is not read as a picture; save it as PNG")
     apart.needed()
-    return _pillow(AvifImagePlugin.AvifImageFile, content)
+    depth = _avif_depth(content)
+    if depth == 8:
+        return _pillow(AvifImagePlugin.AvifImageFile, content)
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(content)) as image:  # it would round values to 8 bits
+        check_size((image.height, image.width, 4), 2)
+    if b"irot" in content or b"imir" in content:
+        raise Refused(f"an AVIF of {depth} bits that is to be turned, which is not read; save it as PNG")
+    return Pixels(values=imagecodecs.avif_decode(content), bits=depth)
+
+
+def _avif_depth(content: bytes) -> int:
+    """The bits of a value: 8, 10 or 12 (AV1 in ISOBMFF, section 2.3)."""
+    place = content.find(b"av1C")
+    flags = content[place + 6] if 0 <= place < len(content) - 6 else 0
+    return 8 if not flags & 64 else 12 if flags & 32 else 10
 
 
 def _pnm(content: bytes) -> Pixels:

@@ -95,8 +95,22 @@ def read_checked(path: Path, thing: str, read: Callable[[], Content]) -> Content
     except MemoryError as error:
         raise DataError(f"{path}: not enough memory to read it") from error
     except Exception as error:  # decoders raise what they like on bytes that nobody has checked
+        if other := what_else(path):
+            article = "an" if thing[0] in "aeiou" else "a"
+            raise DataError(f"{path}: not {article} {thing}, but {other}") from error
         reason = one_line(error)
         raise DataError(f"{path}: not a readable {thing} (damaged, cut short or not supported): {reason}") from error
+
+
+def what_else(path: Path) -> str:
+    """What stands in a file in place of what its name says, of what people meet; empty where it is none of that."""
+    with path.open("rb") as stream:
+        start = stream.read(1 << 12)
+    if start.startswith(b"version https://git-lfs.github.com/"):
+        return "a pointer of Git LFS to it; git lfs pull fetches the file itself"
+    if start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, as a download that failed leaves it"
+    return "zeros alone, as a copy that failed leaves it" if start and not any(start) else ""
 
 
 def check_file(path: Path) -> None:

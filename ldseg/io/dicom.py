@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.errors import DataError
-from ldseg.io.contract import Content, Format, Refused, check_size
+from ldseg.io.contract import Content, Format, Refused, check_size, said_once
+from ldseg.io.dicom_order import Frame, arranged
 from ldseg.io.dicom_pixels import pixels_of, signed, to_rgb
 from ldseg.io.geometry import TOLERANCE
 from ldseg.io.volumes import check_volume, placed
@@ -28,21 +28,12 @@ _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """One plane of a file, and where it lies.
+class NoPicture(ValueError):
+    """A DICOM object without a picture, such as contours or a report; its modality is told."""
 
-    Attributes:
-        values: (H, W, planes), scaled as the file says.
-        place: the position of the first pixel; None where the file does not say.
-        turn: the six direction cosines of rows and columns; None likewise.
-        spacing: mm from row to row and from column to column.
-    """
-
-    values: np.ndarray
-    place: np.ndarray | None
-    turn: np.ndarray | None
-    spacing: tuple[float, float]
+    def __init__(self, modality: str) -> None:
+        super().__init__("it has no picture (no Rows and Columns)")
+        self.modality = modality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +43,7 @@ class Slices:
     Attributes:
         frames: in the order of the file.
         header: its data set, without the pixels.
-        step: mm from frame to frame where the file says so, else 1.
+        step: mm from slice to slice where the file says so, else 1.
         bits: bits of each value in use.
     """
 
@@ -72,6 +63,8 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     """The frames of a DICOM file."""
     header = header_of(path)
     if "PixelData" not in header:
+        if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
+            raise Refused("pixels in floating point, which are not read; save them as whole numbers with a slope")
         raise ValueError("it has no pixels")
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel", 1))
     count, allocated = int(header.get("NumberOfFrames") or 1), int(header.BitsAllocated)
@@ -85,7 +78,16 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     if groups and len(groups) != count:
         raise ValueError(f"it describes {len(groups)} frames and promises {count}")
     frames = [_frame(header, frame, groups[index] if groups else None, stored, label) for index, frame in enumerate(values)]
-    return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 else 1.0, bits=stored)
+    if frames[0].unknown:
+        said_once(f"size of {path.parent}", f"{path}: it does not say how large its pixels are: taken as 1 mm")
+    table = _table_of(header)
+    bits = stored if table is None else int(table.LUTDescriptor[2])
+    return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
+
+
+def _table_of(header: Any) -> Any:
+    """The table by which stored numbers are turned to those that count, in place of a slope; None without one."""
+    return (header.get("ModalityLUTSequence") or [None])[0]
 
 
 def _step_of(header: Any) -> float:
@@ -108,7 +110,7 @@ def header_of(path: Path) -> Any:
 
     header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
     if "Rows" not in header or "Columns" not in header:
-        raise ValueError("it has no picture (no Rows and Columns)")
+        raise NoPicture(str(header.get("Modality", "")))
     return header
 
 
@@ -159,58 +161,6 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     return Content(values=content.values, geometry=content.geometry, bits=bits)
 
 
-def arranged(named: list[tuple[str, Frame]], axes: str, step: float, several: bool) -> tuple[list[tuple[str, Frame]], float]:
-    """Frames in the order in which they are read, and the step between them; for the arguments see `stacked`."""
-    if axes == "ZYX" and len(named) > 1 and any(frame.place is not None for _, frame in named):
-        return _in_order(named)
-    if axes == "TYX" and several:
-        places = _along(named)
-        if places is not None and (np.diff(np.sort(places)) > TOLERANCE).all():  # a volume that is taken for a video
-            named = [named[index] for index in np.argsort(places)]
-            step = float(np.ptp(places)) / (len(named) - 1)
-    return named, step
-
-
-def _along(named: list[tuple[str, Frame]]) -> np.ndarray | None:
-    """Where frames lie along the normal of the first, if all of them tell."""
-    turn = named[0][1].turn
-    places = [frame.place for _, frame in named if frame.place is not None]
-    return np.array(places) @ np.cross(turn[:3], turn[3:]) if turn is not None and len(places) == len(named) else None
-
-
-def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], float]:
-    """Parallel frames in the order of their places, and the step between them."""
-    for name, frame in named:
-        if frame.place is None or frame.turn is None:
-            raise DataError(f"{name}: expected a DICOM slice with its place in the patient, found none")
-    turns = np.array([frame.turn for _, frame in named])
-    if (abs(turns - turns[0]) > TOLERANCE).any():
-        raise Refused("expected parallel DICOM slices, found several orientations")
-    normal = np.cross(turns[0, :3], turns[0, 3:])
-    places = np.array([frame.place for _, frame in named])
-    order = np.argsort(places @ normal, kind="stable")
-    named, places = [named[index] for index in order], places[order]
-    steps = np.diff(places @ normal)
-    usual = float(np.median(steps))
-    if usual < TOLERANCE:
-        raise Refused(f"expected DICOM slices side by side, found them {usual:.6g} mm apart")
-    odd = np.flatnonzero(abs(steps - usual) > 0.05 * usual)
-    if odd.size:
-        before, after = (named[odd[0] + shift][0] for shift in (0, 1))
-        raise Refused(
-            f"expected slices {usual:.6g} mm apart, found {steps[odd[0]]:.6g} mm from {before} to"
-            f" {after}: a slice is missing or there twice"
-        )
-    aside = np.linalg.norm(places[-1] - places[0] - normal * steps.sum())
-    if aside > 0.01 * steps.sum() and aside > 0.1 * min(named[0][1].spacing):
-        degrees = np.degrees(np.arctan2(aside, steps.sum()))
-        raise Refused(
-            f"its slices are shifted against each other, {degrees:.1f} degrees from upright (gantry tilt): a mask cannot"
-            " hold that place; correct the tilt first (dcm2niix does)"
-        )
-    return named, usual if len(steps) < 2 else float(steps.mean())
-
-
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
     kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
@@ -227,6 +177,10 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         if kind == "MONOCHROME1" and not label:
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
             values = (high + low - values.astype(np.int64)).astype(values.dtype)
+        if _table_of(header) is not None:
+            from pydicom.pixels import apply_modality_lut
+
+            values = apply_modality_lut(values, header)
         slope = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
         shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
         values = _scaled(values, slope, shift, stored)
@@ -240,8 +194,9 @@ def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
     spacing = _numbers(_own(header, group, "PixelMeasuresSequence", "PixelSpacing"), 2)
     if spacing is None and header.get("Modality") in _RADIOGRAPHS:
         spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
-    steps = (1.0, 1.0) if spacing is None or not (spacing > 0).all() else (float(spacing[0]), float(spacing[1]))
-    return Frame(values=values, place=place, turn=turn, spacing=steps)
+    unknown = spacing is None or not (spacing > 0).all()
+    steps = (1.0, 1.0) if spacing is None or unknown else (float(spacing[0]), float(spacing[1]))
+    return Frame(values=values, place=place, turn=turn, spacing=steps, unknown=unknown)
 
 
 def _own(header: Any, group: Any, sequence: str, name: str) -> Any:

@@ -24,6 +24,8 @@ _PLACE = (
 """The fields that say where the voxels lie, beside `pixdim`."""
 _COLOURS = {128: 3, 2304: 4}
 """Values of the types for colours."""
+_UNITS = {1: 1000.0, 3: 0.001}
+"""mm of the units of length that are not mm."""
 _VECTOR = 5
 """The axis in which a voxel of several values has them."""
 
@@ -182,7 +184,7 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     """Spacing, origin and direction of each axis of the file.
 
     The sform counts where it is a turn or slightly sheared, else the qform; without either the file lies along the axes of
-    the world. Spacing is that of `pixdim`.
+    the world. Spacing is that of `pixdim`. Both are in mm.
     """
     import nibabel
 
@@ -206,6 +208,9 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     origin[:2] *= signs
     if rank > 3 and isinstance(header, nibabel.Nifti1Header) and np.isfinite(header["toffset"]):
         origin[3] = float(header["toffset"])
+    if isinstance(header, nibabel.Nifti1Header):  # lengths in metres or micrometres, as ITK has it
+        unit = _UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
+        spacing[:3], origin[:3] = spacing[:3] * unit, origin[:3] * unit
     return spacing, origin[:rank] + 0.0, direction[:rank, :rank] + 0.0
 
 

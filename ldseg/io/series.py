@@ -7,12 +7,16 @@ from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
-from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, Frame, read_slices, stacked
+from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, NoPicture, read_slices, stacked
+from ldseg.io.dicom_order import Frame
 from ldseg.io.names import suffix_of, visible
 from ldseg.text import some
 
 MOST_SLICES = 1 << 14
 """Files that a series may have."""
+
+_WITHOUT_PICTURE = ("RTSTRUCT", "RTPLAN", "RTRECORD", "SR", "PR", "KO", "REG", "FID", "DOC", "PLAN")
+"""Modalities of what lies among slices and is no picture: contours, plans, reports."""
 
 
 def dicom_files(folder: Path) -> list[Path]:
@@ -42,12 +46,11 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         DataError: several series, files that cannot be read, slices that are missing or do not fit each other.
     """
     others = [path.name for path in visible(folder) if path not in files and path.name.upper() != "DICOMDIR"]
-    if others:
-        said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
     if len(files) > MOST_SLICES:
         raise DataError(f"{folder}: expected up to {MOST_SLICES} DICOM slices, found {len(files)}")
     named: list[tuple[str, Frame]] = []
     series: dict[str, int] = {}
+    senses: set[str] = set()
     numbers: list[float] = []
     step, bits, size = 1.0, 0, 0
     for path in files:
@@ -56,6 +59,11 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
             check_file(path)
             check_size((size,), 1)
             slices = read_slices(path, axes, label)
+        except NoPicture as error:
+            if error.modality not in _WITHOUT_PICTURE:
+                raise DataError(f"{path}: not a readable DICOM slice (damaged or cut short): {error}") from error
+            others.append(path.name)
+            continue
         except (DataError, Refused) as error:
             raise error if isinstance(error, DataError) else DataError(f"{path}: {one_line(error)}") from error
         except Exception as error:  # decoders raise what they like on bytes that nobody has checked
@@ -65,10 +73,21 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
             ) from error
         uid = str(slices.header.get("SeriesInstanceUID", ""))
         series[uid] = series.get(uid, 0) + 1
+        senses.add(str(slices.header.get("PhotometricInterpretation", "")))
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
         numbers += [number_of(slices.header)] * len(slices.frames)
         step, bits = slices.step, max(bits, slices.bits)
+    if others:
+        said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
+    if {"MONOCHROME1", "MONOCHROME2"} <= senses and not label:
+        told = "zero is white in some slices (MONOCHROME1) and black in others: the former are inverted"
+        said_once(f"senses {folder}", f"{folder}: {told}")
+    if not named:
+        raise DataError(f"{folder}: expected DICOM slices, found none with a picture")
+    if axes == "ZYX" and len(named) > 1 and all(frame.place is None for _, frame in named):
+        told = f"taken in the order of their numbers, {step:g} mm apart"
+        said_once(f"places {folder}", f"{folder}: its slices do not say where they lie: {told}")
     if len(series) != 1:
         counts = ", ".join(f"{name or 'without a number'} ({count} files)" for name, count in series.items())
         raise DataError(f"{folder}: expected one DICOM series, found {len(series)}: {counts}")

@@ -64,7 +64,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
             raise ValueError(f"its description promises {images} images, it holds {len(whole)}: planes are missing")
         if page.compression == tifffile.COMPRESSION.JPEG:
             _check_strips(stored, whole)
-        if tifffile.COMPRESSION(page.compression).name not in _STEADY:
+        if not steady(page):
             apart.needed()
         values = series[0].asarray(maxworkers=1)
         return _content(values, series[0].axes, page, axes, label, str(path))
@@ -149,6 +149,11 @@ def check_coding(page: Any) -> None:
         and not (plain and compression in _PLAIN and page.bitspersample == 8)
     ):
         raise Refused(f"its colours are YCbCr, thinned out or compressed as {compression}; save it as RGB")
+
+
+def steady(page: Any) -> bool:
+    """Whether the decoder of a page does not crash, whatever the bytes."""
+    return tifffile.COMPRESSION(page.compression).name in _STEADY
 
 
 def _coding(page: Any) -> tuple[tuple[Any, int], ...]:

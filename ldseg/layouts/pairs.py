@@ -199,7 +199,13 @@ def _listed(path: Path) -> dict[str, str]:
     header = [cell.lower() for cell in rows[0]] if rows else []
     patient = next((header.index(key) for key in ("patient id", "patient") if key in header), None)
     if "name" not in header or patient is None:
-        found = ", ".join(header) or "none"
-        raise DataError(f"{path}: expected the columns name and patient (or patient ID), found {found}")
+        columns = ", ".join(header) or "none"
+        raise DataError(f"{path}: expected the columns name and patient (or patient ID), found {columns}")
     name = header.index("name")
-    return {same_form(row[name]): row[patient] for row in rows[1:] if len(row) > max(name, patient) and row[patient]}
+    found: dict[str, str] = {}
+    for row in rows[1:]:
+        if len(row) > max(name, patient) and row[patient]:
+            case = same_form(row[name])
+            if found.setdefault(case, row[patient]) != row[patient]:
+                raise DataError(f"{path}: {case} has two patients, {found[case]} and {row[patient]}; expected one")
+    return found

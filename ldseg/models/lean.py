@@ -8,7 +8,7 @@ What differs from the published networks, and why:
 - GroupNorm without dropout: a mask does not depend on the batch, in training neither.
 - The denoiser, which runs at every step, is the smallest of the parts.
 
-Along time ("T") nothing is strided: a cine keeps its frames. They meet in the coarse levels, where it costs least.
+Along time ("T") nothing is strided: a video keeps its frames. They meet in the coarse levels, where it costs least.
 """
 
 from __future__ import annotations

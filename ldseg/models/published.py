@@ -2,7 +2,7 @@
 
 Base width 16 and a latent of one channel at stride 16. The label goes in as its integer value in one channel. In three
 axes the published networks change resolution in other ways, and their image encoder has grouped convolutions in place of
-attention. A cine ("TYX") takes the networks of volumes with nothing strided along time.
+attention. A video ("TYX") takes the networks of volumes with nothing strided along time.
 
 ``ldseg`` has the published layers, to the parameter, and is there to be trained. ``ldseg-published`` (``exact``) answers on
 published weights as the published code does. It does not centre the image, has one more swish before the classes, adds

@@ -1,8 +1,7 @@
-"""What is written of a slide: its mask as a pyramid, its objects as GeoJSON, and what is shown of it."""
+"""What is written of a slide: its mask and its entropy as pyramids, its objects as GeoJSON and as a table, what is shown."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,22 @@ import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError
+from ldseg.evaluation.familiarity import Familiarity, unfamiliar
+from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference.engine import Engine
-from ldseg.inference.instances import INSIDE, MIN_SHARE, parted, without_small
 from ldseg.io.slides.kinds import open_slide
 from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
-from ldseg.slides.objects import SlideObject, blocks_of, objects_in
+from ldseg.slides.objects import blocks_of
+from ldseg.slides.outlined import Numbered, features_of, lines_of, numbered
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
 from ldseg.spatial import Mask, Numbers
-from ldseg.writers.geojson import Feature, collection, features
+from ldseg.writers.geojson import collection
+from ldseg.writers.table import check_formats
+from ldseg.writers.tables import OBJECTS
 from ldseg.writing import remove, write_file
 
-FORMATS = ("mask", "geojson")
+FORMATS = ("mask", "geojson", "csv")
 """What can be written of a slide, of [Output] Formats."""
 
 
@@ -36,6 +39,8 @@ class SlideSettings:
         image_microns: µm per pixel of a slide that does not say; None where that is not known.
         skip_background: whether parts without tissue are left out.
         formats: of `FORMATS`.
+        quality: of the weights: what their masks are like.
+        familiarity: of the weights: what they learned from.
         batch_size: tiles at a time.
         seed: of the noise.
     """
@@ -43,7 +48,9 @@ class SlideSettings:
     microns: float | None = None
     image_microns: float | None = None
     skip_background: bool = True
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = FORMATS[:2]
+    quality: Quality | None = None
+    familiarity: Familiarity | None = None
     batch_size: int = 4
     seed: int = 0
 
@@ -63,6 +70,11 @@ class SlideResult:
         objects: how many objects were written; None where none were asked for.
         tiles: how many tiles were segmented.
         of: how many there are, those of background included.
+        entropy: the mean over all pixels, as a share of the highest there is.
+        predicted_dice: the Dice to expect, told without a label, see `ldseg.evaluation.quality`.
+        unfamiliar: how far the slide lies from what the weights learned from, as a share of the limit; None where they do
+            not know.
+        warnings: why not to trust the mask, one line each.
         image: the slide made small, float32 (h, w, 3) in [0, 1].
         mask: class numbers at the size of `image`, int32 (h, w).
     """
@@ -77,6 +89,10 @@ class SlideResult:
     objects: int | None
     tiles: int
     of: int
+    entropy: float
+    predicted_dice: float
+    unfamiliar: float | None
+    warnings: tuple[str, ...]
     image: Numbers
     mask: Mask
 
@@ -125,7 +141,8 @@ def segment_slide(
         path: the slide.
         engine: that segments it.
         step: the preprocessing of the weights.
-        folder: where the results go: ``<name>_segmentation.ome.tif`` and ``<name>_objects.geojson``.
+        folder: where the results go: ``<name>_segmentation.ome.tif``, ``<name>_objects.geojson``, ``<name>_objects.csv``
+            and, of several members, ``<name>_entropy.ome.tif``.
         name: of the slide.
         settings: what is asked for.
         colours: red, green and blue from 0 to 255 of each class.
@@ -138,10 +155,11 @@ def segment_slide(
     """
     if unknown := [each for each in settings.formats if each not in FORMATS]:
         raise ConfigError(f"Output.Formats: expected some of {', '.join(FORMATS)} for slides, got {unknown[0]}")
+    check_formats(settings.formats)
     step, progress = slide_step(step, settings.microns, path), progress or Progress()
     if step.num_classes > 256:
         raise DataError(f"{path}: masks of slides hold up to 256 classes, the weights have {step.num_classes}")
-    parts = folder / f"{name}_segmentation.parts"
+    parts, several = folder / f"{name}_segmentation.parts", engine.samples > 1
     with open_slide(path) as slide:
         done = segment_tiles(
             slide,
@@ -153,26 +171,38 @@ def segment_slide(
             key=key,
             image_microns=settings.image_microns,
             skip_background=settings.skip_background,
+            entropy=several or "csv" in settings.formats,
+            recognise=settings.familiarity is not None,
             progress=progress,
         )
-    progress.begin("writing", 1)
-    mask_path = folder / f"{name}_segmentation.ome.tif"
-    levels = levels_of(done.mask)
-    write_pyramid(mask_path, levels, done.plan.microns, name)
-    files = {"mask": mask_path}
-    progress.step(1)
-    count = None
-    if "geojson" in settings.formats:
-        progress.begin("objects", blocks_of(done.mask))
-        counted = _Counted(_features(levels, done, step, colours, name, progress))
-        lines = (line.encode() for line in collection(counted))
-        files["geojson"] = write_file(folder / f"{name}_objects.geojson", lambda stream: stream.writelines(lines))
-        count = counted.count
+        progress.begin("writing", 1)
+        levels, doubts = levels_of(done.mask), [] if done.entropy is None else levels_of(done.entropy)
+        files = {"mask": folder / f"{name}_segmentation.ome.tif"}
+        write_pyramid(files["mask"], levels, done.plan.microns, name)
+        entropy = folder / f"{name}_entropy.ome.tif"
+        if several:
+            write_pyramid(entropy, doubts, done.plan.microns, name)
+            files["entropy"] = entropy
+        else:
+            remove(entropy)  # of an earlier run
+        progress.step(1)
+        counted = None
+        if "geojson" in settings.formats:
+            progress.begin("objects", blocks_of(done.mask))
+            counted = _Counted(numbered(levels, done, step, progress.step))
+            found = collection(features_of(iter(counted), done, step.classes, colours, name))
+            files["geojson"] = _lines(folder / f"{name}_objects.geojson", found)
+        if "csv" in settings.formats:
+            progress.begin("measuring", blocks_of(done.mask))
+            counted = _Counted(numbered(levels, done, step, progress.step))
+            table = lines_of(iter(counted), slide, done, doubts, step.classes, name)
+            files["csv"] = _lines(folder / f"{name}{OBJECTS}", table)
     image, mask = _shown(done, levels)
     pixels = _pixels(done.mask, step.num_classes)
     if "mask" not in settings.formats:
         remove(files.pop("mask"))
     remove(parts)
+    far, warnings = unfamiliar(done.signature, settings.familiarity)
     return SlideResult(
         name=name,
         files=files,
@@ -181,78 +211,32 @@ def segment_slide(
         microns=done.plan.microns,
         seen_at=done.plan.grid_microns,
         pixels=pixels,
-        objects=count,
+        objects=None if counted is None else counted.count,
         tiles=done.tiles,
         of=done.of,
+        entropy=done.sums.entropy,
+        predicted_dice=predicted_dice(done.sums.signs(), settings.quality),
+        unfamiliar=far,
+        warnings=warnings,
         image=image,
         mask=mask,
     )
 
 
-class _Counted:
-    """Features, counted as they pass."""
+def _lines(path: Path, lines: Iterator[str]) -> Path:
+    return write_file(path, lambda stream: stream.writelines(line.encode() for line in lines))
 
-    def __init__(self, found: Iterator[Feature]) -> None:
+
+class _Counted:
+    """Objects, counted as they pass."""
+
+    def __init__(self, found: Iterator[Numbered]) -> None:
         self._found, self.count = found, 0
 
-    def __iter__(self) -> Iterator[Feature]:
-        for feature in self._found:
-            self.count += 1
-            yield feature
-
-
-def _features(
-    levels: list[MaskTiles],
-    done: SegmentedSlide,
-    step: Preprocessing,
-    colours: Sequence[tuple[int, int, int]],
-    name: str,
-    progress: Progress,
-) -> Iterator[Feature]:
-    """The objects of a slide as features, numbered from 1. Specks are left out, as of a picture of the size of a tile.
-
-    Where the networks tell insides, objects that touch are told apart as `ldseg.inference.instances.label_instances` does.
-    """
-    plan, by_name = done.plan, dict(zip(step.classes, colours, strict=True))
-    zoom = plan.full[0] * plan.full[1] / (plan.grid[0] * plan.grid[1])
-    smallest = max(int(MIN_SHARE * math.prod(plan.tiling.size) * zoom), 1)
-    insides = None if done.inside is None else levels_of(done.inside)
-    if insides is not None and step.smallest:
-        smallest = math.ceil(step.smallest * zoom)
-    pixel = 1.0 if plan.microns is None else plan.microns[0] * plan.microns[1]
-    unit = "px" if plan.microns is None else "µm"
-    number = 0
-    for found in objects_in(levels, smallest, progress.step, insides):
-        labels, count = found.shown.astype(np.int32), 1
-        if found.inside is not None:
-            speck = math.ceil(INSIDE * smallest / found.factor**2) - 1
-            labels = parted(labels, without_small(found.inside, speck))
-            count = int(labels.max())
-        areas = [found.area] if count == 1 else (np.bincount(labels.ravel())[1:] * found.factor**2).tolist()
-        measured = {k: {f"Area {unit}^2": float(f"{area * pixel:.6g}")} for k, area in enumerate(areas, start=number + 1)}
-        labels[labels > 0] += number
-        yield from _features_of(found, labels, step.classes[found.index], measured, by_name, name)
-        number += count
-
-
-def _features_of(
-    found: SlideObject,
-    labels: Mask,
-    class_name: str,
-    measured: dict[int, dict[str, float]],
-    colours: Mapping[str, tuple[int, int, int]],
-    name: str,
-) -> Iterator[Feature]:
-    offset, names = (found.box[0] // found.factor, found.box[1] // found.factor), dict.fromkeys(measured, class_name)
-    for feature in features(labels, names, colours, key=name, offset=offset, measurements=measured):
-        if found.factor > 1:
-            feature["geometry"]["coordinates"] = _times(feature["geometry"]["coordinates"], found.factor)
-            feature["properties"]["measurements"]["Outlined at every so-many-th pixel"] = found.factor
-        yield feature
-
-
-def _times(coordinates: Any, factor: int) -> Any:
-    return [_times(each, factor) for each in coordinates] if isinstance(coordinates, list) else coordinates * factor
+    def __iter__(self) -> Iterator[Numbered]:
+        for each in self._found:
+            self.count += each.count
+            yield each
 
 
 def _shown(done: SegmentedSlide, levels: list[MaskTiles]) -> tuple[Numbers, Mask]:

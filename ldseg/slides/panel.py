@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ldseg.data.intensity import between, to_channels
+from ldseg.evaluation.quality import SignSums
 from ldseg.inference.engine import Engine
 from ldseg.inference.parts import classes_of, inside_of
+from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.io.slides.contract import Slide
 from ldseg.slides.noise import noise_rows
 from ldseg.slides.plan import SlidePlan
@@ -17,6 +20,27 @@ from ldseg.slides.survey import Survey
 
 _WIDE = 2048
 """Columns of a mask that are made at a time."""
+
+
+CERTAIN = 255
+"""What the highest entropy there is counts as, where it is stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Rows of a panel.
+
+    Attributes:
+        mask: class numbers, uint8 (h, w).
+        inside: where insides of objects are, 1 or 0; nowhere if the networks tell no outlines.
+        entropy: of the probabilities, uint8 from 0 to `CERTAIN`.
+        sums: what tells of the quality of the mask.
+    """
+
+    mask: np.ndarray
+    inside: np.ndarray
+    entropy: np.ndarray
+    sums: SignSums
 
 
 class Source:
@@ -106,11 +130,8 @@ class Panel:
         shape = 0, self.to_column - self.from_column
         self.totals, self.weight = np.zeros((*shape, self.parts), np.float32), np.zeros((*shape, 1), np.float32)
 
-    def masks(self, bounds: Iterator[tuple[int, int]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The masks uint8 (bottom - top, right - left) of rows that follow each other, (top, bottom) each.
-
-        Beside each, where insides of objects are, 1 or 0; nowhere if the networks tell no outlines.
-        """
+    def strips(self, bounds: Iterator[tuple[int, int]]) -> Iterator[Strip]:
+        """What comes out of rows that follow each other, (top, bottom) each."""
         plan = self.plan
         noise = _Field(self.engine, self.seed, self.source.seen.digest, plan, self.from_column, self.to_column)
         waiting = list(self.starts[0])
@@ -120,7 +141,7 @@ class Panel:
             while waiting and waiting[0] < end:
                 self._row(waiting.pop(0), noise)
             self._forget(needed[0] + plan.before[0])
-            yield self._mask(top, bottom)
+            yield self._strip(top, bottom)
 
     def _row(self, row: int, noise: _Field) -> None:
         """Segment a row of tiles and add what comes out."""
@@ -151,15 +172,17 @@ class Panel:
             self.totals, self.weight = self.totals[row - self.top :].copy(), self.weight[row - self.top :].copy()
             self.top = row
 
-    def _mask(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
+    def _strip(self, top: int, bottom: int) -> Strip:
         plan, outline = self.plan, self.engine.spec.outline
-        found, inside = np.zeros((2, bottom - top, self.right - self.left), np.uint8)
+        found, inside, doubt = np.zeros((3, bottom - top, self.right - self.left), np.uint8)
+        sums = SignSums(self.parts - bool(outline))
         y0, y1 = (row + plan.before[0] - self.top for row in plan.written[0].support(top, bottom))
         for left in range(self.left, self.right, _WIDE):
             right = min(left + _WIDE, self.right)
             x0, x1 = (place + plan.before[1] - self.from_column for place in plan.written[1].support(left, right))
             weight = self.weight[y0:y1, x0:x1]
             if not weight.any():
+                sums.add_nothing((bottom - top) * (right - left))
                 continue
             seen = weight > 0  # what no tile was run for is background
             probabilities = np.divide(
@@ -170,9 +193,13 @@ class Panel:
             classes, tissue = classes_of(full, outline), self.source.tissue_at((top, bottom, left, right))
             place = slice(left - self.left, right - self.left)
             found[:, place] = np.argmax(classes, axis=-1) * tissue
+            classes = classes * tissue[..., np.newaxis]  # background is certain
+            entropy = predictive_entropy(classes)
+            doubt[:, place] = np.rint(CERTAIN * entropy)
+            sums.add(classes, found[:, place], entropy)
             if outline:
                 inside[:, place] = inside_of(classes, full[..., -1]) & tissue
-        return found, inside
+        return Strip(mask=found, inside=inside, entropy=doubt, sums=sums)
 
 
 class _Field:

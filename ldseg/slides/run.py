@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ldseg.data.preprocess import Preprocessing
+from ldseg.evaluation.familiarity import Signature, mean_signature, measure
+from ldseg.evaluation.quality import SignSums
 from ldseg.inference.engine import Engine
 from ldseg.io.slides.contract import Slide
 from ldseg.io.slides.masks import STRIP, TILE, MaskTiles
@@ -19,6 +24,9 @@ from ldseg.version import __version__
 from ldseg.writing import remove, write_text
 
 _KEY = "made_with.json"
+
+MOST_LOOKED_AT = 32
+"""Tiles of tissue that tell how familiar a slide is, evenly among all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,9 @@ class SegmentedSlide:
         seen: what a pass over it told.
         mask: its tiles.
         inside: where the insides of objects are, 1 or 0; None where the networks tell no outlines.
+        entropy: of its probabilities, from 0 to `ldseg.slides.panel.CERTAIN`; None unless asked for.
+        sums: what tells of the quality of the mask.
+        signature: what tells how familiar the slide is; None unless asked for, and where it shows no tissue.
         tiles: how many tiles were segmented for it, now or in an earlier run that was stopped.
         of: how many there are, those of background included.
     """
@@ -51,6 +62,9 @@ class SegmentedSlide:
     seen: Survey
     mask: MaskTiles
     inside: MaskTiles | None
+    entropy: MaskTiles | None
+    sums: SignSums
+    signature: Signature | None
     tiles: int
     of: int
 
@@ -66,6 +80,8 @@ def segment_tiles(
     key: Mapping[str, Any],
     image_microns: float | None = None,
     skip_background: bool = True,
+    entropy: bool = False,
+    recognise: bool = False,
     progress: Progress | None = None,
 ) -> SegmentedSlide:
     """Segment a slide into tiles of its mask, at its full resolution.
@@ -84,6 +100,8 @@ def segment_tiles(
         key: what else the mask depends on, in JSON's types: the weights.
         image_microns: µm per pixel of a slide that does not say.
         skip_background: whether the mask is background wherever there is no tissue, and tiles that show none are left out.
+        entropy: whether to keep the entropy of each pixel.
+        recognise: whether to measure how familiar the slide is.
         progress: who is told.
 
     Raises:
@@ -103,6 +121,7 @@ def segment_tiles(
     )
     mask = MaskTiles(folder, plan.full)
     inside = MaskTiles(folder / "inside", plan.full) if engine.spec.outline else None
+    doubt = MaskTiles(folder / "entropy", plan.full) if entropy else None
     made_with = {
         "ldseg": __version__,
         "digest": seen.digest,
@@ -112,6 +131,7 @@ def segment_tiles(
         "preprocessing": step.to_dict(),
         "seed": seed,
         "skip_background": skip_background,
+        "entropy": entropy,
         "engine": engine.kind,
         "sampler": engine.sampler.name,
         "steps": engine.steps,
@@ -136,15 +156,43 @@ def segment_tiles(
             left=first,
             right=last,
             first=rows[0] * TILE,
-            batch=max(1, batch_size // engine.samples),
+            batch=max(1, batch_size // engine.at_a_time),
             watch=progress.step,
         )
         edges = [(row * TILE, min((row + 1) * TILE, plan.full[0])) for row in range(rows[0], mask.tiles[0])]
-        for row, (values, insides) in zip(range(rows[0], mask.tiles[0]), panel.masks(iter(edges)), strict=True):
+        for row, strip in zip(range(rows[0], mask.tiles[0]), panel.strips(iter(edges)), strict=True):
             if inside is not None:
-                inside.write(row, column, insides)
-            mask.write(row, column, values)  # the last: a strip of it tells that all of this row is there
-    return SegmentedSlide(plan=plan, seen=seen, mask=mask, inside=inside, tiles=sum(shown.values()), of=len(shown))
+                inside.write(row, column, strip.inside)
+            if doubt is not None:
+                doubt.write(row, column, strip.entropy)
+            # The last: a strip of the mask tells that all of this row is there.
+            mask.write(row, column, strip.mask, json.dumps(strip.sums.told()))
+    sums = SignSums(step.num_classes)
+    for column in mask.columns:
+        for row in range(mask.tiles[0]):
+            sums.add_told(json.loads(mask.about(row, column)))
+    return SegmentedSlide(
+        plan=plan,
+        seen=seen,
+        mask=mask,
+        inside=inside,
+        entropy=doubt,
+        sums=sums,
+        signature=_signature(source, engine, [start for start, tissue in shown.items() if tissue]) if recognise else None,
+        tiles=sum(shown.values()),
+        of=len(shown),
+    )
+
+
+def _signature(source: Source, engine: Engine, shown: list[tuple[int, ...]]) -> Signature | None:
+    """What is measured of some tiles that show tissue."""
+    chosen = sorted({len(shown) * index // MOST_LOOKED_AT for index in range(MOST_LOOKED_AT)}) if shown else []
+    found = []
+    for index in chosen:
+        image = source.image((shown[index][0], shown[index][1]))
+        features = engine.encode(image[np.newaxis])[0].astype(np.float64)
+        found.append({"features": features, **measure(image)})
+    return mean_signature(found) if found else None
 
 
 def _bounds(mask: MaskTiles, column: int) -> tuple[int, int]:

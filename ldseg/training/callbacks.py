@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
 from ldseg.training.clock import Clock, rate
+from ldseg.training.stop import check_stopped
 from ldseg.writing import write_text
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Validate within an epoch that takes too long; the checkpoint waits for its end."""
+        check_stopped()
         self.clock.updated()
         if self.clock.overdue and not self.model.stop_training:
             self.history.append(self._validated(self._row(logs), logs))

@@ -12,7 +12,9 @@ import numpy as np
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import PRESETS, Preset
+from ldseg.models.presets import CONTROL
 from ldseg.options import AUTO
+from ldseg.regions import of_no_region
 from ldseg.spatial import AXES
 from ldseg.text import times
 from ldseg.training.cost import Machine, this_machine
@@ -32,13 +34,14 @@ OPEN: dict[str, object] = {
     "Parameters.BatchSize": AUTO,
     "Training.SamplesPerCase": AUTO,
     "Training.Focus": AUTO,
+    "Training.Recycling": AUTO,
     "Model.Outline": AUTO,
 }
 """What may be chosen from the data, and the value that leaves it open."""
 
 EARLIER: dict[str, object] = {
     "Data.Fit": "resize", "Data.Zoom": 1.0, "Data.Spacing": (), "Parameters.BatchSize": 4, "Training.SamplesPerCase": 1,
-    "Training.Focus": 0.0, "Model.Outline": "False",
+    "Training.Focus": 0.0, "Training.Recycling": 0.7, "Model.Outline": "False",
 }  # fmt: skip
 """What trainings had that began before this was chosen."""
 
@@ -125,6 +128,7 @@ def choose(
     - ``Augmentation``: histology for pictures that look like stained tissue, anatomy for others.
     - ``Size``, ``Fit``, ``Zoom``, ``Spacing``: see ``ldseg.training.grid``. ``Patch``: the size.
     - ``BatchSize``, ``SamplesPerCase``, ``Focus``: see their constants here.
+    - ``Recycling``: 1 where the clean latent is predicted, 0.7 where the noise is.
     - ``Outline``: True where labels number their objects, but for MedSegDiff.
 
     Args:
@@ -162,7 +166,7 @@ def choose(
     take("Data.Patch", grid.size, "the whole grid" if grid.fit == "resize" else "a tile")
     patch = data.patch or grid.size
     seconds = machine.update(networks.name, axes, batch * math.prod(patch))
-    few = bool(config.training.minutes) and config.training.minutes * 60 / seconds < FEWEST
+    few = bool(config.training.minutes) and config.training.minutes_each * 60 / seconds < FEWEST
     take(
         "Parameters.BatchSize",
         2 if few else BATCH,
@@ -174,6 +178,7 @@ def choose(
     why = f"a case is {parts:.0f} times as large as a sample" if several else "a sample shows a whole case"
     take("Training.SamplesPerCase", min(max(round(parts), 1), MOST_SAMPLES) if several else 1, why)
     take("Training.Focus", *_focus(seen, data.classes, several))
+    take("Training.Recycling", *_recycling(config, networks))
     wanted = seen.numbered and networks.architecture != "MedSegDiff"  # whose state would grow by it
     if wanted:
         take("Model.Outline", "True", "labels number their objects")
@@ -197,7 +202,7 @@ def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
 
 def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: Machine) -> tuple[float, str]:
     """What a sample may have of them, and why not more."""
-    most, minutes = float(POSITIONS[axes]), config.training.minutes
+    most, minutes = float(POSITIONS[axes]), config.training.minutes_each
     each = machine.update(preset.name, axes, batch)
     if not minutes or math.isnan(each):
         return most, "scaled down to what a common machine trains on"
@@ -223,28 +228,46 @@ def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, st
     return 0.0, "no class is rare"
 
 
+def _recycling(config: Config, networks: Preset) -> tuple[float, str]:
+    """The share of samples that start from the network's own estimate.
+
+    With all of them, more steps no longer make masks worse (docs/results.md). Where noise is predicted such a sample has no
+    target of its own, so that some have to start from the label.
+    """
+    if config.model.architecture == CONTROL:
+        return 0.0, "a control knows no state to start from"
+    prediction = networks.prediction if config.model.prediction == AUTO else config.model.prediction
+    if prediction == "x0":
+        return 1.0, "the clean latent is predicted: trained from its own estimates, more steps do no harm"
+    return 0.7, "noise is predicted, which is learned from true latents alone"
+
+
 def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Machine) -> list[Reason]:
-    axes, training = AXES[config.data.dimensions], config.training
+    axes, training, data = AXES[config.data.dimensions], config.training, config.data
     notes = []
+    if missing := of_no_region(data.classes, data.regions):
+        notes.append(f"in none of the regions, so that no figure tells of it: {', '.join(missing)}")
     if not math.isnan(lost := seen.lost(grid.step(config.data, axes))):
         many = f"measured on {len(seen.outlines)} labels"
         notes.append(f"the grid alone loses {100 * lost:.1f} % of label Dice ({many}): no training can do better")
     batch, patch = int(config.parameters.batch_size), config.data.patch
     seconds = machine.update(preset.name, axes, batch * math.prod(patch))
-    epoch = max(1, round(seen.cases * (1 - training.validation_fraction) * int(training.samples_per_case) / batch))
+    epoch = max(1, round(seen.cases * (1 - training.held_back) * int(training.samples_per_case) / batch))
     if math.isnan(seconds):
         notes.append("what an update takes is measured when the training begins")
     elif training.minutes:
-        updates = 60 * training.minutes / seconds
+        updates = 60 * training.minutes_each / seconds
+        each = f", shared by {training.folds} folds: in each" if training.folds else ":"
         notes.append(
-            f"{training.minutes:g} minutes: about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle cores, "
-            f"{updates / epoch:.0f} times through the cases"
+            f"{training.minutes:g} minutes{each} about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle "
+            f"cores, {updates / epoch:.0f} times through the cases"
         )
     else:
-        hours = config.parameters.epoch * epoch * seconds / 3600
+        hours = max(training.folds, 1) * config.parameters.epoch * epoch * seconds / 3600
+        each = f" in each of {training.folds} folds" if training.folds else ""
         notes.append(
-            f"{config.parameters.epoch} epochs of {epoch} updates: about {hours:.1f} hours on {machine.cores} idle cores; "
-            "--minutes N ends on time, and plans for it"
+            f"{config.parameters.epoch} epochs of {epoch} updates{each}: about {hours:.1f} hours on {machine.cores} idle "
+            "cores; --minutes N ends on time, and plans for it"
         )
     return [Reason(why=note) for note in notes]
 

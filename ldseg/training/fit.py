@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import logging
@@ -15,13 +16,16 @@ import keras
 
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
+from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError, WeightsError
+from ldseg.evaluation.record import RunRecord
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.inference import familiar
+from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
@@ -58,11 +62,15 @@ class TrainingResult:
         folder: of the best weights.
         history: one row for each epoch, see ``ldseg.training.callbacks.COLUMNS``.
         problems: cases left out, one line each.
+        folds: of each fold, where there are several; then the history is theirs.
+        held_back: the record of the cases that they held back.
     """
 
     folder: Path
     history: list[dict[str, Any]]
     problems: tuple[str, ...] = ()
+    folds: tuple[TrainingResult, ...] = ()
+    held_back: RunRecord | None = None
 
     @property
     def logs(self) -> Path:
@@ -114,6 +122,13 @@ def train(
             return _train(plan, training, validator, folder, clock, meta, watch)
 
 
+def is_over(plan: Plan, meta: Mapping[str, Any]) -> bool:
+    """Whether the training of which a checkpoint tells has had all its minutes or epochs."""
+    if plan.minutes:
+        return bool(meta.get("spent", 0.0) > FINISHED * 60 * plan.minutes)
+    return bool(meta["epoch"] >= plan.epochs)
+
+
 def _train(
     plan: Plan,
     cases: Sequence[Case],
@@ -152,9 +167,10 @@ def _train(
         meta=meta,
         clock=clock,
     )
-    if plan.minutes and clock.spent > FINISHED * clock.budget:
+    over = bool(before) and is_over(plan, before)
+    if over and plan.minutes:
         logger.info("%s: trained for %.0f minutes already; raise [Training] Minutes to go on", folder, clock.spent / 60)
-    elif not plan.minutes and batches.epoch >= plan.epochs:
+    elif over:
         logger.info("%s: trained for %d epochs already; raise [Parameters] Epoch to go on", folder, batches.epoch)
     else:
         if before:
@@ -169,7 +185,7 @@ def _train(
         )
     elif (folder / WEIGHTS_FILE).exists():
         _recognise(plan, cases, validator, folder)
-    return result
+    return replace(result, problems=tuple({**batches.problems, **validator.problems}.values()))
 
 
 def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: Path) -> None:
@@ -211,9 +227,23 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         samples_per_case=plan.samples_per_case,
         focus=plan.focus,
         shown=plan.shown,
+        sampled=plan.sampled,
         cache=plan.cache,
+        disk=disk_of(plan),
         workers=plan.workers,
     )
+
+
+def disk_of(plan: Plan) -> DiskCache | None:
+    """Where prepared cases of a plan are kept on disk, if they are."""
+    if not plan.disk_cache:
+        return None
+    rules = {
+        **plan.preprocessing.to_dict(),
+        "smallest": 0.0,
+        "outline": plan.spec.outline,
+    }  # the smallest is for masks alone
+    return DiskCache(cache_folder() / "cases", plan.disk_cache * 10**6, rules)
 
 
 def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
@@ -224,6 +254,7 @@ def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
         recycling=plan.recycling > 0,
         ema=plan.ema,
         ignores=plan.preprocessing.ignores,
+        regions=plan.preprocessing.unions[1:],
     )
     optimizer = adamw(
         learning_rate=plan.learning_rate,
@@ -284,6 +315,7 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
         callbacks.append(Optional(board, "the log of TensorBoard"))
+    stopped = ""
     try:
         trainer.fit(
             batches,
@@ -294,10 +326,15 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
             shuffle=False,
             verbose=0,
         )
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         fallen = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate)) / plan.learning_rate
         total = 0 if plan.minutes else plan.epochs
-        raise TrainingStopped(farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)) from stop
+        stopped = farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)
     finally:
         bar.close()
         batches.close()
+    if stopped:
+        # What was interrupted holds threads that fetch batches. They end with it, now: at the exit of Python, TensorFlow
+        # would wait for them without an end, as they wait for Python.
+        gc.collect()
+        raise TrainingStopped(stopped)

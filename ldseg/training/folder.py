@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ldseg.description import holds_weights
 from ldseg.errors import DataError, WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
+from ldseg.folds import FOLDS_FILE, MEASURED, fold_folders
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
 from ldseg.writing import move
@@ -69,9 +71,8 @@ def set_aside(folder: Path) -> None:
     Raises:
         WeightsError: if they cannot be moved.
     """
-    present = [
-        folder / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE, STRUCTURE_FILE, FOLDER) if (folder / name).exists()
-    ]
+    own = (WEIGHTS_FILE, DESCRIPTION_FILE, STRUCTURE_FILE, FOLDER, FOLDS_FILE, MEASURED)
+    present = [*(folder / name for name in own if (folder / name).exists()), *fold_folders(folder)]
     if not present:
         return
     name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -80,7 +81,7 @@ def set_aside(folder: Path) -> None:
     aside = next(folder / name for name in numbered if not (folder / name).exists())
     for path in present:
         _move(path, aside / path.name)
-    go_on = "; [Model] Start goes on from them" if (aside / WEIGHTS_FILE).exists() else ""
+    go_on = "; [Model] Start goes on from them" if holds_weights(aside) and not (aside / FOLDS_FILE).exists() else ""
     logger.info("earlier weights are kept in %s%s", aside, go_on)
 
 

@@ -108,6 +108,11 @@ class Seen:
         return 1.0 - float(np.mean(scores)) if scores else math.nan
 
 
+def order_of(count: int, seed: int) -> list[int]:
+    """The places of the cases that are looked at, at most `MOST_CASES` of so many, in the order of looking."""
+    return np.random.default_rng([seed, count]).permutation(count)[:MOST_CASES].tolist()
+
+
 def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
     """Read a sample of the cases that the seed draws, at most `MOST_CASES`; those that cannot be read are passed over.
 
@@ -119,7 +124,7 @@ def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
     Raises:
         DataError: if no case can be read.
     """
-    order = np.random.default_rng([seed, len(cases)]).permutation(len(cases))[:MOST_CASES]
+    order = order_of(len(cases), seed)
     count, axes = len(data.classes) or 2, AXES[data.dimensions]
     names = data.classes or ("0", "1")
     rules = {"labels": data.labels, "label_map": data.label_map, "sparse": data.sparse}

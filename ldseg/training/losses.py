@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
+
+from ldseg.regions import Unions
 
 
 def cross_entropy(label: Any, logits: Any, known: Any = None) -> Any:
@@ -33,10 +37,30 @@ def soft_dice(label: Any, logits: Any, smooth: float = 1.0, known: Any = None) -
     return _soft_dice(*_by_class(label, logits), known, smooth)
 
 
-def segmentation_loss(label: Any, logits: Any, known: Any = None) -> Any:
-    """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``."""
+def segmentation_loss(label: Any, logits: Any, known: Any = None, regions: Unions = ()) -> Any:
+    """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``.
+
+    Where there are regions, unions of classes, it is the mean of this loss of the classes and of that of the regions, which
+    is the mean over them: each is a segmentation into what is inside and what is outside, and the probability of either is
+    the sum over its classes. So a region is learned as a whole, and its classes are still told apart.
+    """
     truth, logs = _by_class(label, logits)
+    loss = _loss(truth, logs, known)
+    if not regions:
+        return loss
+    each = [_loss(*_by_region(truth, logs, region), known) for region in regions]
+    return (loss + sum(each) / len(each)) / 2
+
+
+def _loss(truth: list[Any], logs: list[Any], known: Any) -> Any:
     return _cross_entropy(truth, logs, known) + 2 * (1 - _soft_dice(truth, logs, known))
+
+
+def _by_region(truth: list[Any], logs: list[Any], region: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    """What ``_by_class`` gives, of two: what is outside of a region and what is inside."""
+    sides = [[k for k in range(len(truth)) if (k in region) == within] for within in (False, True)]
+    chances = [functools.reduce(ops.logaddexp, (logs[k] for k in side)) for side in sides]
+    return [sum(truth[k] for k in side) for side in sides], chances
 
 
 def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:

@@ -37,7 +37,7 @@ class Plan:
         split: a manifest of ``ldseg.data.splits``: which cases are trained on, which validate.
         batch_size: samples of an update.
         epochs: times that the training goes through its cases, unless minutes say otherwise.
-        minutes: how long the training takes, all its starts together; 0 where epochs decide.
+        minutes: how long the training takes, all its starts together; of several folds each; 0 where epochs decide.
         learning_rate: the peak, see ``ldseg.training.optimizer.adamw``.
         warm_up: updates up to the peak.
         weight_decay: of AdamW.
@@ -52,6 +52,7 @@ class Plan:
         picks: whether the steps and masks that pay are found out at the end, see ``ldseg.training.sampling``.
         seed: of everything random.
         cache: megabytes of prepared cases to keep in memory.
+        disk_cache: megabytes of them to keep on disk, where they do not fit into memory.
         workers: threads that prepare batches.
         several_devices: whether all devices share the batch.
         settings: what is stored with the weights as the settings of their training, by section and key.
@@ -61,6 +62,8 @@ class Plan:
         summary: what the cases are like, a line each.
         focus: probability that a sample is drawn by class, see ``ldseg.data.batches``.
         shown: names of the cases that show each class, by its number; needed where there is a ``focus``.
+        sampled: whether only a sample of the cases was looked at, of which ``shown`` tells; the others are checked as they
+            are read.
         start: weights to start from; None for chance.
     """
 
@@ -76,11 +79,12 @@ class Plan:
     warm_up: int = 200
     weight_decay: float = 1e-4
     ema: float = 0.999
-    recycling: float = 0.7
+    recycling: float = 1.0
     diffusion_weight: float = 0.5
     samples_per_case: int = 1
     focus: float = 0.0
     shown: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    sampled: bool = False
     validate_every: int = 5
     sampler: str = "DDIM"
     steps: int = 15
@@ -88,6 +92,7 @@ class Plan:
     picks: bool = False
     seed: int = 0
     cache: int = 1000
+    disk_cache: int = 0
     workers: int = 2
     several_devices: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
@@ -125,7 +130,7 @@ def plan(
         split: the manifest of the cases.
         reasons: for what was chosen.
         preset: networks of the user's own, in place of those that the settings name.
-        more: ``shown``, ``summary`` and ``start`` of the plan.
+        more: ``shown``, ``sampled``, ``summary`` and ``start`` of the plan.
 
     Raises:
         ConfigError: if settings do not suit each other.
@@ -141,12 +146,12 @@ def plan(
         split=split,
         batch_size=int(parameters.batch_size),
         epochs=parameters.epoch,
-        minutes=training.minutes,
+        minutes=training.minutes_each,
         learning_rate=parameters.learning_rate,
         warm_up=training.warm_up,
         weight_decay=training.weight_decay,
         ema=training.ema,
-        recycling=training.recycling,
+        recycling=float(training.recycling),
         diffusion_weight=training.diffusion_weight,
         samples_per_case=int(training.samples_per_case),
         focus=float(training.focus),
@@ -157,6 +162,7 @@ def plan(
         picks=auto and not sampling and config.model.architecture != "Control",
         seed=training.seed,
         cache=training.cache,
+        disk_cache=training.disk_cache,
         workers=training.workers,
         several_devices=config.gpu.multiple,
         settings=_travelling(config).to_dict(),
@@ -190,7 +196,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         ConfigError: if the size does not suit the preset.
     """
     check_sizes(config, preset)
-    preset, axes = preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
+    own, preset, axes = preset, preset or PRESETS[config.model.preset], AXES[config.data.dimensions]
     if not preset.any_size and config.data.patch != config.data.size:
         raise ConfigError(
             f"Data.Patch: expected Data.Size ({config.data.size}) or nothing, as the weights of preset "
@@ -200,7 +206,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
     noise, control = config.noise_scheduler, config.model.architecture == "Control"
     prediction = "x0" if control else preset.prediction
     return SegmenterSpec(
-        preset=preset,
+        preset=own or preset.name,  # a preset that comes with LDSeg is known by its name, to the light engines too
         size=config.data.size,
         axes=axes,
         channels=int(config.data.channels),
@@ -241,4 +247,5 @@ def preprocessing_of(config: Config) -> Preprocessing:
         fit=data.fit,
         zoom=float(data.zoom),
         spacing=data.spacing,
+        regions=data.regions,
     )

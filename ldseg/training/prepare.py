@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +18,25 @@ from ldseg.data.labels import Misread
 from ldseg.data.outline import areas_on_grid, smallest_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.reading import check_reading
-from ldseg.data.splits import apply_manifest, split_by_group, split_by_name, split_manifest
+from ldseg.data.splits import (
+    apply_manifest,
+    folds_by_group,
+    folds_manifest,
+    manifests,
+    split_by_group,
+    split_by_name,
+    split_manifest,
+)
 from ldseg.errors import DataError, WeightsError
+from ldseg.inference import Segmented
 from ldseg.models import Preset
 from ldseg.published import is_published
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import microns_of
 from ldseg.training.fit import TrainingResult, train
-from ldseg.training.folder import checkpoint_to_go_on
+from ldseg.training.folds import check_folds, first_checkpoint, train_folds
+from ldseg.training.look import FEWEST, MOST_POSITIONS, order_of
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
@@ -51,6 +62,9 @@ class Prepared:
 def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
     """Look at the data that the settings name, read every case once, and plan.
 
+    Of more than ``ldseg.training.look.MOST_CASES`` cases a sample is read, so that training begins soon; the others are
+    checked as training comes to them, and one that cannot be used is then left out.
+
     Where ``config.weights_folder`` holds a training that the settings go on with, what it chose and how it split the cases
     stays.
 
@@ -59,29 +73,38 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         DataError: if there is too little to train on.
         WeightsError: if the checkpoint to go on from cannot be read.
     """
-    checkpoint = checkpoint_to_go_on(config.weights_folder) if config.parameters.checkpoint else None
+    checkpoint = first_checkpoint(config)
     before = read_meta(checkpoint) if checkpoint else {}
+    check_folds(config, before)
     proposal = propose(config, before, preset)
     given = replace(config.data, classes=config.data.classes or before.get("chosen", {}).get("Data.Classes", ()))
     config, found = proposal.config, proposal.found
     for line in (*proposal.summary, *proposal.reasons):
         logger.info("%s", line)
-    usable = usable_cases(found.cases, preprocessing_of(config))
-    cases, problems, shown = usable.cases, usable.problems, usable.shown
+    some_cases = sample_of(found.cases, config.training.seed)
+    sampled = len(some_cases) < len(found.cases)
+    usable = usable_cases(some_cases, preprocessing_of(config), MOST_POSITIONS if sampled else math.inf)
+    problems, shown = usable.problems, usable.shown
+    cases = tuple(case for case in found.cases if case.name not in usable.bad) if sampled else usable.cases
     check_reading(usable.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
-    if not cases:
-        raise DataError(f"none of {len(found.cases)} cases can be trained on, the first: {problems[0]}")
+    if not usable.cases:
+        raise DataError(f"none of {len(some_cases)} cases can be trained on, the first: {problems[0]}")
     split = before.get("split") or _split(cases, config)
-    training, validation = apply_manifest(cases, split)
     if before:
         _tell_new(cases, split)
-    logger.info("%s to train on, %d to validate on", counted(len(training), "case"), len(validation))
-    for purpose, part in (("train on", training), ("validate on", validation)):
-        if not any(shown[case.name] for case in part):
-            names = [case.name for case in part]
-            raise DataError(f"expected an object in at least one label to {purpose}, found background alone: {some(names)}")
-    if proposal.start:
-        _tell_known(validation, proposal.start)
+    if sampled and not any(shown.values()):
+        raise DataError(f"expected an object in at least one label, found background alone in a sample of {len(shown)}")
+    for each in manifests(split):
+        training, validation = apply_manifest(cases, each)
+        which = f"fold {each['fold']} of {len(each['folds'])}: " if "folds" in each else ""
+        logger.info("%s%s to train on, %d to validate on", which, counted(len(training), "case"), len(validation))
+        for purpose, part in (("train on", training), ("validate on", validation)):
+            if not any(shown.get(case.name, sampled) for case in part):
+                names = [case.name for case in part]
+                wanted = f"expected an object in at least one label to {purpose}"
+                raise DataError(f"{which}{wanted}, found background alone: {some(names)}")
+        if proposal.start:
+            _tell_known(validation, proposal.start)
     made = plan(
         config,
         split,
@@ -89,6 +112,7 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
         preset,
         summary=proposal.summary,
         shown={index: tuple(name for name in shown if index in shown[name]) for index in range(1, len(config.data.classes))},
+        sampled=sampled,
         start=proposal.start,
         microns=microns_of(config, preprocessing_of(config), proposal.seen),  # not those of Start: other images
     )
@@ -98,7 +122,10 @@ def plan_of(config: Config, preset: Preset | None = None) -> Prepared:
 
 
 def train_config(
-    config: Config, watch: Callable[[TrainingResult], None] | None = None, preset: Preset | None = None
+    config: Config,
+    watch: Callable[[TrainingResult], None] | None = None,
+    preset: Preset | None = None,
+    show: Callable[[Segmented, Preprocessing], None] | None = None,
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
@@ -110,6 +137,7 @@ def train_config(
         config: the settings.
         watch: called after each validation.
         preset: networks of the user's own, in place of those that the settings name.
+        show: called with each case that several folds held back, segmented, and their preprocessing.
 
     Raises:
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
@@ -121,17 +149,21 @@ def train_config(
             "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
         )
     prepared = plan_of(config, preset)
+    if config.training.folds:
+        result = train_folds(prepared.plan, prepared.cases, config, watch=watch, show=show, since=since)
+        return replace(result, problems=(*prepared.problems, *result.problems))
     go_on = config.parameters.checkpoint
     result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
-    return replace(result, problems=prepared.problems)
+    return replace(result, problems=(*prepared.problems, *result.problems))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usable:
-    """What reading every case once found.
+    """What reading cases found.
 
     Attributes:
         cases: those that can be trained on.
+        bad: names of the others.
         problems: what is wrong with the others, one line each.
         shown: by the name of each of the first, the classes in its label, background aside.
         numbers: those that occur in the labels as stored.
@@ -139,38 +171,66 @@ class Usable:
     """
 
     cases: tuple[Case, ...]
+    bad: frozenset[str]
     problems: tuple[str, ...]
     shown: dict[str, frozenset[int]]
     numbers: frozenset[int]
     areas: tuple[float, ...]
 
 
-def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing) -> Usable:
-    """Read every case once before the work."""
+def sample_of(cases: Sequence[Case], seed: int) -> Sequence[Case]:
+    """The cases that are read before the work: all or, of very many, those that a plan looks at, in their order."""
+    order = order_of(len(cases), seed)
+    return cases if len(order) == len(cases) else [cases[index] for index in order]
+
+
+def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing, most: float = math.inf) -> Usable:
+    """Read cases once before the work.
+
+    Args:
+        cases: those to read.
+        preprocessing: how they are read.
+        most: pixels or voxels after which, and `FEWEST` cases, no more are read.
+    """
     good: list[Case] = []
     problems: list[str] = []
     shown: dict[str, frozenset[int]] = {}
     numbers: set[int] = set()
     areas: list[float] = []
+    bad: set[str] = set()
+    read = 0
     for case in tqdm(cases, desc="checking", unit="case"):
+        if read > most and len(good) >= FEWEST:
+            break
         try:
             loaded = load_case(case, preprocessing)
         except DataError as error:
+            bad.add(case.name)
             logger.error("left out %s: %s", case.name, error)
             problems.append(str(error))
             numbers.update(error.numbers.tolist() if isinstance(error, Misread) else ())
         else:
             good.append(case)
+            read += math.prod(loaded.size)
             numbers.update(() if loaded.numbers is None else loaded.numbers.tolist())
             counts = np.bincount(np.zeros(0, np.int32) if loaded.label is None else loaded.label[loaded.label > 0])
             shown[case.name] = frozenset(np.flatnonzero(counts).tolist())
             areas += areas_on_grid(loaded, preprocessing)
-    return Usable(cases=tuple(good), problems=tuple(problems), shown=shown, numbers=frozenset(numbers), areas=tuple(areas))
+    return Usable(
+        cases=tuple(good),
+        bad=frozenset(bad),
+        problems=tuple(problems),
+        shown=shown,
+        numbers=frozenset(numbers),
+        areas=tuple(areas),
+    )
 
 
 def _split(cases: Sequence[Case], config: Config) -> dict[str, Any]:
-    """The manifest of a training that begins."""
+    """The manifest of a training that begins; of several folds that of the first."""
     settings = config.training
+    if settings.folds:
+        return folds_manifest(folds_by_group(cases, settings.folds, settings.seed), settings.seed)
     if settings.validation:
         parts = split_by_name(cases, settings.validation)
     else:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.data.cases import Found, find_cases
+from ldseg.data.cases import Case, Found, find_cases
 from ldseg.data.dimensions import dimensions_of
 from ldseg.data.reading import check_reading
+from ldseg.data.splits import folds_by_group
 from ldseg.errors import DataError
 from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
+from ldseg.text import counted
 from ldseg.training.choices import Reason, choose, summary
 from ldseg.training.look import Seen, look
 from ldseg.training.plan import check_sizes
@@ -62,7 +64,8 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
     before = before or {}
     earlier = before.get("chosen", {})
     config, first = with_dimensions(config)
-    start = None if before else start_of(config, preset)
+    # Of several folds, some may not have begun yet.
+    start = None if before and not config.training.folds else start_of(config, preset)
     if config.model.start and preset is None:
         config = with_start(config, start.description.training if start else before["settings"])
     if preset is None:
@@ -71,6 +74,7 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
         networks = ()
     check_sizes(config, preset)  # before images are read
     found = find_cases(config.dataset_folder, config.data.cases, training=True, axes=AXES[config.data.dimensions])
+    dealt = _dealt(found.cases, config, before)
     seen = look(found.cases, config.data, config.training.seed)
     given = replace(config.data, classes=config.data.classes or tuple(earlier.get("Data.Classes", ())))
     check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
@@ -82,9 +86,25 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
         found=found,
         seen=seen,
         summary=tuple(summary(seen, config)),
-        reasons=(*first, *networks, *reasons),
+        reasons=(*first, *networks, *reasons, *dealt),
         start=start,
     )
+
+
+def _dealt(cases: Sequence[Case], config: Config, before: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """What folds hold back, where a training of several begins.
+
+    Raises:
+        DataError: if there are fewer groups of cases than folds.
+    """
+    folds = config.training.folds
+    if not folds or before:
+        return ()
+    sizes = [len(part) for part in folds_by_group(cases, folds, config.training.seed)]
+    held = counted(max(sizes), "case") if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)} cases"
+    groups = len({case.group for case in cases})
+    patients = f" of {counted(groups, 'patient')}" if groups < len(cases) else ""
+    return (Reason(why=f"{folds} folds hold back {held} each, whole groups of {len(cases)} cases{patients}"),)
 
 
 def with_dimensions(config: Config) -> tuple[Config, tuple[Reason, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.data.cases import Case
-from ldseg.evaluation.metrics import dice
+from ldseg.evaluation.metrics import dice, scored
 from ldseg.evaluation.report import mean_foreground
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import Opened, open_weights
@@ -38,6 +38,10 @@ GAIN = 0.005
 """Dice that several masks must gain, as they take their number of times as long."""
 
 
+Held = tuple[Opened, Sequence[Case]]
+"""Weights, and cases that they did not learn from."""
+
+
 def pick_sampling(plan: Plan, cases: Sequence[Case], folder: Path, seconds: float = math.inf) -> dict[str, Any]:
     """Try numbers of steps, then several masks, with the weights in a folder, and store with them what pays.
 
@@ -54,9 +58,22 @@ def pick_sampling(plan: Plan, cases: Sequence[Case], folder: Path, seconds: floa
     Raises:
         WeightsError: if the weights cannot be read or written.
     """
-    some = cases[:: math.ceil(len(cases) / MOST_CASES)]
-    opened = open_weights(folder, preset=plan.spec.own)
-    found = tried(lambda steps, samples: _dice(plan, opened, some, steps, samples), plan.spec.schedule.timesteps, seconds)
+    sampling = sampling_of(plan, [(open_weights(folder, preset=plan.spec.own), cases)], seconds)
+    if sampling:
+        change_description(folder, plan.spec.own, sampling=sampling)
+    return sampling
+
+
+def sampling_of(plan: Plan, held_back: Sequence[Held], seconds: float = math.inf) -> dict[str, Any]:
+    """What ``pick_sampling`` stores, by weights and the cases that they did not learn from, one pair for each fold."""
+    every = math.ceil(sum(len(cases) for _, cases in held_back) / MOST_CASES)
+    some = [(opened, cases[::every]) for opened, cases in held_back]
+
+    def measure(steps: int, samples: int) -> float:
+        scores = [row for opened, part in some for row in _dices(plan, opened, part, steps, samples)]
+        return float(np.nan_to_num(mean_foreground(scores)))
+
+    found, count = tried(measure, plan.spec.schedule.timesteps, seconds), sum(len(part) for _, part in some)
     if not found:
         return {}
     steps, samples = chosen(found)
@@ -64,14 +81,13 @@ def pick_sampling(plan: Plan, cases: Sequence[Case], folder: Path, seconds: floa
         "steps": steps,
         "samples": samples,
         "tried": {f"{count}x{masks}": round(value, 4) for (count, masks), value in found.items()},
-        "cases": len(some),
+        "cases": count,
     }
-    change_description(folder, plan.spec.own, sampling=sampling)
     dices = ", ".join(f"{counted(count, 'step')} {found[count, 1]:.4f}" for count in sorted({count for count, _ in found}))
     several = f"; {SAMPLES} masks {found[steps, SAMPLES]:.4f}" if (steps, SAMPLES) in found else ""
     logger.info(
         "sampling: %s and %s pay (Dice on %s: %s%s); stored with the weights for Sampling_Steps = auto",
-        counted(steps, "step"), counted(samples, "mask"), counted(len(some), "case"), dices, several,
+        counted(steps, "step"), counted(samples, "mask"), counted(count, "case"), dices, several,
     )  # fmt: skip
     return sampling
 
@@ -115,12 +131,11 @@ def chosen(found: dict[tuple[int, int], float]) -> tuple[int, int]:
     return steps, SAMPLES if gain >= GAIN else 1
 
 
-def _dice(plan: Plan, opened: Opened, cases: Sequence[Case], steps: int, samples: int) -> float:
+def _dices(plan: Plan, opened: Opened, cases: Sequence[Case], steps: int, samples: int) -> list[list[float]]:
     engine = opened.engine(sampler=plan.sampler, steps=steps, samples=samples, at_once=plan.batch_size)
     segmented = segment_cases(engine, cases, plan.preprocessing, batch_size=plan.batch_size, seed=0)
-    scores = [
-        dice(item.mask, item.loaded.label, plan.spec.classes).tolist()
+    return [
+        scored(dice, item.mask, item.loaded.label, plan.spec.classes, plan.preprocessing.unions).tolist()
         for item in segmented
         if item.loaded is not None and item.loaded.label is not None
     ]
-    return float(np.nan_to_num(mean_foreground(scores)))

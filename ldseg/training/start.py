@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.description import Description, read_description
+from ldseg.description import Description, read_network
 from ldseg.errors import ConfigError
 from ldseg.models import Preset
 from ldseg.published import find_weights
@@ -58,7 +58,7 @@ def start_of(config: Config, preset: Preset | None = None) -> Start | None:
     if not config.model.start:
         return None
     folder = find_weights(config.model.start)
-    description = read_description(folder, preset)
+    description = read_network(folder, "[Model] Start", preset)
     wanted, given = AXES[config.data.dimensions], description.spec.axes
     if given != wanted:
         named = {axes: name for name, axes in AXES.items()}

@@ -14,21 +14,41 @@ class TrainingStopped(KeyboardInterrupt):
     """A training was stopped; its text says where it was, what there is, and how to go on."""
 
 
+_asked = threading.Event()
+
+
+def _interrupt(*_: Any) -> None:
+    _asked.set()
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as SIGINT does, where the main thread trains; elsewhere nothing changes."""
+    """SIGTERM raises KeyboardInterrupt, as SIGINT does, where the main thread trains; elsewhere nothing changes.
+
+    Python drops an exception that is raised in what cleans up memory; ``check_stopped`` raises it again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    wanted = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        wanted.append(signal.SIGINT)
+    inner = signal.getsignal(signal.SIGTERM) is _interrupt
+    before = {number: signal.signal(number, _interrupt) for number in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if not inner:
+            _asked.clear()
+
+
+def check_stopped() -> None:
+    """Raise KeyboardInterrupt if a signal came since ``terminated_as_interrupted`` began."""
+    if _asked.is_set():
+        raise KeyboardInterrupt
 
 
 def farewell(folder: Path, history: list[dict[str, Any]], epoch: int, epochs: int, fallen: float) -> str:

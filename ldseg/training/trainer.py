@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from ldseg.devices import distributed
+from ldseg.regions import Unions
 from ldseg.segmenter import Segmenter
 from ldseg.training.losses import mean_known, segmentation_loss
 
@@ -50,6 +51,7 @@ class Trainer(keras.Model):
         ignores: whether labels may say nothing at some positions. There the encoder of labels is given what
             ``ldseg.data.labels.filled`` made up, and no term counts; the error of the prediction counts in cells of the
             latent of which every position is known.
+        regions: unions of classes that are learned as wholes, too, see ``segmentation_loss``.
     """
 
     def __init__(
@@ -60,17 +62,19 @@ class Trainer(keras.Model):
         recycling: bool = True,
         ema: float = 0.999,
         ignores: bool = False,
+        regions: Unions = (),
     ) -> None:
         # float32 whatever the precision of the networks: averages and rates would be lost in half of it.
         super().__init__(name="trainer", dtype="float32")
         self.segmenter = segmenter
-        self.weight_of = {**segmenter.preset.weights, "diffusion": diffusion_weight}
+        self.loss_weights = {**segmenter.preset.weights, "diffusion": diffusion_weight}
         if segmenter.spec.control:
-            self.weight_of |= {"autoencoder": 0.0, "diffusion": 0.0}
-        learns = self.weight_of["segmentation"] > 0 or segmenter.spec.prediction == "x0"
+            self.loss_weights |= {"autoencoder": 0.0, "diffusion": 0.0}
+        learns = self.loss_weights["segmentation"] > 0 or segmenter.spec.prediction == "x0"
         self.recycling = recycling and learns and not segmenter.spec.control
         self.ema = ema
         self.ignores = ignores
+        self.regions = tuple(regions)
         # Every replica computes the same average; the first one's is kept.
         shared = {"trainable": False, "aggregation": "only_first_replica", "dtype": "float32"}
         self.updates = self.add_weight(shape=(), initializer="zeros", name="updates", **shared)
@@ -91,8 +95,8 @@ class Trainer(keras.Model):
         """
         if keras.config.dtype_policy().name == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        losses = dict.fromkeys(self.weight_of, _as_it_is)
-        super().compile(optimizer=optimizer, loss=losses, loss_weights=self.weight_of, **options)
+        losses = dict.fromkeys(self.loss_weights, _as_it_is)
+        super().compile(optimizer=optimizer, loss=losses, loss_weights=self.loss_weights, **options)
         if not distributed():
             # What the loss makes for itself when it is first computed: made within the first update, it would have
             # TensorFlow trace that update twice.
@@ -121,11 +125,11 @@ class Trainer(keras.Model):
         state = model.corrupt(source, inputs["noise"], time)
         predicted = ops.cast(model.denoise(state, condition, time, training), "float32")
         latents = [model.decodable(predicted, state, time)]
-        if self.weight_of["autoencoder"]:
+        if self.loss_weights["autoencoder"]:
             latents.append(clean + LATENT_NOISE * inputs["latent_noise"])
         # One call for both: BatchNorm, where a preset has it, then normalises by the mixture that its statistics follow.
         logits = ops.split(model.decode(ops.concatenate(latents, axis=0), training), len(latents), axis=0)
-        segmentation, *autoencoder = (segmentation_loss(label, given, said) for given in logits)
+        segmentation, *autoencoder = (segmentation_loss(label, given, said, self.regions) for given in logits)
         wanted = model.target(known, inputs["noise"], time)
         error = ops.square(predicted - wanted)
         if said is None:

@@ -15,16 +15,20 @@ from ldseg.viz.view import CaseView, largest_plane
 MAP = cv2.COLORMAP_CIVIDIS
 """A map of colours whose brightness grows evenly, and that colour-blind readers see as others do."""
 
+APART = 0.5
+"""The highest standard deviation of a probability: half of the members are sure of what the others are sure is not."""
+
 
 def uncertainty_picture(view: CaseView, entropy: npt.ArrayLike, variance: npt.ArrayLike, *, axes: str) -> Picture:
-    """A plane of the image with its mask, its predictive entropy and the variance between the members.
+    """A plane of the image with its mask, its predictive entropy and the deviation between the members.
 
-    Of a volume that plane along z is shown where the mask is largest, of a video the frame in the middle.
+    Both have one scale for all cases, so that pictures can be compared. Of a volume that plane along z is shown where the
+    mask is largest, of a video the frame in the middle.
 
     Args:
         view: What is shown.
-        entropy: Float (*S) in [0, 1]: the scale is the same for all cases.
-        variance: Float (*S): the scale goes up to the highest of the plane, of which the bar tells.
+        entropy: Float (*S) in [0, 1].
+        variance: Float (*S) in [0, 0.25]: its root is drawn, the standard deviation, so that small ones are seen, too.
         axes: "YX", "ZYX" or "TYX".
 
     Returns:
@@ -44,18 +48,18 @@ def uncertainty_picture(view: CaseView, entropy: npt.ArrayLike, variance: npt.Ar
         where = f", {slice_name(axes)} {at + 1} of {depth}"
         view, maps = view.plane(at), [each[at] for each in maps]
 
+    deviation = np.sqrt(np.maximum(maps[1], 0.0))
     edge, gap, head, below = 18, 30, 42 + 39 * bool(view.title), 108
     wide = min(465.0, 630.0 / view.aspect)
     size = max(round(wide * view.aspect), 1), max(round(wide), 1)
     column = max(size[1], 405)  # what the words under a bar need
-    highest = max(float(maps[1].max()), 1e-6)
     paper = Canvas(2 * edge + 3 * column + 2 * gap, head + size[0] + below)
     if view.title:
         paper.write(edge, 36, view.title, 23, bold=True)
     drawn: tuple[tuple[str, Picture, float, str], ...] = (
         (f"image and mask{where}", panel(view, size), 0.0, ""),
         ("predictive entropy", heat(maps[0], 1.0, size), 1.0, "0: certain   1: all classes equally likely"),
-        ("variance between members", heat(maps[1], highest, size), highest, "0: all members agree"),
+        ("deviation between members", heat(deviation, APART, size), APART, "0: all agree   0.5: half say otherwise"),
     )
     for index, (name, picture, top, words) in enumerate(drawn):
         x = edge + index * (column + gap)

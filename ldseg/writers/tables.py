@@ -11,6 +11,7 @@ import numpy as np
 
 from ldseg.text import csv_text
 from ldseg.writers.contract import Segmentation, Writer
+from ldseg.writers.objects import Measurements
 from ldseg.writing import write_text
 
 OBJECTS = "_objects.csv"
@@ -20,13 +21,17 @@ _KEYS = ("case", "class", "unit", "frame")
 
 def write_csv(folder: Path, case: Segmentation) -> Path:
     """Write ``<case>_objects.csv``, as `Writer.write` asks."""
-    found = case.measurements
+    return write_text(folder / f"{case.name}{OBJECTS}", csv_text(table_rows(case.name, case.measurements)))
+
+
+def table_rows(name: str, found: Measurements) -> list[list[str]]:
+    """The rows of a table of the objects of a case, the names of the columns first."""
     names = list(found.columns)
-    rows: list[list[Any]] = [["case", *names[:2], "unit", *names[2:]]]
+    rows = [["case", *names[:2], "unit", *names[2:]]]
     for row in found.rows():
         values = [_field(value) for value in row.values()]
-        rows.append([case.name, *values[:2], found.unit, *values[2:]])
-    return write_text(folder / f"{case.name}{OBJECTS}", csv_text(rows))
+        rows.append([name, *values[:2], found.unit, *values[2:]])
+    return rows
 
 
 def joined(paths: Iterable[Path], target: Path) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 for place in (Path(__file__).resolve().parents[1], Path(__file__).resolve().parents[2]):
     sys.path.insert(0, str(place))
 
-PARTS = {"files": 10_000, "hostile": 400, "kills": 40, "disks": 60, "neighbours": 10}
+PARTS = {"files": 10_000, "hostile": 400, "kills": 40, "writes": 1000, "disks": 60, "neighbours": 10}
 """The parts, and how often each tries if not told otherwise."""
 
 

@@ -85,6 +85,15 @@ def seeds(folder: Path) -> list[tuple[Path, str]]:
         ome = name.startswith("ome")
         tifffile.imwrite(stream, volume, photometric="minisblack", ome=ome, **options)  # type: ignore[arg-type]
         add(f"{name}.tif", "ZYX", stream.getvalue())
+    for code in ("jpeg", "jpeg2000", "webp", "lzw"):
+        stream = io.BytesIO()
+        with tifffile.TiffWriter(stream) as file:
+            for level in (1, 2):
+                about = "Aperio|MPP = 0.5" if level == 1 else None
+                pixels, kind = np.ascontiguousarray(colour[::level, ::level]), level - 1
+                file.write(pixels, tile=(16, 16), photometric="rgb", compression=code, metadata=None, subfiletype=kind,
+                           description=about)  # fmt: skip
+        add(f"slide_{code}.svs", "YX", stream.getvalue())
     stream = io.BytesIO()
     frames = [Image.fromarray(np.roll(gray, shift, 1)) for shift in range(4)]
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])

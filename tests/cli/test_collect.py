@@ -84,3 +84,20 @@ def test_what_is_not_one_run(data: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_more_shards_than_cases(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segment(data, tmp_path / "out", "--shard", "7/7") == 2
     assert "Data.Shard: expected at most 6 shares of as many cases, got 7/7" in capsys.readouterr().err
+
+
+def test_a_run_and_its_shards_leave_the_cases_of_others_whole(data: Path, tmp_path: Path) -> None:
+    """What an earlier run wrote of other cases goes to a folder of its own; a shard does not touch those of another."""
+    out = tmp_path / "out"
+    assert segment(data, out, "--set", "Data.Cases=Phantom1,Phantom2") == 0
+    assert segment(data, out, "--set", "Data.Cases=Phantom2,Phantom3,Phantom4", "--shard", "1/2") == 0
+    assert segment(data, out, "--set", "Data.Cases=Phantom2,Phantom3,Phantom4", "--shard", "2/2") == 0
+    assert (out / "Phantom1_segmentation.png").exists()  # until the shards are joined
+    assert main(["collect", str(out)]) == 0
+    found = sorted(path.name for path in out.glob("*_segmentation.png"))
+    assert found == [f"Phantom{index}_segmentation.png" for index in (2, 3, 4)]
+    assert (out / "Earlier" / "Phantom1_segmentation.png").exists()
+    assert (out / "Earlier" / "Overlay" / "Phantom1_overlay.png").exists()
+    assert segment(data, out, "--set", "Data.Cases=Phantom1") == 0
+    assert [path.name for path in out.glob("*_segmentation.png")] == ["Phantom1_segmentation.png"]
+    assert len(list((out / "Earlier").glob("*_segmentation.png"))) == 4  # and nothing is lost

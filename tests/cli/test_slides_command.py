@@ -47,7 +47,7 @@ def test_a_real_slide_from_end_to_end(weights: Path, tmp_path: Path, capsys: pyt
     out = tmp_path / "out"
     common = ["--weights", str(weights), "--out", str(out), "--steps", "1", "--seed", "3"]
     files = [str(tmp_path / "skin.svs"), str(tmp_path / "picture.png")]
-    assert main(["segment", *files, *common, "--formats", "mask,geojson"]) == 0
+    assert main(["segment", *files, *common, "--formats", "mask,geojson,csv"]) == 0
     mask = tifffile.imread(out / "skin_segmentation.ome.tif")
     assert mask.shape == (2967, 2220)
     assert 0.01 < (mask == 1).mean() < 0.99
@@ -57,6 +57,9 @@ def test_a_real_slide_from_end_to_end(weights: Path, tmp_path: Path, capsys: pyt
         ("picture", "picture_segmentation.png"),
         ("skin", "skin_segmentation.ome.tif"),
     ]
+    assert all(0 < case["predicted_dice"] < 1 and 0 < case["entropy"] < 1 for case in record["cases"])
+    cases = [row.partition(",")[0] for row in (out / "objects.csv").read_text("utf-8").splitlines()]
+    assert cases.count("skin") == len((out / "skin_objects.csv").read_text("utf-8").splitlines()) - 1 > 0
     picture = cv2.imread(str(out / "Overlay" / "skin_overlay.png"))
     assert picture.shape[:2] == (1484, 1110) and picture.std() > 10
     assert (out / "report.html").exists()
@@ -76,9 +79,9 @@ def test_what_does_not_go_with_slides_is_said(weights: Path, tmp_path: Path, cap
     cv2.imwrite(str(tmp_path / "picture.png"), tissue(40, 50))
     files = [str(tmp_path / name) for name in ("a.svs", "b.svs", "picture.png")]
     common = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--steps", "1", "--masks", "instances"]
-    assert main(["segment", *files, *common, "--formats", "mask,csv"]) == 1
+    assert main(["segment", *files, *common, "--formats", "mask,omezarr"]) == 1
     told = capsys.readouterr().out
-    assert "problem: a: not written as csv, which slides are not" in told
+    assert "problem: a: not written as omezarr, which slides are not" in told
     assert "problem: a: its mask has classes" in told
     assert "b.svs: it does not say its µm per pixel" in told
     assert "2 segmented, 1 skipped" in told

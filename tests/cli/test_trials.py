@@ -294,7 +294,7 @@ def test_a_sweep_is_not_gone_on_with_on_another_machine(
     for settings in (SWEEP, ROBUSTNESS):
         assert run(place, *settings) == 0
     here = devices.machine()
-    monkeypatch.setattr("ldseg.cli.facts.machine", lambda: {**here, "system": "newer", "gpus": ["A GPU"]})
+    monkeypatch.setattr("ldseg.inference.facts.machine", lambda: {**here, "system": "newer", "gpus": ["A GPU"]})
     with caplog.at_level(logging.INFO):
         assert run(place, *SWEEP) == 0
         assert run(place, *ROBUSTNESS) == 0

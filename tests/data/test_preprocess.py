@@ -132,7 +132,8 @@ def test_slabs_are_those_of_the_whole(grid: tuple[int, ...], rows: int) -> None:
     step = Preprocessing(size=grid, axes="ZYX", channels=1, classes=("a", "b", "c"))
     probabilities = np.random.default_rng(2).random((*grid, 3), dtype=np.float32)
     whole, size = step.probabilities_to_case(probabilities, (9, 11, 6)), (9, 11, 6)
-    places, parts = zip(*step.slabs_of_case(probabilities, size, rows))
+    places, makers = zip(*step.slabs_of_case(probabilities, size, rows))
+    parts = [make() for make in makers]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     np.testing.assert_array_equal(np.concatenate([whole[place] for place in places]), whole)
 

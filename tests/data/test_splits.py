@@ -1,3 +1,5 @@
+import itertools
+import json
 import time
 from pathlib import Path
 
@@ -8,6 +10,9 @@ from ldseg.data.cases import Case
 from ldseg.data.splits import (
     _nearest_subset,
     apply_manifest,
+    folds_by_group,
+    folds_manifest,
+    manifests,
     read_manifest,
     split_by_group,
     split_by_name,
@@ -137,3 +142,49 @@ def test_a_split_by_name() -> None:
     for patterns in (["nothing"], ["*"]):
         with pytest.raises(DataError, match=r"expected some for validation and some for training"):
             split_by_name(GLAS, patterns)
+
+
+@pytest.mark.parametrize("folds", [2, 5, 15])
+def test_folds_hold_every_group_back_once(folds: int) -> None:
+    parts = folds_by_group(GLAS, folds, 0)
+    assert sorted(itertools.chain(*parts), key=GLAS.index) == GLAS
+    groups = [{case.group for case in part} for part in parts]
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set().union(*groups))  # no group in two
+    sizes = list(map(len, parts))
+    assert max(sizes) - min(sizes) <= max(sum(case.group == f"p{k}" for case in GLAS) for k in range(15))
+    if folds == 5:
+        assert sizes == [17] * 5  # of 85 cases in groups of 1 to 16
+
+
+def test_the_seed_deals_the_folds_and_the_order_does_not() -> None:
+    cases = cases_of(*[2] * 6, *[1] * 5)
+    shuffled = [cases[i] for i in np.random.default_rng(1).permutation(len(cases))]
+    dealt = []
+    for seed in range(5):
+        parts = folds_by_group(cases, 3, seed)
+        assert parts == folds_by_group(cases, 3, seed)
+        assert [set(part) for part in folds_by_group(shuffled, 3, seed)] == [set(part) for part in parts]
+        dealt.append(parts)
+    assert len(set(dealt)) > 1
+
+
+def test_more_folds_than_groups() -> None:
+    with pytest.raises(DataError, match=r"Training.Folds = 4: expected at most as many folds as groups .*, found 3 with 6"):
+        folds_by_group(cases_of(3, 2, 1), 4, 0)
+
+
+def test_the_manifest_of_a_fold_gives_it_back() -> None:
+    """From that of any other, as JSON keeps it."""
+    parts = folds_by_group(GLAS, 4, 1)
+    first = json.loads(json.dumps(folds_manifest(parts, 1)))
+    each = manifests(first)
+    assert [manifest["fold"] for manifest in each] == [1, 2, 3, 4]
+    assert each[0] == first
+    assert manifests(each[2]) == each
+    for manifest, part in zip(each, parts, strict=True):
+        training, validation = apply_manifest(GLAS, manifest)
+        assert validation == part
+        assert set(training) == set(GLAS) - set(part)
+    alone = split_manifest(parts[0], parts[1], fraction=0.5, seed=0)
+    assert manifests(alone) == [alone]

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums, pooled
 from ldseg.evaluation.record import CaseResult, foreground
-from ldseg.evaluation.report import bootstrap_interval, mean_foreground, record_run, summarise, write_metrics
+from ldseg.evaluation.report import mean_foreground, record_run, summarise, write_metrics
 
 NAMES = ("background", "gland")
 
@@ -88,21 +87,6 @@ def test_the_worst_are_named(metric: str, order: str) -> None:
     rows.append(CaseResult(name="none", scores={metric: (np.nan, np.nan)}))
     worst = summarise(rows, NAMES).foreground[metric].worst
     assert worst == {name: values[name] for name in order} and "".join(worst) == order
-
-
-def test_the_interval_is_the_textbooks() -> None:
-    """For many cases it nears mean ± 1.96 std / √n; it is the same for the same seed, and for SciPy's own bootstrap."""
-    rng = np.random.default_rng(0)
-    values = rng.beta(8, 2, 400)
-    low, high = bootstrap_interval(values, seed=1)
-    half = 1.96 * values.std(ddof=1) / np.sqrt(400)
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    assert bootstrap_interval(values, seed=1) == (low, high) != bootstrap_interval(values, seed=2)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=5000, rng=rng).confidence_interval
-    assert (low, high) == pytest.approx(theirs, abs=0.1 * half)
-    assert bootstrap_interval([0.5] * 6, seed=0) == (0.5, 0.5)
-    assert np.isnan(bootstrap_interval([0.4, 0.5, 0.6], seed=0)).all()  # which would hold the mean far less often
 
 
 def test_mm_and_pixels_have_no_common_figure() -> None:

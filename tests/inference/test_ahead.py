@@ -44,3 +44,21 @@ def test_who_stops_asking_stops_the_thread() -> None:
     assert next(found) == 0
     found.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_what_follows_a_large_item_is_not_begun_before_it_is_asked_for() -> None:
+    made = []
+
+    def items() -> Iterator[int]:
+        for index in range(6):
+            made.append(index)
+            yield index
+
+    found = ahead(items(), 3, patient=lambda item: item == 2)
+    assert [next(found) for _ in range(3)] == [0, 1, 2]
+    time.sleep(0.2)
+    assert made == [0, 1, 2]
+    assert list(found) == [3, 4, 5]
+    stuck = ahead(items(), 3, patient=lambda item: True)
+    assert next(stuck) == 0
+    stuck.close()  # type: ignore[attr-defined]

@@ -119,7 +119,7 @@ def test_contrast_shrinks_about_the_mean(image: np.ndarray) -> None:
 
 @pytest.mark.parametrize("kind", RANDOM)
 def test_noise_belongs_to_the_case_and_the_seed(kind: str, image: np.ndarray) -> None:
-    """Whatever was corrupted before; nothing is taken from other images."""
+    """Whatever was degraded before; nothing is taken from other images."""
     found = degrade(image, kind, 0.2, 1, "a")
     for seed, name in ((2, "a"), (1, "b")):
         assert np.abs(degrade(image, kind, 0.2, seed, name) - found).mean() > 0.01

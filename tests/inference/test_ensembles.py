@@ -127,9 +127,10 @@ def test_the_image_is_encoded_once_for_all_members(segmenter: Segmenter, monkeyp
 def test_members_depend_on_their_image_and_the_seed_alone(
     sampler: str, tile: bool, segmenter: Segmenter, cases: tuple[Case, ...]
 ) -> None:
-    predictor = a_predictor(segmenter, sampler=sampler, samples=3, flips=True)
+    predictor = a_predictor(segmenter, sampler=sampler, steps=2, samples=3, flips=True)
+    cases = cases[:3]
     alone = segment(predictor, cases, tile, batch_size=1)
-    for chosen, size in ((cases, 3), (cases, 9), (cases[::-1], 6), (cases[1::2], 6)):
+    for chosen, size in ((cases, 3), (cases, 9), (cases[::-1], 6), (cases[1:], 6)):
         for name, item in segment(predictor, chosen, tile, batch_size=size).items():
             assert item.members is not None
             np.testing.assert_array_equal(item.members, alone[name].members)

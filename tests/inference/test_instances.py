@@ -9,9 +9,9 @@ from ldseg.data.cases import Case, LoadedCase
 from ldseg.data.outline import label_on_grid, outlines
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation import object_sums
-from ldseg.inference.cases import Segmented
 from ldseg.inference.instances import label_instances
-from ldseg.inference.parts import classes_of, inside_of
+from ldseg.inference.parts import classes_of, inside_of, most_probable
+from ldseg.inference.segmented import Segmented
 
 BALLS: dict[str, tuple[tuple[int, ...], list[tuple[tuple[int, ...], int]]]] = {
     "YX": ((60, 90), [((22, 20), 16), ((22, 46), 16), ((48, 78), 9)]),
@@ -121,3 +121,10 @@ def test_from_the_grid_of_the_network_to_the_case(size: tuple[int, int]) -> None
     assert (item.mask == label).mean() > 0.98
     assert object_sums(item.instances, ids).scores["object_f1"] == 1.0
     assert label_instances(item.mask).max() == 2
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_most_probable_class_is_the_first_of_the_highest(classes: int) -> None:
+    found = np.random.default_rng(classes).integers(0, 4, (9, 7, classes)).astype(np.float32)  # with many that are equal
+    np.testing.assert_array_equal(most_probable(found), found.argmax(axis=-1))
+    assert most_probable(found).dtype == np.int32

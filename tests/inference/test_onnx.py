@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ldseg.inference.cores import cores
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -18,3 +22,11 @@ def test_no_usage_data_is_collected(tmp_path: Path) -> None:
     assert run.stdout.startswith("ONNX Runtime ")
     assert run.stdout.split()[-1] == "1"
     assert list(tmp_path.iterdir()) == []  # where it collects, it keeps the number of its session here
+
+
+def test_a_cluster_says_how_many_threads_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    there = cores()
+    for text, count in {"1": 1, "100000": there, "0": there, "": there, "2,1": there}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert cores() == count

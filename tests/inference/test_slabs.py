@@ -11,7 +11,7 @@ import pytest
 from ldseg.data.cases import Case, prepare
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation.quality import signs_of
-from ldseg.inference import cases, predictive_entropy, segment_each
+from ldseg.inference import cases, predictive_entropy, segment_each, tiled
 from ldseg.inference.engine import Drawn
 from ldseg.io.scans import scan_of
 
@@ -19,7 +19,7 @@ from ldseg.io.scans import scan_of
 class Painter:
     """Gives probabilities that follow from the image."""
 
-    samples, strides, whole_batches = 1, (1, 1, 1), False
+    at_a_time, strides, whole_batches, parallel = 1, (1, 1, 1), False, 2
     spec = SimpleNamespace(size=(4, 8, 8), outline=False)
 
     def draw_noise(self, seed: int, content: str, grid: tuple[int, ...]) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_in_slabs_comes_out_what_the_whole_would_say(axes: str, fit: str, monkey
     loaded = prepare("a", scan_of(values, axes), step)
     np.testing.assert_array_equal(loaded.part(slice(2, 4)), loaded.image[2:4])
     monkeypatch.setattr(cases, "SLAB_VALUES", 3000)
-    monkeypatch.setattr(cases, "SLAB", 5)
+    monkeypatch.setattr(tiled, "SLAB", 5)
     case, engine = Case(name="a", image=Path("a"), label=None, group="a"), Painter()
     wanted: Any = engine
     (found,) = segment_each(wanted, [(case, lambda: loaded)], step, batch_size=2, seed=0)

@@ -92,11 +92,11 @@ def test_where_no_process_can_be_started_files_are_read_here(tmp_path: Path, mon
 def test_a_decoder_without_end_is_ended(tmp_path: Path) -> None:
     """The other process, with a reader that never comes back."""
     code = (
-        "import sys; from ldseg.io import apart, scans; apart.SECONDS = 0.2\n"
+        "import sys; from ldseg.io import decoding, scans; decoding.SECONDS = 0.2\n"
         "def endless(*given):\n while True: pass\n"
-        "scans.read_content = endless; apart.serve()"
+        "scans.read_content = endless; decoding.serve()"
     )
-    ask = json.dumps([str(tmp_path), ["YX", False, None], [False] * 3, str(tmp_path)]).encode() + b"\n"
+    ask = json.dumps(["read", str(tmp_path), str(tmp_path), ["YX", False, None], [False] * 3]).encode() + b"\n"
     done = subprocess.run([sys.executable, "-c", code], input=ask, cwd=ROOT, capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGPROF
 

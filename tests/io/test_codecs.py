@@ -224,3 +224,39 @@ def test_a_stream_that_is_larger_than_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.jp2").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.jp2: .*its pixels are \(60000, 60000\), its header promises \(19, 26\)"):
         read_image(tmp_path / "a.jp2")
+
+
+@pytest.mark.parametrize("depth", [10, 12])
+def test_avif_of_many_bits_keeps_them(tmp_path: Path, depth: int) -> None:
+    deep = (np.indices((24, 30)).sum(0) * (2**depth // 60)).astype(np.uint16)
+    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(np.dstack([deep] * 3), level=100, bitspersample=depth))
+    scan = read_scan(tmp_path / "a.avif", "YX")
+    assert (scan.values.dtype, scan.bits) == (np.uint16, depth)
+    np.testing.assert_array_equal(scan.values, imagecodecs.avif_decode((tmp_path / "a.avif").read_bytes()))
+    assert abs(scan.values[..., 0].astype(int) - deep).max() <= 8
+
+
+def test_a_png_whose_rows_are_not_in_their_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Seven passes (Adam7), which no library warns of."""
+    gray = np.random.default_rng(0).integers(0, 256, (23, 31)).astype(np.uint8)
+    rows = b""
+    for y, x, down, right in (
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):
+        rows += b"".join(b"\0" + row.tobytes() for row in gray[y::down, x::right])
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, part in (
+        (b"IHDR", struct.pack(">IIBBBBB", 31, 23, 8, 0, 0, 0, 1)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+    (tmp_path / "a.png").write_bytes(content)
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.png", "YX").values[..., 0], gray)
+    assert capfd.readouterr().err == ""

@@ -116,7 +116,7 @@ def test_every_frame_has_its_own_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.values[..., 0], volume() * np.array(slopes, np.float32)[:, None, None])
 
 
-def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path) -> None:
+def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def change(index: int, header: Any) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1 + index, -1024
         if index == 2:
@@ -126,6 +126,7 @@ def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path) -> None:
     values[2] = 4095 - values[2]
     expected = values * np.arange(1, 7, dtype=np.float32)[:, None, None] - 1024
     np.testing.assert_array_equal(read_scan(series(tmp_path / "a", change), "ZYX").values[..., 0], expected)
+    assert "a: zero is white in some slices (MONOCHROME1) and black in others: the former are inverted" in caplog.text
 
 
 def tilt(index: int, header: Any) -> None:
@@ -167,6 +168,15 @@ def other(index: int, header: Any) -> None:
         header.SeriesInstanceUID = "1.2.4"
 
 
+def long(index: int, header: Any) -> None:
+    header.ImageOrientationPatient = [2, 0, 0, 0, 2, 0]
+
+
+def floating(index: int, header: Any) -> None:
+    del header.PixelData
+    header.BitsAllocated, header.FloatPixelData = 32, volume()[index].astype("<f4").tobytes()
+
+
 def infinite(index: int, header: Any) -> None:
     header.RescaleSlope, header.RescaleIntercept = 0, 5
 
@@ -180,7 +190,9 @@ def infinite(index: int, header: Any) -> None:
         (jump, r"a: IM\d\.dcm has pixels of \(0\.5, 0\.\d\) mm, expected \(0\.5, 0\.\d\) as IM\d\.dcm"),
         (gap, r"a: expected slices 2\.5 mm apart, found 5 mm from IM3\.dcm to IM2\.dcm: a slice is missing or there twice"),
         (turned, "a: expected parallel DICOM slices, found several orientations"),
-        (nowhere, r"IM2\.dcm: expected a DICOM slice with its place in the patient, found none"),
+        (nowhere, r"a: IM2\.dcm does not say where it lies in the patient, as others do"),
+        (long, r"a: its directions \(ImageOrientationPatient\) are 2 0 0 0 2 0, expected two of length 1 at right angles"),
+        (floating, r"IM\d\.dcm: pixels in floating point, which are not read"),
         (other, r"a: expected one DICOM series, found 2: 1\.2\.3 \(5 files\), 1\.2\.4 \(1 files\)"),
         (infinite, r"IM0\.dcm: .* scales values by 0 and shifts them by 5"),
     ],
@@ -279,3 +291,45 @@ def test_a_frame_of_jpeg_that_lacks_pixels(tmp_path: Path) -> None:
     assert read_scan(tmp_path / "a.dcm", "YX").values.shape == (64, 80, 1)
     with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file .*premature end"):
         read_scan(tmp_path / "b.dcm", "YX")
+
+
+def test_slices_that_do_not_say_where_they_lie(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def change(index: int, header: Any) -> None:
+        del header.ImagePositionPatient, header.PixelSpacing
+        header.SliceThickness = 3
+
+    scan = read_scan(series(tmp_path / "a", change), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume()[::-1])  # by their numbers
+    assert scan.geometry is not None
+    assert scan.geometry.spacing == (1, 1, 3)
+    told = " ".join(caplog.messages)
+    assert "a: its slices do not say where they lie: taken in the order of their numbers, 3 mm apart" in told
+    assert "IM0.dcm: it does not say how large its pixels are: taken as 1 mm" in told
+
+
+def test_values_by_a_table(tmp_path: Path) -> None:
+    def change(index: int, header: Any) -> None:
+        table = pydicom.Dataset()
+        table.LUTDescriptor, table.LUTData, table.ModalityLUTType = (
+            [4096, 0, 16],
+            (np.arange(4096, dtype="<u2") * 3).tobytes(),
+            "US",
+        )
+        header.ModalityLUTSequence = pydicom.Sequence([table])
+
+    scan = read_scan(series(tmp_path / "a", change), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume() * 3)
+    assert scan.bits == 16
+
+
+def test_contours_among_slices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = series(tmp_path / "a")
+    contours = header_of(volume()[0], Modality="RTSTRUCT")
+    del contours.PixelData, contours.Rows, contours.Columns
+    save(folder / "RS.dcm", contours)
+    np.testing.assert_array_equal(read_scan(folder, "ZYX").values[..., 0], volume())
+    assert "a: read as a DICOM series, not used beside it: RS.dcm" in caplog.text
+    contours.Modality = "CT"
+    save(folder / "RS.dcm", contours)
+    with pytest.raises(DataError, match=r"RS\.dcm: not a readable DICOM slice .*: it has no picture"):
+        read_scan(folder, "ZYX")

@@ -185,3 +185,24 @@ def test_sizes_that_are_none() -> None:
         with pytest.raises(ValueError, match="its header has the size"):
             check_size(shape, 1)
     assert check_size((3, 4), 0.5) == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+            "a pointer of Git LFS to it; git lfs pull",
+        ),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page, as a download that failed leaves it"),
+        (bytes(5000), "zeros alone, as a copy that failed leaves it"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("suffix", "axes"), [(".png", "YX"), (".nii.gz", "ZYX"), (".tif", "ZYX"), (".dcm", "ZYX"), (".mha", "ZYX")]
+)
+def test_what_stands_in_place_of_a_file(tmp_path: Path, suffix: str, axes: str, content: bytes, message: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"a{suffix}: not an? [\w ]+, but {message}"):
+        read_scan(path, axes)

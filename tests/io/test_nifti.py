@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from ldseg.errors import DataError
 from ldseg.io.contract import MOST_TRAILING
@@ -167,3 +168,16 @@ def test_a_mask_without_an_image(tmp_path: Path) -> None:
     assert found is not None
     assert found.difference(geometry) == ""
     assert nibabel.load(tmp_path / "a.nii.gz").header.get_zooms() == pytest.approx((1.1, 0.9, 2.0))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1000.0), ("micron", 0.001), ("mm", 1.0), ("unknown", 1.0)])
+def test_units_of_length(tmp_path: Path, unit: str, factor: float) -> None:
+    """Spacing and place are in mm whatever the file counts in, as SimpleITK has it; the mask counts as its image does."""
+    path = store(tmp_path / "a.nii.gz")
+    image = nibabel.load(path)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, path)
+    geometry = read_and_written(path)
+    np.testing.assert_allclose(geometry.spacing, np.array((1.1, 0.9, 2)) * factor, rtol=1e-6)
+    np.testing.assert_allclose(geometry.spacing, sitk.ReadImage(str(path)).GetSpacing(), rtol=1e-6)
+    np.testing.assert_allclose(geometry.origin, np.array((3, -2, 1)) * factor, rtol=1e-6)

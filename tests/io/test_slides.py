@@ -1,6 +1,7 @@
 """Slides: what other programs wrote is read, a window at a time, and what other programs read is the same."""
 
 import shutil
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -10,8 +11,10 @@ import tifffile
 from slide_files import SVS, ndpi, pyramid, tissue
 
 from ldseg.errors import DataError
+from ldseg.io import apart
 from ldseg.io.scans import read_scan, write_scan_mask
 from ldseg.io.slides import kinds
+from ldseg.io.slides.distant import DistantSlide
 from ldseg.io.slides.kinds import is_slide, open_slide
 
 
@@ -164,3 +167,46 @@ def test_a_mask_of_a_small_slide_is_a_tiff(tmp_path: Path) -> None:
     shutil.copy(SVS, tmp_path / "a.svs")
     written = write_scan_mask(tmp_path, "a", np.eye(9, dtype=int), like=tmp_path / "a.svs")
     assert written.name == "a_segmentation.tif"
+
+
+def test_pages_without_pixels_are_no_slide(tmp_path: Path) -> None:
+    """tifffile looks without end for the series of such pages."""
+    tags = ((256, 4, 1, 819_086_710), (257, 4, 1, 0))
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    (tmp_path / "a.svs").write_bytes(b"II*\0" + struct.pack("<I", 8) + directory)
+    with pytest.raises(DataError, match=r"a\.svs: not a readable slide .*: page 0 has no pixels"):
+        open_slide(tmp_path / "a.svs")
+
+
+def test_a_tile_of_jpeg_that_lacks_pixels(tmp_path: Path) -> None:
+    path = pyramid(tmp_path / "a.tif", tissue(128, 128), compression="jpeg", levels=1)
+    with tifffile.TiffFile(path) as file:
+        start, count = file.pages[0].dataoffsets[3], file.pages[0].databytecounts[3]
+    content = bytearray(path.read_bytes())
+    content[start : start + count] = content[start : start + count - 100] + b"\xff\xd9" + bytes(98)
+    path.write_bytes(content)
+    with open_slide(path) as slide:
+        slide.window(0, 0, 0, 64, 128)
+        with pytest.raises(DataError, match=r"a\.tif: its pixels at level 0, row 64, column 64 cannot be read"):
+            slide.window(0, 64, 64, 10, 10)
+
+
+def test_a_decoder_that_crashes_costs_one_slide(tmp_path: Path) -> None:
+    """What is not decoded by what cannot crash is decoded in another process, which serves the next slide."""
+    image = tissue(128, 128)
+    path = pyramid(tmp_path / "a.tif", image, compression="jpeg2000")
+    apart._idle.clear()
+    with open_slide(path) as slide:
+        assert isinstance(slide, DistantSlide)
+        with pytest.raises(DataError, match=r"a\.tif: its pixels at level 1, row 900"):
+            slide.window(1, 900, 0, 10, 10)
+        windows_agree(path, slide.window(0, 0, 0, 128, 128))
+    assert len(apart._idle) == 2  # each served one of two slides that were open
+    with open_slide(path) as slide:
+        assert isinstance(slide, DistantSlide)
+        slide._reader.process.kill()
+        with pytest.raises(DataError, match=r"a\.tif: cannot be decoded .*: its decoder gave no answer$"):
+            slide.window(0, 0, 0, 10, 10)
+    assert len(apart._idle) == 1
+    with open_slide(path) as slide:
+        assert slide.window(0, 5, 5, 10, 10).tolist() == tifffile.imread(path)[5:15, 5:15].tolist()

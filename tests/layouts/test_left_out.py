@@ -137,6 +137,9 @@ def test_names_in_two_unicode_forms(tmp_path: Path, folders: tuple[str, str]) ->
 
 def test_tables_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo(tmp_path / "Image" / "a.png")
+    (tmp_path / "patients.csv").write_text("name,patient\na,1\na,1\na,2\n")
+    with pytest.raises(DataError, match=r"patients\.csv: a has two patients, 1 and 2; expected one"):
+        find_cases(tmp_path)
     (tmp_path / "patients.csv").write_text("name,patient\na," + "x" * 200000)
     with pytest.raises(DataError, match=r"patients\.csv: not a table of CSV: field larger than field limit"):
         find_cases(tmp_path)

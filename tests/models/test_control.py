@@ -31,7 +31,7 @@ def networks():
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("axes", SIZES)
+@pytest.mark.parametrize("axes", ["YX", *(pytest.param(axes, marks=pytest.mark.once) for axes in ("TYX", "ZYX"))])
 def test_state_and_time_change_nothing(networks, axes: str) -> None:
     rng = np.random.default_rng(0)
     denoiser = networks[axes].denoiser
@@ -59,7 +59,7 @@ def test_as_many_parameters_as_the_diffusion_model_has_in_use(networks, axes: st
 def test_the_label_alone_is_learned_from() -> None:
     with tiny.tiny_networks():
         trainer = Trainer(Segmenter(tiny.spec(control=True)))
-    assert trainer.weight_of == {"segmentation": 1.0, "diffusion": 0.0, "autoencoder": 0.0}
+    assert trainer.loss_weights == {"segmentation": 1.0, "diffusion": 0.0, "autoencoder": 0.0}
     assert not trainer.recycling
 
 

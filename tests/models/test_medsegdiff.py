@@ -150,7 +150,7 @@ def test_the_loss_is_the_error_of_the_noise() -> None:
     """eps is all there is to learn, and a recycled sample would have none: here recycling is off whatever is asked for."""
     segmenter = Segmenter(SPEC)
     trainer = Trainer(segmenter, diffusion_weight=1.0)
-    assert trainer.weight_of == {"segmentation": 0.0, "autoencoder": 0.0, "diffusion": 1.0}
+    assert trainer.loss_weights == {"segmentation": 0.0, "autoencoder": 0.0, "diffusion": 1.0}
     assert not trainer.recycling
     given = a_batch(segmenter)
     rates = SPEC.schedule.signal_rate, SPEC.schedule.noise_rate

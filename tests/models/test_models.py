@@ -34,6 +34,7 @@ def draw(*shape: int, seed: int = 0) -> np.ndarray:
 # The published networks
 
 
+@pytest.mark.once
 def test_the_published_preset_has_the_published_parameters() -> None:
     networks = build_networks("ldseg", size=(512, 512), channels=3, classes=2, axes="YX")
     counts = [getattr(networks, part).count_params() for part in PARTS]
@@ -48,6 +49,7 @@ def test_the_published_preset_has_the_published_parameters() -> None:
     assert attention.scores <= 2**22
 
 
+@pytest.mark.once
 def test_the_published_preset_has_the_published_parameters_in_3d() -> None:
     networks = build_networks("ldseg", size=(128, 128, 256), channels=1, classes=3, axes="ZYX")
     counts = [getattr(networks, part).count_params() for part in PARTS]
@@ -58,7 +60,7 @@ def test_the_published_preset_has_the_published_parameters_in_3d() -> None:
     assert networks.label_decoder.output_shape == (None, 128, 128, 256, 3)
 
 
-def test_the_published_preset_keeps_the_frames_of_a_cine() -> None:
+def test_the_published_preset_keeps_the_frames_of_a_video() -> None:
     networks = build_networks("ldseg", size=(3, 64, 64), channels=1, classes=3, axes="TYX")
     assert networks.label_encoder.output_shape == (None, 3, 4, 4, 1)
     assert networks.image_encoder.output_shape == (None, 3, 4, 4, 1)
@@ -150,7 +152,7 @@ def test_the_denoiser_looks_at_all_that_it_is_given() -> None:
     np.testing.assert_allclose(as_numpy(denoiser([state, condition, np.array([700, 20], "int32")]))[1], base[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.once)])
 def test_the_latent_is_float32_in_every_precision(policy: str) -> None:
     exact = lean_networks((32, 64)).denoiser
     before = keras.config.dtype_policy()
@@ -199,7 +201,14 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
 
 # MedSegDiff
 
-SWITCHES = pytest.mark.parametrize(("dynamic", "ff"), [(True, True), (True, False), (False, True), (False, False)])
+SWITCHES = pytest.mark.parametrize(
+    ("dynamic", "ff"),
+    [
+        (True, True),
+        *(pytest.param(*both, marks=pytest.mark.once) for both in ((True, False), (False, True))),
+        (False, False),
+    ],
+)
 MINI = MedSegDiffPlan(widths=(4, 8), blocks=1, attention=(2,), heads=2, groups=2)
 
 
@@ -250,6 +259,7 @@ def counted(plan: MedSegDiffPlan, size: tuple[int, ...], axes: str, channels: in
     return [0, total + image] if dynamic else [image, total]
 
 
+@pytest.mark.once
 @SWITCHES
 @pytest.mark.parametrize(("axes", "size"), [("YX", (32, 48)), ("TYX", (3, 16, 16)), ("ZYX", (8, 8, 16))])
 def test_the_parameters_of_medsegdiff(axes: str, size: tuple[int, ...], dynamic: bool, ff: bool) -> None:
@@ -264,9 +274,12 @@ def test_the_parameters_of_medsegdiff(axes: str, size: tuple[int, ...], dynamic:
 PUBLISHED = {"tiny": 2_305_369, "S": 31_088_513, "B": 162_808_065, "L": 829_122_049, "++": 14_222_109_697}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("preset", PUBLISHED)
-def test_the_parameters_of_the_presets_at_256(preset: str) -> None:
+def test_the_parameters_of_the_presets_at_256(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """L and ++ on paper alone: their weights do not fit everywhere."""
+    zeros = keras.initializers.Zeros()  # to draw 163 million takes seconds
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", lambda self, shape, dtype=None: zeros(shape, dtype))
     plan = MEDSEGDIFF[preset]
     assert sum(counted(plan, (256, 256), "YX", 3, True, True)) == PUBLISHED[preset]
     assert len(plan.widths) - 1 == {"tiny": 3, "S": 4, "B": 5, "L": 6, "++": 6}[preset]
@@ -304,7 +317,9 @@ def mini(axes: str, dynamic: bool, ff: bool = True, classes: int = 2) -> tuple[N
 
 
 @SWITCHES
-@pytest.mark.parametrize("axes", ["X", "YX", "TYX", "ZYX"])
+@pytest.mark.parametrize(
+    "axes", [pytest.param("X", marks=pytest.mark.once), "YX", pytest.param("TYX", marks=pytest.mark.once), "ZYX"]
+)
 def test_medsegdiff_of_every_rank(axes: str, dynamic: bool, ff: bool) -> None:
     networks, given, image = mini(axes, dynamic, ff, classes=3)
     out = as_numpy(networks.denoiser(given))

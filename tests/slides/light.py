@@ -10,6 +10,7 @@ from ldseg.data.cases import Case, prepare
 from ldseg.data.preprocess import Preprocessing
 from ldseg.inference.cases import segment_each
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.inference.segmented import Segmented
 from ldseg.io.scans import scan_of
 from ldseg.io.slides.kinds import open_slide
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
@@ -28,6 +29,9 @@ class LightEngine(Engine):
         spec = types.SimpleNamespace(control=False, axes="YX", classes=3, parts=3, outline=False, size=SIZE, channels=3)
         super().__init__(spec, **options)  # type: ignore[arg-type]
         self.tiles = 0
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        return images.mean(axis=(1, 2))
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         self.tiles += len(inputs["image"])
@@ -51,12 +55,19 @@ def in_memory(
     image: np.ndarray, chosen: Preprocessing, microns: float | None, seed: int = 1, **options: object
 ) -> np.ndarray:
     """The mask by the ordinary way, of an image in memory."""
+    return segmented_in_memory(image, chosen, microns, seed, **options).mask
+
+
+def segmented_in_memory(
+    image: np.ndarray, chosen: Preprocessing, microns: float | None, seed: int = 1, **options: object
+) -> Segmented:
+    """What comes out by the ordinary way, of an image in memory."""
     scan = scan_of(image, "YX", () if microns is None else (microns / 1000, microns / 1000))
     case = Case(name="a", image=Path(), label=None, group="a")
     given = [(case, lambda: prepare("a", scan, chosen))]
     engine = LightEngine(**options)
     (found,) = segment_each(engine, given, chosen, batch_size=3, seed=seed)
-    return found.mask
+    return found
 
 
 def in_pieces(

@@ -18,7 +18,7 @@ from ldseg.inference.engine import Drawn
 from ldseg.io.slides import masks
 from ldseg.io.slides.kinds import open_slide
 from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
-from ldseg.slides import files, objects, panel, run
+from ldseg.slides import objects, outlined, panel, run
 from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
 from ldseg.slides.objects import objects_in
 
@@ -104,7 +104,7 @@ def test_a_slide_from_file_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shapely = pytest.importorskip("shapely")
     from shapely.geometry import shape
 
-    monkeypatch.setattr(files, "MIN_SHARE", 0.0)  # not even a speck is left out
+    monkeypatch.setattr(outlined, "MIN_SHARE", 0.0)  # not even a speck is left out
     found = segmented(tmp_path, tissue(230, 170))
     mask = tifffile.imread(found.files["mask"])
     assert mask.shape == (230, 170)
@@ -131,8 +131,8 @@ def test_what_is_asked_for_is_written_and_no_more(tmp_path: Path) -> None:
     found = segmented(tmp_path, tissue(100, 100), formats=("geojson",))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_objects.geojson"]
     assert set(found.files) == {"geojson"}
-    with pytest.raises(ConfigError, match="expected some of mask, geojson for slides, got csv"):
-        segmented(tmp_path, tissue(100, 100), formats=("csv",))
+    with pytest.raises(ConfigError, match="expected some of mask, geojson, csv for slides, got dicomseg"):
+        segmented(tmp_path, tissue(100, 100), formats=("dicomseg",))
     chosen = SlideSettings()
     resize = step().from_dict({**step().to_dict(), "fit": "resize"})
     common = {"settings": chosen, "colours": COLOURS, "key": {}}

@@ -168,6 +168,24 @@ def test_rare_classes_are_drawn_more_often() -> None:
     assert "disc" not in reasons["Training.Focus"].why
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([], 1.0),
+        (["Model.Prediction=eps"], 0.7),  # a recycled sample has no noise to predict
+        (["Model.Prediction=v"], 0.7),
+        (["Model.Preset=ldseg"], 0.7),
+        (["Model.Preset=ldseg", "Model.Prediction=x0"], 1.0),
+        (["Model.Architecture=Control"], 0.0),
+        (["Training.Recycling=0.4"], 0.4),
+    ],
+)
+def test_recycling_suits_what_is_predicted(settings: list[str], expected: float) -> None:
+    config = load_config(None, ["Data.Dimensions=2D", f"Data.Classes={','.join(CLASSES)}", *settings])
+    config, _ = choose_all(config, seen(disc(64, 30)), preset=PRESETS[config.model.preset], machine=PROCESSOR)
+    assert config.training.recycling == expected
+
+
 def test_volumes_and_videos(tmp_path: Path) -> None:
     write_volume_phantoms(tmp_path, 1, (20, 36, 40))
     volume = Case(name="Knee1", image=next((tmp_path / "Image").iterdir()), label=None, group="a")
@@ -200,6 +218,7 @@ def test_a_training_that_goes_on_keeps_what_it_began_with() -> None:
     # What was not chosen when it began is as it was then.
     assert (config.data.size, config.data.fit, config.data.zoom) == ((128, 128), "resize", 1.0)
     assert (config.parameters.batch_size, config.training.samples_per_case, config.training.focus) == (4, 1, 0.0)
+    assert config.training.recycling == 0.7
 
 
 def test_unreadable_cases_are_passed_over(tmp_path: Path) -> None:

@@ -63,7 +63,13 @@ def test_settings_are_the_defaults_of_a_plan() -> None:
 
     data: dict[str, Any] = {"Data.Size": tiny.SIZE, "Data.Patch": tiny.SIZE, "Data.Channels": 3, "Data.Dimensions": "2D"}
     data |= {"Data.Classes": ("background", "gland"), "Data.Intensity": "dtype", "Data.Fit": "resize", "Data.Zoom": 1}
-    data |= {"Parameters.BatchSize": 4, "Training.SamplesPerCase": 1, "Training.Focus": 0, "Sampler.Sampling_Steps": 15}
+    data |= {
+        "Parameters.BatchSize": 4,
+        "Training.SamplesPerCase": 1,
+        "Training.Focus": 0,
+        "Training.Recycling": 1,
+        "Sampler.Sampling_Steps": 15,
+    }
     config = Config().with_values(data)
     whole = plan(config, SPLIT)
     short = Plan(

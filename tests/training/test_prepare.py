@@ -10,9 +10,10 @@ import pytest
 import tiny
 
 from ldseg.data.cases import find_cases
+from ldseg.training import look
 from ldseg.training.fit import train
 from ldseg.training.plan import Plan
-from ldseg.training.prepare import plan_of, train_config
+from ldseg.training.prepare import plan_of, sample_of, train_config
 from ldseg.weights import read_description
 
 # Keras's variables, not ours.
@@ -87,3 +88,32 @@ def test_tiles_at_a_finer_resolution_train_and_segment(tmp_path: Path) -> None:
     assert description.preprocessing.zoom == 2
     chosen = {entry["setting"]: entry["why"] for entry in description.plan["chosen"]}
     assert "5 times as large" in chosen["Training.SamplesPerCase"]
+
+
+def test_of_very_many_cases_a_sample_is_read_and_the_others_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bad case outside of the sample is a line, whether it is trained or validated on."""
+    folder = tiny.phantoms(tmp_path, 12)
+    monkeypatch.setattr(look, "MOST_CASES", 6)
+    config = tiny.settings(folder, tmp_path / "w", Parameters_Epoch=1, Training_ValidateEvery=1, Training_Cache=0)
+    cases = find_cases(folder / "Set").cases
+    read = {case.name for case in sample_of(cases, config.training.seed)}
+    assert len(read) == 6
+    split = plan_of(config).plan.split
+    parts = [
+        [case for case in cases if case.name in {name for names in split[part].values() for name in names}]
+        for part in ("training", "validation")
+    ]
+    assert sum(map(len, parts)) == 12  # all of them
+    bad = [next(case for case in part if case.name not in read) for part in parts]
+    for case in bad:
+        case.image.write_bytes(b"no picture")
+    prepared = plan_of(config)
+    assert prepared.problems == () and prepared.plan.sampled and prepared.plan.split == split
+    result = train_config(config)
+    assert len(result.problems) == 2
+    for case in bad:
+        assert sum(str(case.image) in line for line in result.problems) == 1
+        assert sum(case.name in line for line in caplog.messages if "left out" in line) == 1
+    assert result.history[-1]["val_dice"] >= 0

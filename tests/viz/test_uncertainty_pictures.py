@@ -32,7 +32,7 @@ def test_uncertainty_of_every_rank(size: tuple[int, ...], axes: str, plane: Any,
     ))  # fmt: skip
     view = viz.CaseView(**given, true=given["mask"], spacing=(2.0,) * len(size), title="case")
     picture = viz.uncertainty_picture(view, entropy, variance, axes=axes)
-    assert {"case", "predictive entropy", "variance between members", "0.5", f"{variance[plane].max():.2g}"} <= set(words)
+    assert {"case", "predictive entropy", "deviation between members", "0.5", "0.25"} <= set(words)
     named = {"YX": "image and mask", "ZYX": "image and mask, plane 2 of 6", "TYX": "image and mask, frame 4 of 6"}
     assert named[axes] in words
     assert picture.std() > 10
@@ -57,3 +57,21 @@ def test_a_certain_case_is_drawn_too() -> None:
     given = _unsure((8, 9))
     entropy, variance = given.pop("entropy"), given.pop("variance")
     assert viz.uncertainty_picture(viz.CaseView(**given), entropy, 0 * variance, axes="YX").size
+
+
+def test_pictures_of_all_cases_have_one_scale() -> None:
+    """Where members deviate as much, the colour is the same, however much they do elsewhere in the case."""
+    given = _unsure((8, 9))
+    entropy = 0 * given.pop("entropy")
+    del given["variance"]
+    calm = np.full((8, 9), 0.04, np.float32)
+    stormy = calm.copy()
+    stormy[:, 5:] = 0.25
+    pictures = [viz.uncertainty_picture(viz.CaseView(**given), entropy, each, axes="YX") for each in (calm, stormy)]
+    apart = (pictures[0] != pictures[1]).any(axis=-1)
+    assert apart.any()
+    # They differ in the right part of the third map alone, and not in its left part, nor in the bars.
+    rows, columns = np.nonzero(apart)
+    width = pictures[0].shape[1]
+    assert columns.min() > 2 * width / 3 + width / 9
+    assert rows.max() < 0.85 * pictures[0].shape[0]

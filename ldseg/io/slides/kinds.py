@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 from ldseg.errors import DataError
+from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
 from ldseg.io.slides.contract import Slide
+from ldseg.io.slides.distant import DistantSlide
 from ldseg.io.slides.openslides import OTHER_SLIDES, OpenSlideSlide
 from ldseg.io.slides.tiffs import TIFF_SLIDES, TiffSlide
 from ldseg.io.slides.zarrs import ZARR_SLIDES, ZarrSlide
 from ldseg.io.tiff import TIFF_SUFFIXES
 
-KINDS: tuple[tuple[tuple[str, ...], Callable[[Path], Slide]], ...] = (
+KINDS: tuple[tuple[tuple[str, ...], type[TiffSlide | ZarrSlide | OpenSlideSlide]], ...] = (
     ((*TIFF_SLIDES, *TIFF_SUFFIXES), TiffSlide),
     (ZARR_SLIDES, ZarrSlide),
     (OTHER_SLIDES, OpenSlideSlide),
 )
 """Extensions, and what opens such a slide; a new kind is an entry here."""
 
+_OPENERS = tuple(opener for _, opener in KINDS)
+
 SLIDE_SUFFIXES = (*TIFF_SLIDES, *OTHER_SLIDES)
 """Extensions of files that are slides whatever their size."""
+
+TOLD = ("sizes", "channels", "modalities", "bits", "tiled", "microns")
+"""What a slide tells of itself, beside the type of its values."""
 
 LARGE = 1 << 26
 """Pixels above which a TIFF counts as a slide, if its pixels lie in tiles or strips that can be read one by one."""
@@ -56,6 +62,17 @@ def open_slide(path: Path) -> Slide:
         raise DataError(f"{path}: expected a slide of type {known}, found {path.suffix or 'none'}")
     if path.suffix.lower() not in ZARR_SLIDES:
         check_file(path)
+    kind = opener.__name__
+    return apart.guarded(lambda: opened(path, kind), lambda reader: DistantSlide(path, kind, reader))
+
+
+def opened(path: Path, kind: str) -> Slide:
+    """A slide, opened by a class of `KINDS` in this process, or told by `ldseg.io.apart.needed` to be opened in another.
+
+    Raises:
+        DataError: as `open_slide` does.
+    """
+    opener = next(opener for opener in _OPENERS if opener.__name__ == kind)
     try:
         return opener(path)
     except (DataError, Refused) as error:

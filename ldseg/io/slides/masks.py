@@ -52,8 +52,15 @@ class MaskTiles:
         """Whether the strip that begins with this tile was written."""
         return self._path(row, column).is_file()
 
-    def write(self, row: int, column: int, values: np.ndarray) -> None:
-        """Write a strip, uint8 (h, w): a row of tiles from its first one on, cut at the border of the picture."""
+    def write(self, row: int, column: int, values: np.ndarray, about: str = "") -> None:
+        """Write a strip, uint8 (h, w): a row of tiles from its first one on, cut at the border of the picture.
+
+        Args:
+            row: of tiles.
+            column: of tiles, one of `columns`.
+            values: the pixels.
+            about: up to 65,535 letters of ASCII that are kept with it.
+        """
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:
             for index in range(math.ceil(values.shape[1] / TILE)):
@@ -61,7 +68,13 @@ class MaskTiles:
                 tile = np.zeros((TILE, TILE), np.uint8)
                 tile[: part.shape[0], : part.shape[1]] = part
                 file.writestr(str(column + index), zlib.compress(tile.tobytes(), _PACKING))
+            file.comment = about.encode("ascii")
         write_bytes(self._path(row, column), stream.getvalue())
+
+    def about(self, row: int, column: int) -> str:
+        """What was kept with a strip."""
+        with zipfile.ZipFile(self._path(row, column)) as file:
+            return file.comment.decode("ascii")
 
     def packed(self, row: int, column: int) -> bytes:
         """A tile as it is stored: uint8 (TILE, TILE), deflated."""

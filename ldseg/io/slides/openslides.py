@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.slides.contract import Slide, usable_microns
 
@@ -28,6 +29,7 @@ class OpenSlideSlide(Slide):
     def __init__(self, path: Path) -> None:
         if importlib.util.find_spec("openslide") is None:
             raise Refused('such slides are read with OpenSlide, which is not installed: pip install "ldseg[wsi]"')
+        apart.needed()
         import openslide
 
         self.path = path

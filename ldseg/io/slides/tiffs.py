@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.planes import inverted
 from ldseg.io.slides.contract import Kept, Slide, check_planes, usable_microns
-from ldseg.io.tiff import check_coding
+from ldseg.io.streams import check_jpeg
+from ldseg.io.tiff import MOST_PAGES, check_coding, steady
 from ldseg.text import times
 
 TIFF_SLIDES = (".svs", ".ndpi", ".scn", ".bif")
@@ -51,6 +53,7 @@ class TiffSlide(Slide):
             raise
 
     def _open(self) -> None:
+        self._check_pages()
         if not self._file.series:
             raise ValueError("it has no page")
         series: Any = self._file.series[0]
@@ -65,6 +68,8 @@ class TiffSlide(Slide):
         self._levels = [list(level.pages) for level in series.levels]
         self._check(page)
         self._ycc = int(page.compression) == _APERIO_YCC
+        if self._ycc or not steady(page):
+            apart.needed()
         self._white = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         self.modalities = letters == "CYX" and shape[0] > 1
         planes = shape[0] if letters == "CYX" else shape[-1] if letters == "YXS" else 1
@@ -79,6 +84,15 @@ class TiffSlide(Slide):
         self.tiled = all(math.prod(level.keyframe.chunks[:2]) < 1 << 24 for level in series.levels)
         self.microns = _microns(self._file, page)
         self._kept = Kept()
+
+    def _check_pages(self) -> None:
+        """Every page has a size and pixels: tifffile looks without end for the series of those that have none."""
+        for index in range(len(self._file.pages)):
+            if index == MOST_PAGES:
+                raise Refused(f"more than {MOST_PAGES} pages")
+            page: Any = self._file.pages[index].aspage()
+            if not page.dataoffsets or not page.shape or min(page.shape) < 1:
+                raise ValueError(f"page {index} has no pixels")
 
     def _check(self, page: Any) -> None:
         for level in self._levels:
@@ -123,9 +137,10 @@ class TiffSlide(Slide):
         content = handle.read(count)
         if len(content) < count:
             raise ValueError(f"the file ends at byte {handle.size}, a tile at byte {page.dataoffsets[index] + count}")
-        tables = (
-            {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if int(keyframe.compression) in (6, 7) else {}
-        )
+        tables = {}
+        if int(keyframe.compression) in (6, 7):
+            tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+            check_jpeg(_whole_jpeg(content, **tables))
         values, _, _ = keyframe.decode(content, index, **tables)
         tile = np.asarray(values)[0, ..., : self.channels]
         if self._ycc:
@@ -135,6 +150,13 @@ class TiffSlide(Slide):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _whole_jpeg(content: bytes, jpegtables: bytes | None, jpegheader: bytes | None) -> bytes:
+    """A tile as a JPEG that needs nothing else: with the tables of its page, or, of NDPI, with a header and an end."""
+    if jpegheader:
+        return jpegheader + content[: -2 if content[-2:-1] == b"\xff" else None] + b"\xff\xd9"
+    return jpegtables[:-2] + content[2:] if jpegtables else content
 
 
 def _squeezed(letters: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.slides.contract import Slide, check_planes, usable_microns
 from ldseg.text import times
@@ -33,6 +34,7 @@ class ZarrSlide(Slide):
     def __init__(self, path: Path) -> None:
         if importlib.util.find_spec("zarr") is None:
             raise Refused('OME-Zarr is read with zarr, which is not installed: pip install "ldseg[wsi]"')
+        apart.needed()
         import zarr
 
         self.path = path

@@ -7,13 +7,25 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ldseg.evaluation.bootstrap import FEWEST
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
-from ldseg.evaluation.report import FEWEST
+from ldseg.folds import fold_folders
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
-from ldseg.text import counted, number
 from ldseg.viz.report.embed import Picture, Pictures
-from ldseg.viz.report.records import HEADLINES, columns, flat, settings, statistics, strips, title_of, words, worst_first
+from ldseg.viz.report.many import LINES, MOST, SHOWN, rows_as_json
+from ldseg.viz.report.records import (
+    HEADLINES,
+    columns,
+    folds_of,
+    members,
+    regions_of,
+    settings,
+    statistics,
+    strips,
+    worst_first,
+)
+from ldseg.viz.report.rendering import render
 from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
@@ -47,7 +59,9 @@ class Views:
 def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord] | None = None) -> Path:
     """Write ``report.html`` into the folder of a run, from its record and its pictures.
 
-    The page needs no other file and no network. Pictures that are not there are not missed.
+    The page needs no other file and no network. Pictures that are not there are not missed. Of more than `MOST` cases the
+    worst `SHOWN` stand in it as they do of few; the others are data, from which the page makes the rows that are looked
+    at, with pictures from the folder of the run.
 
     Args:
         folder: of the run.
@@ -60,38 +74,38 @@ def write_report(folder: Path, run: RunRecord, compared: Mapping[str, RunRecord]
     Raises:
         DataError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
-
     pictures, outputs = Pictures(MAX_BYTES), Outputs(folder)
     runs = {"This run": run, **(compared or {})}
     cases = worst_first(run.cases)
     large = {case.name: _views(outputs, run, case, pictures, LARGE) for case in cases[:WORST]}
     figures = list(_figures(outputs, run, pictures))
-    environment = Environment(
-        loader=PackageLoader("ldseg.viz.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(counted=counted, number=number, flat=flat, words=words, title_of=title_of)
-    page = environment.get_template("report.html").render(
+    shown_columns = columns(run, compared or {})
+    overlay, uncertainty = run.config["Output"]["Overlay"], members(run.config) > 1
+    many = len(cases) > MOST
+    shown = cases[:SHOWN] if many else cases
+    page = render(
+        "report.html",
         folder=folder,
         run=run,
         headlines=HEADLINES,
         facts=run.facts,
         config=run.config,
+        folds=folds_of(run.config),
         summary=run.summary,
         fewest=FEWEST,
+        regions=regions_of(run),
         runs={name: (each, statistics(each)) for name, each in runs.items()},
         statistics=statistics(run),
         strips=strips(runs),
         settings=settings(runs),
         differences={name: difference(run, other) for name, other in (compared or {}).items()},
         cases=cases,
-        columns=columns(run, compared or {}),
+        shown=shown,
+        rows=rows_as_json(cases, shown_columns, overlay, uncertainty) if many else "",
+        lines=LINES,
+        columns=shown_columns,
         large={name: views for name, views in large.items() if views.overlay or views.uncertainty},
-        small={case.name: _views(outputs, run, case, pictures, THUMBNAIL) for case in cases},
+        small={case.name: _views(outputs, run, case, pictures, THUMBNAIL) for case in shown},
         figures=figures,
         left_out=pictures.left_out,
     )
@@ -103,7 +117,7 @@ def _views(outputs: Outputs, run: RunRecord, case: CaseResult, pictures: Picture
     config, name, ok = run.config, case.name, case.ok
     return Views(
         overlay=pictures.take(outputs.overlay(name), width) if ok and config["Output"]["Overlay"] else None,
-        uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and config["Sampler"]["Samples"] > 1 else None,
+        uncertainty=pictures.take(outputs.uncertainty(name), width) if ok and members(config) > 1 else None,
     )
 
 
@@ -120,7 +134,9 @@ def _figures(outputs: Outputs, run: RunRecord, pictures: Pictures) -> Iterator[t
     wanted += [(outputs.diffusion(name), f"The way from noise to mask: {name}") for name in drawn]
     for kind, shows in OTHERS.items():
         wanted += [(path, shows) for path in islice(outputs.test_figures(kind, run.facts), PER_KIND)]
-    wanted += [(Path(run.facts["weights"]) / "training" / "curves.png", "The training of the weights")]
+    weights = Path(run.facts["weights"])
+    trained = {"the weights": weights, **{fold.name: fold for fold in islice(fold_folders(weights), PER_KIND)}}
+    wanted += [(place / "training" / "curves.png", f"The training of {name}") for name, place in trained.items()]
     for path, shows in wanted:
         if picture := pictures.take(path, LARGE):
             yield picture, shows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.evaluation.metrics import DISTANCES
 from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord
-from ldseg.text import number
+from ldseg.text import counted, number
 
 TITLES = {
     "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",
@@ -20,6 +21,9 @@ TITLES = {
     "pooled_object_hausdorff": "Object Hausdorff pooled over the set",
 }  # fmt: skip
 """Of the metrics, in the order in which they are shown; others follow them. What is not pooled is a mean over cases."""
+
+RINGS = 500
+"""Rings of a strip, at most."""
 
 HEADLINES = ("dice", "iou", "hd95", "object_f1", "pooled_object_f1")
 POOLED = "pooled_"
@@ -198,6 +202,14 @@ class Strip:
     mean: Statistic
     scores: Mapping[str, float]
 
+    @property
+    def rings(self) -> list[tuple[float, str]]:
+        """Where a ring stands, and what it says: one for a case or, of more than `RINGS`, for all that are about equal."""
+        if len(self.scores) <= RINGS:
+            return [(score, f"{name}: {number(score)}") for name, score in self.scores.items()]
+        places = Counter(round(score * RINGS) / RINGS for score in self.scores.values())
+        return [(place, f"{counted(count, 'case')} about {number(place)}") for place, count in sorted(places.items())]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Strips:
@@ -246,6 +258,27 @@ def settings(runs: Mapping[str, RunRecord]) -> list[tuple[str, bool, list[Any]]]
     return found
 
 
+def regions_of(run: RunRecord) -> str:
+    """What the regions of a run are made of, in words, ``disc (rim and cup), cup (cup)``; nothing without regions."""
+    data = run.config.get("Data", {})
+    names = dict(enumerate(data.get("Classes", ())))
+    return ", ".join(
+        f"{name} ({' and '.join(names.get(number, str(number)) for number in numbers)})"
+        for name, numbers in data.get("Regions", ())
+    )
+
+
+def members(config: Mapping[str, Any]) -> int:
+    """Masks of each image in a run, those of all folds together."""
+    return int(config["Sampler"]["Samples"]) * folds_of(config)
+
+
+def folds_of(config: Mapping[str, Any]) -> int:
+    """Folds that segment in a run: 1 unless the weights have several."""
+    folds = config["Sampler"].get("Folds", 1)
+    return folds if isinstance(folds, int) else 1
+
+
 def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with colons between the keys."""
     found: dict[str, Any] = {}
@@ -254,10 +287,11 @@ def flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def words(value: Any) -> str:
-    """A setting or a fact."""
+def words(value: Any, between: str = ",:+") -> str:
+    """A setting or a fact; lists of pairs as ``cfg.ini`` has them, such as ``disc:1+2, cup:2``."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(words, value)) or "–"
+        mark = ", " if between[0] == "," else between[0]
+        return mark.join(words(each, between[1:] or between) for each in value) or "–"
     return "–" if value in (None, "") else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

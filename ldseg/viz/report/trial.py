@@ -10,6 +10,7 @@ from ldseg.config import Config
 from ldseg.text import counted, number
 from ldseg.viz.report.embed import Pictures
 from ldseg.viz.report.records import flat, words
+from ldseg.viz.report.rendering import render
 from ldseg.writing import write_text
 
 MAX_BYTES = 4_000_000
@@ -31,8 +32,6 @@ def write_trial_report(record: Path, found: Mapping[str, Any], title: str, colum
     Raises:
         DataError: the page cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # not needed by a run without a report
-
     several = found["classes"][1:] if len(found["classes"]) > 2 else []
     rows = []
     for condition in found["conditions"]:
@@ -49,11 +48,8 @@ def write_trial_report(record: Path, found: Mapping[str, Any], title: str, colum
         if found["config"].get(section, {}).get(key, default) != default
     }
     facts = {key: value for key, value in found.items() if key not in ("config", "conditions", "classes", "problems")}
-    environment = Environment(
-        loader=PackageLoader("ldseg.viz.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("trial.html").render(
+    page = render(
+        "trial.html",
         title=title,
         dataset=found["config"]["Data"]["Dataset"],
         weights=found["weights"],

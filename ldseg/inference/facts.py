@@ -15,8 +15,14 @@ from ldseg.inference.opening import Opened
 from ldseg.version import __version__
 
 
-def facts_of(config: Config, opened: Opened) -> dict[str, Any]:
-    """Time, versions, machine, settings and weights, by name, in plain types."""
+def facts_of(config: Config, opened: Opened, digest: str = "") -> dict[str, Any]:
+    """Time, versions, machine, settings and weights, by name, in plain types.
+
+    Args:
+        config: the settings.
+        opened: the weights.
+        digest: of the weights, where they are not those of ``config.weights_folder``.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ldseg": __version__,
@@ -28,5 +34,5 @@ def facts_of(config: Config, opened: Opened) -> dict[str, Any]:
         "weights": str(config.weights_folder),
         "weights_figures": opened.description.figures,
         "weights_made": opened.description.made,
-        "weights_sha256": fingerprint(config.weights_folder),
+        "weights_sha256": digest or fingerprint(config.weights_folder),
     }

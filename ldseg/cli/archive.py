@@ -1,0 +1,265 @@
+"""Segmenting an archive: cases here or in an object store, by this process or a cluster of Ray, into a table of rows."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ldseg.cli.collect import say, settings_of
+from ldseg.cli.console import progress
+from ldseg.cli.task import begin
+from ldseg.cli.worker import AT_ONCE, Worker
+from ldseg.config import Config
+from ldseg.data.cases import Case
+from ldseg.data.listed import is_table
+from ldseg.errors import ConfigError, DataError
+from ldseg.evaluation import CaseResult, RunRecord, write_metrics
+from ldseg.evaluation.archive import CaseTable
+from ldseg.evaluation.compare import read_run
+from ldseg.inference.facts import facts_of
+from ldseg.outputs import Outputs
+from ldseg.paths import named_path
+from ldseg.remote import check_written_whole, fetch, is_remote, names_in, send, url_of
+from ldseg.text import counted
+from ldseg.viz.report.many import SHOWN
+from ldseg.viz.report.records import worst_first
+from ldseg.writers.table import check_formats
+from ldseg.writing import held_folder, remove, write_text
+
+logger = logging.getLogger(__name__)
+
+OWN = frozenset(
+    (
+        "Data.Root",
+        "Data.Dataset",
+        "Data.Cases",
+        "GPU.Multiple",
+        "GPU.Ray",
+        "Output.Compare",
+        "Output.Folder",
+        "Output.Report",
+    )
+)
+"""Settings that may change from one run into a table to the next: the masks do not depend on them."""
+
+ROWS, SECONDS = 1000, 30.0
+"""Rows are written when there are so many, or so much time has gone by."""
+
+
+def is_archive(config: Config, files: Sequence[Path]) -> bool:
+    """Whether a run is over an archive: by Ray, over a table of paths, or with something that lies in an object store."""
+    places = [*(files or [config.dataset_folder]), config.output_folder]
+    return bool(config.gpu.ray) or any(map(is_remote, places)) or any(map(is_table, files))
+
+
+def run(config: Config, files: Sequence[Path] = ()) -> int:
+    """Segment the cases that are missing in the table of a run, then make its figures and its report from the table.
+
+    Args:
+        config: the settings.
+        files: files, folders, tables and places to segment in place of the data set of the settings.
+
+    Returns:
+        the number of problems: cases skipped, labels without an image.
+
+    Raises:
+        LDSegError: nothing can be done, also where no case could be segmented.
+    """
+    started = time.perf_counter()
+    _check(config)
+    check_formats(config.output.formats)
+    task = begin(config.with_values({"Output.Diffusion": 0}), files, anywhere=True)
+    config, folder = task.config, task.config.output_folder
+    names = task.preprocessing.structures
+    compared = {other: read_run(named_path("Output.Compare", other), names) for other in config.output.compare}
+    table = CaseTable(folder)
+    facts = {**facts_of(config, task.opened), "problems": list(task.problems), "seconds": 0.0}
+    with _held(table, task.cases, task.cases if not files else ()):
+        todo, before = _missing(table, task.cases, names, facts)
+        rows = _Rows(table=table, classes=names, facts=facts, started=started, before=before)
+        if todo:
+            workers = _workers(config, task.opened.kind)
+            with contextlib.closing(workers(todo)) as results, rows:
+                for result in progress(results, len(todo), "segmenting"):
+                    rows.add(result)
+        record = write_figures(table, compared)
+    if not record.segmented and not config.data.shard:  # of a shard the others may well have figures
+        raise DataError(
+            f"{url_of(folder)}: none of {len(record.cases)} cases could be segmented, the first: {record.cases[0].message}"
+        )
+    return say(folder, record)
+
+
+def _check(config: Config) -> None:
+    """Raise ConfigError or DataError for settings that an archive cannot have."""
+    folder = config.output_folder
+    if is_remote(folder):
+        check_written_whole(folder, "Output.Folder")
+    if config.data.shard and (config.gpu.ray or is_remote(folder)):
+        what = (
+            f"GPU.Ray = {config.gpu.ray}, which shares cases out itself" if config.gpu.ray else "an object store as folder"
+        )
+        raise ConfigError(f"Data.Shard: expected nothing with {what}, got {config.data.shard}")
+
+
+def _workers(config: Config, engine: str) -> Callable[[Sequence[Case]], Generator[CaseResult]]:
+    """What segments cases."""
+    if config.gpu.ray:
+        from ldseg.cli.cluster import Cluster  # here, as Ray is rarely there
+
+        return Cluster(config, engine).segment
+    return Worker(config, engine).segment
+
+
+@contextlib.contextmanager
+def _held(table: CaseTable, cases: Sequence[Case], sources: Sequence[Case]) -> Iterator[None]:
+    """Keep the folder of a run for this process, as far as that can be done, and make sure that it is its own.
+
+    Raises:
+        DataError: the folder holds what is not of this table, or another run writes to it.
+    """
+    folder, new = table.folder, not table.exists
+    if is_remote(folder):
+        # Nothing in an object store says who else writes to it.
+        if new and (found := names_in(folder)):
+            raise DataError(
+                f"{url_of(folder)}: expected nothing there, or the table of an earlier run, found {found[0] or 'a file'}; "
+                "name another place in [Output] Folder (--out)"
+            )
+        yield
+        return
+    outputs = Outputs(folder)
+    outputs.check([case.name for case in cases] if new else (), [case.image for case in sources])
+    if new and outputs.metrics.exists():
+        raise DataError(
+            f"{folder}: holds a run that has no {outputs.cases_table.name}; name another in [Output] Folder (--out)"
+        )
+    with held_folder(folder, "[Output] Folder"):
+        yield
+
+
+def _missing(
+    table: CaseTable, cases: Sequence[Case], classes: Sequence[str], facts: Mapping[str, Any]
+) -> tuple[list[Case], float]:
+    """The cases without a mask in the table, whose rows then go, and the seconds that the others took.
+
+    Raises:
+        DataError: the table is of other weights or settings.
+    """
+    if not table.exists:
+        table.append((), classes, facts)  # the folder is a run's own from now on
+        return list(cases), 0.0
+    found, earlier = table.facts()
+    told, wanted = settings_of(found, earlier, OWN), settings_of(classes, facts, OWN)
+    for name, value in wanted.items():
+        if told.get(name) != value:
+            raise DataError(
+                f"{table}: its cases were segmented with other settings, {name} = {told.get(name)} and not {value}; "
+                "name another folder in [Output] Folder (--out)"
+            )
+    states = table.states()
+    todo = [case for case in cases if states.get(case.name) != "ok"]
+    if again := {case.name for case in todo} & set(states):
+        table.forget(again)
+    if len(todo) < len(cases):
+        logger.info("%s done already, %d to do", counted(len(cases) - len(todo), "case"), len(todo))
+    return todo, float(earlier.get("seconds", 0.0))
+
+
+@dataclass(kw_only=True)
+class _Rows:
+    """Rows on their way into a table: written now and then, and in the end, whatever the end is.
+
+    Attributes:
+        table: the table.
+        classes: names of the classes.
+        facts: how the run came about.
+        started: when it began, of the clock that counts seconds.
+        before: seconds that earlier runs took.
+    """
+
+    table: CaseTable
+    classes: Sequence[str]
+    facts: Mapping[str, Any]
+    started: float
+    before: float
+    waiting: list[CaseResult] = field(default_factory=list)
+    written: float = field(default_factory=time.monotonic)
+
+    def add(self, row: CaseResult) -> None:
+        """Take a row in."""
+        if not row.ok:
+            logger.error("skipped %s: %s", row.name, row.message)
+        self.waiting.append(row)
+        if len(self.waiting) >= ROWS or time.monotonic() - self.written > SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        seconds = round(self.before + time.perf_counter() - self.started, 2)
+        self.table.append(self.waiting, self.classes, {**self.facts, "seconds": seconds})
+        self.waiting, self.written = [], time.monotonic()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self.waiting:
+            self._write()
+
+
+def write_figures(table: CaseTable, compared: Mapping[str, RunRecord] | None = None) -> RunRecord:
+    """Write the figures and the report of a run beside its table, from the table and the pictures of its cases.
+
+    Args:
+        table: of the run.
+        compared: other runs, by the names under which they are shown.
+
+    Returns:
+        the record of the run.
+
+    Raises:
+        DataError: the table cannot be read, or a file cannot be written.
+    """
+    record, folder = table.record(), table.folder
+    if not is_remote(folder):
+        _write_figures(folder, record, compared or {})
+        return record
+    with tempfile.TemporaryDirectory(prefix="ldseg-figures-") as top:
+        here = Outputs(Path(top))
+        if record.config["Output"]["Report"] and record.config["Output"]["Overlay"]:
+            _fetch_overlays(Outputs(folder), here, [case.name for case in worst_first(record.segmented)[:SHOWN]])
+        _write_figures(here.folder, record, compared or {})
+        if here.report.exists():  # it may name where it lies
+            write_text(here.report, here.report.read_text("utf-8").replace(str(here.folder), url_of(folder)))
+        for path in (here.metrics, here.metrics_table, here.report):
+            if path.exists():
+                send(path, folder / path.name)
+    return record
+
+
+def _fetch_overlays(there: Outputs, here: Outputs, cases: Sequence[str]) -> None:
+    """Copy pictures of cases to this machine."""
+
+    def one(case: str) -> None:
+        with contextlib.suppress(DataError):  # a picture that is not there is not missed
+            fetch(there.overlay(case), here.overlay(case))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, cases))
+
+
+def _write_figures(folder: Path, record: RunRecord, compared: Mapping[str, RunRecord]) -> None:
+    write_metrics(folder, record)
+    if record.config["Output"]["Report"]:
+        from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
+
+        write_report(folder, record, compared)
+    else:
+        remove(Outputs(folder).report)

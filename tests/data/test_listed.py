@@ -1,0 +1,72 @@
+"""Tables of paths as data sets."""
+
+from pathlib import Path
+
+import pytest
+
+from ldseg.data.cases import Case
+from ldseg.data.inputs import cases_in, cases_of
+from ldseg.errors import DataError
+from ldseg.remote import write_remote
+
+
+def test_a_table_in_text(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(
+        "Image,other,label,name,group\n"
+        'a/1.png,,a/1_label.png,,P1\n"/whole/2, x.png",,,,\ns3://bucket/3.png,9,s3://bucket/l/3.png,third,\nb/4.nii.gz\n',
+        "utf-8-sig",
+    )
+    found = cases_in(table, "YX")
+    assert found.problems == ()
+    assert found.cases == (
+        Case(name="1", image=tmp_path / "a/1.png", label=tmp_path / "a/1_label.png", group="P1"),
+        Case(name="2, x", image=Path("/whole/2, x.png"), label=None, group="2, x"),
+        Case(name="third", image=Path("s3:/bucket/3.png"), label=Path("s3:/bucket/l/3.png"), group="third"),
+        Case(name="4", image=tmp_path / "b/4.nii.gz", label=None, group="4"),
+    )
+    assert [case.name for case in cases_in(table, "YX", ("t*", "4")).cases] == ["third", "4"]
+    tabs = tmp_path / "list.tsv"
+    tabs.write_text("image\tname\n\na.png\tb\n", "utf-8")
+    assert cases_in(tabs, "YX").cases == (Case(name="b", image=tmp_path / "a.png", label=None, group="b"),)
+
+
+def test_what_is_wrong_is_said_by_row(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("image,name\na/1.png,\nb/1.png,\n,x\nb/2.png,../up\nc/1.png,one\n", "utf-8")
+    found = cases_of([table], "YX")
+    assert [case.name for case in found.cases] == ["1", "one"]
+    assert found.problems == (
+        f"{table}: row 2: left out, as {tmp_path}/a/1.png has the same name 1; the column name sets others",
+        f"{table}: row 3: expected a path in the column image, found nothing",
+        f"{table}: row 4: expected a name that a file can have, found '../up'",
+    )
+    for content, said in {
+        b"picture,label\na.png,\n": "expected a table of paths with the column image, found the columns picture, label",
+        b"": "found the columns none",
+        b"image\n": "expected a row for each image, found none",
+        b"image\n\xff.png\n": "not a table in UTF-8",
+    }.items():
+        table.write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            cases_in(table, "YX")
+    with pytest.raises(DataError, match="none.csv: cannot be read: No such file"):
+        cases_in(tmp_path / "none.csv", "YX")
+
+
+def test_a_table_of_parquet_in_an_object_store(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="object stores need fsspec: pip install 'ldseg[archive]'")
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'ldseg[archive]'")
+    from pyarrow import parquet
+
+    rows = pyarrow.table({"Image": ["a.png", "/b.png"], "label": [None, "b_label.png"], "name": [None, "7"]})
+    parquet.write_table(rows, tmp_path / "t.parquet")
+    place = Path("memory:/bucket/test-listed/t.parquet")
+    write_remote(place, (tmp_path / "t.parquet").read_bytes())
+    assert cases_in(place, "YX").cases == (
+        Case(name="a", image=place.parent / "a.png", label=None, group="a"),
+        Case(name="7", image=Path("/b.png"), label=place.parent / "b_label.png", group="7"),
+    )
+    write_remote(place, b"no table")
+    with pytest.raises(DataError, match="memory://bucket/test-listed/t.parquet: not a table of Parquet"):
+        cases_in(place, "YX")

@@ -1,0 +1,168 @@
+"""A run on a cluster of Ray with two nodes, here, one of whose workers is killed; and a case that kills its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ldseg.cli import cluster as of_ldseg
+from ldseg.cli import main
+from ldseg.cli.task import begin
+from ldseg.config import Config
+from ldseg.data.cases import Case
+from ldseg.evaluation import CaseResult
+from ldseg.evaluation.archive import CaseTable
+from ldseg.phantoms import write_phantoms
+
+ray = pytest.importorskip("ray", reason="the cluster needs Ray: pip install 'ldseg[ray]'")
+pytest.importorskip("ray.data", reason="the cluster needs Ray: pip install 'ldseg[ray]'")
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+CASES = 500
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a cluster of two nodes is, with a processor each."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        memory = {"object_store_memory": 100 << 20, "num_cpus": 1}
+        nodes = Cluster(initialize_head=True, head_node_args=memory)
+        nodes.add_node(**memory)
+        yield nodes.address
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks for images of 32 x 32 pixels, with numbers of chance."""
+    import tiny
+
+    from ldseg.description import Description
+    from ldseg.export.networks import save_structure
+    from ldseg.segmenter import Segmenter
+    from ldseg.weights import save_weights
+
+    folder, spec = tmp_path_factory.mktemp("weights"), tiny.spec()
+    training = tiny.settings(Path("data"), folder).to_dict()
+    described = Description(spec=spec, preprocessing=tiny.preprocessing(), training=training)
+    save_weights(folder, tiny.varied(Segmenter(spec)), described)
+    save_structure(folder, spec)
+    return folder
+
+
+def settings(weights: Path) -> list[str]:
+    return [
+        *("--weights", str(weights), "--steps", "1"),
+        *("--set", "GPU.Engine=onnx", "--set", "Output.Overlay=False", "--set", "Output.Report=False"),
+    ]
+
+
+def workers() -> list[int]:
+    """The processes of the cluster that hold networks."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                path.joinpath("cmdline").read_bytes().startswith(b"ray::")
+                and b"Map" in path.joinpath("cmdline").read_bytes()
+            ):
+                found.append((int(path.name), _above(int(path.name))))
+        except OSError:
+            continue
+    return [process for process, above in found if os.getpid() in above]
+
+
+def _above(process: int) -> list[int]:
+    """The processes that began it, and those that began these."""
+    found: list[int] = []
+    while process > 1:
+        process = int(Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+        found.append(process)
+    return found
+
+
+def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: Path, tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "Set", CASES, size=(24, 28), seed=3)
+    (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes(b"no image")
+    data, out = str(tmp_path / "Set"), tmp_path / "out"
+    command = ["-m", "ldseg", "segment", data, "--out", str(out), *settings(weights), "--ray", address]
+    run = subprocess.Popen(
+        [sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
+    )
+    ended = time.monotonic() + 300
+    while len(list(out.glob("*_segmentation.png"))) < CASES // 4:
+        assert run.poll() is None, run.stderr and run.stderr.read()
+        assert time.monotonic() < ended, "nothing is segmented"
+        time.sleep(0.1)
+    victim = workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    before = len(list(out.glob("*_segmentation.png")))
+    assert before < CASES - 1, "killed too late"
+    _, told = run.communicate(timeout=600)
+    assert run.returncode == 1, told.decode()
+
+    record = CaseTable(out).record()  # which refuses a case that is there twice
+    assert [case.name for case in record.cases] == [f"Phantom{number}" for number in range(1, CASES + 1)]
+    assert [case.name for case in record.cases if not case.ok] == ["Phantom7"]
+    assert main(["segment", data, "--out", str(tmp_path / "single"), *settings(weights)]) == 1
+    masks = sorted(path.name for path in (tmp_path / "single").glob("*_segmentation.png"))
+    assert len(masks) == CASES - 1
+    assert sorted(path.name for path in out.glob("*_segmentation.png")) == masks
+    different = [name for name in masks if (out / name).read_bytes() != (tmp_path / "single" / name).read_bytes()]
+    assert different == []
+    assert len({(out / name).read_bytes() for name in masks}) > CASES // 10  # masks that differ from case to case
+
+    # Nothing is missing, so nothing is begun but what was no image.
+    started = {path: path.stat().st_mtime_ns for path in out.glob("*_segmentation.png")}
+    (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes((tmp_path / "Set" / "Image" / "Phantom8.png").read_bytes())
+    assert main(command[2:]) == 0
+    assert {path: path.stat().st_mtime_ns for path in started} == started
+    assert len(CaseTable(out).record().segmented) == CASES
+
+
+class Deadly(of_ldseg.Actor):
+    """A worker that one of the cases kills."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        segment = self._worker.segment
+
+        def until_killed(cases: Sequence[Case]) -> Generator[CaseResult]:
+            if any(case.name == "Phantom3" for case in cases):
+                os._exit(1)
+            yield from segment(cases)
+
+        self._worker.segment = until_killed  # type: ignore[method-assign]
+
+
+def test_a_case_that_kills_its_worker_is_a_row(
+    address: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(of_ldseg, "Actor", Deadly)
+    monkeypatch.setattr(of_ldseg, "TRIES", 1)
+    write_phantoms(tmp_path / "Set", 4, size=(24, 28), seed=3)
+    values = {
+        "Data.Root": str(tmp_path), "Data.Dataset": "Set", "Model.Weights": str(weights), "GPU.Ray": address,
+        "GPU.Engine": "onnx", "Output.Folder": str(tmp_path / "out"), "Output.Overlay": False, "Sampler.Sampling_Steps": 1,
+    }  # fmt: skip
+    task = begin(Config().with_values(values))
+    found = list(of_ldseg.Cluster(task.config, "onnx").segment(task.cases))
+    assert sorted(case.name for case in found) == [f"Phantom{number}" for number in range(1, 5)]
+    (bad,) = [case for case in found if not case.ok]
+    assert bad.name == "Phantom3"
+    assert "the process that segmented it ended every time" in bad.message
