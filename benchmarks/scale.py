@@ -213,7 +213,7 @@ def first(count: int, folder: Path) -> Callable[[], object]:
     class Done(Exception):
         """There was an update."""
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise Done
 
     data = make_cases(folder, count, 256)

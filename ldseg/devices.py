@@ -1,7 +1,7 @@
 """Which devices a run uses, and in which precision. What differs between the backends of Keras stands here.
 
 ``choose`` acts through environment variables that the backends read when they are imported, so it comes before any import
-of Keras; ``data_parallel`` and ``set_precision`` come after.
+of Keras; ``connect``, ``data_parallel`` and ``set_precision`` come after.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import math
 import os
 import platform
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ldseg.errors import ConfigError
+from ldseg.group import Group
 from ldseg.options import AUTO, PRECISIONS
 from ldseg.untrusted import parsed
 
@@ -57,29 +60,59 @@ def machine() -> dict[str, Any]:
     return {"system": platform.platform(), "processor": processor, "cores": cores, "gpus": list(gpus("name").values())}
 
 
-def choose(multiple: bool) -> str:
+def choose(multiple: bool, group: Group | None = None) -> str:
     """Prepare the environment for the GPU with the most free memory, or for all of them, with memory growth on.
+
+    Processes of a group that are on one machine and see the same GPUs share them out.
+
+    Args:
+        multiple: whether to take all.
+        group: the processes that train together, where there are several.
 
     Returns:
         one line that says what the run will use.
 
     Raises:
-        ConfigError: the environment asks for a backend that Keras does not have.
+        ConfigError: the environment asks for a backend that Keras does not have, or that a group cannot train on.
     """
-    os.environ["KERAS_BACKEND"] = _backend()
+    group = group or Group()
+    os.environ["KERAS_BACKEND"] = _backend() if group.count == 1 else _backend_of_groups()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Indices as nvidia-smi counts them, not by speed.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    memory = free_memory()
+    memory = _shared_out(free_memory(), group)
     if not memory:
         return "no GPU found: running on the CPU"
     if multiple:
-        return f"GPUs {', '.join(memory)}: one data-parallel run"
+        if group.count > 1:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(memory)
+        return f"GPUs {', '.join(memory)}: all of them"
     best = max(memory, key=lambda index: memory[index])
     os.environ["CUDA_VISIBLE_DEVICES"] = best
     return f"GPU {best}: {memory[best]} MiB free"
+
+
+def _shared_out(memory: dict[str, int], group: Group) -> dict[str, int]:
+    """Of the GPUs those of this process; others of the group on this machine may see the same ones."""
+    if group.count == 1:
+        return memory
+    said = group.gather("GPUs", [platform.node(), sorted(gpus("uuid").values())])
+    alike = [index for index, one in enumerate(said) if one == said[group.index]]
+    place, indices = alike.index(group.index), list(memory)
+    mine = indices[place :: len(alike)] or indices[place % len(indices) :][:1] if indices else []
+    return {index: memory[index] for index in mine}
+
+
+def _backend_of_groups() -> str:
+    """The backend of Keras on which several processes can train: JAX. MultiWorkerMirroredStrategy does not know Keras 3."""
+    named = os.environ.get("KERAS_BACKEND", "jax")
+    if named != "jax":
+        raise ConfigError(f"GPU.Hosts: expected KERAS_BACKEND=jax, on which several processes can train, got {named}")
+    if importlib.util.find_spec("jax") is None:
+        raise ConfigError('GPU.Hosts: several processes train on JAX, which is not installed: pip install "ldseg[jax]"')
+    return "jax"
 
 
 def _backend() -> str:
@@ -294,16 +327,62 @@ def _peak_resident() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-@contextlib.contextmanager
-def data_parallel(multiple: bool) -> Iterator[int]:
-    """A scope in which models are built to train on every device at once, each on its share of the batch.
+def connect(group: Group) -> None:
+    """Make the devices of all processes of a group those of one run; before anything else is done with Keras.
+
+    Raises:
+        ConfigError: JAX does not come together.
+    """
+    if group.count == 1:
+        return
+    # Those that ``choose`` left. Said here, so that JAX does not look for a launcher and take one by its own count.
+    os.environ["JAX_LOCAL_DEVICE_IDS"] = ",".join(map(str, range(max(len(gpus("name")), 1))))
+    import keras
+
+    keras.utils.set_random_seed(0)  # else all would agree on one, which takes an exchange
+    with socket.create_server(("", 0)) as server:  # a port that is free
+        port = server.getsockname()[1]
+    host = f"[{group.host}]" if ":" in group.host else group.host
+    address = group.share("the address of JAX", f"{host}:{port}")
+    try:
+        keras.distribution.initialize(address, group.count, group.index)
+    except RuntimeError as error:
+        raise ConfigError(f"GPU.Hosts: JAX has not come together at {address}: {' '.join(str(error).split())}") from error
+
+
+def from_first(arrays: dict[str, Any], group: Group) -> dict[str, Any]:
+    """Arrays of the first process of a group; the others give some of the same names, shapes and types."""
+    if group.count == 1:
+        return arrays
+    from jax.experimental import multihost_utils
+
+    found: dict[str, Any] = multihost_utils.broadcast_one_to_all(arrays, is_source=group.first)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """Devices on which a training runs, each on its share of every batch.
+
+    Attributes:
+        count: how many there are, with those of other processes.
+        building: a scope for whatever makes weights: networks, the trainer, its optimiser.
+        running: a scope for their training.
+        apart: a scope within that one, for what a process computes by itself.
+    """
+
+    count: int = 1
+    building: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    running: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    apart: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+
+
+def data_parallel(multiple: bool, group: Group | None = None) -> Parallel:
+    """The devices of a training: one, or every one of this machine; and those of all processes of a group.
 
     The devices are the GPUs, or the logical CPU devices where there is no GPU. On PyTorch, whose models Keras does not
-    distribute, and where there is a single device, the scope changes nothing. On TensorFlow, BatchNorm sees the share of a
-    device, and gradients are clipped before they are added up; apart from that the training is the same as on one device.
-
-    Yields:
-        the number of devices.
+    distribute, there is one. On TensorFlow, BatchNorm sees the share of a device, and gradients are clipped before they are
+    added up; apart from that the training is the same as on one device. On JAX it is the same.
     """
     import keras
 
@@ -313,17 +392,59 @@ def data_parallel(multiple: bool) -> Iterator[int]:
 
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         if len(devices) > 1:
-            with tf.distribute.MirroredStrategy([device.name for device in devices]).scope():
-                yield len(devices)
-            return
+            strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+            # A model knows the strategy that it was built with; what else is computed between its updates does not.
+            return Parallel(count=len(devices), building=strategy.scope)
+    elif backend == "jax" and (multiple or (group is not None and group.count > 1)):
+        import jax
+
+        found = jax.devices()
+        if not multiple:
+            found = list({device.process_index: device for device in reversed(found)}.values())[::-1]
+        if len(found) > 1:
+            names = [f"{device.platform}:{device.id}" for device in found]
+            # Every process makes its own share of a batch.
+            distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+            return Parallel(count=len(found), building=distribution.scope, running=distribution.scope, apart=_undistributed)
+    return Parallel()
+
+
+@contextlib.contextmanager
+def _undistributed() -> Iterator[None]:
+    import keras
+
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def own_devices(multiple: bool) -> list[str]:
+    """Devices of this process to segment on, as Keras names them; one without a name, the usual one, where it is alone."""
+    import keras
+
+    backend = keras.backend.backend()
+    names: list[str] = []
+    if multiple and backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        names = [device.name.removeprefix("/device:") for device in found]
     elif multiple and backend == "jax":
-        devices = keras.distribution.list_devices()
-        if len(devices) > 1:
-            before = keras.distribution.distribution()
-            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
-            try:
-                yield len(devices)
-            finally:
-                keras.distribution.set_distribution(before)
-            return
-    yield 1
+        import jax
+
+        names = [f"{device.platform}:{device.id}" for device in jax.local_devices()]
+    elif multiple:
+        import torch
+
+        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return names if len(names) > 1 else [""]
+
+
+def on_device(name: str) -> contextlib.AbstractContextManager[Any]:
+    """A scope, of this thread, in which Keras computes on a device of ``own_devices``."""
+    import keras
+
+    return keras.device(name) if name else contextlib.nullcontext()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
+from ldseg.group import joined
+from ldseg.hosts import place_of
 from ldseg.inference import Engine, segment_each
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
@@ -383,13 +386,15 @@ def train(
             **(settings or {}),
         },
     )
-    logger.info(devices.choose(config.gpu.multiple))
-    from ldseg.training.prepare import train_config
-    from ldseg.viz.report.held_back import HeldBack
+    with joined(place_of(config.gpu.hosts, os.environ)) as group:
+        logger.info(devices.choose(config.gpu.multiple, group))
+        devices.connect(group)
+        from ldseg.training.prepare import train_config
+        from ldseg.viz.report.held_back import HeldBack
 
-    devices.set_precision(devices.training_precision(config.gpu.precision))
-    held_back = HeldBack(config)
-    held_back.write(train_config(config, preset=preset, show=held_back.show).held_back)
+        devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
+        held_back = HeldBack(config)
+        held_back.write(train_config(config, preset=preset, show=held_back.show, group=group).held_back)
     return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
 
 

@@ -1,5 +1,7 @@
+import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 from ldseg import devices
+from ldseg.errors import ConfigError
+from ldseg.group import Group
 
 TESTS = Path(__file__).parent
 
@@ -83,7 +87,7 @@ def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answer", "multiple", "told", "visible"),
     [
         (THREE, False, "GPU 1", "1"),
-        (THREE, True, "GPUs 0, 1, 2", None),
+        (THREE, True, "GPUs 0, 1, 2: all of them", None),
         ("", False, "CPU", None),
         ("", True, "CPU", None),
     ],
@@ -98,6 +102,54 @@ def test_the_choice_of_a_gpu(
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+class Six(Group):
+    """Six processes: the first three on this machine with its three GPUs, a fourth bound to one of them, two elsewhere."""
+
+    def __init__(self, index: int) -> None:
+        self.index, self.count = index, 6
+
+    def gather(self, what: str, value: Any) -> list[Any]:
+        here = [platform.node(), ["GPU-aa", "GPU-bb", "GPU-cc"]]
+        found = [here] * 3 + [[platform.node(), ["GPU-aa"]], ["other", here[1]], ["other", here[1]]]
+        assert value == found[self.index]
+        return found
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+@pytest.mark.parametrize(("index", "visible"), [(0, "0"), (1, "1"), (2, "2")])
+def test_processes_share_the_gpus_of_a_machine(
+    index: int, visible: str, multiple: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(monkeypatch, THREE)
+    monkeypatch.setattr(devices, "gpus", lambda what: dict(zip("012", ("GPU-aa", "GPU-bb", "GPU-cc"), strict=True)))
+    monkeypatch.setattr(devices, "free_memory", lambda: {"0": 11019, "1": 24000, "2": 512})
+    os.environ["KERAS_BACKEND"] = "jax"
+    devices.choose(multiple, Six(index))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
+def test_a_process_bound_to_a_gpu_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpus", lambda what: {"0": "GPU-aa"})
+    monkeypatch.setattr(devices, "free_memory", lambda: {"0": 5})
+    os.environ["KERAS_BACKEND"] = "jax"
+    assert "GPU 0" in devices.choose(False, Six(3))
+
+
+def test_several_processes_train_on_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(monkeypatch, "")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with pytest.raises(ConfigError, match=r"GPU\.Hosts: expected KERAS_BACKEND=jax, .* got tensorflow"):
+        devices.choose(False, Six(3))
+    del os.environ["KERAS_BACKEND"]
+    monkeypatch.setattr(devices, "gpus", lambda what: {"0": "GPU-aa"})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r'GPU\.Hosts: .* not installed: pip install "ldseg\[jax\]"'):
+        devices.choose(False, Six(3))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    devices.choose(False, Six(3))
+    assert os.environ["KERAS_BACKEND"] == "jax"
 
 
 @pytest.mark.skipif(bool(devices.gpus("name")), reason="there is a GPU")
@@ -140,8 +192,8 @@ def test_precision_of_a_training(
 
 
 def test_one_device_is_trained_on_as_it_is() -> None:
-    with devices.data_parallel(False) as count:
-        assert count == 1
+    assert devices.data_parallel(False) == devices.Parallel(count=1)
+    assert devices.own_devices(False) == [""]
 
 
 SCRIPT = """
@@ -153,8 +205,13 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
     half = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
+import numpy as np
+from ldseg.data.cases import find_cases
 from ldseg.devices import data_parallel
 from ldseg.errors import ConfigError
+from ldseg.inference import segment_cases
+from ldseg.inference.opening import open_weights
+from ldseg.inference.predictor import Predictor
 from ldseg.training.prepare import train_config
 
 class Stopped(Exception):
@@ -165,8 +222,10 @@ def stop(result):
         raise Stopped
 
 data, found = tiny.phantoms(Path(sys.argv[3])), {}
-with data_parallel(True) as found["devices"]:
-    pass
+found["devices"] = data_parallel(True).count
+runs = []
+run = Predictor.run
+Predictor.run = lambda self, inputs, **asked: runs.append(len(inputs["image"])) or run(self, inputs, **asked)
 # BatchNorm would see the half of a batch on each device.
 with tiny.tiny_networks(stateful=False, eager=False):
     for multiple in (False, True):
@@ -176,6 +235,15 @@ with tiny.tiny_networks(stateful=False, eager=False):
         except Stopped:
             pass
         found[str(multiple)] = train_config(config).history
+    runs.clear()
+    for multiple in (False, True):
+        opened = open_weights(data / "True", "keras", multiple=multiple)
+        engine = opened.engine(samples=2)
+        step = opened.description.preprocessing
+        cases = find_cases(data / "Set").cases[:5]
+        masks = [item.probabilities for item in segment_cases(engine, cases, step, batch_size=4, seed=0)]
+        found[f"runs{multiple}"], runs[:] = list(runs), []
+        found[f"masks{multiple}"] = np.stack(masks).tolist()
     try:
         train_config(tiny.settings(data, data / "odd", GPU_Multiple=True, Parameters_BatchSize=3))
     except ConfigError as error:
@@ -187,7 +255,10 @@ print(json.dumps(found))
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
-    """The same losses and figures with the same batch, an interruption in between included."""
+    """The same losses and figures with the same batch, an interruption in between included; and segment as one does.
+
+    Each device segments its share of the cases.
+    """
     pytest.importorskip(backend)
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     command = [sys.executable, "-c", SCRIPT, str(TESTS), str(TESTS.parent), str(tmp_path)]
@@ -203,3 +274,6 @@ def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
     for name in ("val_dice", "val_iou"):
         assert two[1][name] == pytest.approx(one[1][name], abs=1e-3)
         assert two[3][name] == pytest.approx(one[3][name], abs=1e-3)
+    assert found["runsFalse"] == [2, 2, 2]  # two members each; the last one padded
+    assert found["runsTrue"] == [2, 2, 2, 2]
+    np.testing.assert_array_equal(found["masksTrue"], found["masksFalse"])

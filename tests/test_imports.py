@@ -32,6 +32,8 @@ LAYERS = (
         "untrusted",
         "writing",
     ),
+    ("hosts",),
+    ("group",),
     ("devices", "outputs"),
     ("io", "diffusion", "layers", "augmentation"),
     ("layouts", "phantoms", "models", "evaluation", "writers"),

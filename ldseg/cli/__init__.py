@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ from ldseg.cli.console import steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
+from ldseg.group import joined
+from ldseg.hosts import place_of
 from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
@@ -75,13 +78,18 @@ def _run(request: Request) -> int:
     from ldseg import devices
 
     logger = logging.getLogger(__name__)
-    logger.info(devices.choose(config.gpu.multiple and config.parameters.training))
-    # Only now: what imports Keras, which reads the environment that the line above prepared.
     if config.parameters.training:
-        if missed := devices.unused_gpus():
-            logger.warning(missed)
-        devices.set_precision(devices.training_precision(config.gpu.precision))
-        return _module("training").run(config)
+        with joined(place_of(config.gpu.hosts, os.environ)) as group:
+            if not group.first:  # the first one speaks for all
+                logging.getLogger().setLevel(logging.ERROR)
+            logger.info(devices.choose(config.gpu.multiple, group))
+            # Only now: what imports Keras, which reads the environment that the line above prepared.
+            devices.connect(group)
+            if missed := devices.unused_gpus():
+                logger.warning(missed)
+            devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
+            return int(_module("training").run(config, group))
+    logger.info(devices.choose(config.gpu.multiple))
     if config.evaluation.robustness:
         return _module("robustness").run(config)
     if config.evaluation.step_sweep:

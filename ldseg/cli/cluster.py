@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import logging
-import os
-import zipfile
+import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from ldseg.cli.parcels import case_of, columns, packed, row_of, unpacked
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.engines import KERAS
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import cases_of_rows, rows_of
-from ldseg.folds import fold_folders
-from ldseg.paths import cache_folder
 from ldseg.remote import url_of
 from ldseg.text import counted
-from ldseg.writing import written_folder
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +31,26 @@ TRIES = 4
 """How often a task is begun whose worker dies, before its cases are tried one by one, and then as often each."""
 
 
+OUTSIDE = "ray://"
+"""How the address of a cluster begins that this machine is not part of."""
+
+ASKED = 1.0
+"""Seconds for which results are gathered before they are sent outside."""
+
+
 class Cluster:
     """Ray, told how to segment.
 
     Args:
         config: the settings, settled by the weights.
         engine: a name in ``ldseg.engines.ENGINES``.
+        weights: their folder, packed, where it lies on another machine.
 
     Raises:
-        ConfigError: Ray is not installed, or there is no cluster at the address.
+        ConfigError: Ray is not installed.
     """
 
-    def __init__(self, config: Config, engine: str) -> None:
+    def __init__(self, config: Config, engine: str, weights: bytes = b"") -> None:
         try:
             import ray
             import ray.data
@@ -57,6 +59,7 @@ class Cluster:
                 f"GPU.Ray: {error.name} is not installed, which --ray needs: pip install 'ldseg[ray]'"
             ) from error
         self._ray, self._config, self._engine = ray, config, engine
+        self._weights = weights or packed(config.weights_folder)
         logging.getLogger("ray.data").setLevel(logging.WARNING)  # it tells of each of its steps
 
     def segment(self, cases: Sequence[Case]) -> Generator[CaseResult]:
@@ -68,9 +71,17 @@ class Cluster:
             ConfigError: there is no cluster at the address.
             DataError: the cluster ended the run.
         """
-        with self._joined(), _tolerant(self._ray):
-            left = {case.name: case for case in cases}
-            size = min(max(len(cases) // TASKS, FEWEST), MOST)
+        with self._joined():
+            try:
+                outside = self._config.gpu.ray.startswith(OUTSIDE)
+                yield from self._from_outside(cases) if outside else self._from_within(cases)
+            except self._ray.exceptions.RayError as error:
+                raise DataError(f"GPU.Ray: the cluster at {self._config.gpu.ray} ended the run: {_line(error)}") from error
+
+    def _from_within(self, cases: Sequence[Case]) -> Iterator[CaseResult]:
+        left = {case.name: case for case in cases}
+        size = min(max(len(cases) // TASKS, FEWEST), MOST)
+        with _tolerant(self._ray):
             for each in (size, 1):
                 for result in self._round(list(left.values()), each):
                     if left.pop(result.name, None) is not None:  # once, whatever was begun again
@@ -81,6 +92,13 @@ class Cluster:
                     logger.warning("%s without a result are tried one by one", counted(len(left), "case"))
         for case in left.values():
             yield _ended(case)
+
+    def _from_outside(self, cases: Sequence[Case]) -> Iterator[CaseResult]:
+        """By a process of the cluster that does what this one would do there: Ray Data cannot be led from outside."""
+        config = self._config.with_values({"GPU.Ray": "auto"})
+        head = self._ray.remote(num_cpus=0)(Head).remote(config, self._engine, self._weights, list(cases))
+        while found := self._ray.get(head.more.remote()):
+            yield from found
 
     @contextlib.contextmanager
     def _joined(self) -> Iterator[None]:
@@ -107,8 +125,8 @@ class Cluster:
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if self._engine == KERAS else 0
         rows = [row_of(case) for case in cases]
-        tasks = [pyarrow.Table.from_pylist(rows[i : i + size], _columns()) for i in range(0, len(rows), size)]
-        weights, tries = ray.put(packed(config.weights_folder)), ray.remote(num_cpus=0)(Tries).remote()
+        tasks = [pyarrow.Table.from_pylist(rows[i : i + size], columns()) for i in range(0, len(rows), size)]
+        weights, tries = ray.put(self._weights), ray.remote(num_cpus=0)(Tries).remote()
         actors = max(1, min(gpus or int(there.get("CPU", 1)), len(tasks)))
         logger.info("Ray: %s, %s", counted(actors, "worker"), counted(len(tasks), "task"))
         done = ray.data.from_arrow(tasks).map_batches(
@@ -120,12 +138,32 @@ class Cluster:
             num_cpus=1,
             num_gpus=1 if gpus else 0,
         )
-        try:
-            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-                classes = [entry.name for entry in batch.schema.field("dice").type]
-                yield from cases_of_rows(batch, classes)
-        except ray.exceptions.RayError as error:
-            raise DataError(f"GPU.Ray: the cluster at {config.gpu.ray} ended the run: {_line(error)}") from error
+        for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+            classes = [entry.name for entry in batch.schema.field("dice").type]
+            yield from cases_of_rows(batch, classes)
+
+
+class Head:
+    """A run within a cluster, for a command that is outside of it.
+
+    Args:
+        config: the settings, settled by the weights.
+        engine: a name in ``ldseg.engines.ENGINES``.
+        weights: their folder, packed.
+        cases: to be segmented.
+    """
+
+    def __init__(self, config: Config, engine: str, weights: bytes, cases: Sequence[Case]) -> None:
+        self._results = Cluster(config, engine, weights).segment(cases)
+
+    def more(self) -> list[CaseResult]:
+        """What is done since this was last asked, waited for if it is nothing yet; empty in the end."""
+        found, asked = [], time.monotonic()
+        for result in self._results:
+            found.append(result)
+            if time.monotonic() - asked > ASKED:
+                break
+        return found
 
 
 class Tries:
@@ -192,63 +230,6 @@ def _line(error: BaseException) -> str:
 def _ended(case: Case) -> CaseResult:
     message = f"{url_of(case.image)}: the process that segmented it ended every time (killed, out of memory, or a crash)"
     return CaseResult(name=case.name, status="skipped", message=message)
-
-
-def row_of(case: Case) -> Mapping[str, Any]:
-    """A case as a row."""
-    return {
-        "name": case.name,
-        "image": os.fsencode(case.image),
-        "label": None if case.label is None else os.fsencode(case.label),
-        "group": case.group,
-        "channels": [os.fsencode(path) for path in case.channels],
-        "annotations": [os.fsencode(path) for path in case.annotations],
-    }
-
-
-def case_of(row: Mapping[str, Any]) -> Case:
-    """The inverse of ``row_of``."""
-    label = row["label"]
-    return Case(
-        name=row["name"],
-        image=Path(os.fsdecode(row["image"])),
-        label=None if label is None else Path(os.fsdecode(label)),
-        group=row["group"],
-        channels=tuple(Path(os.fsdecode(path)) for path in row["channels"]),
-        annotations=tuple(Path(os.fsdecode(path)) for path in row["annotations"]),
-    )
-
-
-def _columns() -> Any:
-    import pyarrow
-
-    path, paths = pyarrow.binary(), pyarrow.list_(pyarrow.binary())
-    columns = {"name": pyarrow.string(), "image": path, "label": path, "group": pyarrow.string()}
-    return pyarrow.schema([*columns.items(), ("channels", paths), ("annotations", paths)])
-
-
-def packed(folder: Path) -> bytes:
-    """The files of a folder of weights and of its folds; those of the training are left out."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for each in (folder, *fold_folders(folder)) for path in each.iterdir()):
-            if path.is_file():
-                name = path.relative_to(folder).as_posix()
-                archive.writestr(zipfile.ZipInfo(name), path.read_bytes())  # one content, one digest: no times
-    return stream.getvalue()
-
-
-def unpacked(content: bytes) -> Path:
-    """A folder of this machine with the weights that were packed; it is kept for the next worker that has the same."""
-    folder = cache_folder() / "weights" / hashlib.sha256(content).hexdigest()
-    if not folder.is_dir():
-        try:
-            with written_folder(folder) as made, zipfile.ZipFile(io.BytesIO(content)) as archive:
-                archive.extractall(made)
-        except DataError:
-            if not folder.is_dir():  # and no other worker was faster
-                raise
-    return folder
 
 
 @contextlib.contextmanager

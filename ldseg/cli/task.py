@@ -137,7 +137,8 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     axes, patterns = AXES[config.data.dimensions], config.data.cases
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
     asked, precision = engine or config.gpu.engine, config.gpu.precision
-    opened = open_weights(config.weights_folder, asked, precision=precision, description=description)
+    several = config.gpu.multiple and engine is None  # who names one looks into it
+    opened = open_weights(config.weights_folder, asked, precision=precision, description=description, multiple=several)
     cases, problems = found.cases, found.problems
     if not anywhere and (far := next((case for case in cases if is_remote(case.image)), None)):
         raise DataError(f"{url_of(far.image)}: expected an image on this machine; ldseg segment alone reads object stores")

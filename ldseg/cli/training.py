@@ -9,6 +9,7 @@ from ldseg.cli.table import table
 from ldseg.config import Config, load_config
 from ldseg.evaluation.record import RunRecord
 from ldseg.folds import MEASURED
+from ldseg.group import Group
 from ldseg.shipped import shipped_file
 from ldseg.text import number
 from ldseg.training.fit import TrainingResult
@@ -38,8 +39,12 @@ def unlike_published(config: Config) -> list[str]:
     return [f"{name} = {published.value(name)}" for name in names if config.value(name) != published.value(name)]
 
 
-def run(config: Config) -> int:
+def run(config: Config, group: Group | None = None) -> int:
     """Train as the settings say; the curves are drawn anew after each validation.
+
+    Args:
+        config: the settings.
+        group: the processes that train together; the first one draws, prints and tells the problems.
 
     Returns:
         the number of problems: cases left out.
@@ -54,12 +59,15 @@ def run(config: Config) -> int:
 
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
-    held_back = HeldBack(config)
+    held_back, first = HeldBack(config), group is None or group.first
     try:
-        result = train_config(config, watch=draw, show=held_back.show)
+        result = train_config(config, watch=draw, show=held_back.show, group=group)
     except TrainingStopped as stop:
-        print(f"\n{stop}", file=sys.stderr)
+        if first:
+            print(f"\n{stop}", file=sys.stderr)
         raise
+    if not first:
+        return 0
     if result.held_back is not None:
         held_back.write(result.held_back)
         _print_folds(result, result.held_back)

@@ -79,7 +79,7 @@ class Trial:
             return
         sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
         step = self.task.preprocessing
-        _warm_up(predictor, max(1, batch_size // predictor.at_a_time))
+        _warm_up(predictor, predictor.together(batch_size))
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
 

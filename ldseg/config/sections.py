@@ -12,6 +12,7 @@ from ldseg.config.kinds import Auto, Choice, Flag, Kind, Named, Number, Pairs, S
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
 from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
+from ldseg.hosts import EXPECTED, check_hosts
 from ldseg.models import presets_by_architecture
 from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
 from ldseg.regions import Regions, check_regions
@@ -167,9 +168,17 @@ class GPUConfig(Section):
 
     NAME: ClassVar[str] = "GPU"
     multiple: bool = _key("Multiple", False, Flag())
+    hosts: str = _key("Hosts", AUTO, Text(EXPECTED))
     engine: str = _key("Engine", AUTO, Choice((AUTO, *ENGINES)))
     precision: str = _key("Precision", "float32", Choice((AUTO, *PRECISIONS)))
     ray: str = _key("Ray", "", Text("local, auto, or the address of a cluster, or nothing", optional=True))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            check_hosts(self.hosts)
+        except ValueError as error:
+            self._refuse("Hosts", str(error))
 
 
 @dataclass(frozen=True, kw_only=True)

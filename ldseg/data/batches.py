@@ -74,6 +74,8 @@ class TrainingBatches(keras.utils.PyDataset):
         cache: megabytes of prepared cases to keep in memory.
         disk: where those are kept that do not fit, if anywhere.
         epoch: the epoch to begin with.
+        share: which share of every batch is made, and of how many: (i, n) with i from 0. Samples are the same whatever
+            the shares, as they depend on their place in the whole batch, of which B / n are made here.
         workers: threads that prepare batches; 0 for none.
 
     Attributes:
@@ -103,6 +105,7 @@ class TrainingBatches(keras.utils.PyDataset):
         cache: int = 0,
         disk: DiskCache | None = None,
         epoch: int = 0,
+        share: tuple[int, int] = (0, 1),
         workers: int = 0,
     ) -> None:
         super().__init__()
@@ -128,6 +131,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self._cache: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache * 10**6
         self.epoch = epoch
+        self.share = share
         self._threads = workers
         self._pool = ThreadPoolExecutor(max(workers, 1))
         self._ahead: dict[int, Future[Batch]] = {}
@@ -155,13 +159,15 @@ class TrainingBatches(keras.utils.PyDataset):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def batch(self, index: int) -> Batch:
-        """A batch, counted from the start of the training."""
+        """This share of a batch, counted from the start of the training."""
         epoch, index = divmod(index, len(self))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases))
-        positions = range(index * self.batch_size, (index + 1) * self.batch_size)
+        number, shares = self.share
+        size = self.batch_size // shares
+        positions = range(index * self.batch_size + number * size, index * self.batch_size + (number + 1) * size)
         samples = [self._sample(self.cases[order[position % len(order)]], epoch, position) for position in positions]
         inputs = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
-        return inputs, {name: np.zeros(self.batch_size, np.float32) for name in TERMS}
+        return inputs, {name: np.zeros(size, np.float32) for name in TERMS}
 
     def _sample(self, case: Case, epoch: int, position: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, epoch, position])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,16 @@ class Collapse:
             # Where a label says nothing it is taken to be as the mask is.
             self._labels.add(_thinned(np.where(label == IGNORE, mask, label), latent))
 
+    def counts(self) -> list[Any]:
+        """What was counted so far, as plain values, for ``take``."""
+        return [self._all_labelled, self._masks.values(), self._labels.values()]
+
+    def take(self, counts: Sequence[Any]) -> None:
+        """Take in what another one, of the same classes and strides, has counted."""
+        self._all_labelled &= counts[0]
+        self._masks.take(counts[1])
+        self._labels.take(counts[2])
+
     @property
     def roughness(self) -> tuple[float, float]:
         """Of masks and labels; NaN where there are none, or only one class."""
@@ -98,6 +109,14 @@ class _Counts:
         self.unlike += sum(np.count_nonzero(one != other) for one, other in neighbours)
         pairs = float(mask.size) * max(mask.size - 1, 1)
         self.expected += sum(one.size for one, _ in neighbours) * (1 - float((counts * (counts - 1.0)).sum()) / pairs)
+
+    def values(self) -> list[Any]:
+        return [self.classes.tolist(), self.unlike, self.expected]
+
+    def take(self, values: Sequence[Any]) -> None:
+        self.classes += np.asarray(values[0], np.int64)
+        self.unlike += values[1]
+        self.expected += values[2]
 
     @property
     def roughness(self) -> float:

@@ -195,7 +195,8 @@ def segment_each(
 ) -> Iterator[Segmented]:
     """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
 
-    The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one.
+    The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one;
+    and so many for each device of the engine.
     They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at;
     with ``recognise``, images are measured, see ``Segmented.signature``.
 
@@ -203,7 +204,7 @@ def segment_each(
     Where nothing is compiled, a thread works ahead while the caller writes and draws. Where the engine takes several calls
     at the same time, tiles go one by one to as many threads, and another thread reads what comes next.
     """
-    batch_size, more = max(1, batch_size // engine.at_a_time), {"states": states, "features": recognise}
+    batch_size, more = engine.together(batch_size), {"states": states, "features": recognise}
     entries = (_Entry(case, read, engine, preprocessing, seed) for case, read in given)
     if engine.whole_batches or engine.parallel == 1:
         found = (entry.close(preprocessing, fusion) for entry in _in_batches(engine, entries, batch_size, more))

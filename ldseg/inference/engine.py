@@ -60,6 +60,7 @@ class Engine:
         part: members that are in memory at the same time.
         kept: the steps after which a state is kept, from 0 (pure noise) to N (clean), all of them where there are no
             more than ``STATES``.
+        devices: on how many it computes at the same time: batches may be as many times larger.
 
     Raises:
         ValueError: for an unknown sampler, or no member.
@@ -88,6 +89,7 @@ class Engine:
         if samples < 1 or (at_once is not None and at_once < 1):
             raise ValueError(f"expected at least one member, got {samples} samples, {at_once} at once")
         self.spec = spec
+        self.devices = 1
         self.steps = 1 if spec.control else steps  # whose every step is the same
         self.samples = samples
         # Parts of equal size, so that as few places as can be are left over in the last.
@@ -120,6 +122,10 @@ class Engine:
     def at_a_time(self) -> int:
         """Members of an image that share the memory of a batch with those of other images."""
         return self.samples
+
+    def together(self, batch_size: int) -> int:
+        """Images or tiles that go in one call where there are so many members in a batch, for each of its devices."""
+        return max(1, batch_size // self.at_a_time) * self.devices
 
     @property
     def strides(self) -> tuple[int, ...]:

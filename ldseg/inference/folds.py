@@ -32,6 +32,7 @@ class FoldsEngine(Engine):
         )
         self.whole_batches = first.whole_batches
         self.kind = first.kind
+        self.devices = first.devices
         self.parallel = first.parallel
 
     @property

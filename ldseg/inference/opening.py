@@ -59,6 +59,7 @@ def open_weights(
     precision: str = "float32",
     preset: Preset | None = None,
     description: Description | None = None,
+    multiple: bool = False,
 ) -> Opened:
     """Read a folder of weights with an engine; what ``auto`` took, and why, is said in one line of the log.
 
@@ -68,6 +69,7 @@ def open_weights(
         precision: of the arithmetic, see ``ldseg.options.PRECISIONS``; ``auto`` is float32 here.
         preset: the preset of the weights, if it is an own one.
         description: of the weights, where it has been read already.
+        multiple: whether Keras computes on all devices of the machine.
 
     Raises:
         WeightsError: if there are none, or the engine cannot read them; see ``read_description``.
@@ -79,30 +81,32 @@ def open_weights(
     except ValueError as error:
         raise WeightsError(f"{folder / WEIGHTS_FILE}: its description is not of networks known here: {error}") from error
     if engine != AUTO:
-        return _open(folder, engine, description, precision)
+        return _open(folder, engine, description, precision, multiple)
     kind, why = _chosen(description.spec, precision)
     if kind != KERAS:
         try:
-            opened = _open(folder, kind, description, precision)
+            opened = _open(folder, kind, description, precision, multiple)
             logger.info("engine %s (%s): %s", kind, opened.version, why)
             return opened
         except WeightsError as error:
             if not _installed(KERAS):
                 raise
             kind, why = KERAS, str(error)
-    opened = _open(folder, kind, description, precision)
+    opened = _open(folder, kind, description, precision, multiple)
     logger.info("engine %s (%s): %s", kind, opened.version, why)
     return opened
 
 
-def _open(folder: Path, kind: str, description: Description, precision: str) -> Opened:
+def _open(folder: Path, kind: str, description: Description, precision: str, multiple: bool) -> Opened:
     module = importlib.import_module(ENGINES[kind])
     if lacks := module.missing():
         raise WeightsError(f"GPU.Engine = {kind}: {lacks}")
+    more = {"multiple": multiple} if kind == KERAS else {}  # the others use the whole processor
     if description.folds:
-        make = ensemble_of([module.open_networks(folder / name, description, precision) for name in description.folds])
+        opened = [module.open_networks(folder / name, description, precision, **more) for name in description.folds]
+        make = ensemble_of(opened)
     else:
-        make = module.open_networks(folder, description, precision)
+        make = module.open_networks(folder, description, precision, **more)
     return Opened(kind=kind, version=module.version(), description=description, make=make)
 
 

@@ -15,6 +15,7 @@ from ldseg import devices
 from ldseg.description import Description
 from ldseg.diffusion.random import normal
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
 from ldseg.weights import load_segmenter
 
@@ -174,14 +175,24 @@ def version() -> str:
     return f"Keras {keras.__version__} on {keras.backend.backend()}"
 
 
-def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., Engine]:
-    """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.engines``."""
+def open_networks(folder: Path, description: Description, precision: str, multiple: bool = False) -> Callable[..., Engine]:
+    """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.engines``.
+
+    With ``multiple`` on all devices of the machine.
+    """
     devices.set_precision(precision)
-    segmenter, _ = load_segmenter(folder, description.spec.own)
+    names = devices.own_devices(multiple)
+    segmenters = []
+    for name in names:
+        with devices.on_device(name):
+            segmenters.append(load_segmenter(folder, description.spec.own)[0])
 
     def make(**options: Any) -> Engine:
-        predictor = Predictor(segmenter, **options)
-        predictor.compile()
-        return predictor
+        def one(index: int) -> Engine:
+            predictor = Predictor(segmenters[index], **options)
+            predictor.compile()
+            return predictor
+
+        return spread(one, names, **options)
 
     return make

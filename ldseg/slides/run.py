@@ -156,7 +156,7 @@ def segment_tiles(
             left=first,
             right=last,
             first=rows[0] * TILE,
-            batch=max(1, batch_size // engine.at_a_time),
+            batch=engine.together(batch_size),
             watch=progress.step,
         )
         edges = [(row * TILE, min((row + 1) * TILE, plan.full[0])) for row in range(rows[0], mask.tiles[0])]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
-from ldseg.training.clock import Clock, rate
+from ldseg.training.clock import Clock, CommonTime, rate
 from ldseg.training.stop import check_stopped
 from ldseg.writing import write_text
 
@@ -46,6 +46,7 @@ class Epochs(keras.callbacks.Callback):
         history: rows so far.
         meta: more plain values for the checkpoint.
         clock: the time of the training; where it has a budget, it says when to validate, in place of the number of epochs.
+        writes: whether this process writes; of several that train together, the first one does.
 
     Attributes:
         diverged: why the training was stopped before its end, with the last checkpoint kept; empty if it was not.
@@ -64,9 +65,11 @@ class Epochs(keras.callbacks.Callback):
         history: list[dict[str, Any]],
         meta: dict[str, Any],
         clock: Clock | None = None,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.clock = clock or Clock()
+        self.writes = writes
         self.epoch = 0
         self.validate = validate
         self.keep_best = keep_best
@@ -97,7 +100,8 @@ class Epochs(keras.callbacks.Callback):
         if self.clock.overdue and not self.model.stop_training:
             self.history.append(self._validated(self._row(logs), logs))
             self._write_log()
-            self.watch()
+            if self.writes:
+                self.watch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row = self._row(logs)
@@ -111,10 +115,11 @@ class Epochs(keras.callbacks.Callback):
         row["seconds"] = round(time.perf_counter() - self.started, 2)
         self.history.append(row)
         self._write_log()
-        if "val_dice" in row:
-            self.watch()
-        done = {"epoch": epoch + 1, "history": self.history, "spent": self.clock.elapsed}
-        save_checkpoint(self.checkpoint, self.model, {**self.meta, **done})
+        if self.writes:
+            if "val_dice" in row:
+                self.watch()
+            done = {"epoch": epoch + 1, "history": self.history, "spent": self.clock.elapsed}
+            save_checkpoint(self.checkpoint, self.model, {**self.meta, **done})
         self.clock.paused()
 
     def _row(self, logs: dict[str, Any] | None) -> dict[str, Any]:
@@ -132,27 +137,29 @@ class Epochs(keras.callbacks.Callback):
         self._warn(row["epoch"], collapse)
         if logs is not None:
             logs.update(scores)
-        if better:
+        if better and self.writes:
             self.keep_best(row)
         self.clock.validated(self.clock.now() - began)
         return row
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         validated = [row for row in self.history if row.get("collapse")]
-        if validated and (row := validated[-1])["collapse"] != SOUND:
+        if self.writes and validated and (row := validated[-1])["collapse"] != SOUND:
             logger.warning(
                 "the training ends collapsed (%s at epoch %d): see collapse in %s", row["collapse"], row["epoch"], self.log
             )
 
     def _warn(self, epoch: int, collapse: Collapse) -> None:
         """Say that masks have collapsed, and whether that may be the beginning of a training."""
-        if collapse.kind == SOUND:
+        if collapse.kind == SOUND or not self.writes:
             return
         sound = [row["epoch"] for row in self.history if row.get("collapse") == SOUND]
         what = f"they were sound at epoch {sound[-1]}" if sound else "usual at first, a collapse if it lasts"
         logger.warning("epoch %d, validation: %s; %s", epoch, collapse.said, what)
 
     def _write_log(self) -> None:
+        if not self.writes:
+            return
         text = io.StringIO()
         others = dict.fromkeys(name for row in self.history for name in row if name not in COLUMNS)
         writer = csv.DictWriter(text, [*COLUMNS, *others])
@@ -209,6 +216,27 @@ class Optional(keras.callbacks.Callback):
         self._call("on_train_batch_end", batch, logs)
 
 
+class Ticking(keras.callbacks.Callback):
+    """Lets the common time of several processes go on, before others ask for it.
+
+    Args:
+        time: that time.
+    """
+
+    def __init__(self, time: CommonTime) -> None:
+        super().__init__()
+        self.time = time
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.time.tick()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.time.tick()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.time.tick()
+
+
 class OnTime(keras.callbacks.Callback):
     """Ends a training of given minutes on time, with the step size fallen.
 
@@ -233,11 +261,12 @@ class OnTime(keras.callbacks.Callback):
         self._set()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._set()  # on JAX the only place where it counts: there an epoch's variables are out of reach
+        self._set()  # on JAX the only place: there an epoch's variables are out of reach
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.done += 1
-        self._set()
+        if keras.backend.backend() != "jax":
+            self._set()
         if self.clock.over:
             self.model.stop_training = True
         if not self.planned and not math.isnan(self.clock.update) and self.clock.progress > 0:

@@ -11,7 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from ldseg.devices import from_first
 from ldseg.errors import DataError, WeightsError
+from ldseg.group import Group
 from ldseg.spec import SegmenterSpec
 from ldseg.text import times
 from ldseg.untrusted import check_archive, parsed
@@ -77,12 +79,25 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: expected a checkpoint of a training, found another or a damaged file{said}") from error
 
 
-def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
+def load_checkpoint(path: Path, trainer: keras.Model, group: Group | None = None) -> dict[str, Any]:
     """Set a compiled, built trainer to the state in a file and return its ``meta``.
+
+    Of a group of processes the first one reads the file, and tells the others.
 
     Raises:
         WeightsError: if the file is no checkpoint, or one of other networks; the trainer is then as it was.
     """
+    group = group or Group()
+    meta, found = _read(path, trainer) if group.first else ({}, None)
+    variables = _variables(trainer)
+    shapes = {name: np.zeros(variable.shape, variable.dtype) for name, variable in variables.items()}
+    found = from_first(shapes if found is None else found, group)
+    for name, variable in variables.items():
+        variable.assign(found[name])
+    return dict(group.share("the checkpoint", meta))
+
+
+def _read(path: Path, trainer: keras.Model) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     meta = read_meta(path)
     variables = _variables(trainer)
     try:
@@ -98,6 +113,4 @@ def load_checkpoint(path: Path, trainer: keras.Model) -> dict[str, Any]:
             "name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew and keeps "
             "the earlier training in a folder before-<date>"
         )
-    for name, variable in variables.items():
-        variable.assign(found[name])
-    return meta
+    return meta, found

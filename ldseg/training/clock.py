@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ldseg.group import Group
+
 VALIDATIONS = 20
 """About as many validations as are planned in a training of given minutes."""
 
@@ -16,6 +18,27 @@ SHARE = 0.1
 
 LATELY = 50
 """Updates over which the rate is taken: their median, so that a pause does not count."""
+
+
+class CommonTime:
+    """The clock of the first of several processes, so that all decide alike: it stands still until all look at it.
+
+    Args:
+        group: the processes.
+        now: a clock in seconds.
+    """
+
+    def __init__(self, group: Group, now: Callable[[], float] = time.perf_counter) -> None:
+        self.group, self._now = group, now
+        self.tick()
+
+    def __call__(self) -> float:
+        """The time at which all looked last."""
+        return self.time
+
+    def tick(self) -> None:
+        """All look at it."""
+        self.time: float = self.group.share("the time", self._now())
 
 
 class Clock:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +21,19 @@ from ldseg.data.cases import Case
 from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
-from ldseg.devices import data_parallel
+from ldseg.devices import Parallel, data_parallel, on_device
 from ldseg.errors import ConfigError, WeightsError
+from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.record import RunRecord
 from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
+from ldseg.group import Group
 from ldseg.inference import familiar
 from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
-from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress
+from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
-from ldseg.training.clock import Clock
+from ldseg.training.clock import Clock, CommonTime
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.memory import check_memory
 from ldseg.training.optimizer import adamw
@@ -86,8 +90,11 @@ def train(
     go_on: bool = True,
     watch: Callable[[TrainingResult], None] | None = None,
     since: float | None = None,
+    group: Group | None = None,
 ) -> TrainingResult:
     """Train as planned, and keep the best and the last state in a folder.
+
+    Several processes train as one does, each on its share of every batch; the first one writes.
 
     Args:
         plan: what to do.
@@ -98,6 +105,7 @@ def train(
             not go on with are set aside, never overwritten.
         watch: called after each validation.
         since: when the plan's minutes began, as ``time.perf_counter`` tells it; now, unless given.
+        group: the processes that train together, all with the same plan and cases.
 
     Raises:
         ConfigError: if the batch does not suit the devices.
@@ -105,21 +113,24 @@ def train(
         WeightsError: if what is to be gone on with does not fit, nothing can be written, or the loss is no longer finite.
         TrainingStopped: by Ctrl-C or SIGTERM; what was finished is kept.
     """
-    with held_folder(folder, "[Model] Weights"):
-        if go_on:
+    group = group or Group()
+    with held_folder(folder, "[Model] Weights") if group.first else contextlib.nullcontext(), terminated_as_interrupted():
+        if go_on and group.first:
             settle(folder)
-        checkpoint = checkpoint_of(folder)
-        meta = read_meta(checkpoint) if go_on and checkpoint.is_file() else {}
+        there = group.first and go_on and checkpoint_of(folder).is_file()
+        meta = group.share("the last start", read_meta(checkpoint_of(folder)) if there else {})
         plan = replace(plan, split=meta.get("split", plan.split))
-        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since, picks=plan.picks)
+        now = CommonTime(group) if plan.minutes and group.count > 1 else time.perf_counter
+        since = now() if since is None else group.share("the beginning", since)
+        clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since, now=now, picks=plan.picks)
         training, validation = apply_manifest(cases, plan.split)
         keras.utils.set_random_seed(plan.seed)
-        validator = Validator(plan, validation)  # which one device is enough for
-        with terminated_as_interrupted(), data_parallel(plan.several_devices) as devices:
-            if plan.batch_size % devices:
-                wanted = f"expected a multiple of {devices} devices"
-                raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
-            return _train(plan, training, validator, folder, clock, meta, watch)
+        validator = Validator(plan, validation, group)
+        parallel = data_parallel(plan.several_devices, group)
+        if plan.batch_size % parallel.count:
+            wanted = f"expected a multiple of {parallel.count} devices"
+            raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
+        return _train(plan, training, validator, folder, clock, meta, watch, parallel)
 
 
 def is_over(plan: Plan, meta: Mapping[str, Any]) -> bool:
@@ -137,28 +148,41 @@ def _train(
     clock: Clock,
     before: Mapping[str, Any],
     watch: Callable[[TrainingResult], None] | None,
+    parallel: Parallel,
 ) -> TrainingResult:
     """Train in a folder that is locked; ``before`` is the meta of the checkpoint to go on from, or nothing."""
-    checkpoint, result = checkpoint_of(folder), TrainingResult(folder=folder, history=[])
-    segmenter = Segmenter(replace(plan.spec, size=plan.patch))
-    check_memory(plan, segmenter)
-    if not before and plan.start is not None:
-        start_from(plan.start, segmenter, plan.preprocessing.classes)
-    batches = batches_of(plan, cases, segmenter)
-    trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
+    checkpoint, result, group = checkpoint_of(folder), TrainingResult(folder=folder, history=[]), validator.group
+    with parallel.building():
+        segmenter = Segmenter(replace(plan.spec, size=plan.patch))
+        check_memory(plan, segmenter)
+        if not before and plan.start is not None:
+            start_from(plan.start, segmenter, plan.preprocessing.classes)
+        batches = batches_of(plan, cases, segmenter, group)
+        trainer = trainer_of(plan, segmenter, plan.epochs * len(batches))
+        if before:
+            load_checkpoint(checkpoint, trainer, group)
+            result.history.extend(before["history"])
+            batches.epoch = before["epoch"]
     meta = {
         "split": plan.split, "networks": networks_of(segmenter.spec), "chosen": plan.chosen, "settings": plan.settings,
     }  # fmt: skip
-    if before:
-        load_checkpoint(checkpoint, trainer)
-        result.history.extend(before["history"])
-        batches.epoch = before["epoch"]
-    else:
+    if not before and group.first:
         begin(folder, lambda path: save_checkpoint(path, trainer, {**meta, "epoch": 0, "history": [], "spent": 0.0}))
+
+    def apart(work: Callable[..., Any], *given: Any) -> Any:
+        with parallel.apart():
+            return work(*given)
+
+    def validate() -> tuple[dict[str, float], Collapse]:
+        found: tuple[dict[str, float], Collapse] = apart(validator, trainer)
+        if isinstance(clock.now, CommonTime):
+            clock.now.tick()
+        return found
+
     epochs = Epochs(
-        validate=lambda: validator(trainer),
-        keep_best=lambda row: _keep(plan, folder, validator, row),
-        watch=lambda: watch(result) if watch is not None else None,
+        validate=validate,
+        keep_best=lambda row: apart(_keep, plan, folder, validator, row),
+        watch=lambda: apart(watch, result) if watch is not None else None,
         validate_every=plan.validate_every,
         epochs=0 if plan.minutes else plan.epochs,
         checkpoint=checkpoint,
@@ -166,6 +190,7 @@ def _train(
         history=result.history,
         meta=meta,
         clock=clock,
+        writes=group.first,
     )
     over = bool(before) and is_over(plan, before)
     if over and plan.minutes:
@@ -175,17 +200,21 @@ def _train(
     else:
         if before:
             _tell_where(plan, before, checkpoint, clock)
-        _fit(plan, trainer, batches, epochs, result)
-        if plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
+        with parallel.running():
+            _fit(plan, trainer, batches, epochs, result)
+        if group.first and plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
             pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
     if epochs.diverged:
         raise WeightsError(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
             "are kept; try a lower [Parameters] LearningRate"
         )
-    elif (folder / WEIGHTS_FILE).exists():
+    elif group.first and (folder / WEIGHTS_FILE).exists():
         _recognise(plan, cases, validator, folder)
-    return replace(result, problems=tuple({**batches.problems, **validator.problems}.values()))
+    problems: dict[str, str] = {}
+    for own in group.gather("the problems", {**batches.problems, **validator.problems}):
+        problems |= own
+    return replace(result, problems=tuple(problems.values()))
 
 
 def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: Path) -> None:
@@ -193,7 +222,8 @@ def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: 
     description = read_description(folder, plan.spec.own)
     if description.familiarity is not None:
         return
-    load_weights(folder, validator.segmenter)
+    with on_device(validator.devices[0]):
+        load_weights(folder, validator.segmenter)
     seconds = max(SECONDS * plan.minutes * 60, 2.0) if plan.minutes else 60.0
     options: dict[str, Any] = {"augmentation": plan.augmentation, "seed": plan.seed, "seconds": seconds}
     familiarity = familiar.fit(
@@ -211,8 +241,9 @@ def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any
         save_structure(folder, plan.spec)
 
 
-def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> TrainingBatches:
-    """The batches of a plan, for networks built on its patch."""
+def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter, group: Group | None = None) -> TrainingBatches:
+    """The batches of a plan, for networks built on its patch; of a group of processes the share of this one."""
+    group = group or Group()
     return TrainingBatches(
         cases,
         plan.preprocessing,
@@ -231,6 +262,7 @@ def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter) -> Train
         cache=plan.cache,
         disk=disk_of(plan),
         workers=plan.workers,
+        share=(group.index, group.count),
     )
 
 
@@ -307,12 +339,16 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     length = len(batches)
     updates = 0 if plan.minutes else plan.epochs * length
     bar = Progress(updates, batches.epoch * length, result.history, epochs.clock, plan.validate_every * length)
-    callbacks: list[keras.callbacks.Callback] = [epochs, bar]
+    callbacks: list[keras.callbacks.Callback] = [epochs]
+    if epochs.writes:
+        callbacks.append(bar)
     if plan.minutes:
         on_time = OnTime(epochs.clock, peak=plan.learning_rate, warm_up=plan.warm_up, epoch=length)
         callbacks.insert(0, on_time)  # it says which epoch is the last
+    if isinstance(epochs.clock.now, CommonTime):
+        callbacks.insert(0, Ticking(epochs.clock.now))
     # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
-    if importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
+    if epochs.writes and importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
         callbacks.append(Optional(board, "the log of TensorBoard"))
     stopped = ""

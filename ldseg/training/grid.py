@@ -52,7 +52,8 @@ class Grid:
     def step(self, data: DataConfig, axes: str) -> Preprocessing:
         """The preprocessing that it makes, as far as sizes and labels are concerned."""
         classes = data.classes or ("background", "object")
-        return Preprocessing(size=self.size, axes=axes, classes=classes, fit=self.fit, zoom=self.zoom, spacing=self.spacing)
+        how = {"fit": self.fit, "zoom": self.zoom, "spacing": self.spacing}
+        return Preprocessing(size=self.size, axes=axes, classes=classes, regions=data.regions, **how)  # type: ignore[arg-type]
 
 
 def grid_of(data: DataConfig, seen: Seen, axes: str, preset: Preset, positions: float, reason: str = "") -> Grid:

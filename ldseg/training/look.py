@@ -19,6 +19,7 @@ from ldseg.data.labels import distinct, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
+from ldseg.regions import inside
 from ldseg.spatial import AXES, IGNORE
 
 MOST_CASES = 500
@@ -242,5 +243,6 @@ def _kept_dice(outline: Outline, step: Preprocessing) -> list[float]:
     small = step.label_to_grid(classes, grid)
     shares: Callable[[int], Any] = lambda index: (small == index).astype(np.float32)[..., np.newaxis]  # noqa: E731
     back = np.concatenate([step.probabilities_to_case(shares(k), size) for k in range(step.num_classes)], -1).argmax(-1)
-    present = [k for k in range(1, step.num_classes) if np.any(classes == k)]
-    return [2 * np.sum((back == k) & (classes == k)) / (np.sum(back == k) + np.sum(classes == k)) for k in present]
+    unions = step.unions[1:] or tuple((k,) for k in range(1, step.num_classes))
+    pairs = [(inside(back, union), inside(classes, union)) for union in unions]
+    return [2 * np.sum(found & true) / (np.sum(found) + np.sum(true)) for found, true in pairs if true.any()]

@@ -21,7 +21,7 @@ from ldseg.training.start import Start
 STEPS = 5
 """Sampling steps of validation, where the settings leave them open: more seldom rank weights otherwise."""
 
-PLACES = ("Data.Root", "Model.Weights", "Output.Folder")
+PLACES = ("Data.Root", "Model.Weights", "Output.Folder", "GPU.Hosts")
 """Settings that say where things were on the machine of the training: weights that travel do without."""
 
 

@@ -27,7 +27,8 @@ from ldseg.data.splits import (
     split_by_name,
     split_manifest,
 )
-from ldseg.errors import DataError, WeightsError
+from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.group import Group
 from ldseg.inference import Segmented
 from ldseg.models import Preset
 from ldseg.published import is_published
@@ -40,6 +41,7 @@ from ldseg.training.look import FEWEST, MOST_POSITIONS, order_of
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
+from ldseg.training.told import heard, told
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +128,7 @@ def train_config(
     watch: Callable[[TrainingResult], None] | None = None,
     preset: Preset | None = None,
     show: Callable[[Segmented, Preprocessing], None] | None = None,
+    group: Group | None = None,
 ) -> TrainingResult:
     """Plan and train as the settings say, and keep the best and the last state in ``config.weights_folder``.
 
@@ -138,6 +141,7 @@ def train_config(
         watch: called after each validation.
         preset: networks of the user's own, in place of those that the settings name.
         show: called with each case that several folds held back, segmented, and their preprocessing.
+        group: the processes that train together. The first one looks at the data and plans; its settings count.
 
     Raises:
         ConfigError, DataError, WeightsError, TrainingStopped: see ``plan_of`` and ``ldseg.training.train``.
@@ -148,13 +152,27 @@ def train_config(
             f"{config.weights_folder}: holds weights as LDSeg was published with them, which training does not write to; "
             "name another folder in [Model] Weights, and this one in [Model] Start to begin with them"
         )
-    prepared = plan_of(config, preset)
+    group = group or Group()
+    if config.training.folds and group.count > 1:
+        wanted = f"expected 0 where {group.count} processes train together (GPU.Hosts)"
+        raise ConfigError(f"Training.Folds: {wanted}, got {config.training.folds}")
+    prepared = plan_together(config, preset, group)
     if config.training.folds:
         result = train_folds(prepared.plan, prepared.cases, config, watch=watch, show=show, since=since)
         return replace(result, problems=(*prepared.problems, *result.problems))
-    go_on = config.parameters.checkpoint
-    result = train(prepared.plan, prepared.cases, config.weights_folder, go_on=go_on, watch=watch, since=since)
+    options: dict[str, Any] = {"go_on": config.parameters.checkpoint, "watch": watch, "since": since, "group": group}
+    result = train(prepared.plan, prepared.cases, config.weights_folder, **options)
     return replace(result, problems=(*prepared.problems, *result.problems))
+
+
+def plan_together(config: Config, preset: Preset | None, group: Group) -> Prepared:
+    """What ``plan_of`` gives the first process of a group, in all of them."""
+    if group.count == 1:
+        return plan_of(config, preset)
+    prepared = plan_of(config, preset) if group.first else None
+    given = None if prepared is None else [told(prepared.plan), told(prepared.cases), told(prepared.problems)]
+    plan, cases, problems = (heard(entry, preset) for entry in group.share("the plan", given))
+    return Prepared(plan=plan, cases=cases, problems=problems)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,9 @@ def pick_sampling(plan: Plan, cases: Sequence[Case], folder: Path, seconds: floa
     Raises:
         WeightsError: if the weights cannot be read or written.
     """
-    sampling = sampling_of(plan, [(open_weights(folder, preset=plan.spec.own), cases)], seconds)
+    sampling = sampling_of(
+        plan, [(open_weights(folder, preset=plan.spec.own, multiple=plan.several_devices), cases)], seconds
+    )
     if sampling:
         change_description(folder, plan.spec.own, sampling=sampling)
     return sampling

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple
+from functools import cached_property
+from typing import Any
 
 from tqdm import tqdm
 
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
+from ldseg.devices import on_device, own_devices
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou, scored
-from ldseg.evaluation.objects import object_sums, pooled
-from ldseg.evaluation.quality import Quality, fit_quality
+from ldseg.evaluation.objects import ObjectSums, object_sums, pooled
+from ldseg.evaluation.quality import Quality, Signs, fit_quality
 from ldseg.evaluation.record import foreground
 from ldseg.evaluation.report import mean_foreground, mean_of
-from ldseg.inference import segment_cases
+from ldseg.group import Group
+from ldseg.inference import Engine, segment_cases
 from ldseg.inference.predictor import Predictor
+from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
+from ldseg.shards import Shard, whole
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 
@@ -28,42 +35,114 @@ logger = logging.getLogger(__name__)
 class Validator:
     """Segments the validation cases of a plan with the moving average of a trainer's weights.
 
+    Processes of a group share them out, and so do the devices of each. A case that cannot be read is left out, told once,
+    and put down in ``problems``.
+
     Args:
         plan: the training.
         cases: those to validate on.
+        group: the processes that train together.
 
     Attributes:
-        segmenter: the networks with the averaged weights, on the grid of whole cases.
         problems: by name, what was wrong with cases that could not be read, one line each.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
-    def __init__(self, plan: Plan, cases: Sequence[Case]) -> None:
+    def __init__(self, plan: Plan, cases: Sequence[Case], group: Group | None = None) -> None:
         self.plan = plan
         self.cases = cases
-        self.segmenter = Segmenter(plan.spec)
-        self.predictor = Predictor(self.segmenter, sampler=plan.sampler, steps=plan.steps)
-        self.predictor.compile()
+        self.group = group or Group()
+        self.devices = own_devices(plan.several_devices)
+        with on_device(self.devices[0]):
+            self.copies = [Segmenter(plan.spec)]
         self.quality: Quality | None = None
         self.problems: dict[str, str] = {}
 
+    @property
+    def segmenter(self) -> Segmenter:
+        """The networks with the averaged weights, on the grid of whole cases."""
+        return self.copies[0]
+
+    @cached_property
+    def predictor(self) -> Engine:
+        """What draws the masks. Networks of more devices are made here: first, they would change the first weights."""
+        options: dict[str, Any] = {"sampler": self.plan.sampler, "steps": self.plan.steps}
+
+        def make(index: int) -> Predictor:
+            if index:
+                self.copies.append(Segmenter(self.plan.spec))
+            predictor = Predictor(self.copies[index], **options)
+            predictor.compile()
+            return predictor
+
+        return spread(make, self.devices, **options)
+
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
-        """The scores of ``validation_scores`` for the weights of now."""
-        trainer.copy_average(self.segmenter)
-        step, size = self.plan.preprocessing, self.plan.batch_size
-        found, collapse, self.quality = validation_scores(
-            self.segmenter, self.cases, step, self.predictor, size, self.problems
-        )
+        """The scores of ``validation_scores`` for the weights of now.
+
+        Raises:
+            DataError: if no case can be read.
+        """
+        predictor = self.predictor
+        for name, copy in zip(self.devices, self.copies, strict=True):
+            with on_device(name):
+                trainer.copy_average(copy)
+        size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
+        own = Shard(self.group.index + 1, self.group.count).of(self.cases)
+        hidden = not self.group.first
+        shares = self.group.gather("a validation", list(rows_of(own, self.plan.preprocessing, predictor, size, hidden)))
+        rows, bad = [], {}
+        for case, row in zip(self.cases, whole(shares), strict=True):
+            if "problem" not in row:
+                rows.append(row)
+            else:
+                bad[case.name] = row["problem"]
+                if case.name not in self.problems and self.group.first:
+                    logger.error("left out %s", row["problem"])
+        self.problems |= bad
+        if not rows:
+            raise DataError(f"none of {len(bad)} cases can be validated on, the first: {next(iter(bad.values()))}")
+        found, collapse, self.quality = validation_scores(rows, self.plan.preprocessing, self.plan.spec.strides)
         return found, collapse
 
 
+def rows_of(
+    cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int, hidden: bool = False
+) -> Iterator[dict[str, Any]]:
+    """What ``validation_scores`` takes of each case: plain values that one process can tell another; or its ``problem``.
+
+    Args:
+        cases: those to segment.
+        preprocessing: from a case to the grid of the network.
+        predictor: what segments them.
+        batch_size: tiles at a time, for each device.
+        hidden: whether there is no bar of the progress.
+    """
+    spec = predictor.spec
+    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
+    bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
+    for result in tqdm(results, **bar):
+        if result.loaded is None or result.loaded.label is None:
+            yield {"problem": f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"}
+            continue
+        pair = result.mask, result.loaded.label, spec.classes, preprocessing.unions
+        sums = None
+        if spec.outline and result.loaded.instances is not None:
+            video = preprocessing.axes.startswith("T")
+            sums = object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video)
+        collapse = Collapse(preprocessing.classes, spec.strides)
+        collapse.add(result.mask, result.loaded.label, preprocessing.grid_of(result.loaded.size, result.loaded.spacing))
+        yield {
+            "dice": scored(dice, *pair).tolist(),
+            "iou": scored(iou, *pair).tolist(),
+            "signs": asdict(result.signs),
+            "objects": None if sums is None else astuple(sums),
+            "collapse": collapse.counts(),
+        }
+
+
 def validation_scores(
-    segmenter: Segmenter,
-    cases: Sequence[Case],
-    preprocessing: Preprocessing,
-    predictor: Predictor,
-    batch_size: int,
-    problems: dict[str, str],
+    rows: Sequence[dict[str, Any]], preprocessing: Preprocessing, strides: Sequence[int]
 ) -> tuple[dict[str, float], Collapse, Quality | None]:
     """Mean Dice and IoU over the foreground classes of every case, segmented by the sampler at its own size.
 
@@ -73,31 +152,17 @@ def validation_scores(
     pooled over the objects of all cases whose label numbers them. Beside the scores, whether the masks have collapsed, and
     the fit that tells the Dice of a mask without a label.
 
-    A case that cannot be read is left out, told once, and put down in ``problems``, by its name.
-
-    Raises:
-        DataError: if no case can be read.
+    Args:
+        rows: of all cases in their order, see ``rows_of``.
+        preprocessing: of the training.
+        strides: of the latent.
     """
-    overlaps, unions, signs, sums, collapse = [], [], [], [], Collapse(preprocessing.classes, segmenter.strides)
-    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
-    for result in tqdm(results, total=len(cases), desc="validating", unit="case", leave=False, delay=2.0):
-        if result.loaded is None or result.loaded.label is None:
-            line = f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"
-            if result.case.name not in problems:
-                logger.error("left out %s", line)
-            problems[result.case.name] = line
-            continue
-        pair = result.mask, result.loaded.label, segmenter.spec.classes, preprocessing.unions
-        overlaps.append(scored(dice, *pair).tolist())
-        unions.append(scored(iou, *pair).tolist())
-        signs.append(result.signs)
-        if segmenter.spec.outline and result.loaded.instances is not None:
-            video = preprocessing.axes.startswith("T")
-            sums.append(object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video))
-        grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
-        collapse.add(result.mask, result.loaded.label, grid)
-    if not overlaps:
-        raise DataError(f"none of {len(cases)} cases can be validated on, the first: {problems[cases[0].name]}")
+    overlaps, unions = [row["dice"] for row in rows], [row["iou"] for row in rows]
+    sums = [ObjectSums(*row["objects"]) for row in rows if row["objects"] is not None]
+    signs = [Signs(**row["signs"]) for row in rows]
+    collapse = Collapse(preprocessing.classes, strides)
+    for row in rows:
+        collapse.take(row["collapse"])
     by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.structures)}
     found = {
         "val_dice": mean_foreground(overlaps),

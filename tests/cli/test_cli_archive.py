@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ldseg.cli import archive, main
-from ldseg.cli.cluster import case_of, packed, row_of, unpacked
+from ldseg.cli.parcels import case_of, packed, row_of, unpacked
 from ldseg.cli.worker import Worker
 from ldseg.data.cases import Case
 from ldseg.evaluation import CaseResult

@@ -54,7 +54,7 @@ def test_published_keys_come_first_and_in_order_in_the_shipped_file() -> None:
         SHIPPED.read_text("utf-8"),
     ]
     published, shipped = (assignment.findall(text) for text in texts)
-    extra = {"[Sampler]": ("Seed", "Flips", "Samples", "Fusion", "Folds"), "[GPU]": ("Engine", "Precision", "Ray")}
+    extra = {"[Sampler]": ("Seed", "Flips", "Samples", "Fusion", "Folds"), "[GPU]": ("Hosts", "Engine", "Precision", "Ray")}
     kept, section = [], ""
     for line in shipped[: shipped.index("[Training]")]:
         section = line if line.startswith("[") else section

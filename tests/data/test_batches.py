@@ -106,6 +106,20 @@ def test_the_cache_changes_nothing_and_keeps_to_its_bound(cases: tuple[Case, ...
         assert len(kept._cache) == min(room // size, 6)
 
 
+@pytest.mark.parametrize("shares", [2, 3])
+def test_shares_of_a_batch_are_the_whole(shares: int, cases: tuple[Case, ...]) -> None:
+    """Each process makes its own samples alone, the same ones whatever their number; also the rest of an epoch."""
+    whole = batches(cases, batch_size=6)
+    parts = [batches(cases, batch_size=6, share=(index, shares)) for index in range(shares)]
+    for number in (0, 1, len(whole) - 1):
+        (inputs, zeros), made = whole.batch(number), [part.batch(number) for part in parts]
+        for name, array in inputs.items():
+            assert all(len(own[name]) == 6 // shares for own, _ in made)
+            np.testing.assert_array_equal(np.concatenate([own[name] for own, _ in made]), array)
+        assert [len(own["diffusion"]) for _, own in made] == [len(zeros["diffusion"]) // shares] * shares
+    assert [len(part) for part in parts] == [len(whole)] * shares
+
+
 def test_batches_need_labelled_cases(cases: tuple[Case, ...]) -> None:
     with pytest.raises(DataError, match="no labelled case"):
         batches(())

@@ -1,5 +1,6 @@
 """Sound masks and collapsed ones, drawn and decoded."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,17 @@ def test_labels_count_where_every_mask_has_one() -> None:
     found.add(mask, None, mask.shape)
     assert found.kind == "no"
     assert np.isnan(found.roughness[1])
+
+
+def test_counts_of_several_make_the_whole() -> None:
+    """Counted apart and told as JSON, as processes that share out a validation do."""
+    masks, labels = [regions((24, 24), seed) for seed in range(3)], [noise((24, 24), seed=seed) for seed in range(3)]
+    whole, joined = judged(masks, labels), Collapse(CLASSES, (1, 1))
+    for mask, label in zip(masks, labels, strict=True):
+        joined.take(json.loads(json.dumps(judged([mask], [label]).counts())))
+    assert (joined.roughness, joined.kind, joined.said) == (whole.roughness, whole.kind, whole.said)
+    joined.take(judged([masks[0]]).counts())  # one without a label
+    assert np.isnan(joined.roughness[1])
 
 
 def test_fine_structures_are_not_noise() -> None:

@@ -50,6 +50,7 @@ def weights_of(name: str, folder: Path) -> Segmenter:
     return segmenter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "to"),
     [

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 CASES = 500
+OUTSIDE = 10001
+"""The port for commands from outside; those of the workers lie above it."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def address() -> Iterator[str]:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         memory = {"object_store_memory": 100 << 20, "num_cpus": 1}
-        nodes = Cluster(initialize_head=True, head_node_args=memory)
+        nodes = Cluster(initialize_head=True, head_node_args={**memory, "ray_client_server_port": OUTSIDE})
         nodes.add_node(**memory)
         yield nodes.address
         nodes.shutdown()
@@ -130,6 +132,23 @@ def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: 
     assert main(command[2:]) == 0
     assert {path: path.stat().st_mtime_ns for path in started} == started
     assert len(CaseTable(out).record().segmented) == CASES
+
+
+def test_from_outside_of_the_cluster(address: str, weights: Path, tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "Set", 5, size=(24, 28), seed=3)
+    given = ["segment", str(tmp_path / "Set"), *settings(weights)]
+    command = ["-m", "ldseg", *given, "--out", str(tmp_path / "out"), "--ray", f"ray://127.0.0.1:{OUTSIDE}"]
+    run = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert main([*given, "--out", str(tmp_path / "single")]) == 0
+    masks = sorted(path.name for path in (tmp_path / "single").glob("*_segmentation.png"))
+    assert len(masks) == 5
+    assert [
+        name for name in masks if (tmp_path / "out" / name).read_bytes() != (tmp_path / "single" / name).read_bytes()
+    ] == []
+    assert len(CaseTable(tmp_path / "out").record().segmented) == 5
 
 
 class Deadly(of_ldseg.Actor):

@@ -168,6 +168,16 @@ def test_rare_classes_are_drawn_more_often() -> None:
     assert "disc" not in reasons["Training.Focus"].why
 
 
+def test_the_grid_loses_of_regions_what_it_loses_of_these() -> None:
+    """A thin rim is lost on a coarse grid, of the disc, which holds it and the cup, little is."""
+    rim = (disc(128, 40) > 0).astype(np.uint8) + (disc(128, 37) > 0)
+    data = seen(rim)
+    steps = {
+        regions: Preprocessing(size=(32, 32), classes=CLASSES, regions=regions) for regions in ((), (("disc", (1, 2)),))
+    }
+    assert data.lost(steps[(("disc", (1, 2)),)]) < 0.03 < 0.1 < data.lost(steps[()])
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

@@ -33,6 +33,7 @@ def tiny_lean() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_minutes_are_kept_over_a_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With the rate fallen, the best weights kept, and nothing left to do at the end."""
     caplog.set_level(logging.INFO)
@@ -79,6 +80,7 @@ with tiny.tiny_networks():
 """
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_first_weights_and_their_checkpoint(tmp_path: Path) -> None:
     """The next start goes on with that training, and ends as if nothing had happened."""
     tiny.phantoms(tmp_path)

@@ -70,6 +70,7 @@ def test_settings_are_the_defaults_of_a_plan() -> None:
         "Training.Recycling": 1,
         "Sampler.Sampling_Steps": 15,
     }
+    data |= {"Training.DiskCache": 0}  # a plan of code writes nothing beside the weights unless told to
     config = Config().with_values(data)
     whole = plan(config, SPLIT)
     short = Plan(

@@ -272,6 +272,7 @@ def test_the_best_weights_are_those_of_the_best_sampled_dice(whole: TrainingResu
     assert Config.from_dict(description.training).data.size == tiny.SIZE
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_where_it_was(whole: TrainingResult, data: Path, tmp_path: Path) -> None:
     """Killed with -9 after the log of the second epoch is written and before its checkpoint is."""
     config = tiny.settings(data, tmp_path / "weights")

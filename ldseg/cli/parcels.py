@@ -1,0 +1,75 @@
+"""What travels to the workers of a cluster: cases as rows, and folders of weights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ldseg.data.cases import Case
+from ldseg.errors import DataError
+from ldseg.folds import fold_folders
+from ldseg.paths import cache_folder
+from ldseg.writing import written_folder
+
+
+def row_of(case: Case) -> Mapping[str, Any]:
+    """A case as a row."""
+    return {
+        "name": case.name,
+        "image": os.fsencode(case.image),
+        "label": None if case.label is None else os.fsencode(case.label),
+        "group": case.group,
+        "channels": [os.fsencode(path) for path in case.channels],
+        "annotations": [os.fsencode(path) for path in case.annotations],
+    }
+
+
+def case_of(row: Mapping[str, Any]) -> Case:
+    """The inverse of ``row_of``."""
+    label = row["label"]
+    return Case(
+        name=row["name"],
+        image=Path(os.fsdecode(row["image"])),
+        label=None if label is None else Path(os.fsdecode(label)),
+        group=row["group"],
+        channels=tuple(Path(os.fsdecode(path)) for path in row["channels"]),
+        annotations=tuple(Path(os.fsdecode(path)) for path in row["annotations"]),
+    )
+
+
+def columns() -> Any:
+    """The columns of such rows, as Arrow has them."""
+    import pyarrow
+
+    path, paths = pyarrow.binary(), pyarrow.list_(pyarrow.binary())
+    columns = {"name": pyarrow.string(), "image": path, "label": path, "group": pyarrow.string()}
+    return pyarrow.schema([*columns.items(), ("channels", paths), ("annotations", paths)])
+
+
+def packed(folder: Path) -> bytes:
+    """The files of a folder of weights and of its folds; those of the training are left out."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(path for each in (folder, *fold_folders(folder)) for path in each.iterdir()):
+            if path.is_file():
+                name = path.relative_to(folder).as_posix()
+                archive.writestr(zipfile.ZipInfo(name), path.read_bytes())  # one content, one digest: no times
+    return stream.getvalue()
+
+
+def unpacked(content: bytes) -> Path:
+    """A folder of this machine with the weights that were packed; it is kept for the next worker that has the same."""
+    folder = cache_folder() / "weights" / hashlib.sha256(content).hexdigest()
+    if not folder.is_dir():
+        try:
+            with written_folder(folder) as made, zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(made)
+        except DataError:
+            if not folder.is_dir():  # and no other worker was faster
+                raise
+    return folder
