@@ -5,11 +5,11 @@
     NNUNET/bin/python benchmarks/others.py nnunet work --minutes 10
     python3 benchmarks/others.py score work/unet work/nnunet/masks out
 
-``cases`` writes PNG files that all of them read (``work/Image``, ``work/Label``, ``work/split.json``). ``nnunet`` runs in an
-environment with ``pip install nnunetv2`` and no more of LDSeg than this file. Minutes are those of two idle cores, counted as
-processor time (a minute is 120 s of it), so that other work on the machine takes nothing away from one of them. ``score`` reads
-masks ``NAME.png`` or ``NAME_segmentation.png``; an object is a connected component of a mask (of ``NAME_instances.png`` where a run wrote
-such) and a number of the label.
+``cases`` writes PNG files that all of them read (``work/Image``, ``work/Label``, ``work/split.json``). ``nnunet`` runs in
+an environment with ``pip install nnunetv2`` and no more of LDSeg than this file. Minutes are those of two idle cores,
+counted as processor time (a minute is 120 s of it), so that other work on the machine takes nothing away from one of
+them. ``score`` reads masks ``NAME.png`` or ``NAME_segmentation.png``; an object is a connected component of a mask (of
+``NAME_instances.png`` where a run wrote such) and a number of the label.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def nnunet(work: Path, seconds: float) -> None:
     folder = (work / "nnunet").resolve()
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(folder / name)
-    os.environ["nnUNet_n_proc_DA"] = str(CORES)
-    os.environ["nnUNet_compile"] = "false"
+    os.environ["nnUNet_n_proc_DA"] = str(CORES)  # noqa: SIM112
+    os.environ["nnUNet_compile"] = "false"  # noqa: SIM112
     import torch
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -219,6 +219,8 @@ def nnunet(work: Path, seconds: float) -> None:
             updates = self.num_iterations_per_epoch + self.num_val_iterations_per_epoch / 3
             self.num_epochs = self.lr_scheduler.max_steps = max(1, round(seconds / (each * updates)))
 
+    # Augmentation in the same process, so that its time is counted.
+    os.environ["nnUNet_n_proc_DA"] = "0"  # noqa: SIM112
     plans = json.loads((prepared / f"{identifier}.json").read_text()) | {"continue_training": False}
     trainer = Short(plans, "2d", 0, json.loads((prepared / "dataset.json").read_text()), device=torch.device("cpu"))
     trainer.initialize()
@@ -240,7 +242,8 @@ def nnunet(work: Path, seconds: float) -> None:
         return mask > 0
 
     updates = trainer.num_epochs * trainer.num_iterations_per_epoch
-    facts(f"nnunet: {updates} updates, patch {trainer.configuration_manager.patch_size}", segmented(work, folder / "masks", segment))
+    what = f"nnunet: {updates} updates, patch {trainer.configuration_manager.patch_size}"
+    facts(what, segmented(work, folder / "masks", segment))
 
 
 def segmented(work: Path, out: Path, segment: Callable[[npt.NDArray], npt.NDArray]) -> float:
@@ -266,9 +269,10 @@ def facts(what: str, seconds: float) -> None:
 def score(work: Path, folders: list[Path]) -> None:
     """Pixel Dice and IoU, mean over images; object scores pooled over the set."""
     sys.path.insert(0, str(ROOT))
+    from skimage.io import imread
+
     import ldseg
     from ldseg.evaluation.objects import object_sums, pooled, separate
-    from skimage.io import imread
 
     print("| | Dice | IoU | object F1 | object Dice | object Hausdorff, px |\n|---|---|---|---|---|---|")
     for folder in folders:
@@ -283,8 +287,8 @@ def score(work: Path, folders: list[Path]) -> None:
             objects = separate(mask) if numbered is None else imread(numbered).astype(np.int32)
             sums.append(object_sums(objects, label.astype(np.int32)))
         f1, overlap, distance = pooled(sums)
-        spread = np.std(dice, ddof=1)
-        print(f"| {folder} | {np.mean(dice):.3f} ± {spread:.3f} | {np.mean(iou):.3f} | {f1:.3f} | {overlap:.3f} | {distance:.1f} |")
+        pixels = f"{np.mean(dice):.3f} ± {np.std(dice, ddof=1):.3f} | {np.mean(iou):.3f}"
+        print(f"| {folder} | {pixels} | {f1:.3f} | {overlap:.3f} | {distance:.1f} |")
 
 
 if __name__ == "__main__":
