@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZE = (64, 64)
+SIZE = (32, 32)
 UPDATES = 6
 WARM = 3
 """Updates before those that are counted: they hold the compiling and the making of connections."""
@@ -52,36 +52,30 @@ def train(preset: str, port: int, count: int, index: int, folder: Path) -> None:
     with joined(Place(host="127.0.0.1", port=port, count=count, index=index)) as group:
         devices.choose(False, group)
         devices.connect(group)
-        import keras
 
         from ldseg.training import fit
         from ldseg.training.prepare import train_config
 
-        counted: dict[str, Any] = {}
+        counted: list[int] = []
+        weights: list[int] = []
 
-        class Count(keras.callbacks.Callback):
+        class Counting(fit.Epochs):
             """Counts, with all processes at the same update."""
+
+            def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+                weights.extend(math.prod(weight.shape) for weight in self.model.trainable_variables)
 
             def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
                 if batch not in (WARM - 1, WARM + UPDATES - 1):
                     return
-                float(logs["loss"])  # type: ignore[index]  # the update is done
+                float((logs or {})["loss"])  # the update is done
                 group.gather("before", None)
-                if not counted:
-                    counted["bytes"] = sent()
-                else:
-                    counted["bytes"] = sent() - counted["bytes"]
+                counted.append(sent())
                 group.gather("after", None)
-                if batch > WARM:
+                if len(counted) == 2:
                     raise Enough
 
-            def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-                counted.clear()
-                self.weights = sum(math.prod(weight.shape) for weight in self.model.trainable_variables)
-
-        count_it = Count()
-        epochs = fit.Epochs
-        fit.Epochs = lambda **options: _with(epochs(**options), count_it)  # type: ignore[assignment,misc]
+        fit.Epochs = Counting  # type: ignore[misc]
         values = {
             "Data.Root": str(folder), "Data.Dataset": "Set", "Data.Dimensions": "2D", "Data.Size": SIZE, "Data.Patch": SIZE,
             "Data.Classes": ("background", "gland"), "Model.Weights": str(folder / f"weights{count}"),
@@ -91,17 +85,7 @@ def train(preset: str, port: int, count: int, index: int, folder: Path) -> None:
         with contextlib.suppress(Enough):
             train_config(Config().with_values(values), group=group)
         if group.first:
-            print(json.dumps({"weights": count_it.weights, "bytes": counted["bytes"] / UPDATES}))
-
-
-def _with(epochs: Any, more: Any) -> Any:
-    """The callback of ``ldseg`` with another one that hears what it hears first."""
-    for name in ("on_train_begin", "on_train_batch_end"):
-        own, other = getattr(epochs, name), getattr(more, name)
-        setattr(epochs, name, lambda *given, own=own, other=other: (other(*given), own(*given)))
-    own_model = epochs.set_model
-    epochs.set_model = lambda model: (more.set_model(model), own_model(model))
-    return epochs
+            print(json.dumps({"weights": sum(weights), "bytes": (counted[1] - counted[0]) / UPDATES}))
 
 
 def measure(preset: str, counts: list[int]) -> None:
