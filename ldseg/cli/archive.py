@@ -89,6 +89,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
             with contextlib.closing(workers(todo)) as results, rows:
                 for result in progress(results, len(todo), "segmenting"):
                     rows.add(result)
+        else:  # settings and problems may be new
+            table.append((), names, {**facts, "seconds": before})
         record = write_figures(table, compared)
     if not record.segmented and not config.data.shard:  # of a shard the others may well have figures
         raise DataError(
@@ -165,6 +167,8 @@ def _missing(
                 "name another folder in [Output] Folder (--out)"
             )
     states = table.states()
+    if others := len(set(states) - {case.name for case in cases}):
+        logger.info("%s of earlier runs, not named now, stay in %s", counted(others, "case"), table)
     todo = [case for case in cases if states.get(case.name) != "ok"]
     if again := {case.name for case in todo} & set(states):
         table.forget(again)

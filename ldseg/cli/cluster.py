@@ -204,17 +204,20 @@ class Actor:
     def __call__(self, rows: Any) -> Any:
         """Segment cases; what goes wrong with one is told in its row. Of cases with which workers die, nothing is told."""
         cases = [case_of(row) for row in rows.to_pylist()]
-        found: list[CaseResult] = []
-        if self._begin(cases[0].name) <= TRIES:
-            try:
-                found = list(self._worker.segment(cases))
-            except Exception:  # then by one of them, which must not take the others with it
-                found = [self._alone(case) for case in cases]
+        if self._begin(cases[0].name) > TRIES:
+            return self._packed([])
+        try:
+            return self._packed(list(self._worker.segment(cases)))
+        except Exception:  # then by one of them, which must not take the others with it
+            return self._packed([self._alone(case) for case in cases])
+
+    def _packed(self, found: Sequence[CaseResult]) -> Any:
         return rows_of(found, self._worker.structures, self._folder)
 
     def _alone(self, case: Case) -> CaseResult:
         try:
             (found,) = self._worker.segment([case])
+            self._packed([found])  # a row that cannot be sent is the problem of its case
         except Exception as error:
             logger.exception("%s", case.image)
             message = f"{url_of(case.image)}: {type(error).__name__}: {' '.join(str(error).split())}"

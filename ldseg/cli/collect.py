@@ -45,14 +45,23 @@ def run(paths: Sequence[Path]) -> int:
         the number of problems that the shards had.
 
     Raises:
-        DataError: a shard is missing or at work, the shards are not of one run, or a file cannot be moved.
+        DataError: a shard or the run is at work, a shard is missing, the shards are not of one run or lie beside a table of
+            cases, or a file cannot be moved.
     """
     (folder,) = paths
     table = CaseTable(folder)
     if table.exists:
         from ldseg.cli.archive import write_figures  # which has this module do its talking
 
-        return say(folder, write_figures(table))
+        if is_remote(folder):
+            return say(folder, write_figures(table))
+        if others := sorted(path.name for path in folder.iterdir() if Shard.of_folder(path)):
+            raise DataError(
+                f"{folder}: expected {table.path.name} of one run or the folders of its shards, found both "
+                f"({some(others)}); remove what is not to be collected"
+            )
+        with held_folder(folder, "the folder of the run"):
+            return say(folder, write_figures(table))
     if is_remote(folder):
         raise DataError(f"{url_of(folder)}: expected the table of a run over an archive, found none")
     require_folder(folder, "one with the folders of shards")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import io
+import logging
 import os
+import shutil
+import tempfile
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +20,15 @@ from ldseg.data.cases import Case
 from ldseg.errors import DataError
 from ldseg.folds import fold_folders
 from ldseg.paths import cache_folder
-from ldseg.writing import written_folder
+from ldseg.writing import remove, written_folder
+
+logger = logging.getLogger(__name__)
+
+_MOST_KEPT = 8
+"""Of so many weights, those used last."""
+
+_HALF_MADE = 3600.0
+"""Seconds after which nobody is still unpacking."""
 
 
 def row_of(case: Case) -> Mapping[str, Any]:
@@ -63,13 +77,41 @@ def packed(folder: Path) -> bytes:
 
 
 def unpacked(content: bytes) -> Path:
-    """A folder of this machine with the weights that were packed; it is kept for the next worker that has the same."""
+    """A folder of this machine with the weights that were packed.
+
+    It is kept for the next worker that has the same; where there is no cache, it lasts as long as this process.
+
+    Raises:
+        OSError: there is no room for it in the cache or in the temporary folder.
+    """
     folder = cache_folder() / "weights" / hashlib.sha256(content).hexdigest()
     if not folder.is_dir():
         try:
-            with written_folder(folder) as made, zipfile.ZipFile(io.BytesIO(content)) as archive:
-                archive.extractall(made)
-        except DataError:
+            with written_folder(folder) as made:
+                _unpack(content, made)
+        except DataError as error:
             if not folder.is_dir():  # and no other worker was faster
-                raise
+                made = Path(tempfile.mkdtemp(prefix="ldseg-weights-"))
+                atexit.register(shutil.rmtree, made, ignore_errors=True)
+                logger.warning("%s; the weights are in %s", error, made)
+                _unpack(content, made)
+                return made
+    with contextlib.suppress(OSError):  # one of another user
+        os.utime(folder)
+    _prune(folder.parent)
     return folder
+
+
+def _unpack(content: bytes, folder: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Remove weights that were not used of late, and what workers that were killed left half-made."""
+    with contextlib.suppress(OSError, DataError):  # another worker may do the same
+        used = {path: path.stat().st_mtime for path in folder.iterdir()}
+        whole = sorted((path for path in used if not path.name.startswith(".")), key=used.__getitem__)
+        rest = [path for path in used if path.name.startswith(".") and used[path] < time.time() - _HALF_MADE]
+        for path in (*whole[:-_MOST_KEPT], *rest):
+            remove(path)

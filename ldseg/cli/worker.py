@@ -87,32 +87,48 @@ class Worker:
     def _segment(self, cases: Sequence[Case], config: Config) -> Iterator[CaseResult]:
         run = Run(task=replace(self._task, config=config), predictor=self._predictor, compared={})
         here: dict[str, _Here] = {}
-        done: list[CaseResult] = []
-        whole = self._whole(run, cases, here, done)
-        with contextlib.closing(whole), contextlib.closing(results_of(run, whole, len(cases))) as results:
-            for result in results:
-                yield _finished(run, result, here.pop(result.name))
-                while done:
-                    yield done.pop()
-        yield from done
+        others: list[_Here] = []
+        with contextlib.closing(_brought(cases, 2 * int(config.parameters.batch_size))) as brought:
+            while True:
+                whole = self._whole(run, brought, here, others)
+                with contextlib.closing(whole), contextlib.closing(results_of(run, whole, len(cases))) as results:
+                    for result in results:
+                        yield _finished(run, result, here.pop(result.name))
+                if not others:
+                    return
+                for item in others:
+                    yield self._other(run, item)
+                others.clear()
 
-    def _whole(self, run: Run, cases: Sequence[Case], here: dict[str, _Here], done: list[CaseResult]) -> Generator[Case]:
-        """The cases that are no slides, with their files on this machine; what becomes of the others goes to `done`."""
-        for item in _brought(cases, 2 * int(run.task.config.parameters.batch_size)):
-            name = item.case.name
-            if item.problem:
-                done.append(CaseResult(name=name, status="skipped", message=item.problem))
-                continue
-            whole, slides = split_cases(replace(run.task, cases=(item.local,)))
-            if whole:
-                here[name] = item
+    def _whole(self, run: Run, brought: Iterator[_Here], here: dict[str, _Here], others: list[_Here]) -> Generator[Case]:
+        """The next cases that are segmented whole.
+
+        A slide ends them, so that its row and those before it wait for no more; and so do several cases that are not here.
+
+        Args:
+            run: the run.
+            brought: the cases that are left.
+            here: takes those that are segmented whole, by name.
+            others: takes the others.
+        """
+        for item in brought:
+            if not item.problem and split_cases(replace(run.task, cases=(item.local,)))[0]:
+                here[item.case.name] = item
                 yield item.local
-            else:
-                (result,) = segment_slides(run.task, self._predictor, slides, run.results)
-                done.append(_finished(run, result, item))
+                continue
+            others.append(item)
+            if not item.problem or len(others) >= AT_ONCE:
+                return
+
+    def _other(self, run: Run, item: _Here) -> CaseResult:
+        """What becomes of a slide, or of a case that is not here."""
+        if item.problem:
+            return CaseResult(name=item.case.name, status="skipped", message=item.problem)
+        (result,) = segment_slides(run.task, self._predictor, [item.local], run.results)
+        return _finished(run, result, item)
 
 
-def _brought(cases: Sequence[Case], window: int) -> Iterator[_Here]:
+def _brought(cases: Sequence[Case], window: int) -> Generator[_Here]:
     """Cases in their order, so many brought here ahead of their turn."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         coming: deque[Future[_Here]] = deque()
@@ -142,6 +158,7 @@ def _bring(case: Case) -> _Here:
 def _finished(run: Run, result: CaseResult, item: _Here) -> CaseResult:
     """What became of a case, told by the names of its own files; the copies of them go."""
     item.files.close()
+    run.results.files.pop(result.name, None)  # of an archive there would be ever more
     message = result.message or "; ".join(run.results.missing.pop(result.name, ()))
     return replace(result, message=told_of(item.case, item.local, message))
 

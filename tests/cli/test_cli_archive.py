@@ -1,15 +1,20 @@
 """A run over an archive in this process: the record is a table, a rerun does what is missing, results may lie in a store."""
 
 import json
+import os
+import time
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ldseg.cli import archive, main
+from ldseg.cli import archive, cluster, main, worker
 from ldseg.cli.parcels import case_of, packed, row_of, unpacked
+from ldseg.cli.task import Task
 from ldseg.cli.worker import Worker
+from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import CaseTable
@@ -108,6 +113,11 @@ def test_a_rerun_does_what_is_missing(data: Path, store: str, single: Path, tmp_
     assert sorted(asked) == NAMES  # each once
     assert main(["segment", *given, *settings]) == 1
     assert asked[4:] == ["bad"]  # it may have been put right
+    # Nothing to do, and fewer are named: what is new of the settings is told all the same, and no row goes.
+    assert main(["segment", str(table), "--out", out, *SETTINGS]) == 1
+    assert (Path(out) / "report.html").exists()
+    assert main(["segment", str(table), *settings]) == 1
+    assert asked[5:] == []
     record = CaseTable(Path(out)).record()
     assert [case.name for case in record.cases] == ["bad", *NAMES[:3]]
     assert {case.name: case.status for case in record.cases} == {**dict.fromkeys(NAMES[:3], "ok"), "bad": "skipped"}
@@ -146,6 +156,62 @@ def test_ray_is_asked_for_where_it_is_missing(
     assert "GPU.Ray: ray is not installed, which --ray needs: pip install 'ldseg[ray]'" in capsys.readouterr().err
 
 
+def test_rows_of_slides_come_out_one_by_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing waits for the next slide, and the others come out in between."""
+    begun: list[str] = []
+
+    def slides(task: Any, engine: Any, cases: Sequence[Case], results: Any) -> Iterator[CaseResult]:
+        for case in cases:
+            begun.append(case.name)
+            results.files[case.name] = {}
+            yield CaseResult(name=case.name)
+
+    def whole(run: Any, cases: Iterator[Case], count: int) -> Iterator[CaseResult]:
+        runs.append(run)
+        for case in cases:
+            yield CaseResult(name=case.name)
+
+    def split(task: Any) -> tuple[list[Case], list[Case]]:
+        (case,) = task.cases
+        return ([], [case]) if case.name.startswith("slide") else ([case], [])
+
+    runs: list[Any] = []
+    monkeypatch.setattr(worker, "segment_slides", slides)
+    monkeypatch.setattr(worker, "results_of", whole)
+    monkeypatch.setattr(worker, "split_cases", split)
+    here = Worker.__new__(Worker)
+    config = Config().with_values({"Output.Folder": str(tmp_path / "out"), "Parameters.Batch_Size": 2})
+    here._task = Task(config=config, cases=(), problems=(), opened=types.SimpleNamespace(preprocessing=None))  # type: ignore
+    here._predictor = None  # type: ignore[assignment]
+    names = ["slide1", "slide2", "a", "b", "slide3", "c"]
+    told = [
+        (result.name, len(begun))
+        for result in here.segment([Case(name=n, image=tmp_path / n, label=None, group="") for n in names])
+    ]
+    assert told == [("slide1", 1), ("slide2", 2), ("a", 2), ("b", 2), ("slide3", 3), ("c", 3)]
+    assert runs and not any(run.results.files for run in runs)
+
+
+def test_a_row_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And takes none of its neighbours with it."""
+
+    def sent(cases: Sequence[CaseResult], classes: Sequence[str], folder: Path) -> list[CaseResult]:
+        if any(case.ok and case.name == "b" for case in cases):
+            raise ValueError("no such\nfigure")
+        return list(cases)
+
+    monkeypatch.setattr(cluster, "rows_of", sent)
+    actor = cluster.Actor.__new__(cluster.Actor)
+    actor._folder, actor._begin = tmp_path, lambda task: 1
+    actor._worker = types.SimpleNamespace(  # type: ignore[assignment]
+        structures=("x",), segment=lambda cases: iter([CaseResult(name=case.name) for case in cases])
+    )
+    cases = [row_of(Case(name=name, image=tmp_path / name, label=None, group="")) for name in "abc"]
+    found = actor(types.SimpleNamespace(to_pylist=lambda: cases))
+    assert [(case.name, case.ok) for case in found] == [("a", True), ("b", False), ("c", True)]
+    assert found[1].message == f"{tmp_path / 'b'}: ValueError: no such figure"
+
+
 def test_a_case_is_a_row_and_back(tmp_path: Path) -> None:
     odd = Path("/data") / b"\xff.png".decode("utf-8", "surrogateescape")
     plain = Case(name="b", image=Path("s3:/bucket/b.png"), label=None, group="b")
@@ -164,3 +230,26 @@ def test_weights_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["a.h5", "fold-2", "fold-2/b.h5"]
     assert (folder / "a.h5").read_bytes() == b"weights"
     assert unpacked(packed(tmp_path / "w")) == folder
+
+
+def test_weights_that_travelled_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LDSEG_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "w").mkdir()
+    kept = tmp_path / "cache" / "weights"
+    old, new = kept / ".0.0123abcd.tmp", kept / ".0.0123abce.tmp"
+    for half in (old, new):
+        half.mkdir(parents=True)
+    os.utime(old, (time.time() - 1e5,) * 2)
+    made = []
+    for number in range(10):
+        (tmp_path / "w" / "a.h5").write_bytes(b"%d" % number)
+        made.append(unpacked(packed(tmp_path / "w")))
+        os.utime(made[-1], (number, number))
+        if number == 7:
+            unpacked(packed(tmp_path / "w"))  # used again, so it stays
+    assert set(kept.iterdir()) == {new, *made[2:]}
+
+    monkeypatch.setenv("LDSEG_CACHE", "/dev/null/ldseg")  # that of a user without a home
+    folder = unpacked(packed(tmp_path / "w"))
+    assert (folder / "a.h5").read_bytes() == b"9"
+    assert folder.name.startswith("ldseg-weights-")

@@ -79,6 +79,9 @@ def test_what_is_not_one_run(data: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "is missing; run the shard again" in told()
     (out / "shard-1-of-3").mkdir()
     assert "found those of 2 and of 3" in told()
+    (out / "cases.parquet").mkdir()
+    (out / "cases.parquet" / "part-000000.parquet").touch()
+    assert "expected cases.parquet of one run or the folders of its shards, found both (shard-1-of-2" in told()
 
 
 def test_more_shards_than_cases(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
