@@ -33,6 +33,9 @@ PATIENCE = 300.0
 _ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))
 """A machine that loses its power or its cable says no farewell: it is asked, and counts as gone after 30 s."""
 
+_INTRODUCTION = 10.0
+"""Seconds in which one that connects says who it is."""
+
 _GRACE = 10.0
 """Seconds in which the death of another process is heard of, where it was the reason for an error."""
 
@@ -242,7 +245,7 @@ def _welcome(place: Place, patience: float) -> list[Connection]:
                 named = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
                 wanted = f"expected {place.count} processes, of which {named} did not come within {patience:g} s"
                 raise ConfigError(f"GPU.Hosts: {wanted}; this one waited at port {place.port}") from None
-            said = _introduction(link)
+            said = _introduction(link, min(_INTRODUCTION, until - time.monotonic()))
             if said is None:
                 link.close()
                 continue
@@ -254,14 +257,44 @@ def _welcome(place: Place, patience: float) -> list[Connection]:
     return [there[index] for index in range(1, place.count)]
 
 
-def _introduction(link: Connection) -> dict[str, Any] | None:
+def _introduction(link: Connection, seconds: float) -> dict[str, Any] | None:
     """What one that connects says of itself; None if it is nobody of ours."""
     with contextlib.suppress(OSError, EOFError, ValueError):
-        if link.poll(10.0):
-            said = json.loads(link.recv_bytes(4096))
-            if isinstance(said, dict) and {"ldseg", "index", "count"} <= set(said):
-                return said
+        said = _first_message(link, seconds)
+        if isinstance(said, dict) and {"ldseg", "index", "count"} <= set(said):
+            return said
     return None
+
+
+def _first_message(link: Connection, seconds: float) -> Any:
+    """What the other side says first. A connection waits for the rest of a message for ever, so it is ended here in time.
+
+    Raises:
+        OSError, EOFError, ValueError: nothing whole came in these seconds, or nothing of ours.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            same.shutdown(socket.SHUT_RDWR)
+
+    with socket.socket(fileno=os.dup(link.fileno())) as same:
+        timer = threading.Timer(max(seconds, 0.01), end)
+        timer.daemon = True
+        timer.start()
+        try:
+            content = link.recv_bytes(4096)
+        except (OSError, EOFError):
+            if late.is_set():
+                raise TimeoutError("no answer") from None
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+    if late.is_set():  # just now
+        raise TimeoutError("no answer")
+    return json.loads(content)
 
 
 def _unlike(said: dict[str, Any], place: Place, there: dict[int, Connection]) -> str:
@@ -283,12 +316,10 @@ def _connect(place: Place, patience: float) -> Connection:
         try:
             link = _kept_alive(socket.create_connection((place.host, place.port), timeout=10))
             link.send_bytes(json.dumps({"ldseg": __version__, "index": place.index, "count": place.count}).encode())
-            if link.poll(max(until - time.monotonic(), 0.01)):
-                refused = json.loads(link.recv_bytes(4096))["refused"]
-                if refused:
-                    raise ConfigError(f"GPU.Hosts: {refused}")
-                return link
-            why = "no answer"
+            refused = _first_message(link, until - time.monotonic())["refused"]
+            if refused:
+                raise ConfigError(f"GPU.Hosts: {refused}")
+            return link
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, ConfigError):
                 raise

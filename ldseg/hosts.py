@@ -32,12 +32,21 @@ class Place:
         port: where that one listens.
         count: how many they are, two or more.
         index: which this one is, from 0.
+
+    Raises:
+        ConfigError: there is no such port or number.
     """
 
     host: str
     port: int
     count: int
     index: int
+
+    def __post_init__(self) -> None:
+        try:
+            _check(self.port, self.count, self.index)
+        except ValueError as error:
+            raise ConfigError(f"GPU.Hosts: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,18 @@ def _parts(text: str) -> tuple[str, int, int | None, int | None]:
         raise ValueError(f"expected {EXPECTED}, got {text!r}")
     host, port = found[1].strip("[]"), int(found[2])
     count, index = (None if part is None else int(part) for part in found.groups()[2:])
+    _check(port, count, index)
+    return host, port, count, index
+
+
+def _check(port: int, count: int | None, index: int | None) -> None:
+    """Raise ValueError where numbers of a place are out of range; None is one that is not known yet."""
     if not 1 <= port <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {port}")
     if count is not None and not 1 <= count <= MOST:
         raise ValueError(f"expected 1 to {MOST} processes, got {count}")
     if count is not None and index is not None and index >= count:
         raise ValueError(f"expected a process from 0 to {count - 1} for {count} of them, got {index}")
-    return host, port, count, index
 
 
 def place_of(text: str, environment: Mapping[str, str]) -> Place | None:
@@ -94,7 +108,7 @@ def place_of(text: str, environment: Mapping[str, str]) -> Place | None:
         environment: the variables of the process.
 
     Raises:
-        ConfigError: the text is wrong, or something is said nowhere.
+        ConfigError: the text is wrong, something is said nowhere, or a launcher says what cannot be.
     """
     if text == ALONE:
         return None
@@ -123,8 +137,6 @@ def place_of(text: str, environment: Mapping[str, str]) -> Place | None:
         index = own
     if count == 1:
         return None
-    if index >= count:
-        raise ConfigError(f"GPU.Hosts: expected a process from 0 to {count - 1} for {count} of them, got {index}")
     return Place(host=host, port=port, count=count, index=index)
 
 

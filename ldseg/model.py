@@ -339,7 +339,7 @@ def train(
     seed: int | None = None,
     preset: Preset | None = None,
     settings: Mapping[str, object] | None = None,
-) -> Model:
+) -> Model | Any:
     """Train on the labelled cases of a data set and load the best weights.
 
     What is left open is chosen from the data; part of the cases is held back for validation. A training that was stopped
@@ -360,6 +360,10 @@ def train(
         seed: of everything random.
         preset: networks of your own, see ``ldseg.models.Preset``; ``load`` takes it as well.
         settings: any other setting of ``cfg.ini`` by its name, such as ``{"Training.Augmentation": "histology"}``.
+
+    Returns:
+        the model. Of several processes that train together (``GPU.Hosts``) only the first returns it, as only that one
+        writes weights; the others return None.
 
     Raises:
         ConfigError: a setting is unknown or out of range, or Keras is not installed.
@@ -395,7 +399,7 @@ def train(
         devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
         held_back = HeldBack(config)
         held_back.write(train_config(config, preset=preset, show=held_back.show, group=group).held_back)
-    return load(config.weights_folder, precision=config.gpu.precision, preset=preset)
+    return load(config.weights_folder, precision=config.gpu.precision, preset=preset) if group.first else None
 
 
 def training_config(data: str | Path, values: Mapping[str, object]) -> Config:

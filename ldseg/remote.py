@@ -75,16 +75,24 @@ def _told(path: Path, what: str, kind: type[DataError] = DataError) -> Iterator[
 def names_in(path: Path) -> list[str]:
     """The names of all files below a place, from it on; of a file an empty name alone; nothing where there is nothing.
 
+    Keys that end in a slash mark folders and are no files.
+
     Raises:
-        DataError: it cannot be looked at.
+        DataError: it cannot be looked at, or a name would lead out of a folder that it is joined to.
     """
     store, key = store_of(path)
     with _told(path, "looked at"):
         store.invalidate_cache()
         found = store.find(key)
     start = key.strip("/")
-    below = (str(name).strip("/") for name in found)
-    return sorted(name.removeprefix(start).lstrip("/") for name in below if name == start or name.startswith(f"{start}/"))
+    below = (str(name).lstrip("/") for name in found if not str(name).endswith("/"))
+    names = sorted(name.removeprefix(start).removeprefix("/") for name in below if f"{name}/".startswith(f"{start}/"))
+    for name in names:
+        # Any text is a key of a store, but not a path below a folder of this machine.
+        if ".." in (*path.parts, *Path(name).parts) or Path(name).is_absolute():
+            url = f"{url_of(path)}/{name}" if name else url_of(path)
+            raise DataError(f"{url}: expected a name below its folder, without '..' and '//', found another")
+    return names
 
 
 def start_of(path: Path, count: int) -> bytes:

@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ldseg.errors import ConfigError
-from ldseg.group import Group, joined
+from ldseg.group import Group, _introduction, joined
 from ldseg.hosts import Place
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +118,23 @@ def test_those_that_do_not_come() -> None:
     assert join(port, 1, 2, 0.2).startswith(asked)
     with socket.create_server(("", port)):
         assert join(port, 0, 2, 0.2).startswith(f"GPU.Hosts: expected a free port, got {port}: ")
+
+
+def test_one_that_says_half_a_word() -> None:
+    """A message that never ends is waited for no longer than a silence, on either side."""
+    ours, others = socket.socketpair()
+    with others:
+        others.sendall(b"\0\0\0\4")
+        assert _introduction(Connection(ours.detach()), 0.2) is None
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        port = server.getsockname()[1]
+        asked = pool.submit(join, port, 1, 2, 0.5)
+        with server.accept()[0] as stranger:
+            stranger.sendall(b"\0\0\0\4{")
+            assert (
+                asked.result(20)
+                == f"GPU.Hosts: expected the first of 2 processes at 127.0.0.1:{port} within 0.5 s: no answer"
+            )
 
 
 def test_others_at_the_port() -> None:

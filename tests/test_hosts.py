@@ -50,6 +50,13 @@ def test_places(text: str, environment: dict[str, str], expected: tuple[str, int
         ("auto", MPI, "Open MPI has started several processes, and nothing says where the first one listens"),
         ("auto", {**TORCH, "RANK": "x"}, "expected a whole number in the variable RANK, got 'x'"),
         ("auto", {**TORCH, "RANK": "4"}, "expected a process from 0 to 3 for 4 of them, got 4"),
+        (
+            "auto",
+            {**TORCH, "MASTER_PORT": "65535", "TORCHELASTIC_RUN_ID": "x"},
+            "expected a port from 1 to 65535, got 65536",
+        ),
+        ("auto", {**TORCH, "WORLD_SIZE": "100000"}, "expected 1 to 65536 processes, got 100000"),
+        ("node1:29400", {**TORCH, "WORLD_SIZE": "0"}, "expected 1 to 65536 processes, got 0"),
         ("node1:29400", {}, "expected the number of processes behind node1:29400"),
         ("node1:29400", {"JOB_COMPLETION_INDEX": "2"}, "expected the number of processes behind node1:29400"),
         ("node1:29400, 4", {}, "expected the number of this process, from 0, behind node1:29400, 4"),

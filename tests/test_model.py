@@ -6,8 +6,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ import ldseg
 from ldseg.cli import main
 from ldseg.diffusion import SAMPLERS
 from ldseg.errors import ConfigError, DataError, WeightsError
+from ldseg.group import Group
 from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.models import Preset
 from ldseg.segmenter import Segmenter
@@ -228,6 +232,20 @@ def test_train(data: Path, tmp_path: Path) -> None:
     assert model.segment(folder / "Image" / "Phantom1.png", steps=2).mask.shape == (40, 48)
     with pytest.raises(ConfigError, match="Traning"):
         ldseg.train(folder, settings={"Traning.Seed": 1}, **own)
+
+
+def test_only_the_first_process_has_the_model(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It alone writes: the others have no weights to open."""
+    trained = SimpleNamespace(held_back=None)
+    monkeypatch.setattr("ldseg.training.prepare.train_config", lambda config, **rest: trained)
+    monkeypatch.setattr("ldseg.model.devices", MagicMock())
+    monkeypatch.setattr("ldseg.model.load", lambda folder, **rest: folder)
+    own = {"classes": ["background", "gland"], "weights": tmp_path / "weights", "settings": {"GPU.Precision": "float32"}}
+    for index, expected in ((0, tmp_path / "weights"), (1, None)):
+        group = Group()
+        group.index, group.count = index, 2
+        monkeypatch.setattr("ldseg.model.joined", lambda place, group=group: nullcontext(group))
+        assert ldseg.train(data, **own) == expected
 
 
 def test_training_without_keras_says_what_to_install(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,42 @@ def test_files_go_there_and_back(tmp_path: Path) -> None:
     assert names_in(TOP / "set") == ["deep/b"]
 
 
+@pytest.mark.parametrize("name", ["../../victim.png", "a/../b.png", "/etc/x.png"])
+def test_names_that_lead_out_of_the_folder_are_refused(name: str, tmp_path: Path) -> None:
+    key = f"/bucket/test-remote-out/set/{name}"
+    stored = fsspec.get_filesystem_class("memory").store
+    fsspec.filesystem("memory").pipe_file(key, b"evil")
+    try:
+        with pytest.raises(DataError, match=f"^memory:/{key}: expected a name below its folder"):
+            names_in(Path("memory:/bucket/test-remote-out/set"))
+        with pytest.raises(DataError, match=f"^memory:/{key}: expected a name below its folder"):
+            fetch(Path("memory:/bucket/test-remote-out/set"), tmp_path / "deep" / "set")
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    finally:
+        del stored[key]
+
+
+def test_a_place_that_leads_up_is_refused() -> None:
+    write_remote(TOP / "up" / ".." / "a.png", b"x")
+    with pytest.raises(DataError, match="up/../a.png: expected a name below its folder"):
+        names_in(TOP / "up" / ".." / "a.png")
+    remove_remote([TOP / "up" / ".." / "a.png"])
+
+
+def test_markers_of_folders_are_no_files(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    write_remote(TOP / "marked" / "Image" / "1.png", b"x")
+    for folder in ("marked", "marked/Image", "empty"):
+        # As the console of S3 makes folders; the writers of fsspec drop the slash.
+        key = f"/bucket/test-remote/{folder}/"
+        memory.store[key] = type(memory.store["/bucket/test-remote/marked/Image/1.png"])(memory, key)
+    assert any(name.endswith("/") for name in memory.find("/bucket/test-remote/marked"))
+    assert names_in(TOP / "marked") == ["Image/1.png"]
+    assert names_in(TOP / "empty") == []
+    fetch(TOP / "marked", tmp_path / "here")
+    assert [path for path in (tmp_path / "here").rglob("*") if path.is_file()] == [tmp_path / "here" / "Image" / "1.png"]
+
+
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="memory://bucket/test-remote/none: no such file or folder"):
         fetch(TOP / "none", tmp_path / "x")

@@ -199,13 +199,14 @@ class DiskCache:
             logger.info("cases that do not fit into memory are kept in %s, up to %.0f MB", self.folder, self._most / 1e6)
         self._held, self._since_look, self._others, now = 0, 0, [], time.time()
         for entry in _entries(self.folder):
-            status = entry.stat(follow_symlinks=False)
-            if _UNFINISHED.fullmatch(entry.name) and now - status.st_mtime > ABANDONED:
-                os.unlink(entry.path)
-                continue
-            self._held += status.st_size
-            if entry.name.endswith(".case") and status.st_mtime < self._began:
-                self._others.append((status.st_mtime, status.st_size, entry.path))
+            with contextlib.suppress(OSError):  # other processes remove files as well
+                status = entry.stat(follow_symlinks=False)
+                if _UNFINISHED.fullmatch(entry.name) and now - status.st_mtime > ABANDONED:
+                    os.unlink(entry.path)
+                    continue
+                self._held += status.st_size
+                if entry.name.endswith(".case") and status.st_mtime < self._began:
+                    self._others.append((status.st_mtime, status.st_size, entry.path))
         self._others.sort(reverse=True)  # the oldest comes last, and goes first
 
     def _close(self, line: str) -> None:
@@ -219,7 +220,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as places:
         for place in places:
             if place.is_dir(follow_symlinks=False) and len(place.name) == 2:
-                with os.scandir(place.path) as entries:
+                with contextlib.suppress(FileNotFoundError), os.scandir(place.path) as entries:
                     yield from entries
 
 

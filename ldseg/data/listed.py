@@ -38,12 +38,17 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
         patterns: of the names of the cases that are wanted.
 
     Raises:
-        DataError: it cannot be read, has no column ``image``, or no row that is wanted.
+        DataError: it cannot be read, has no column ``image`` or two of one name, or no row that is wanted.
     """
     cases: dict[str, Case] = {}
     problems: list[str] = []
     for number, row in enumerate(_rows(path), start=1):
-        image = _place(path, row["image"])
+        try:
+            image, label = _place(path, row["image"]), _place(path, row["label"])
+        except RuntimeError:
+            given = " and ".join(text for text in (row["image"], row["label"]) if text.startswith("~"))
+            problems.append(f"{url_of(path)}: row {number}: expected a user whose home folder is known, found {given}")
+            continue
         if image is None:
             problems.append(f"{url_of(path)}: row {number}: expected a path in the column image, found nothing")
             continue
@@ -58,7 +63,6 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
                 f"{url_of(path)}: row {number}: left out, as {other} has the same name {name}; the column name sets others"
             )
         else:
-            label = _place(path, row["label"])
             cases[name] = Case(name=name, image=image, label=label, group=row["group"] or name)
     if not cases:
         wanted = f"{url_of(path)}: expected a row for each image, found none of a name like {', '.join(patterns)}"
@@ -72,6 +76,19 @@ def _is_name(name: str) -> bool:
 
 def _place(table: Path, text: str) -> Path | None:
     return table.parent / Path(text).expanduser() if text and not is_remote(Path(text)) else Path(text) if text else None
+
+
+def _header(path: Path, names: Iterable[str]) -> list[str]:
+    """The names of the columns, in small letters.
+
+    Raises:
+        DataError: a column that is read is there twice.
+    """
+    header = [name.lower() for name in names]
+    for name in COLUMNS:
+        if header.count(name) > 1:
+            raise DataError(f"{url_of(path)}: expected one column {name}, found {header.count(name)}")
+    return header
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:
@@ -92,14 +109,14 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 
 def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:
     try:
-        lines = content.decode("utf-8-sig").splitlines()
-        cells = [
-            [cell.strip() for cell in row] for row in csv.reader(lines, delimiter="\t" if path.suffix == ".tsv" else ",")
-        ]
+        # Line ends as they are: those within quotes belong to the cell.
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{url_of(path)}: not a table in UTF-8: {error}") from error
     filled = [row for row in cells if any(row)]
-    header = [cell.lower() for cell in filled[0]] if filled else []
+    header = _header(path, filled[0] if filled else ())
     # A row that is short has nothing in its last columns.
     return header, (dict(zip(header, [*row, *[""] * len(header)], strict=False)) for row in filled[1:])
 
@@ -113,7 +130,7 @@ def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mappin
         table: Any = parquet.read_table(io.BytesIO(content))
     except Exception as error:  # on bytes that nobody has checked
         raise DataError(f"{url_of(path)}: not a table of Parquet: {' '.join(str(error).split())}") from error
-    header = [name.lower() for name in table.column_names]
+    header = _header(path, table.column_names)
     table = table.rename_columns(header)
     wanted = table.select([name for name in COLUMNS if name in header])
     rows = (row for batch in wanted.to_batches() for row in batch.to_pylist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -136,7 +136,7 @@ def rows_of(
             "dice": scored(dice, *pair).tolist(),
             "iou": scored(iou, *pair).tolist(),
             "signs": asdict(result.signs),
-            "objects": None if sums is None else astuple(sums),
+            "objects": None if sums is None else asdict(sums),
             "collapse": collapse.counts(),
         }
 
@@ -158,7 +158,7 @@ def validation_scores(
         strides: of the latent.
     """
     overlaps, unions = [row["dice"] for row in rows], [row["iou"] for row in rows]
-    sums = [ObjectSums(*row["objects"]) for row in rows if row["objects"] is not None]
+    sums = [ObjectSums(**row["objects"]) for row in rows if row["objects"] is not None]
     signs = [Signs(**row["signs"]) for row in rows]
     collapse = Collapse(preprocessing.classes, strides)
     for row in rows:

@@ -8,7 +8,7 @@ from ldseg.data.cases import Case, find_cases
 from ldseg.data.inputs import cases_in
 from ldseg.data.remote import fetched, told_of
 from ldseg.errors import DataError
-from ldseg.remote import write_remote
+from ldseg.remote import remove_remote, write_remote
 
 fsspec = pytest.importorskip("fsspec", reason="object stores need fsspec: pip install 'ldseg[archive]'")
 
@@ -60,6 +60,20 @@ def test_what_is_not_there() -> None:
         cases_in(store("Text", ["a.txt"]), "YX")
     with pytest.raises(DataError, match="no such folder"):
         find_cases(TOP / "Set")
+
+
+def test_nothing_is_laid_out_above_the_folder_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    victim = tmp_path / "victim.png"
+    victim.write_bytes(b"mine")
+    place, key = Path("memory:/bk/set"), Path("memory:/bk/set/../../../../victim.png")
+    write_remote(key, b"x")
+    try:
+        with pytest.raises(DataError, match=r"memory://bk/set/../../../../victim.png: expected a name below its folder"):
+            cases_in(place, "YX")
+    finally:
+        remove_remote([key])
+    assert victim.read_bytes() == b"mine"
 
 
 def test_a_case_is_copied_and_goes_again(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Prepared cases on disk: found by content, bounded, and never those of a file that has changed."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -148,6 +149,33 @@ def test_what_a_kill_left_is_cleared(tmp_path: Path) -> None:
     one = cache(tmp_path)
     one.keep(other, one.key(other), prepared())
     assert not left.exists() and fresh.exists() and file.exists()  # the fresh one is being written now
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_another_process_removes_meanwhile(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look into a folder and that at what it has; the cache goes on."""
+    kept(tmp_path, a_case(tmp_path))
+    (file,) = (tmp_path / "cache").rglob("*.case")
+    looked = []
+
+    def gone(path: Any, scandir: Any = os.scandir) -> Any:
+        looked.append(os.fspath(path))
+        inner = Path(path) == file.parent and len(looked) == 2
+        found = scandir(path) if what == "file" or not inner else None
+        if inner:
+            entries = list(found or [])
+            file.unlink()
+            file.parent.rmdir()
+            return contextlib.nullcontext(entries) if found else scandir(path)
+        return found
+
+    monkeypatch.setattr(os, "scandir", gone)
+    other = a_case(tmp_path, "b", 1)
+    one = cache(tmp_path)
+    key = one.key(other)
+    one.keep(other, key, prepared())
+    assert looked[1] == str(file.parent) and not file.exists()
+    assert same(one.load(key), prepared())
 
 
 def test_a_disk_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -54,6 +54,42 @@ def test_what_is_wrong_is_said_by_row(tmp_path: Path) -> None:
         cases_in(tmp_path / "none.csv", "YX")
 
 
+def test_a_home_that_nobody_has_is_said_by_row(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("image,label\n~no-such-user/1.png,\n2.png,~no-such-user/2.png\n3.png,\n", "utf-8")
+    found = cases_in(table, "YX")
+    assert [case.name for case in found.cases] == ["3"]
+    wanted = "expected a user whose home folder is known, found"
+    assert found.problems == (
+        f"{table}: row 1: {wanted} ~no-such-user/1.png",
+        f"{table}: row 2: {wanted} ~no-such-user/2.png",
+    )
+
+
+def test_tabs_quotes_and_ends_of_lines(tmp_path: Path) -> None:
+    tabs = tmp_path / "list.TSV"
+    tabs.write_text("image\tname\na, b.png\tb\n", "utf-8")
+    assert cases_in(tabs, "YX").cases == (Case(name="b", image=tmp_path / "a, b.png", label=None, group="b"),)
+    table = tmp_path / "list.csv"
+    table.write_bytes('image,note\r\n"a\nb.png","two\r\nlines"\r\nc\u2028d.png,x\x0cy\re.png,\n'.encode())
+    assert [case.image.name for case in cases_in(table, "YX").cases] == ["a\nb.png", "c\u2028d.png", "e.png"]
+
+
+def test_a_column_is_there_once(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("image,name,IMAGE\na.png,,b.png\n", "utf-8")
+    with pytest.raises(DataError, match="list.csv: expected one column image, found 2"):
+        cases_in(table, "YX")
+    table.write_text("image,,,note,note\na.png,,,1,2\n", "utf-8")
+    assert [case.name for case in cases_in(table, "YX").cases] == ["a"]
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'ldseg[archive]'")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"image": ["a.png"], "IMAGE": ["b.png"]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="t.parquet: expected one column image, found 2"):
+        cases_in(tmp_path / "t.parquet", "YX")
+
+
 def test_a_table_of_parquet_in_an_object_store(tmp_path: Path) -> None:
     pytest.importorskip("fsspec", reason="object stores need fsspec: pip install 'ldseg[archive]'")
     pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'ldseg[archive]'")
