@@ -180,8 +180,9 @@ def test_rows_of_slides_come_out_one_by_one(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(worker, "results_of", whole)
     monkeypatch.setattr(worker, "split_cases", split)
     here = Worker.__new__(Worker)
-    config = Config().with_values({"Output.Folder": str(tmp_path / "out"), "Parameters.Batch_Size": 2})
-    here._task = Task(config=config, cases=(), problems=(), opened=types.SimpleNamespace(preprocessing=None))  # type: ignore
+    config = Config().with_values({"Output.Folder": str(tmp_path / "out"), "Parameters.BatchSize": 2})
+    opened = types.SimpleNamespace(description=types.SimpleNamespace(preprocessing_for=lambda *given: None))
+    here._task = Task(config=config, cases=(), problems=(), opened=opened)  # type: ignore[arg-type]
     here._predictor = None  # type: ignore[assignment]
     names = ["slide1", "slide2", "a", "b", "slide3", "c"]
     told = [
