@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 from ldseg.errors import DataError
 from ldseg.untrusted import parsed
 from ldseg.writing import LOCK, move, remove
+
+logger = logging.getLogger(__name__)
 
 SEGMENTATION, ROBUSTNESS, SWEEP, STATE_AUDIT = "Segmentation", "Robustness", "Sweep", "StateAudit"
 
@@ -173,7 +176,11 @@ class Outputs:
         """
         try:
             found = [case["name"] for case in parsed(self.metrics.read_bytes())["cases"]]
-        except (KeyError, OSError, TypeError, ValueError):  # no earlier run, or one whose record cannot be read
+        except FileNotFoundError:  # no earlier run
+            return []
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            said = str(error) if isinstance(error, OSError | ValueError) else "not the record of a run"
+            logger.warning("%s: cannot be read: %s; what an earlier run left of other cases stays there", self.metrics, said)
             return []
         others = {name for name in found if isinstance(name, str) and name == Path(name).name and name not in cases}
         there = self.of_cases({*others, *cases})

@@ -33,7 +33,9 @@ def check_regions(regions: Regions, classes: Sequence[str]) -> None:
     background = classes[0].lower() if classes else "background"
     seen: dict[frozenset[int], str] = {}
     for name, numbers in regions:
-        most = len(classes) - 1 if classes else max(*numbers, 1)
+        if not numbers:
+            raise ValueError(f"{name}: expected classes from 1 on, got none")
+        most = len(classes) - 1 if classes else max(1, *numbers)
         if names.count(name.lower()) > 1 or name.lower() == background:
             raise ValueError(
                 f"expected different names, none of them that of the background, got {name} in {shown(regions)}"

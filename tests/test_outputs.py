@@ -35,7 +35,7 @@ def test_the_files_of_a_case(tmp_path: Path) -> None:
 NOW = ("a", "b_segmentation.x")
 
 
-def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path) -> None:
+def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Those that its record names and the newer run does not have, with their pictures. Nothing else, nothing is lost."""
     outputs = Outputs(tmp_path)
     assert outputs.set_aside(NOW) == []  # nothing is there
@@ -49,6 +49,7 @@ def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path) -> None:
     ]  # fmt: skip
     touch(*old, *stay)
     assert outputs.set_aside(NOW) == []  # no record says whose they are
+    assert not caplog.messages
     (tmp_path / "frames_segmentation").mkdir()
     outside = tmp_path.parent / f"{tmp_path.name}_overlay.png"
     touch(outside)
@@ -68,10 +69,14 @@ def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", ["{", "[]", '{"cases": 3}', '{"cases": [{}]}', "7"])
-def test_a_record_that_cannot_be_read_sets_nothing_aside(tmp_path: Path, record: str) -> None:
+def test_a_record_that_cannot_be_read_sets_nothing_aside(
+    tmp_path: Path, record: str, caplog: pytest.LogCaptureFixture
+) -> None:
     touch(tmp_path / "b_segmentation.png")
     Outputs(tmp_path).metrics.write_text(record)
     assert Outputs(tmp_path).set_aside(["a"]) == []
+    (line,) = caplog.messages
+    assert line.startswith(f"{Outputs(tmp_path).metrics}: cannot be read: ")
     assert (tmp_path / "b_segmentation.png").exists()
 
 

@@ -171,3 +171,13 @@ def test_calibration_of_regions() -> None:
     perfect.add_regions(sure, sure.argmax(-1), label, unions_of(EYE))
     assert perfect.report()["ece"] == 0.0
     assert foreground((0.1, 0.5, 0.7)) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("classes", [None, CLASSES[:3]])
+def test_a_region_without_classes(classes: tuple[str, ...] | None) -> None:
+    with pytest.raises(DataError, match="^regions: cup: expected classes from 1 on, got none"):
+        ldseg.evaluate(nested(), nested(), classes=classes, regions={"disc": (1, 2), "cup": ()})
+    with pytest.raises(DataError, match="^regions: cup: expected classes from 1 on, got none"):
+        ldseg.evaluate(nested(), nested(), classes=classes, regions={"cup": ()})
+    with pytest.raises(ValueError, match="^cup: expected classes from 1 on, got none"):
+        check_regions((("cup", ()),), classes or ())

@@ -34,7 +34,7 @@ def settings_of(task: Task) -> SlideSettings:
         formats=tuple(name for name in config.output.formats if name in FORMATS),
         batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
-        quality=task.description.quality,
+        quality=task.quality,
         familiarity=task.description.familiarity,
     )
 

@@ -86,7 +86,7 @@ def evaluate(
     if given["mask"].shape != given["label"].shape:
         raise DataError(f"mask and label: expected one shape, got {given['mask'].shape} and {given['label'].shape}")
     if classes is None and unions:
-        highest = max(highest, *(number for _, own in unions for number in own))
+        highest = max([highest, *(number for _, own in unions for number in own)])
     elif classes is None:
         present = set().union(*(np.unique(values).tolist() for values in given.values())) - {IGNORE} | {0}
         if missing := sorted(set(range(highest + 1)) - present - {1}):

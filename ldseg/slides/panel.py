@@ -13,6 +13,7 @@ from ldseg.inference.engine import Engine
 from ldseg.inference.parts import classes_of, inside_of
 from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.io.slides.contract import Slide
+from ldseg.regions import Unions
 from ldseg.slides.noise import noise_rows
 from ldseg.slides.plan import SlidePlan
 from ldseg.slides.resample import resampled
@@ -103,6 +104,7 @@ class Panel:
         first: the row of the mask to begin with; what lies above is known.
         batch: tiles at a time.
         watch: told how many tiles were segmented.
+        unions: the classes of the background and of each region that the quality is told for, see ``ldseg.regions``.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Panel:
         first: int,
         batch: int,
         watch: Callable[[int], None],
+        unions: Unions = (),
     ) -> None:
+        self.unions = unions
         self.source, self.engine, self.seed, self.batch, self.watch = source, engine, seed, batch, watch
         self.plan = plan = source.plan
         self.left, self.right = left, right
@@ -175,7 +179,7 @@ class Panel:
     def _strip(self, top: int, bottom: int) -> Strip:
         plan, outline = self.plan, self.engine.spec.outline
         found, inside, doubt = np.zeros((3, bottom - top, self.right - self.left), np.uint8)
-        sums = SignSums(self.parts - bool(outline))
+        sums = SignSums(self.parts - bool(outline), self.unions)
         y0, y1 = (row + plan.before[0] - self.top for row in plan.written[0].support(top, bottom))
         for left in range(self.left, self.right, _WIDE):
             right = min(left + _WIDE, self.right)

@@ -158,6 +158,7 @@ def segment_tiles(
             first=rows[0] * TILE,
             batch=engine.together(batch_size),
             watch=progress.step,
+            unions=step.unions,
         )
         edges = [(row * TILE, min((row + 1) * TILE, plan.full[0])) for row in range(rows[0], mask.tiles[0])]
         for row, strip in zip(range(rows[0], mask.tiles[0]), panel.strips(iter(edges)), strict=True):
@@ -167,7 +168,7 @@ def segment_tiles(
                 doubt.write(row, column, strip.entropy)
             # The last: a strip of the mask tells that all of this row is there.
             mask.write(row, column, strip.mask, json.dumps(strip.sums.told()))
-    sums = SignSums(step.num_classes)
+    sums = SignSums(step.num_classes, step.unions)
     for column in mask.columns:
         for row in range(mask.tiles[0]):
             sums.add_told(json.loads(mask.about(row, column)))

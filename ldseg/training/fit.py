@@ -31,13 +31,14 @@ from ldseg.group import Group
 from ldseg.inference import familiar
 from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
-from ldseg.training.callbacks import Epochs, OnTime, Optional, Progress, Ticking
+from ldseg.training.callbacks import Epochs, OnTime, Optional, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock, CommonTime
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.memory import check_memory
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan
+from ldseg.training.progress import Progress
 from ldseg.training.sampling import pick_sampling
 from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
 from ldseg.training.takeover import start_from

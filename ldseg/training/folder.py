@@ -29,6 +29,9 @@ FOLDER = "training"
 BEGINNING = "training.begin.npz"
 """The first checkpoint of a training, until what an earlier one left is set aside."""
 
+PARTIAL = "before.partial"
+"""Where what an earlier training left is gathered, until all of it is there."""
+
 
 def logs_of(folder: Path) -> Path:
     """The folder of checkpoint and logs of a training, by the folder of its weights."""
@@ -68,19 +71,24 @@ def settle(folder: Path) -> None:
 def set_aside(folder: Path) -> None:
     """Move an earlier training's weights, checkpoint and logs into a folder of their own: a new one loses nothing.
 
+    Killed in between, the next call gathers the rest with what was moved: the earlier training stays whole.
+
     Raises:
         WeightsError: if they cannot be moved.
     """
     own = (WEIGHTS_FILE, DESCRIPTION_FILE, STRUCTURE_FILE, FOLDER, FOLDS_FILE, MEASURED)
-    present = [*(folder / name for name in own if (folder / name).exists()), *fold_folders(folder)]
-    if not present:
+    # Folds first: without the first of them, the next start sets the rest aside, whatever was moved.
+    present = [*fold_folders(folder), *(folder / name for name in own if (folder / name).exists())]
+    partial = folder / PARTIAL
+    if not present and not partial.exists():
         return
     name = f"before-{time.strftime('%Y%m%d-%H%M%S')}"
     # A start may follow another within the second.
     numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     aside = next(folder / name for name in numbered if not (folder / name).exists())
     for path in present:
-        _move(path, aside / path.name)
+        _move(path, partial / path.name)
+    _move(partial, aside)
     go_on = "; [Model] Start goes on from them" if holds_weights(aside) and not (aside / FOLDS_FILE).exists() else ""
     logger.info("earlier weights are kept in %s%s", aside, go_on)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,12 @@ from slide_files import SVS, pyramid, tissue
 
 import ldseg
 from ldseg.cli import main
+from ldseg.cli.slides import settings_of
+from ldseg.cli.task import Task
+from ldseg.config import Config
 from ldseg.description import Description, read_description
 from ldseg.errors import ConfigError
+from ldseg.evaluation.quality import Quality
 from ldseg.io.slides import kinds
 from ldseg.segmenter import Segmenter
 from ldseg.weights import save_weights
@@ -39,6 +44,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     description = Description(spec=tiny.spec(), preprocessing=preprocessing, training=training, microns=24.0)
     save_weights(folder, tiny.varied(Segmenter(tiny.spec())), description)
     return folder
+
+
+@pytest.mark.parametrize("regions", [(), (("all", (1,)),)])
+def test_the_fit_of_quality_is_for_the_regions_of_the_weights(regions: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
+    classes = "background", "rim", "cup"
+    quality = Quality(weights=(0.0, 1.0, 0.0), empty=0.0, cases=9, error=0.1)
+    description = Description(
+        spec=tiny.spec(), preprocessing=replace(tiny.preprocessing(), classes=classes), quality=quality
+    )
+    config = Config().with_values({"Data.Regions": regions, "Parameters.BatchSize": 1})
+    opened = types.SimpleNamespace(description=description)
+    task = Task(config=config, cases=(), problems=(), opened=opened)  # type: ignore[arg-type]
+    assert settings_of(task).quality == (None if regions else quality)
 
 
 def test_a_real_slide_from_end_to_end(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from ldseg.evaluation.familiarity import measure as measured_tile
 from ldseg.io.scans import scan_of
 from ldseg.io.slides import masks
 from ldseg.io.slides.kinds import open_slide
+from ldseg.regions import Regions
 from ldseg.slides import objects, outlined, panel, run
 from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
 from ldseg.slides.run import segment_tiles
@@ -32,10 +33,14 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlined, "MIN_SHARE", 0.0)  # not even a speck is left out
 
 
-def segmented(folder: Path, engine: LightEngine, microns: float | None = 0.5, **settings: object) -> SlideResult:
+def segmented(
+    folder: Path, engine: LightEngine, microns: float | None = 0.5, regions: Regions = (), **settings: object
+) -> SlideResult:
     path = pyramid(folder / "a.svs", IMAGE, levels=1, microns=microns)
     chosen = SlideSettings(microns=microns, skip_background=False, seed=1, **settings)  # type: ignore[arg-type]
-    return segment_slide(path, engine, step(microns), folder / "out", "a", settings=chosen, colours=COLOURS, key={})
+    return segment_slide(
+        path, engine, step(microns, regions=regions), folder / "out", "a", settings=chosen, colours=COLOURS, key={}
+    )
 
 
 def test_entropy_and_the_signs_of_quality(tmp_path: Path) -> None:
@@ -47,6 +52,16 @@ def test_entropy_and_the_signs_of_quality(tmp_path: Path) -> None:
     assert found.predicted_dice == pytest.approx(whole.signs.expected, rel=1e-4)
     segmented(tmp_path, LightEngine(), formats=("mask",))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_segmentation.ome.tif"]  # nothing of the earlier run
+
+
+def test_quality_is_told_of_regions(tmp_path: Path) -> None:
+    """As for images: the fit of the weights is for regions, where they have some."""
+    regions = (("both", (1, 2)),)
+    found = segmented(tmp_path, LightEngine(), regions=regions, formats=("mask",))
+    whole = segmented_in_memory(IMAGE, step(0.5, regions=regions), 0.5)
+    assert found.predicted_dice == pytest.approx(whole.signs.expected, rel=1e-4)
+    classes = segmented_in_memory(IMAGE, step(0.5), 0.5).signs.expected
+    assert abs(found.predicted_dice - classes) > 0.01
 
 
 def test_a_slide_that_was_stopped_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ldseg import writing
-from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, settle
+from ldseg.folds import FOLDS_FILE, fold_folder
+from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, set_aside, settle
 from ldseg.weights import WEIGHTS_FILE
 
 
@@ -20,7 +21,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("moment", range(5))
+@pytest.mark.parametrize("moment", range(6))
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_kill_at_any_moment_of_a_beginning(
     moment: int, earlier: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,3 +59,28 @@ def test_a_kill_at_any_moment_of_a_beginning(
     assert not (tmp_path / WEIGHTS_FILE).exists()
     kept = sorted(path.read_text("utf-8") for path in tmp_path.glob("before-*/**/*") if path.is_file())
     assert kept == (["old state", "old weights"] if earlier else [])
+
+
+@pytest.mark.parametrize("moment", range(5))
+def test_folds_are_set_aside_into_one_folder(moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any moment, the first fold is gone before anything else, and the next start gathers the rest."""
+    for fold in (1, 2, 3):
+        write(f"state {fold}", checkpoint_of(fold_folder(tmp_path, fold)))
+    write("together", tmp_path / FOLDS_FILE)
+    left, replace = [moment], os.replace
+
+    def until(*paths: Path) -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        replace(*paths)
+
+    monkeypatch.setattr(writing.os, "replace", until)
+    with contextlib.suppress(Killed):
+        set_aside(tmp_path)
+    monkeypatch.undo()
+    assert (checkpoint_to_go_on(fold_folder(tmp_path, 1)) is None) == (moment > 0)
+    set_aside(tmp_path)
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("before-")
+    assert sorted(path.name for path in aside.iterdir()) == ["fold-1", "fold-2", "fold-3", FOLDS_FILE]
