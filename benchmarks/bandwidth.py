@@ -46,12 +46,13 @@ def train(preset: str, port: int, count: int, index: int, folder: Path) -> None:
     os.environ |= {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     from ldseg import devices
     from ldseg.config import Config
+    from ldseg.devices.together import connect
     from ldseg.group import joined
     from ldseg.hosts import Place
 
     with joined(Place(host="127.0.0.1", port=port, count=count, index=index)) as group:
         devices.choose(False, group)
-        devices.connect(group)
+        connect(group)
 
         from ldseg.training import fit
         from ldseg.training.prepare import train_config

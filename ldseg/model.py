@@ -17,6 +17,7 @@ from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import fingerprint
+from ldseg.devices.together import connect
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
 from ldseg.group import joined
@@ -392,7 +393,7 @@ def train(
     )
     with joined(place_of(config.gpu.hosts, os.environ)) as group:
         logger.info(devices.choose(config.gpu.multiple, group))
-        devices.connect(group)
+        connect(group)
         from ldseg.training.prepare import train_config
         from ldseg.viz.report.held_back import HeldBack
 

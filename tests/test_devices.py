@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ldseg import devices
+from ldseg.devices import together
 from ldseg.errors import ConfigError
 from ldseg.group import Group
 
@@ -192,8 +193,8 @@ def test_precision_of_a_training(
 
 
 def test_one_device_is_trained_on_as_it_is() -> None:
-    assert devices.data_parallel(False) == devices.Parallel(count=1)
-    assert devices.own_devices(False) == [""]
+    assert together.data_parallel(False) == together.Parallel(count=1)
+    assert together.own_devices(False) == [""]
 
 
 SCRIPT = """
@@ -207,7 +208,7 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 import numpy as np
 from ldseg.data.cases import find_cases
-from ldseg.devices import data_parallel
+from ldseg.devices.together import data_parallel
 from ldseg.errors import ConfigError
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import open_weights

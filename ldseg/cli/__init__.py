@@ -76,6 +76,7 @@ def _run(request: Request) -> int:
     if request.command in ("plan", "validate"):
         return _module(request.command).run(config)
     from ldseg import devices
+    from ldseg.devices.together import connect
 
     logger = logging.getLogger(__name__)
     if config.parameters.training:
@@ -84,7 +85,7 @@ def _run(request: Request) -> int:
                 logging.getLogger().setLevel(logging.ERROR)
             logger.info(devices.choose(config.gpu.multiple, group))
             # Only now: what imports Keras, which reads the environment that the line above prepared.
-            devices.connect(group)
+            connect(group)
             if missed := devices.unused_gpus():
                 logger.warning(missed)
             devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))

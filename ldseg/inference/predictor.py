@@ -13,6 +13,7 @@ from keras import ops
 
 from ldseg import devices
 from ldseg.description import Description
+from ldseg.devices import operations, together
 from ldseg.diffusion.random import normal
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.spread import spread
@@ -124,7 +125,7 @@ class Predictor(keras.Model, Engine):
         def reverse(condition: Any, noise: Any) -> Any:
             return self.reverse(condition, noise, **({"keep": kept} if kept else {}))
 
-        return devices.fused(reverse) if small else reverse
+        return operations.fused(reverse) if small else reverse
 
     def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
         """Run the sampler, or the part of it that ``ldseg.diffusion.compiled.sample`` is told, on one copy's noise."""
@@ -181,10 +182,10 @@ def open_networks(folder: Path, description: Description, precision: str, multip
     With ``multiple`` on all devices of the machine.
     """
     devices.set_precision(precision)
-    names = devices.own_devices(multiple)
+    names = together.own_devices(multiple)
     segmenters = []
     for name in names:
-        with devices.on_device(name):
+        with together.on_device(name):
             segmenters.append(load_segmenter(folder, description.spec.own)[0])
 
     def make(**options: Any) -> Engine:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.devices import on_device
+from ldseg.devices.together import on_device
 from ldseg.inference.engine import Drawn, Engine
 
 
@@ -18,7 +18,7 @@ class Spread(Engine):
     A case is computed by one of them, as if there were no others.
 
     Args:
-        engines: at least two, by the name of their device, see ``ldseg.devices.own_devices``. Batches are as many times
+        engines: at least two, by the name of their device, see ``together.own_devices``. Batches are as many times
             larger.
         options: with which they were made.
     """
@@ -69,7 +69,7 @@ def spread(make: Callable[[int], Engine], devices: Sequence[str], **options: Any
 
     Args:
         make: from the place of a device in the list to an engine on it.
-        devices: as ``ldseg.devices.own_devices`` names them.
+        devices: as ``together.own_devices`` names them.
         options: with which the engines are made.
     """
     made = []

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ldseg.devices import batch_norm_in_one
+from ldseg.devices.operations import batch_norm_in_one
 from ldseg.layers import factories
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ldseg.devices import from_first
+from ldseg.devices.together import from_first
 from ldseg.errors import DataError, WeightsError
 from ldseg.group import Group
 from ldseg.spec import SegmenterSpec

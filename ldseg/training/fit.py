@@ -21,7 +21,7 @@ from ldseg.data.cases import Case
 from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
-from ldseg.devices import Parallel, data_parallel, on_device
+from ldseg.devices.together import Parallel, data_parallel, on_device
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.record import RunRecord

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ldseg.devices import adam_in_one
+from ldseg.devices.operations import adam_in_one
 
 
 class AdamW(keras.optimizers.Adam):

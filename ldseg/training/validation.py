@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
-from ldseg.devices import on_device, own_devices
+from ldseg.devices.together import on_device, own_devices
 from ldseg.errors import DataError
 from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.metrics import dice, iou, scored

@@ -1,7 +1,7 @@
-"""Which devices a run uses, and in which precision. What differs between the backends of Keras stands here.
+"""Which devices a run uses, and in which precision. What differs between the backends of Keras stands in this package.
 
 ``choose`` acts through environment variables that the backends read when they are imported, so it comes before any import
-of Keras; ``connect``, ``data_parallel`` and ``set_precision`` come after.
+of Keras; ``set_precision`` comes after, as does all of ``together`` and ``operations``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
-import math
 import os
 import platform
 import resource
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -175,87 +171,6 @@ def _processor_knows(instructions: tuple[str, ...]) -> bool:
     return False
 
 
-def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, compiled with XLA where TensorFlow traces it for a CPU; unchanged when it runs eagerly and elsewhere.
-
-    Everything that JAX compiles is compiled with XLA, and what TensorFlow compiles for a GPU, by Keras. On a CPU, XLA's
-    convolutions of large maps are slower than TensorFlow's, so Keras leaves it off. With small maps, starting an operation
-    costs more than computing it, and XLA starts fewer.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    # A strategy runs the function on devices, too, that do not hold the weights: XLA cannot reach them there.
-    if tf.executing_eagerly() or tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"):
-        return function
-    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
-    return compiled
-
-
-def distributed() -> bool:
-    """Whether what is done now is done on several devices of TensorFlow at once, see ``data_parallel``."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return bool(tf.distribute.has_strategy())
-
-
-def adam_in_one() -> Callable[..., Any] | None:
-    """TensorFlow's own Adam update of one variable, a single operation in place of fifteen; None on other backends.
-
-    It takes the variable, its momentum and velocity, the powers of both betas, the step size, the betas, epsilon and the
-    gradient, and does what ``keras.optimizers.Adam.update_step`` does (Kingma and Ba 2015, the end of section 2).
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow" or distributed():
-        return None
-    import tensorflow as tf
-
-    def update(variable: Any, momentum: Any, velocity: Any, *numbers: Any) -> None:
-        handles = [
-            getattr(one, "value", one) if isinstance(one, keras.Variable) else one for one in (variable, momentum, velocity)
-        ]
-        tf.raw_ops.ResourceApplyAdam(
-            **dict(zip(("var", "m", "v"), (one.handle for one in handles), strict=True)),
-            **dict(zip(("beta1_power", "beta2_power", "lr", "beta1", "beta2", "epsilon", "grad"), numbers, strict=True)),
-        )
-
-    return update
-
-
-def batch_norm_in_one(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any] | None:
-    """TensorFlow's own BatchNorm of a batch in training, with its gradient; None where it has none that may be taken.
-
-    One operation forwards and one backwards, in place of some ten passes over the map each.
-
-    Args:
-        x: ``(B, *S, c)``, float32 or bfloat16.
-        gamma, beta: float32 ``(c,)``.
-        epsilon: added to the variance.
-
-    Returns:
-        the map in the type of x; mean and (biased) variance of the batch, float32 ``(c,)``.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow" or keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16"):
-        return None
-    import tensorflow as tf
-
-    flat = tf.reshape(x, (-1, math.prod(x.shape[1:-1]), 1, x.shape[-1]))
-    weights = (tf.convert_to_tensor(gamma, tf.float32), tf.convert_to_tensor(beta, tf.float32))
-    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(flat, *weights, epsilon=epsilon, is_training=True)
-    count = tf.cast(tf.size(flat) / x.shape[-1], tf.float32)
-    return tf.reshape(y, tf.shape(x)), mean, variance * (count - 1) / tf.maximum(count, 1)
-
-
 def peak_memory() -> tuple[int, str]:
     """The most memory that this process has had since ``forget_peak``, in bytes, and which.
 
@@ -325,126 +240,3 @@ def _peak_resident() -> int:
                 return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def connect(group: Group) -> None:
-    """Make the devices of all processes of a group those of one run; before anything else is done with Keras.
-
-    Raises:
-        ConfigError: JAX does not come together.
-    """
-    if group.count == 1:
-        return
-    # Those that ``choose`` left. Said here, so that JAX does not look for a launcher and take one by its own count.
-    os.environ["JAX_LOCAL_DEVICE_IDS"] = ",".join(map(str, range(max(len(gpus("name")), 1))))
-    import keras
-
-    keras.utils.set_random_seed(0)  # else all would agree on one, which takes an exchange
-    with socket.create_server(("", 0)) as server:  # a port that is free
-        port = server.getsockname()[1]
-    host = f"[{group.host}]" if ":" in group.host else group.host
-    address = group.share("the address of JAX", f"{host}:{port}")
-    try:
-        keras.distribution.initialize(address, group.count, group.index)
-    except RuntimeError as error:
-        raise ConfigError(f"GPU.Hosts: JAX has not come together at {address}: {' '.join(str(error).split())}") from error
-
-
-def from_first(arrays: dict[str, Any], group: Group) -> dict[str, Any]:
-    """Arrays of the first process of a group; the others give some of the same names, shapes and types."""
-    if group.count == 1:
-        return arrays
-    from jax.experimental import multihost_utils
-
-    found: dict[str, Any] = multihost_utils.broadcast_one_to_all(arrays, is_source=group.first)
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parallel:
-    """Devices on which a training runs, each on its share of every batch.
-
-    Attributes:
-        count: how many there are, with those of other processes.
-        building: a scope for whatever makes weights: networks, the trainer, its optimiser.
-        running: a scope for their training.
-        apart: a scope within that one, for what a process computes by itself.
-    """
-
-    count: int = 1
-    building: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-    running: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-    apart: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
-
-
-def data_parallel(multiple: bool, group: Group | None = None) -> Parallel:
-    """The devices of a training: one, or every one of this machine; and those of all processes of a group.
-
-    The devices are the GPUs, or the logical CPU devices where there is no GPU. On PyTorch, whose models Keras does not
-    distribute, there is one. On TensorFlow, BatchNorm sees the share of a device, and gradients are clipped before they are
-    added up; apart from that the training is the same as on one device. On JAX it is the same.
-    """
-    import keras
-
-    backend = keras.backend.backend()
-    if multiple and backend == "tensorflow":
-        import tensorflow as tf
-
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        if len(devices) > 1:
-            strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-            # A model knows the strategy that it was built with; what else is computed between its updates does not.
-            return Parallel(count=len(devices), building=strategy.scope)
-    elif backend == "jax" and (multiple or (group is not None and group.count > 1)):
-        import jax
-
-        found = jax.devices()
-        if not multiple:
-            found = list({device.process_index: device for device in reversed(found)}.values())[::-1]
-        if len(found) > 1:
-            names = [f"{device.platform}:{device.id}" for device in found]
-            # Every process makes its own share of a batch.
-            distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-            return Parallel(count=len(found), building=distribution.scope, running=distribution.scope, apart=_undistributed)
-    return Parallel()
-
-
-@contextlib.contextmanager
-def _undistributed() -> Iterator[None]:
-    import keras
-
-    before = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(before)
-
-
-def own_devices(multiple: bool) -> list[str]:
-    """Devices of this process to segment on, as Keras names them; one without a name, the usual one, where it is alone."""
-    import keras
-
-    backend = keras.backend.backend()
-    names: list[str] = []
-    if multiple and backend == "tensorflow":
-        import tensorflow as tf
-
-        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        names = [device.name.removeprefix("/device:") for device in found]
-    elif multiple and backend == "jax":
-        import jax
-
-        names = [f"{device.platform}:{device.id}" for device in jax.local_devices()]
-    elif multiple:
-        import torch
-
-        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return names if len(names) > 1 else [""]
-
-
-def on_device(name: str) -> contextlib.AbstractContextManager[Any]:
-    """A scope, of this thread, in which Keras computes on a device of ``own_devices``."""
-    import keras
-
-    return keras.device(name) if name else contextlib.nullcontext()
