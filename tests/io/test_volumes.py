@@ -298,7 +298,7 @@ def test_damaged_files(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture
         with pytest.raises(DataError, match=rf"a\{suffix}: not a readable"):
             read_scan(path, "ZYX")
     for share in (0.0, 0.002, 0.05, 0.3, 0.9) if not detached else (0.0, 0.3):
-        with pytest.raises(DataError, match=rf"cut{share}_.*: not a readable"):
+        with pytest.raises(DataError, match=rf"cut{share}_.*: not a (readable|DICOM)"):
             read_scan(cut(path, share), "ZYX")
     path.write_bytes(b"something else" * 50)
     with pytest.raises(DataError, match=rf"{path.name}: not a readable"):
