@@ -19,8 +19,11 @@ from ldseg.io.scans import scan_of
 class Painter:
     """Gives probabilities that follow from the image."""
 
-    at_a_time, strides, whole_batches, parallel = 1, (1, 1, 1), False, 2
+    strides, whole_batches, parallel = (1, 1, 1), False, 2
     spec = SimpleNamespace(size=(4, 8, 8), outline=False)
+
+    def together(self, batch_size: int) -> int:
+        return batch_size
 
     def draw_noise(self, seed: int, content: str, grid: tuple[int, ...]) -> np.ndarray:
         return np.zeros((1, 1, 1, *grid, 1), np.float32)

@@ -15,7 +15,7 @@ PROCESSOR, GPU = Machine(cores=2, gpu=False), Machine(cores=2, gpu=True)
 SETTLED = {
     "Data.Dimensions": "2D", "Data.Size": (64, 64), "Data.Patch": (64, 64), "Data.Channels": 1, "Data.Fit": "resize",
     "Data.Classes": ("a", "b"), "Data.Intensity": "dtype", "Data.Zoom": 1, "Parameters.BatchSize": 4,
-    "Training.SamplesPerCase": 1, "Training.Focus": 0, "Training.Augmentation": "anatomy",
+    "Training.SamplesPerCase": 1, "Training.Focus": 0, "Training.Recycling": 1, "Training.Augmentation": "anatomy",
 }  # fmt: skip
 
 
