@@ -75,6 +75,8 @@ def write_cases(source: Path, work: Path, train: str, validation: str, test: str
                 path = work / folder / f"{case.name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 imsave(path, np.squeeze(picture).astype(np.uint8), check_contrast=False)
+    if doubled := set(split["test"]) & {*split["train"], *split["validation"]}:
+        raise SystemExit(f"--test: expected cases that are not trained on, got {', '.join(sorted(doubled))}")
     split["train"] = [name for name in split["train"] if name not in set(split["validation"])]
     (work / "split.json").write_text(json.dumps(split, indent=2) + "\n")
     print({part: len(names) for part, names in split.items()})
