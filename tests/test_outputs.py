@@ -64,7 +64,7 @@ def test_cases_of_an_earlier_run_are_set_aside(tmp_path: Path, caplog: pytest.Lo
     old[0].write_text("newer")
     touch(tmp_path / "frames_segmentation" / "0.png")
     assert outputs.set_aside(NOW) == ["b", "frames"]
-    assert (tmp_path / EARLIER / old[0].name).read_text() == "newer"
+    assert (tmp_path / EARLIER / old[0].name).read_text("utf-8") == "newer"
     assert (tmp_path / EARLIER / "frames_segmentation" / "0.png").exists()
 
 

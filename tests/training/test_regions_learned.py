@@ -103,7 +103,7 @@ def run(place: Path, *settings: str) -> dict:
     given = [f"Data.Root={place / 'data'}", "Data.Dataset=Set", f"Model.Weights={place / 'w'}", "Sampler.Sampling_Steps=2"]
     given += [f"Output.Folder={place / 'out'}", "Output.Diffusion=0", "Output.Overlay=False", *settings]
     assert main(["segment", *(word for setting in given for word in ("--set", setting))]) == 0
-    return json.loads((place / "out" / "metrics.json").read_text())
+    return json.loads((place / "out" / "metrics.json").read_text("utf-8"))
 
 
 def test_a_run_reports_regions(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,16 +123,16 @@ def test_a_run_reports_regions(trained: Path, capsys: pytest.CaptureFixture[str]
         assert 0.0 < case["predicted_dice"] <= 1.0
     printed = capsys.readouterr().out
     assert "mean of the regions" in printed
-    page = (trained / "out" / "report.html").read_text()
+    page = (trained / "out" / "report.html").read_text("utf-8")
     assert "Dice of disc" in page
     assert "unions of the classes of the masks: disc (rim and cup), cup (cup)" in page
-    assert "disc_" not in (trained / "out" / "metrics.csv").read_text().splitlines()[0]
-    assert "dice_disc" in (trained / "out" / "metrics.csv").read_text().splitlines()[0]
-    assert "rim" in (trained / "out" / "objects.csv").read_text()  # objects are of the classes that the masks hold
+    assert "disc_" not in (trained / "out" / "metrics.csv").read_text("utf-8").splitlines()[0]
+    assert "dice_disc" in (trained / "out" / "metrics.csv").read_text("utf-8").splitlines()[0]
+    assert "rim" in (trained / "out" / "objects.csv").read_text("utf-8")  # objects are of the classes that the masks hold
 
 
 def test_other_regions_change_figures_and_no_mask(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = json.loads((trained / "out" / "metrics.json").read_text())  # of the test before
+    first = json.loads((trained / "out" / "metrics.json").read_text("utf-8"))  # of the test before
     masks = {case["name"]: read_label(trained / "out" / case["mask"]) for case in first["cases"]}
     other = run(trained, "Data.Regions=cup:2", "Output.Report=False")
     assert other["classes"] == ["background", "cup"]
