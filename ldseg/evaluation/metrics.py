@@ -51,7 +51,9 @@ def scored(metric: Metric, pred: npt.ArrayLike, true: npt.ArrayLike, num_classes
 
     Args:
         metric: which one.
-        pred, true, num_classes: as the metric takes them.
+        pred: class numbers ``(*S)``, as the metric takes them.
+        true: the true ones, the same way.
+        num_classes: how many classes there are, the background among them.
         unions: the classes of the background and of each region, see `ldseg.regions`; nothing for the classes.
 
     Returns:
