@@ -32,7 +32,7 @@ class Enough(Exception):
 @contextlib.contextmanager
 def stopwatch(updates: int) -> Iterator[list[tuple[float, float]]]:
     """Clock and processor time at the end of each update of a training, which ends after so many of them."""
-    from ldseg.training.callbacks import Progress
+    from ldseg.training.progress import Progress
 
     clock: list[tuple[float, float]] = []
 
