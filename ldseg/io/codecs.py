@@ -94,9 +94,11 @@ def gif_size(content: bytes) -> tuple[int, int, int]:
                 place += 11 + table(content[place + 9])
             elif content[place] == 0x21:
                 place += 2
-            else:  # what programs leave between the parts
+            elif content[place] == 0:  # what programs leave between the parts
                 place += 1
                 continue
+            else:
+                raise ValueError(f"the GIF is damaged at byte {place}")
             while content[place]:
                 place += 1 + content[place]
             place += 1
