@@ -171,7 +171,7 @@ KERAS = {
     *("ldseg.export.networks", "ldseg.export.saved_model"),
     *("ldseg.inference.predictor", "ldseg.inference.state_audit"),
     *("ldseg.models.control", "ldseg.models.lean", "ldseg.models.medsegdiff", "ldseg.models.published", "ldseg.models.unet"),
-    *("ldseg.cli.audit", "ldseg.cli.training", "ldseg.cli.validate"),
+    *("ldseg.cli.audit", "ldseg.cli.training"),
 }
 """What imports Keras when it is imported, with all that lies below: networks, training, and what is compiled."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from ldseg.cli.parser import COMMANDS
 from ldseg.config import Config
 from ldseg.config.settings import MODES
+from ldseg.text import shown
 from ldseg.training.choices import Reason
 from ldseg.training.proposal import propose
 
@@ -37,7 +39,7 @@ def run(config: Config) -> int:
     print("\nEach may be set otherwise: --set Data.Size=... Train as planned:")
     print(f"  {_command(config)}")
     for line in proposal.found.problems:
-        print(f"problem: {line}")
+        print(f"problem: {shown(line)}")
     return len(proposal.found.problems)
 
 
@@ -54,13 +56,7 @@ def _command(config: Config) -> str:
     words = ["ldseg", "train", str(config.dataset_folder)]
     if config.source is not None and config.source.name != "cfg.ini":
         words += ["--config", str(config.source)]
-    said = {
-        "Data.Classes": "--classes",
-        "Training.Minutes": "--minutes",
-        "Training.Folds": "--folds",
-        "Data.Dimensions": "--dimensions",
-    }
+    flags = {option.key: option.flag for option in COMMANDS["train"].options}
     for name in sorted(config.overridden.difference(MODES, PLACED)):
-        value = Reason(value=config.value(name), why="").shown
-        words += [said[name], value] if name in said else ["--set", f"{name}={value}"]
+        words += [flags[name], config.text(name)] if name in flags else ["--set", f"{name}={config.text(name)}"]
     return shlex.join([*words, "--weights", str(config.weights_folder)])

@@ -1,7 +1,7 @@
 """Kinds of values that a key may take.
 
 `convert` takes the text of the file, or a value of the right type, so that a section made in code or from
-JSON passes the same check as one read from a file. It returns the canonical value or raises `Refused`.
+JSON passes the same check as one read from a file. It returns the canonical value or raises `Refused`. `text_of` goes back.
 """
 
 import configparser
@@ -37,6 +37,13 @@ def nearest_name(name: str, names: Iterable[str]) -> str | None:
 def shown(values: Iterable[object]) -> str:
     """A list as it would stand in the file."""
     return ", ".join(map(str, values)) or "nothing"
+
+
+def plain(value: object) -> str:
+    """One value, or several, as they would stand in the file."""
+    if isinstance(value, tuple):
+        return ", ".join(map(plain, value))
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,12 @@ class Pairs:
             raise Refused
         return tuple(result)
 
+    def text(self, pairs: tuple[tuple[int, int], ...]) -> str:
+        """What ``convert`` makes these pairs of."""
+        sources = [f"#{one - COLOUR:06x}" if one >= COLOUR else str(one) for one, _ in pairs]
+        targets = ["ignore" if other == IGNORE else str(other) for _, other in pairs]
+        return ", ".join(map("{}:{}".format, sources, targets))
+
     def _source(self, value: object) -> int:
         if isinstance(value, str) and _COLOUR.fullmatch(value.strip()):
             return COLOUR + int(value.strip()[1:], 16)
@@ -231,6 +244,10 @@ class Named:
         except Refused:
             raise Refused from None  # the nearest to one number is no list of names
 
+    def text(self, named: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+        """What ``convert`` makes these names and numbers of."""
+        return ", ".join(f"{name}:{'+'.join(map(str, numbers))}" for name, numbers in named)
+
     def _numbers(self, value: object) -> tuple[int, ...]:
         parts = value.split("+") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple)) or not parts:
@@ -248,3 +265,8 @@ def convert(name: str, kind: Kind, value: object) -> Any:
     except Refused as refused:
         hint = "" if refused.nearest is None else f"; the nearest valid value is {refused.nearest}"
         raise ConfigError(f"{name}: expected {kind.expected}, got {value!r}{hint}") from None
+
+
+def text_of(kind: Kind, value: Any) -> str:
+    """A canonical value as it would stand in the file: what ``convert`` makes this value of."""
+    return kind.text(value) if isinstance(kind, Pairs | Named) else plain(value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ldseg.config.kinds import Kind, nearest_name, shown
+from ldseg.config.kinds import Kind, nearest_name, shown, text_of
 from ldseg.config.sections import (
     DataConfig,
     EvaluationConfig,
@@ -110,6 +110,10 @@ class Config:
         """The value of the key ``Section.Key``. Raises ConfigError for an unknown name."""
         key = find_key(*split_name(name))
         return getattr(getattr(self, key.section), key.attribute)
+
+    def text(self, name: str) -> str:
+        """The value of the key ``Section.Key`` as it would stand in the file. Raises ConfigError for an unknown name."""
+        return text_of(find_key(*split_name(name)).kind, self.value(name))
 
     def with_values(self, values: Mapping[str, object]) -> Self:
         """A copy with other values, given by ``Section.Key`` and checked together once all are changed.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.config import Config
+from ldseg.config.kinds import plain
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import PRESETS, Preset
 from ldseg.models.presets import CONTROL
@@ -82,7 +83,7 @@ class Reason:
     @property
     def shown(self) -> str:
         """The value as it would stand in ``cfg.ini``."""
-        return ", ".join(map(_plain, self.value)) if isinstance(self.value, tuple) else _plain(self.value)
+        return plain(self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -186,10 +187,6 @@ def choose(
     values = {name: without[name] for name in OPEN if config.value(name) == OPEN[name]}
     config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
     return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:

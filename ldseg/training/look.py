@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-from scipy import ndimage
 
 from ldseg.augmentation.stain import looks_stained
+from ldseg.components import components
 from ldseg.config import DataConfig
 from ldseg.data.cases import Case, classes_by, read_case_label
 from ldseg.data.labels import distinct, to_instances
@@ -228,7 +227,7 @@ def _seen(found: Sequence[_Case], cases: int, count: int) -> Seen:
 
 def _width(mask: np.ndarray) -> float:
     """The width of the object in which the median position of a mask lies."""
-    labels = cv2.connectedComponents(mask.astype(np.uint8))[1] if mask.ndim == 2 else ndimage.label(mask)[0]
+    labels, _ = components(mask, corners=mask.ndim == 2)
     contents = np.sort(np.bincount(labels.ravel())[1:])
     content = float(contents[np.searchsorted(contents.cumsum(), contents.sum() / 2)])
     return 2 * math.sqrt(content / math.pi) if mask.ndim == 2 else 2 * (3 * content / (4 * math.pi)) ** (1 / 3)

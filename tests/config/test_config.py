@@ -288,6 +288,12 @@ def test_value_and_with_values() -> None:
         other.with_values({"Data.Size": (16, 64)})
 
 
+@pytest.mark.parametrize("name", KEYS)
+def test_a_value_is_written_as_it_is_read(name: str) -> None:
+    config = Config()
+    assert config.with_values({name: config.text(name)}) == config
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Config().sampler.seed = 1  # type: ignore[misc]

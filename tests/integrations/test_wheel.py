@@ -111,6 +111,13 @@ def test_command(scripts: Path, place: Path) -> None:
     assert run(scripts / "python", "-m", "ldseg", "--version", cwd=place).split()[-1] == __version__
 
 
+def test_looking_at_data(scripts: Path, place: Path) -> None:
+    """Before anything is trained: no extra is needed yet."""
+    classes = ("Mine", "--classes", "background,gland")
+    assert "0 problems in all" in run(scripts / "ldseg", "validate", *classes, cwd=place)
+    assert "ldseg train Mine" in run(scripts / "ldseg", "plan", *classes, cwd=place)
+
+
 def test_training(scripts: Path, place: Path, wheel: Path) -> None:
     quick = ("Data.Size=32,32", "Model.Preset=small", "Training.Workers=0", "Sampler.Sampling_Steps=2")
     words = [word for setting in quick for word in ("--set", setting)]
@@ -118,16 +125,6 @@ def test_training(scripts: Path, place: Path, wheel: Path) -> None:
     run(scripts / "ldseg", "train", "Mine", *own, cwd=place, expected=2, error='pip install "ldseg[tensorflow]"')
     install(scripts, f"{wheel}[tensorflow]")
     run(scripts / "ldseg", "train", "Mine", *own, cwd=place)
-    run(
-        scripts / "ldseg",
-        "segment",
-        "Mine/Image/Phantom2.png",
-        "--weights",
-        "own",
-        "--out",
-        "out",
-        "--steps",
-        "2",
-        cwd=place,
-    )
+    words = ("segment", "Mine/Image/Phantom2.png", "--weights", "own", "--out", "out", "--steps", "2")
+    run(scripts / "ldseg", *words, cwd=place)
     assert (place / "out" / "Phantom2_segmentation.png").is_file()
