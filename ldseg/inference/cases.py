@@ -73,8 +73,10 @@ class _Entry:
         self.problem, self.loaded, self.tiled = str(error), None, None
 
     def take(self, start: Start, made: _Made, seconds: float) -> None:
-        """One of its tiles is segmented."""
+        """One of its tiles is segmented. What is no number would be background in the mask."""
         self.seconds += seconds
+        if self.tiled is not None and not np.isfinite(made.probabilities.sum()):
+            self.fail(DataError(f"{self.case.image}: the weights give what is no number (NaN) for it; are they damaged?"))
         if self.tiled is not None:
             self.tiled.add(start, made.probabilities, made.states, made.signature)
 
