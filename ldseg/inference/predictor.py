@@ -55,7 +55,7 @@ class Predictor(keras.Model, Engine):
         traced: dict[tuple[str, ...], Traced] = self._traced
         if more not in traced:
             traced[more] = Traced(self, more)
-            traced[more].compile()
+            traced[more].compile(run_eagerly=self.run_eagerly)
         found = traced[more].predict_on_batch(dict(inputs))
         return Drawn(**{name: _array(value) for name, value in found.items()})
 
