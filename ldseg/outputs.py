@@ -211,12 +211,27 @@ class Outputs:
             if places[path.parent] == here:
                 raise DataError(f"{self.folder}: holds {path.name}, which this run reads, and is not written to; {REMEDY}")
         self.check_links()
-        if any((self.folder / mark).exists() for mark in (METRICS, LOCK)):
+        if (self.folder / LOCK).exists() or self._is_record(self.metrics):
             return
-        own = (self.metrics_table, self.objects_table, self.classes_table, self.calibration, self.schedule, self.report)
-        for path in (*own, *(path for paths in self.of_cases(cases).values() for path in paths)):
+        tables = (self.metrics, self.metrics_table, self.objects_table, self.classes_table, self.calibration)
+        for path in (
+            *tables,
+            self.schedule,
+            self.report,
+            *(path for paths in self.of_cases(cases).values() for path in paths),
+        ):
             if path.exists():
                 raise DataError(f"{path}: no run of LDSeg wrote it, and it would be overwritten; {REMEDY}")
+
+    @staticmethod
+    def _is_record(path: Path) -> bool:
+        """Whether a file begins as the record of a run; other programs call theirs metrics.json, too."""
+        try:
+            with path.open("rb") as stream:
+                start = stream.read(4096)
+        except OSError:
+            return False
+        return b'"format"' in start and b'"classes"' in start
 
     def check_links(self) -> None:
         """Make sure that nothing is written to another place.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+_BREAKS = re.compile(r"[\t\n\r\u2028\u2029]")
 FEW = 8
 """Of many values, so many are named."""
 
@@ -56,6 +57,11 @@ def _no_formula(cell: Any) -> Any:
     return cell
 
 
+def shown(text: str) -> str:
+    """A text in one line: ends of lines and tabs, which names of files may have, are written as their codes."""
+    return _BREAKS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def fixed(value: float | None, digits: int = 6) -> str:
     """A number as a field of a CSV file, empty for what does not exist."""
     return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
@@ -84,7 +90,9 @@ def times(lengths: Sequence[float]) -> str:
 
 def few(values: Sequence[object]) -> str:
     """The first of many values, in their order."""
-    return ", ".join(map(str, values[:FEW])) + (f", ... ({len(values)} in all)" if len(values) > FEW else "")
+    return ", ".join(shown(str(value)) for value in values[:FEW]) + (
+        f", ... ({len(values)} in all)" if len(values) > FEW else ""
+    )
 
 
 def some(names: Sequence[str]) -> str:

@@ -230,4 +230,6 @@ def claim_folder(folder: Path, setting: str) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
+        if isinstance(error, FileExistsError):
+            reason = "a link that leads nowhere is there" if folder.is_symlink() else "a file is there"
         raise DataError(f"{folder}: expected a folder that can be written, see {setting}: {reason}") from error

@@ -90,10 +90,14 @@ def test_the_work_of_others_is_not_overwritten(tmp_path: Path) -> None:
     outputs.check(["b"])
     with pytest.raises(DataError, match=r"a_segmentation\.png: no run of LDSeg wrote it.*\[Output\] Folder"):
         outputs.check(["b", "a"])
-    for mark in (METRICS, LOCK):
-        touch(tmp_path / "Segmentation" / mark)
+    for mark, content in ((METRICS, '{\n  "format": 1,\n  "classes": ['), (LOCK, "77")):
+        (tmp_path / "Segmentation" / mark).write_text(content)
         outputs.check(["a"])
         (tmp_path / "Segmentation" / mark).unlink()
+    for content in ('{"accuracy": 0.9}', ""):  # other programs have files of this name
+        (tmp_path / "Segmentation" / METRICS).write_text(content)
+        with pytest.raises(DataError, match=r"metrics\.json: no run of LDSeg wrote it"):
+            outputs.check(["c"])
 
 
 def test_a_folder_that_is_read_is_not_written_to(tmp_path: Path) -> None:

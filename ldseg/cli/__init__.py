@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ldseg.cli.console import steady_output
+from ldseg.cli.console import OneLine, steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
@@ -50,14 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     request = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         problems = _run(request)
     except LDSegError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from ldseg.text import shown
+
+        print(f"error: {shown(str(error))}", file=sys.stderr)
         return FAILED
     except ModuleNotFoundError as error:
         print(f"error: {_missing(error)}", file=sys.stderr)

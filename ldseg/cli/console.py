@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -12,7 +13,8 @@ from typing import Any, TextIO, TypeVar
 
 T = TypeVar("T")
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys, among it what turns the direction of a text."""
 
 
 class Steady:
@@ -47,6 +49,16 @@ class Steady:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class OneLine(logging.Formatter):
+    """What is logged, a line each, whatever the names of files in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        from ldseg.text import shown  # here, as it imports NumPy
+
+        return shown(super().format(record))
 
 
 @contextlib.contextmanager

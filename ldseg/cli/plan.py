@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from ldseg.cli.parser import COMMANDS
 from ldseg.config import Config
 from ldseg.config.settings import MODES
+from ldseg.text import shown
 from ldseg.training.choices import Reason
 from ldseg.training.proposal import propose
 
@@ -38,7 +39,7 @@ def run(config: Config) -> int:
     print("\nEach may be set otherwise: --set Data.Size=... Train as planned:")
     print(f"  {_command(config)}")
     for line in proposal.found.problems:
-        print(f"problem: {line}")
+        print(f"problem: {shown(line)}")
     return len(proposal.found.problems)
 
 

@@ -16,7 +16,7 @@ from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
-from ldseg.text import counted, times
+from ldseg.text import counted, shown, times
 from ldseg.training.choices import choose
 from ldseg.training.look import look
 from ldseg.training.plan import preprocessing_of
@@ -41,8 +41,9 @@ def run(config: Config) -> int:
     config, _ = choose(config, look(cases, config.data))
     preprocessing = preprocessing_of(config)
     sizes: Counter[str] = Counter()
-    classes = np.zeros(preprocessing.num_classes, np.int64)
-    occurs = np.zeros(preprocessing.num_classes, np.int64)
+    # Of each class, and then of each region.
+    parts = [*((number,) for number in range(preprocessing.num_classes)), *(of for _, of in preprocessing.regions)]
+    amounts, occurs = np.zeros(len(parts), np.int64), np.zeros(len(parts), np.int64)
     bad = 0
     numbers: set[int] = set()
     for case in tqdm(cases, desc="checking", unit="case"):
@@ -53,8 +54,9 @@ def run(config: Config) -> int:
         if found.size is not None:
             sizes[times(found.size)] += 1
         if found.counts is not None:
-            classes += found.counts
-            occurs += found.counts > 0
+            own = np.array([found.counts[list(part)].sum() for part in parts])
+            amounts += own
+            occurs += own > 0
     try:
         check_reading(numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     except DataError as error:
@@ -65,11 +67,13 @@ def run(config: Config) -> int:
     print(f"{config.dataset_folder}: {counted(len(cases), 'case')}, {labelled} with a label{patients}")
     most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(5))
     print(f"sizes: {most}{', ...' if len(sizes) > 5 else ''}")
-    for index, name in enumerate(preprocessing.classes):
-        share = classes[index] / max(int(classes.sum()), 1)
-        print(f"class {index}, {name}: in {counted(int(occurs[index]), 'label')}, {share:.2%} of all")
+    names = [f"class {index}, {name}" for index, name in enumerate(preprocessing.classes)]
+    names += [f"region {name}, classes {'+'.join(map(str, of))}" for name, of in preprocessing.regions]
+    whole = max(int(amounts[: preprocessing.num_classes].sum()), 1)
+    for name, amount, count in zip(names, amounts.tolist(), occurs.tolist(), strict=True):
+        print(f"{name}: in {counted(count, 'label')}, {amount / whole:.2%} of all")
     for line in problems:
-        print(f"problem: {line}")
+        print(f"problem: {shown(line)}")
     print(f"\n{counted(bad, 'case')} with a problem, {counted(len(problems), 'problem')} in all")
     return len(problems)
 

@@ -11,6 +11,8 @@ from ldseg.config.kinds import convert, nearest_name
 from ldseg.config.settings import Config, Key, find_key, find_section, split_name
 from ldseg.errors import ConfigError
 
+MOST = 1 << 20
+"""Bytes that a configuration may have."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))[#;](?=\s|$)")
 """Begins a comment in a line: # or ; with spaces around it, so that #ff0000 and a folder named "batch #3" are values."""
 
@@ -87,6 +89,9 @@ def _parse(path: Path) -> configparser.ConfigParser:
     )
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # errors quote a key as the user spelt it
     try:
+        if path.exists() and not path.is_dir() and not (path.is_file() and path.stat().st_size <= MOST):
+            what = f"more than {MOST >> 20} MiB" if path.is_file() else "a pipe or a device"
+            raise ConfigError(f"expected a configuration such as cfg.ini, got {what}")
         parser.read_string(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         near = nearest_name(path.name, (entry.name for entry in path.parent.glob("*.ini")))

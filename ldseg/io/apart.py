@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +95,29 @@ def guarded(here: Callable[[], T], there: Callable[[Reader], T]) -> T:
 def serving() -> None:
     """This is the other process: everything is read here."""
     _state.serving = True
+
+
+@contextlib.contextmanager
+def said_by_decoder() -> Iterator[list[str]]:
+    """The lines that libraries print meanwhile, in a list that is filled at the end; empty but in the other process."""
+    lines: list[str] = []
+    if not getattr(_state, "serving", False) or not hasattr(os, "memfd_create"):
+        yield lines
+        return
+    libc = ctypes.CDLL(None)
+    kept, memory = os.dup(1), os.memfd_create("said")
+    try:
+        libc.fflush(None)
+        os.dup2(memory, 1)
+        try:
+            yield lines
+        finally:
+            libc.fflush(None)
+            os.dup2(kept, 1)
+        lines += os.pread(memory, 1 << 20, 0).decode(errors="replace").splitlines()
+    finally:
+        os.close(kept)
+        os.close(memory)
 
 
 def _taken() -> Reader:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -22,36 +19,14 @@ from PIL import (
     GifImagePlugin,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
-    PngImagePlugin,
     WebPImagePlugin,
 )
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
-from ldseg.io.streams import check_jpeg, coded_size, frame_of
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_ORIENTATION = 0x0112
-_PLANES = {"1": 1, "L": 1, "P": 1, "LA": 2, "I;16": 1, "I;16B": 1}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pixels:
-    """Decoded pixels (H, W) or (H, W, c), as stored.
-
-    Attributes:
-        values: the pixels.
-        palette: the colours (n, 3) that they index, if any.
-        orientation: the tag of EXIF; 1 is upright.
-        steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
-        bits: bits of each value in use; None where the file does not say.
-    """
-
-    values: np.ndarray
-    palette: np.ndarray | None = None
-    orientation: int = 1
-    steps: int = 1
-    bits: int | None = None
+from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
+from ldseg.io.png import PNG_START, read_png
+from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of
 
 
 def decode(content: bytes) -> Pixels:
@@ -67,63 +42,6 @@ def decode(content: bytes) -> Pixels:
     raise ValueError("not a BMP, PNG, TIFF or JPEG file, nor WebP, GIF, JPEG 2000, AVIF or PNM")
 
 
-def _pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
-    """By Pillow. Its plugins are opened as they are: `Image.open` has a limit of its own on the number of pixels."""
-    with plugin(io.BytesIO(content)) as image:
-        check_size((image.height, image.width, _PLANES.get(image.mode, 3)), 1)
-        check(image)
-        if getattr(image, "is_animated", False):
-            raise Refused("several frames, expected one picture")
-        image.load()
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
-        if image.mode == "P":
-            colours = np.zeros((256, 3), np.uint8)
-            listed = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-            colours[: len(listed)] = listed
-            return Pixels(values=np.asarray(image), palette=colours, orientation=orientation)
-        if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-            return Pixels(values=np.asarray(image.convert("RGB")), orientation=orientation)
-        return Pixels(values=np.asarray(image), orientation=orientation)
-
-
-def _png(content: bytes) -> Pixels:
-    """Walk the chunks to the end mark, check sums included, then decode."""
-    place, kinds = len(_PNG), set()
-    while place + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, place)
-        kind, end = content[place + 4 : place + 8], place + 12 + length
-        if end > len(content):
-            break
-        if zlib.crc32(memoryview(content)[place + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
-            raise ValueError(f"wrong check sum in PNG chunk {kind.decode('latin-1')} at byte {place}")
-        kinds.add(kind)
-        if kind == b"IEND":
-            return _whole_png(content, kinds)
-        place = end
-    raise ValueError(f"the PNG file ends early, at byte {len(content)}")
-
-
-def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
-    width, height, bits, colours = struct.unpack_from(">IIBB", content, 16)
-    planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
-    woven = bits == 8 and content[28] == 1  # of such files imagecodecs prints warnings
-    # Palettes, few bits, a colour that is none, rows that are not in their order.
-    if planes is None or bits < 8 or b"tRNS" in kinds or b"acTL" in kinds or woven:
-        pixels = _pillow(PngImagePlugin.PngImageFile, content)
-        if colours != 0 or bits not in (2, 4):
-            return pixels
-        return replace(pixels, steps=255 // (2**bits - 1))
-    check_size((height, width, planes), bits // 8)
-    orientation = 1
-    if b"eXIf" in kinds:
-        with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
-            orientation = int(image.getexif().get(_ORIENTATION, 1))
-    values = imagecodecs.png_decode(content)
-    if values.shape[:2] != (height, width):
-        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {(height, width)}")
-    return Pixels(values=values, orientation=orientation)
-
-
 def _jpeg(content: bytes) -> Pixels:
     # Inside the coded pixels 0xFF is always followed by 0 or a restart mark, so an end mark after the last
     # start of scan is a true one; the one of a thumbnail comes earlier.
@@ -134,19 +52,19 @@ def _jpeg(content: bytes) -> Pixels:
     if precision != 8:
         check_jpeg(content)
         return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
-    kind = simplejpeg.decode_jpeg_header(content)[2]
+    kind = colours_of(content)
     if kind in ("Gray", "YCbCr", "RGB"):
         values = simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", strict=True)
         return Pixels(values=values, orientation=_exif(content))
-    check_jpeg(content)  # of colours that Pillow alone turns to RGB
-    return _pillow(JpegImagePlugin.JpegImageFile, content)
+    check_jpeg(content)  # of colours that Pillow alone turns to RGB, or thinned out as Pillow alone reads it
+    return by_pillow(JpegImagePlugin.JpegImageFile, content)
 
 
 def _exif(content: bytes) -> int:
     if b"Exif\0\0" not in content[: 1 << 17]:
         return 1
     with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
 
 
 def _bmp(content: bytes) -> Pixels:
@@ -155,7 +73,7 @@ def _bmp(content: bytes) -> Pixels:
         size = stored if compression in (1, 2) else (abs(width) * bits + 31) // 32 * 4 * abs(height)
         if start + size > len(content):
             raise ValueError(f"the BMP file ends at byte {len(content)}, its pixels at byte {start + size}")
-    return _pillow(BmpImagePlugin.BmpImageFile, content)
+    return by_pillow(BmpImagePlugin.BmpImageFile, content)
 
 
 def gif_size(content: bytes) -> tuple[int, int, int]:
@@ -176,9 +94,11 @@ def gif_size(content: bytes) -> tuple[int, int, int]:
                 place += 11 + table(content[place + 9])
             elif content[place] == 0x21:
                 place += 2
-            else:  # what programs leave between the parts
+            elif content[place] == 0:  # what programs leave between the parts
                 place += 1
                 continue
+            else:
+                raise ValueError(f"the GIF is damaged at byte {place}")
             while content[place]:
                 place += 1 + content[place]
             place += 1
@@ -192,7 +112,7 @@ def _gif(content: bytes) -> Pixels:
     check_size((max(frames, 1), height, width), 1)
     if frames != 1:
         raise Refused(f"{frames} frames, expected one picture")
-    return _pillow(GifImagePlugin.GifImageFile, content)
+    return by_pillow(GifImagePlugin.GifImageFile, content)
 
 
 def _webp(content: bytes) -> Pixels:
@@ -201,13 +121,13 @@ def _webp(content: bytes) -> Pixels:
     if 8 + struct.unpack_from("<I", content, 4)[0] > len(content):
         raise ValueError(f"the WebP file ends early, at byte {len(content)}")
     apart.needed()
-    return _pillow(WebPImagePlugin.WebPImageFile, content)
+    return by_pillow(WebPImagePlugin.WebPImageFile, content)
 
 
 def _jpeg2000(content: bytes) -> Pixels:
     with Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(content)) as image:  # reads the header alone
         size = (image.height, image.width)
-        check_size((*size, _PLANES.get(image.mode, 4)), 2)
+        check_size((*size, PLANES.get(image.mode, 4)), 2)
         if coded_size(content) != size:
             raise ValueError(f"its pixels are {coded_size(content)}, its header promises {size}")
         palette = image.mode == "P"
@@ -225,7 +145,7 @@ def _avif(content: bytes) -> Pixels:
     apart.needed()
     depth = _avif_depth(content)
     if depth == 8:
-        return _pillow(AvifImagePlugin.AvifImageFile, content)
+        return by_pillow(AvifImagePlugin.AvifImageFile, content)
     with AvifImagePlugin.AvifImageFile(io.BytesIO(content)) as image:  # it would round values to 8 bits
         check_size((image.height, image.width, 4), 2)
     if b"irot" in content or b"imir" in content:
@@ -266,7 +186,12 @@ def _pnm(content: bytes) -> Pixels:
         rows = np.frombuffer(content, np.uint8, height * ((width + 7) // 8), place + 1).reshape(height, -1)
         return Pixels(values=np.unpackbits(rows, axis=1, count=width) == 0)
     if kind in (5, 6):
-        values = np.frombuffer(content, depth, int(np.prod(shape)), place + 1)
+        count = int(np.prod(shape))
+        if content[place : place + 2] == b"\r\n" and len(content) - place - 1 == count * depth.itemsize + 1:
+            place += 1  # the end of a line as Windows writes it
+        values = np.frombuffer(content, depth, count, place + 1)
+        if content[place + 1 + values.nbytes :].lstrip()[:2] == content[:2]:
+            raise Refused("several pictures in one file, expected one")
     else:
         text = b"\n".join(line.partition(b"#")[0] for line in content[place:].splitlines())
         digits = [bytes([c]) for c in text if c in b"01"] if kind == 1 else text.split()
@@ -274,15 +199,15 @@ def _pnm(content: bytes) -> Pixels:
     values = values.reshape(shape)
     if kind == 1:
         return Pixels(values=values == 0)
-    if values.max() > top:
-        raise ValueError(f"it holds the value {values.max()}, its header promises up to {top}")
+    if values.min() < 0 or values.max() > top:
+        raise ValueError(f"it holds values from {values.min()} to {values.max()}, its header promises 0 to {top}")
     return Pixels(
         values=values.astype(np.uint16 if top > 255 else np.uint8), bits=int(top).bit_length() if top > 255 else None
     )
 
 
 DECODERS: tuple[tuple[bytes, int, Callable[[bytes], Pixels]], ...] = (
-    (_PNG, 0, _png),
+    (PNG_START, 0, read_png),
     (b"\xff\xd8", 0, _jpeg),
     (b"BM", 0, _bmp),
     (b"GIF8", 0, _gif),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
 
@@ -72,17 +73,27 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         raise Refused(f"pixels of {allocated} bits, expected 1, 8, 16 or 32")
     kind = np.dtype(np.uint8 if allocated == 1 else f"u{allocated // 8}")
     check_volume((columns, rows, count), samples, kind, axes)
+    _check_colours(str(header.get("PhotometricInterpretation", "MONOCHROME2")), samples)
     values = pixels_of(header, (count, rows, columns, samples), kind)
     stored = int(header.get("BitsStored", allocated))
     groups = header.get("PerFrameFunctionalGroupsSequence") or []
     if groups and len(groups) != count:
         raise ValueError(f"it describes {len(groups)} frames and promises {count}")
     frames = [_frame(header, frame, groups[index] if groups else None, stored, label) for index, frame in enumerate(values)]
+    if not groups and axes != "TYX":
+        frames = _side_by_side(frames, header)
     if frames[0].unknown:
         said_once(f"size of {path.parent}", f"{path}: it does not say how large its pixels are: taken as 1 mm")
     table = _table_of(header)
     bits = stored if table is None else int(table.LUTDescriptor[2])
     return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
+
+
+def _check_colours(kind: str, samples: int) -> None:
+    """Raises Refused for colours that are not read."""
+    planes = 3 if kind == "RGB" or kind.startswith("YBR") else 1 if kind in _GRAY else 0
+    if planes != samples:
+        raise Refused(f"{samples} samples of {kind}, expected gray, a palette, RGB or YBR; save it as RGB")
 
 
 def _table_of(header: Any) -> Any:
@@ -142,9 +153,13 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     first_name, first = named[0]
     for name, frame in named:
         if frame.values.shape != first.values.shape:
-            wanted = f"{first.values.shape[1]}×{first.values.shape[0]} as {first_name}"
-            found = f"{frame.values.shape[1]}×{frame.values.shape[0]}"
-            raise Refused(f"{name} is of size {found}, expected {wanted}: is it a localizer, or of another series?")
+            both = frame, first
+            found, wanted = (
+                f"{f.values.shape[1]}×{f.values.shape[0]}" + " in colour" * (f.values.shape[2] > 1) for f in both
+            )
+            raise Refused(
+                f"{name} is of size {found}, expected {wanted} as {first_name}: is it a localizer, or of another series?"
+            )
         if not np.allclose(frame.spacing, first.spacing, rtol=TOLERANCE, atol=0):
             raise Refused(f"{name} has pixels of {frame.spacing} mm, expected {first.spacing} as {first_name}")
     named, step = arranged(named, axes, step, several)
@@ -182,6 +197,7 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
 
             values = apply_modality_lut(values, header)
         slope = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
+        slope = _number(header.get("DoseGridScaling")) if slope is None else slope
         shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
         values = _scaled(values, slope, shift, stored)
     return _placed(header, group, values)
@@ -209,11 +225,29 @@ def _own(header: Any, group: Any, sequence: str, name: str) -> Any:
     return header.get(name)
 
 
-def frames_without_pixels(header: Any) -> list[Frame]:
+def _side_by_side(frames: list[Frame], header: Any) -> list[Frame]:
+    """Frames of a file that tells the place of the first alone and the steps from it, as files of dose do."""
+    first, steps = frames[0], header.get("GridFrameOffsetVector")
+    if len(frames) < 2 or first.place is None or first.turn is None:
+        return frames
+    normal = np.cross(first.turn[:3], first.turn[3:])
+    offsets = _numbers(steps, len(frames))
+    if offsets is None:
+        offsets = np.arange(len(frames)) * _step_of(header)
+    elif abs(offsets[0] - first.place @ normal) < TOLERANCE:  # they may be places themselves
+        offsets = offsets - offsets[0]
+    return [
+        replace(frame, place=first.place + normal * offset) for frame, offset in zip(frames, offsets.tolist(), strict=True)
+    ]
+
+
+def frames_without_pixels(header: Any, axes: str) -> list[Frame]:
     """The frames of a file in its order, with their places and without values, (H, W, 0)."""
     empty = np.empty((int(header.Rows), int(header.Columns), 0), np.uint8)
-    groups = header.get("PerFrameFunctionalGroupsSequence") or [None] * int(header.get("NumberOfFrames") or 1)
-    return [_placed(header, group, empty) for group in groups]
+    own = header.get("PerFrameFunctionalGroupsSequence")
+    groups = own or [None] * int(header.get("NumberOfFrames") or 1)
+    frames = [_placed(header, group, empty) for group in groups]
+    return frames if own or axes == "TYX" else _side_by_side(frames, header)
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:

@@ -46,12 +46,16 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
         if len(frames) != count:
             raise ValueError(f"it holds {len(frames)} frames, its header promises {count}")
         return np.stack(frames)
+    if "422" in str(header.get("PhotometricInterpretation", "")):
+        from pydicom.pixels.utils import expand_ybr422
+
+        content = expand_ybr422(content, int(header.BitsAllocated))
     total = count * rows * columns * samples
     if int(header.BitsAllocated) == 1:
         check_length(len(content), (total + 7) // 8)
         return np.unpackbits(np.frombuffer(content, np.uint8), count=total, bitorder="little").reshape(shape)
     check_length(len(content), total * kind.itemsize)
-    if len(content) >= 2 * total * kind.itemsize and total * kind.itemsize > 1:
+    if len(content) >= total * kind.itemsize + max(2, total // count * kind.itemsize):
         raise ValueError(f"it holds {len(content)} bytes of pixels, its header tells of {total * kind.itemsize} only")
     big = syntax == "1.2.840.10008.1.2.2"
     flat = np.frombuffer(content, kind.newbyteorder(">" if big else "<"), total)
@@ -115,7 +119,7 @@ def to_rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
     syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
     if syntax in _CODECS and _CODECS[syntax] is not imagecodecs.jpegls_decode:
         return values  # the decoder turned them
-    if kind not in ("YBR_FULL", "YBR_FULL_422") or "422" in kind:
+    if kind not in ("YBR_FULL", "YBR_FULL_422"):
         raise Refused(f"its colours are {kind}, uncompressed, which is not read; save it as RGB")
     from pydicom.pixels import convert_color_space
 

@@ -57,7 +57,7 @@ def sources_of(path: Path, axes: str) -> Sources:
     found: list[tuple[str, Frame]] = []
     of_frame: dict[int, tuple[int, int]] = {}
     for place in order:
-        for index, frame in enumerate(frames_without_pixels(headers[place])):
+        for index, frame in enumerate(frames_without_pixels(headers[place], axes)):
             found.append((files[place].name, frame))
             of_frame[id(frame)] = (place, index)
     if not found:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_length
 from ldseg.io.geometry import Geometry
-from ldseg.io.nrrds import beside
+from ldseg.io.nrrds import beside, numbers_of
 from ldseg.io.volumes import check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
@@ -106,11 +106,7 @@ def _true(fields: dict[str, str], name: str) -> bool:
 def _voxels(stream: BinaryIO, fields: dict[str, str], needed: int, kind: np.dtype) -> np.ndarray:
     skip = int(fields.get("HeaderSize", 0))
     if not _true(fields, "BinaryData") and "BinaryData" in fields:
-        words = stream.read(32 * needed).split()
-        count = needed // kind.itemsize
-        if len(words) < count:
-            raise ValueError(f"it holds {len(words)} values, its header promises {count}")
-        return np.array(words[:count]).astype(kind).view(np.uint8)
+        return numbers_of(stream, needed, kind)
     start = stream.tell()
     length = stream.seek(0, 2) - start
     if skip < -1:

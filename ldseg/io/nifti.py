@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ldseg.io.contract import Content, Format, Refused, check_file
+from ldseg.io.contract import Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import TOLERANCE, Geometry
-from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -37,18 +37,38 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
     kind, colours = _type_of(header)
     # Values of a voxel lie side by side as colours, and each in a volume of its own as vectors.
     needed = check_volume(size, planes * colours, kind, axes)
-    spacing, origin, direction = _place_of(header, len(size))
+    spacing, origin, direction = _place_of(header, len(size), str(path))
     start = float(header["vox_offset"])
     if not (np.isfinite(start) and 0 <= start < 2**40):
         raise ValueError(f"its header places the voxels at byte {start:g}")
-    with _opened(path if single else _voxels_of(path)) as stream:
-        stream.seek(max(int(start), int(header.template_dtype.itemsize) if single else 0))
-        held = read_voxels(stream, needed, to_end=isinstance(stream, gzip.GzipFile))
+    held = _held(path if single else _voxels_of(path), _start_of(header, int(start)) if single else (int(start),), needed)
     if colours > 1:
         values = held.view(kind).reshape(*size[::-1], colours)
     else:
         values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
     return placed(_scaled(values, header), size, spacing, origin, direction, axes, source=str(path), label=label)
+
+
+def _start_of(header: Any, start: int) -> tuple[int, ...]:
+    """Where voxels may begin in the file of their header: some programs tell a place within it, or none at all.
+
+    Four bytes that tell of extensions follow the header; a few programs leave them out.
+    """
+    length = int(header.template_dtype.itemsize)
+    return (start,) if start >= length + 4 else (length + 4, length)
+
+
+def _held(path: Path, starts: tuple[int, ...], needed: int) -> np.ndarray:
+    """So many bytes of a file from the first of several places on from which it holds them."""
+    for start in starts:
+        try:
+            with _opened(path) as stream:
+                stream.seek(start)
+                return read_voxels(stream, needed, to_end=isinstance(stream, gzip.GzipFile))
+        except CutShort:
+            if start == starts[-1]:
+                raise
+    raise AssertionError
 
 
 def write_nifti(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -180,11 +200,11 @@ def _scaled(values: np.ndarray, header: Any) -> np.ndarray:
     return scaled
 
 
-def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spacing, origin and direction of each axis of the file.
 
     The sform counts where it is a turn or slightly sheared, else the qform; without either the file lies along the axes of
-    the world. Spacing is that of `pixdim`. Both are in mm.
+    the world. Spacing is that of `pixdim`, unless the sform counts and has other lengths. Both are in mm.
     """
     import nibabel
 
@@ -198,7 +218,14 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     signs = -1
     if isinstance(header, nibabel.Nifti1Header):
         if header["sform_code"] > 0 or header["qform_code"] > 0:
-            turn, place = _turned(header)
+            turn, place, lengths = _turned(header)
+            if (
+                lengths is not None
+                and (abs(lengths[: min(rank, 3)] - given[:3]) > TOLERANCE * lengths[: min(rank, 3)]).any()
+            ):
+                if (given[:3] > 0).all():
+                    _say_lengths(source, lengths, given)
+                spacing[:3] = lengths[: min(rank, 3)]
         else:
             signs = 1  # as ITK has it: nothing tells where left is
     direction, origin = np.eye(max(rank, 3)), np.zeros(max(rank, 3))
@@ -214,8 +241,15 @@ def _place_of(header: Any, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return spacing, origin[:rank] + 0.0, direction[:rank, :rank] + 0.0
 
 
-def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The directions of the axes as columns, and the place of the first voxel, as NIfTI counts."""
+def _say_lengths(source: str, lengths: np.ndarray, given: np.ndarray) -> None:
+    told, other = (" × ".join(f"{length:.4g}" for length in part[:3]) for part in (lengths, given))
+    said_once(
+        "lengths of NIfTI", f"{source}: its sform has voxels of {told}, its pixdim of {other}: the sform counts (said once)"
+    )
+
+
+def _turned(header: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The directions of the axes as columns, and the place of the first voxel, as NIfTI counts; of an sform its lengths."""
     import nibabel.quaternions
 
     used = ["srow_x", "srow_y", "srow_z"] if header["sform_code"] > 0 else []
@@ -235,12 +269,12 @@ def _turned(header: Any) -> tuple[np.ndarray, np.ndarray]:
             full = nibabel.quaternions.fillpositive(quaternion, w2_thresh=-2 * TOLERANCE)
             turn = nibabel.quaternions.quat2mat(full)
             turn[:, 2] *= -1 if header["pixdim"][0] < 0 else 1
-            return turn, place
+            return turn, place, None
     if usable:
         if abs(np.linalg.det(columns)) < 0.5:
             raise Refused("the axes of its sform are not near to right angles; resample it first")
-        return columns, rows[:, 3]
-    return np.eye(3), np.zeros(3)
+        return columns, rows[:, 3], lengths
+    return np.eye(3), np.zeros(3), None
 
 
 NIFTI = Format(

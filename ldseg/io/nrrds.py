@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from ldseg.io.volumes import check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
 _MOST_HEADER = 1 << 20
+_LISTED = "its voxels lie in a list of files, expected one"
 _KINDS = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
     **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
@@ -47,6 +49,8 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
         start = stream.read(_MOST_HEADER)
         ends = [start.find(mark) + len(mark) for mark in (b"\n\n", b"\n\r\n") if mark in start]
         end = min(ends, default=len(start))
+        if re.search(rb"^data ?file:\s*LIST", start[:end], re.MULTILINE | re.IGNORECASE):
+            raise Refused(_LISTED)
         header = nrrd.read_header(io.BytesIO(start[:end]))
         size, planes, first = _size_of(header)
         kind = _kind_of(header)
@@ -138,8 +142,8 @@ def _kind_of(header: dict[str, Any]) -> np.dtype:
 def _detached(path: Path, name: Any) -> Path:
     """The file with the voxels of a header. Raises Refused for several, and for what is no file beside it or below."""
     name = str(name).strip()
-    if name.upper().startswith("LIST") or "%" in name:
-        raise Refused("its voxels lie in a list of files, expected one")
+    if "%" in name:
+        raise Refused(_LISTED)
     return beside(path, name)
 
 
@@ -151,6 +155,9 @@ def beside(path: Path, name: str) -> Path:
         ValueError: it cannot be read.
     """
     named = path.parent / name
+    if "\\" in name and not named.exists():  # as Windows writes it
+        name = name.replace("\\", "/")
+        named = path.parent / name
     inside = name not in ("", "-") and not Path(name).is_absolute() and ".." not in Path(name).parts
     if not inside:
         raise Refused(f"its header names the file {name!r} for its voxels, expected one in its folder or below")
@@ -181,12 +188,21 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
             packed.read(max(back, 0))
             return read_voxels(packed, needed, to_end=True)
     if encoding in ("ascii", "text", "txt"):
-        words = stream.read(32 * needed).split()
-        count = needed // kind.itemsize
-        if len(words) < count:
-            raise ValueError(f"it holds {len(words)} values, its header promises {count}")
-        return np.array(words[:count]).astype(kind).view(np.uint8)
+        return numbers_of(stream, needed, kind)
     raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2 or ascii")
+
+
+def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:
+    """Voxels written as text, as the bytes (needed,) of their type.
+
+    Raises:
+        ValueError: they are not as many, or no numbers of that type.
+    """
+    count = needed // kind.itemsize
+    words = stream.read(32 * needed).split()
+    if len(words) != count:
+        raise ValueError(f"it holds {len(words)} values, its header promises {count}")
+    return np.array(words).astype(kind).view(np.uint8)
 
 
 def _place_of(header: dict[str, Any], rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -50,6 +50,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         raise DataError(f"{folder}: expected up to {MOST_SLICES} DICOM slices, found {len(files)}")
     named: list[tuple[str, Frame]] = []
     series: dict[str, int] = {}
+    owners: dict[str, set[str]] = {"PatientID": set(), "FrameOfReferenceUID": set()}
     senses: set[str] = set()
     numbers: list[float] = []
     step, bits, size = 1.0, 0, 0
@@ -73,6 +74,8 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
             ) from error
         uid = str(slices.header.get("SeriesInstanceUID", ""))
         series[uid] = series.get(uid, 0) + 1
+        for name, found in owners.items():
+            found.add(str(slices.header.get(name, "")))
         senses.add(str(slices.header.get("PhotometricInterpretation", "")))
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
@@ -91,6 +94,13 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
     if len(series) != 1:
         counts = ", ".join(f"{name or 'without a number'} ({count} files)" for name, count in series.items())
         raise DataError(f"{folder}: expected one DICOM series, found {len(series)}: {counts}")
+    for name, found in owners.items():
+        if len(found) > 1:
+            raise DataError(f"{folder}: expected slices of one patient in one place, found {len(found)} values of {name}")
+    places = {str(frame.place) for _, frame in named}
+    if axes == "TYX" and max(len(places), len(set(numbers))) < len(named):
+        told = "its frames have no numbers of their own (InstanceNumber): taken in the order of their names"
+        said_once(f"numbers {folder}", f"{folder}: {told}")
     try:
         ordered = [named[index] for index in sorted(range(len(named)), key=lambda index: numbers[index])]
         return stacked(ordered, axes, step, bits, several=len(ordered) > 1)

@@ -18,10 +18,23 @@ def check_jpeg(content: bytes) -> None:
     if precision != 8:
         check_coded(content)
         return
-    kind = simplejpeg.decode_jpeg_header(content)[2]
+    kind = colours_of(content)
+    if not kind:
+        check_coded(content)
+        return
     target = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(kind, "CMYK")
     # An eighth of the size is enough to read all of the stream.
     simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, strict=True)
+
+
+def colours_of(content: bytes) -> str:
+    """The colours of a JPEG of 8 bits (Gray, YCbCr, RGB, CMYK, YCCK); empty where TurboJPEG does not know their sampling."""
+    try:
+        return str(simplejpeg.decode_jpeg_header(content)[2])
+    except ValueError as error:
+        if "subsampling" in str(error):
+            return ""
+        raise
 
 
 def coded_size(content: bytes) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import tifffile
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
-from ldseg.io.streams import check_jpeg
+from ldseg.io.tiff_coding import check_coding, check_strips, steady
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
@@ -25,16 +25,7 @@ MOST_PAGES = 1 << 16
 # Of a damaged file tifffile logs line after line; the error says it once.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
-_PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD", "ZSTD_DEPRECATED"}
-"""Compressions that keep the bytes of the samples, whatever these mean."""
-_CODECS = _PLAIN | {
-    *("CCITTRLE", "CCITTFAX3", "CCITTFAX4", "JPEG", "JPEG2000", "JPEG_2000_LOSSY", "APERIO_JP2000_RGB"),
-    *("JPEGXL", "JPEGXL_DNG", "WEBP", "LERC", "PNG"),
-}
-_STEADY = _PLAIN | {"JPEG"}
-"""Compressions whose decoders do not crash."""
-_PHOTOMETRICS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR")
-_ORIENTATION, _PALETTE, _YCBCR_SAMPLING, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 320, 530, 529, 532, (281, 341)
+_ORIENTATION, _PALETTE, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 320, 529, 532, (281, 341)
 
 
 def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
@@ -62,10 +53,9 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
         if images > math.prod(series[0].shape) // math.prod(page.shape):
             raise ValueError(f"its description promises {images} images, it holds {len(whole)}: planes are missing")
-        if page.compression == tifffile.COMPRESSION.JPEG:
-            _check_strips(stored, whole)
         if not steady(page):
             apart.needed()
+        check_strips(stored, whole)
         values = series[0].asarray(maxworkers=1)
         return _content(values, series[0].axes, page, axes, label, str(path))
 
@@ -101,7 +91,7 @@ def _check_page(page: Any, index: int, size: int) -> None:
     end = max([0, *ends, *(tag.valueoffset + tag.valuebytecount for tag in page.tags)])
     if end > size:
         raise ValueError(f"the file ends at byte {size}, what it holds at byte {end}")
-    if page.dtype is None or page.dtype.kind not in "buif":
+    if page.dtype is None or page.dtype.kind not in "buif" or not isinstance(page.bitspersample, int):
         kind = getattr(page.sampleformat, "name", page.sampleformat)
         raise Refused(
             f"samples of the format {kind} with {page.bitspersample} bits; expected whole or floating-point numbers"
@@ -119,55 +109,14 @@ def _check_page(page: Any, index: int, size: int) -> None:
 
 
 def _check_alike(pages: list[Any], label: bool) -> None:
-    """Pages that are read together have one orientation and, but for labels, one palette."""
+    """Pages that are read together are stored alike, have one orientation and, but for labels, one palette."""
     for index, page in enumerate(pages[1:], start=1):
+        if page.hash != pages[0].hash:
+            raise Refused(f"page {index} is stored in another way than the first: size, type, colours or compression")
         if page.tags.valueof(_ORIENTATION) != pages[0].tags.valueof(_ORIENTATION):
             raise Refused(f"page {index} has another orientation than the first")
         if not label and not np.array_equal(page.tags.valueof(_PALETTE), pages[0].tags.valueof(_PALETTE)):
             raise Refused(f"page {index} has another palette than the first; save it as RGB")
-
-
-def check_coding(page: Any) -> None:
-    """The pixels of a page are stored in a way that is read.
-
-    Raises:
-        Refused: they are not.
-    """
-    try:
-        compression, photometric = (kind(value).name for kind, value in _coding(page))
-    except ValueError as error:
-        raise Refused(f"{error}, which is not read") from error
-    if compression not in _CODECS:
-        raise Refused(f"it is compressed as {compression}, which is not read; save it with deflate or LZW")
-    if photometric not in _PHOTOMETRICS:
-        raise Refused(f"colours are stored as {photometric}, expected gray, RGB or a palette")
-    sampling = page.tags.get(_YCBCR_SAMPLING)
-    plain = sampling is not None and tuple(sampling.value) == (1, 1)
-    if (
-        photometric == "YCBCR"
-        and compression != "JPEG"
-        and not (plain and compression in _PLAIN and page.bitspersample == 8)
-    ):
-        raise Refused(f"its colours are YCbCr, thinned out or compressed as {compression}; save it as RGB")
-
-
-def steady(page: Any) -> bool:
-    """Whether the decoder of a page does not crash, whatever the bytes."""
-    return tifffile.COMPRESSION(page.compression).name in _STEADY
-
-
-def _coding(page: Any) -> tuple[tuple[Any, int], ...]:
-    return (tifffile.COMPRESSION, int(page.compression)), (tifffile.PHOTOMETRIC, int(page.photometric))
-
-
-def _check_strips(stored: tifffile.TiffFile, pages: list[Any]) -> None:
-    """The strips or tiles in JPEG have all of their pixels. They share the tables of their page."""
-    for page in pages:
-        tables = page.jpegtables or b""
-        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
-            stored.filehandle.seek(start)
-            strip = stored.filehandle.read(length)
-            check_jpeg(tables[:-2] + strip[2:] if tables else strip)
 
 
 def _check_series(series: Any, pages: int, size: int) -> None:
@@ -196,7 +145,7 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
     if photometric == "PALETTE":
         if kind or page.colormap is None:
             raise Refused("a palette beside several planes, or without colours")
-        return Content(values=values if label else _colours(page)[values[..., 0]])
+        return Content(values=values if label else _colours(page)[values[..., 0].astype(np.intp)])
     colours = 3 if photometric in ("RGB", "YCBCR") else 1
     extra = values.shape[-1] - colours if kind == "S" else 0
     if extra < 0 or values.shape[-1] > MOST_CHANNELS:

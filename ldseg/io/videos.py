@@ -12,6 +12,7 @@ import numpy as np
 from PIL import GifImagePlugin, ImageSequence
 
 from ldseg.io import apart
+from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
@@ -20,6 +21,8 @@ GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
 MOST_FRAMES = 1 << 16
 """Frames that a video may have."""
+_HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
+"""What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
     b"ftyp",
     b"moov",
@@ -36,7 +39,8 @@ _BOXES = (
     b"pdin",
 )
 
-# What is wrong goes into the DataError, not to the screen. Read by OpenCV when it first opens a video.
+# What is wrong goes into the DataError, not to the screen. OpenCV reads this when it first opens a video; the other process
+# of `ldseg.io.apart` asks for errors and reads them.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
@@ -72,26 +76,48 @@ def _read_frames(path: Path) -> list[np.ndarray]:
     apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        try:
-            if not video.isOpened():
-                raise ValueError("it cannot be opened as a video")
-            height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-            declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-            frames: list[np.ndarray] = []
-            while True:
-                _check_count(len(frames) + 1, height, width)
-                done, frame = video.read()
-                if not done:
-                    break
-                frames.append(np.ascontiguousarray(frame[..., ::-1]))
-        finally:
-            video.release()
+        with said_by_decoder() as said:
+            frames, declared = _decoded(path)
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if 0 < len(frames) < declared and not edited:
+    _check_said(said)
+    if 0 < len(frames) < declared and not edited and len(frames) != pictures_in_avi(path):
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
     return frames
+
+
+def _decoded(path: Path) -> tuple[list[np.ndarray], int]:
+    """The frames, and how many the file declares."""
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        if not video.isOpened():
+            raise ValueError("it cannot be opened as a video")
+        height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+        declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        frames: list[np.ndarray] = []
+        while True:
+            _check_count(len(frames) + 1, height, width)
+            done, frame = video.read()
+            if not done:
+                return frames, declared
+            frames.append(np.ascontiguousarray(frame[..., ::-1]))
+    finally:
+        video.release()
+
+
+def _check_said(said: list[str]) -> None:
+    """Decoders hide what is damaged behind what was before, and tell of it as an error.
+
+    Raises:
+        Refused: frames that OpenCV cannot turn to colours: it gives whatever was in memory.
+        ValueError: a frame was not decoded as it was stored.
+    """
+    lines = [line.partition("] ")[2] for line in said if line.startswith("[OPENCV:FFMPEG:")]
+    if any("interlaced" in line for line in lines):
+        raise Refused("its frames are interlaced, which is not read; make them whole first (ffmpeg -i IN -vf yadif OUT)")
+    told = next((line for line in lines if not any(word in line for word in _HARMLESS)), "")
+    if told:
+        raise ValueError(f"its decoder says: {told}")
 
 
 def _check_boxes(path: Path) -> bool:
@@ -125,6 +151,24 @@ def _check_boxes(path: Path) -> bool:
                 raise ValueError(f"the file ends early, at byte {end}")
             return edited
     return False
+
+
+def pictures_in_avi(path: Path) -> int:
+    """The frames that an AVI holds, without those that are empty: there the frame before stays; -1 for another file."""
+    found, end = 0, path.stat().st_size
+    with path.open("rb") as stream:
+        if stream.read(4) != b"RIFF":
+            return -1
+        place = 12
+        while place + 12 <= end:
+            stream.seek(place)
+            kind, size, inside = struct.unpack("<4sI4s", stream.read(12))
+            if kind == b"LIST" and inside in (b"movi", b"rec "):
+                place += 12
+                continue
+            found += kind[2:] in (b"dc", b"db") and size > 0
+            place += 8 + size + size % 2
+    return found
 
 
 def _check_end(declared: int, end: int) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
 
-from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_length, check_size
+from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_size
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import without_alpha
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
 _WANTED = {"YX": "one plane", "ZYX": "a volume (x, y, z)", "TYX": "a video of one plane: (x, y, t) or (x, y, 1, t)"}
+
+
+class CutShort(ValueError):
+    """Voxels that end before their header says."""
 
 
 def check_volume(size: Sequence[int], planes: int, kind: np.dtype, letters: str) -> int:
@@ -89,7 +94,8 @@ def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
         to_end: whether what is behind is read too, so that a packed stream compares its check sum.
 
     Raises:
-        ValueError: it ends early.
+        CutShort: it ends early.
+        ValueError: as much again is behind, and more: its header tells of a part alone.
         Refused: more than `MOST_TRAILING` is behind.
     """
     held, place = np.empty(needed, np.uint8), 0
@@ -97,9 +103,12 @@ def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
     while place < needed:
         count = stream.readinto(view[place : place + (1 << 24)])  # type: ignore[attr-defined]
         if not count:
-            check_length(place, needed)
+            raise CutShort(f"it holds {place} bytes, its header promises {needed}")
         place += count
     behind = 0
+    if not to_end:
+        start = stream.tell()
+        behind = stream.seek(0, io.SEEK_END) - start
     try:
         while to_end and (chunk := stream.read(1 << 20)):
             behind += len(chunk)
@@ -108,6 +117,8 @@ def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
     except gzip.BadGzipFile as error:
         if "Not a gzipped file" not in str(error):  # bytes behind the packed ones, which gzip passes over too
             raise
+    if behind >= needed:
+        raise ValueError(f"it holds {needed + behind} bytes of voxels, its header tells of {needed} only")
     return held
 
 

@@ -13,7 +13,9 @@ from ldseg.io.names import same_form, stem_of, suffix_of, visible
 from ldseg.outputs import FOLDERS
 from ldseg.text import some
 
-_ENDS = re.compile(r"_(label|mask|seg|segmentation)$", re.IGNORECASE)
+_WORDS = r"labels?|masks?|seg|segmentations?|gt|ground_?truth|ann|annotations?|manual\d?"
+"""What the name of a label has behind that of its image."""
+_ENDS = re.compile(rf"[_\-. ]({_WORDS})$", re.IGNORECASE)
 _PATIENTS = (
     r"(?P<patient>\d+)_\d+(?P<mark>\(\d+\))?",  # DDTI: case_image(nodule)
     r"(?P<patient>BraTS-\w+-\d+)(?P<mark>-\d+)",  # BraTS since 2023: patient-time
@@ -23,7 +25,7 @@ _PATIENTS = (
 
 MOST_TABLE = 1 << 26
 """Bytes that a table may have."""
-_BESIDE = re.compile(r"(.+)_(mask|label|seg|segmentation)(_\d+)?", re.IGNORECASE)
+_BESIDE = re.compile(rf"(.+?)[_\-. ]({_WORDS})([_\-. ]?\d+)?", re.IGNORECASE)
 _COMPANIONS = (
     *(".raw", ".zraw", ".img", ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".ini", ".toml"),
     *(".pdf", ".html", ".htm", ".log", ".py", ".db", ".bib", ".xls", ".xlsx", ".doc", ".docx", ".license"),
@@ -81,7 +83,7 @@ def labels_of(
 ) -> tuple[dict[str, Path], list[tuple[str, Path]]]:
     """Labels by the name of their image, and those without image.
 
-    With or without ``_label`` (``_mask``, ``_seg``, ``_segmentation``) at the end of their names.
+    With or without ``_label`` (``_mask``, ``-gt``, ...: `_WORDS`) at the end of their names.
     `problems` takes a line for a second label of an image, which then has none.
     """
     labels: dict[str, Path] = {}
@@ -115,7 +117,7 @@ def annotations_of(images: dict[str, Path], paths: Sequence[Path], problems: lis
 
 
 def beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:
-    """The masks ``x_mask`` (``_label``, ``_seg``, ``_segmentation``) that stand beside an image ``x``, by that image.
+    """The masks ``x_mask`` (``_label``, ``-gt``, ...: `_WORDS`) that stand beside an image ``x``, by that image.
 
     Further ones, ``x_mask_1``, ``x_mask_2``, ..., come after it.
     """

@@ -18,7 +18,6 @@ import keras
 
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
-from ldseg.data.disk import DiskCache
 from ldseg.data.splits import apply_manifest
 from ldseg.description import WEIGHTS_FILE
 from ldseg.devices.together import Parallel, data_parallel, on_device
@@ -29,14 +28,13 @@ from ldseg.export.networks import save_structure
 from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.group import Group
 from ldseg.inference import familiar
-from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock, CommonTime
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.memory import check_memory
-from ldseg.training.optimizer import adamw
+from ldseg.training.parts import batches_of, description_of, trainer_of
 from ldseg.training.plan import Plan
 from ldseg.training.progress import Progress
 from ldseg.training.sampling import pick_sampling
@@ -44,7 +42,7 @@ from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interru
 from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
-from ldseg.weights import Description, change_description, load_weights, read_description, save_weights
+from ldseg.weights import change_description, load_weights, read_description, save_weights
 from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
@@ -240,78 +238,6 @@ def _keep(plan: Plan, folder: Path, validator: Validator, figures: dict[str, Any
     save_weights(folder, validator.segmenter, description)
     if not (folder / STRUCTURE_FILE).exists():
         save_structure(folder, plan.spec)
-
-
-def batches_of(plan: Plan, cases: Sequence[Case], segmenter: Segmenter, group: Group | None = None) -> TrainingBatches:
-    """The batches of a plan, for networks built on its patch; of a group of processes the share of this one."""
-    group = group or Group()
-    return TrainingBatches(
-        cases,
-        plan.preprocessing,
-        batch_size=plan.batch_size,
-        patch=plan.patch,
-        latent_shape=segmenter.latent_shape,
-        timesteps=plan.spec.schedule.timesteps,
-        augmentation=plan.augmentation,
-        recycling=plan.recycling,
-        seed=plan.seed,
-        outline=plan.spec.outline,
-        samples_per_case=plan.samples_per_case,
-        focus=plan.focus,
-        shown=plan.shown,
-        sampled=plan.sampled,
-        cache=plan.cache,
-        disk=disk_of(plan),
-        workers=plan.workers,
-        share=(group.index, group.count),
-    )
-
-
-def disk_of(plan: Plan) -> DiskCache | None:
-    """Where prepared cases of a plan are kept on disk, if they are."""
-    if not plan.disk_cache:
-        return None
-    rules = {
-        **plan.preprocessing.to_dict(),
-        "smallest": 0.0,
-        "outline": plan.spec.outline,
-    }  # the smallest is for masks alone
-    return DiskCache(cache_folder() / "cases", plan.disk_cache * 10**6, rules)
-
-
-def trainer_of(plan: Plan, segmenter: Segmenter, updates: int) -> Trainer:
-    """The trainer of a plan, compiled and its optimiser built for a number of updates."""
-    trainer = Trainer(
-        segmenter,
-        diffusion_weight=plan.diffusion_weight,
-        recycling=plan.recycling > 0,
-        ema=plan.ema,
-        ignores=plan.preprocessing.ignores,
-        regions=plan.preprocessing.unions[1:],
-    )
-    optimizer = adamw(
-        learning_rate=plan.learning_rate,
-        updates=0 if plan.minutes else updates,
-        warm_up=plan.warm_up,
-        weight_decay=plan.weight_decay,
-    )
-    trainer.compile(optimizer=optimizer)
-    trainer.optimizer.build(trainer.trainable_variables)
-    return trainer
-
-
-def description_of(plan: Plan, figures: dict[str, Any]) -> Description:
-    """What the weights of a plan say of themselves."""
-    return Description(
-        spec=plan.spec,
-        preprocessing=plan.preprocessing,
-        figures=figures,
-        training=plan.settings,
-        split=plan.split,
-        plan=plan.to_dict(),
-        sampling=plan.sampling,
-        microns=plan.microns,
-    )
 
 
 def _tell_where(plan: Plan, before: Mapping[str, Any], checkpoint: Path, clock: Clock) -> None:

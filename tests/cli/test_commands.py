@@ -110,7 +110,14 @@ def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest
     told = capsys.readouterr().out
     assert "4 cases, 4 with a label" in told
     assert "class 1, cell: in 4 labels, 14.06% of all" in told
+    label[5:10, 5:20] = 2
+    write_mask(folder / "Label" / "a_label.png", label)
+    assert main(["validate", str(folder), "--classes", "background,rim,cup", "--regions", "disc:1+2"]) == 0
+    told = capsys.readouterr().out
+    assert "class 2, cup: in 1 label, 1.17% of all\nregion disc, classes 1+2: in 4 labels, 14.06% of all" in told
     write_image(folder / "Image" / "b.png", np.full((40, 40, 3), 7, np.uint8))
+    label[label == 2] = 1
+    write_mask(folder / "Label" / "a_label.png", label)
     write_mask(folder / "Label" / "b_label.png", label * 7)
     write_mask(folder / "Label" / "c_label.png", label[:30])
     write_mask(folder / "Label" / "lost_label.png", label)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.cli import main
 from ldseg.cli.console import Steady, steady_output
+from ldseg.phantoms import write_phantoms
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +23,30 @@ def test_what_cannot_be_shown_is_written_as_its_code() -> None:
     assert steady.write("Dice –\té\x1b[2J\x9b\r\n") == 15
     steady.flush()
     assert stream.buffer.getvalue() == b"Dice \\u2013\t\\xe9\\x1b[2J\\x9b\r\n"  # type: ignore[attr-defined]
+
+
+def test_what_turns_a_text_is_written_as_its_code() -> None:
+    stream = io.StringIO()
+    Steady(stream).write("a\u202egnp.exe\u2066\u2028b")
+    assert stream.getvalue() == "a\\u202egnp.exe\\u2066\\u2028b"
+
+
+def test_names_with_ends_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They cannot make lines of their own: in the table, among the problems, in the log, in the error."""
+    write_phantoms(tmp_path / "S", 2, (24, 30), seed=1)
+    folder = tmp_path / "S" / "Image"
+    (folder / "Phantom1.png").rename(folder / "a\nerror: b\tc.png")
+    (folder / "Phantom2.png").rename(folder / "d\nproblem: e.png")
+    (folder / "d\nproblem: e.png").write_bytes(b"x")
+    settings = (f"Data.Root={tmp_path}", "Data.Dataset=S", f"Model.Weights={ROOT / 'weights' / 'DDTI'}", "GPU.Engine=onnx")
+    settings += ("Sampler.Sampling_Steps=1", "Output.Diffusion=0", "Output.Overlay=False", "Output.Report=False")
+    (tmp_path / "c.ini").write_text("")
+    for given in (settings, (*settings, "Data.Cases=d*")):
+        main(["--config", str(tmp_path / "c.ini"), *(word for one in given for word in ("--set", one))])
+        printed = capsys.readouterr()
+        lines = (printed.out + printed.err).splitlines()
+        assert not [line for line in lines if line.startswith(("error: b", "problem: e"))]
+        assert any(r"d\nproblem: e" in line for line in lines)
 
 
 def test_a_closed_stream_is_no_error() -> None:

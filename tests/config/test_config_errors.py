@@ -1,11 +1,12 @@
 """What a wrong file, key, value or override is told: one line that names it and the nearest valid one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ldseg.config import load_config
+from ldseg.config import load_config, reader
 from ldseg.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "cfg.ini"
@@ -216,3 +217,16 @@ def test_bad_override(override: str, parts: tuple[str, ...]) -> None:
 
 def test_contradiction_names_file_and_override() -> None:
     assert refusal(SHIPPED, "Sampler.Sampling_Steps=1001").startswith(f"{SHIPPED} with --set: Sampler.Sampling_Steps")
+
+
+def test_files_that_are_no_settings(tmp_path: Path) -> None:
+    """A pipe would be waited for, a device without end and a file of many megabytes fill the memory."""
+    os.mkfifo(tmp_path / "pipe.ini")
+    (tmp_path / "long.ini").write_text("[Data]\nRoot = " + "a" * reader.MOST)
+    for path, what in (
+        (tmp_path / "pipe.ini", "a pipe or"),
+        (Path("/dev/zero"), "a pipe or"),
+        (tmp_path / "long.ini", "more than"),
+    ):
+        with pytest.raises(ConfigError, match=f"{path}: expected a configuration such as cfg.ini, got {what}"):
+            load_config(path)

@@ -1,17 +1,18 @@
-"""A run from an S3 server to an S3 server, over the network of this machine."""
+"""Runs from an object store to an object store, over the network of this machine."""
 
 import json
-import os
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 
 from ldseg.cli import main
 from ldseg.phantoms import write_phantoms
 
-server = pytest.importorskip("moto.server", reason="needs an S3 server: pip install 'moto[server]'")
-s3fs = pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install 'ldseg[archive]'")
 pytest.importorskip("pyarrow", reason="the record of an archive needs pyarrow: pip install 'ldseg[archive]'")
 
 pytestmark = pytest.mark.integration
@@ -19,21 +20,48 @@ pytestmark = pytest.mark.integration
 SETTINGS = ("--weights", "GlaS", "--steps", "1", "--formats", "mask,csv")
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """The address of a bucket; what reaches it stands in the environment, where processes of Ray find it, too."""
+@contextmanager
+def s3(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server as Amazon has them."""
+    server = pytest.importorskip("moto.server", reason="needs an S3 server: pip install 'moto[server]'")
+    pytest.importorskip("s3fs", reason="s3:// needs s3fs: pip install 'ldseg[archive]'")
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     running.start()
-    with pytest.MonkeyPatch.context() as patch:
-        host, port = running.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name, value in {"ACCESS_KEY_ID": "any", "SECRET_ACCESS_KEY": "any", "DEFAULT_REGION": "us-east-1"}.items():
-            patch.setenv(f"AWS_{name}", value)
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("archive")
-        yield "s3://archive"
-        s3fs.S3FileSystem.clear_instance_cache()
+    host, port = running.get_host_and_port()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name, value in {"ACCESS_KEY_ID": "any", "SECRET_ACCESS_KEY": "any", "DEFAULT_REGION": "us-east-1"}.items():
+        patch.setenv(f"AWS_{name}", value)
+    yield
     running.stop()
+
+
+@contextmanager
+def gs(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server as Google has them."""
+    server = pytest.importorskip("gcp_storage_emulator.server", reason="needs a server: pip install gcp-storage-emulator")
+    patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it asks Google which kind of bucket this is
+    pytest.importorskip("gcsfs", reason="gs:// needs gcsfs: pip install gcsfs")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    with server.create_server("127.0.0.1", port, in_memory=True):
+        yield
+
+
+@pytest.fixture(scope="module", params=[s3, gs], ids=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a bucket; what reaches it stands in the environment, where processes of Ray find it, too."""
+    kind = request.param.__name__
+    with pytest.MonkeyPatch.context() as patch, request.param(patch):
+        type(store(kind)).clear_instance_cache()
+        store(kind).mkdir("archive")
+        yield f"{kind}://archive"
+        type(store(kind)).clear_instance_cache()
+
+
+def store(bucket: str) -> Any:
+    """What reaches a bucket."""
+    return fsspec.filesystem(bucket.partition(":")[0])
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +70,14 @@ def data(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     write_phantoms(root / "Set", 5, size=(48, 40), seed=3)
     (root / "Set" / "Image" / "bad.png").write_bytes(b"no image")
-    s3fs.S3FileSystem().put(str(root / "Set"), "archive/Set", recursive=True)
+    for path in sorted((root / "Set").rglob("*.*")):
+        store(bucket).put_file(str(path), f"archive/{path.relative_to(root).as_posix()}")
     return root / "Set"
 
 
 def check(bucket: str, out: str, single: Path) -> None:
     """What lies in the bucket is what a run from folder to folder writes."""
-    there = s3fs.S3FileSystem()
+    there = store(bucket)
     there.invalidate_cache()
     files = sorted(path.name for path in single.iterdir() if path.name.startswith("Phantom"))
     assert len(files) == 10
@@ -74,21 +103,21 @@ def test_from_bucket_to_bucket(
     check(bucket, "out", tmp_path / "out")
     capsys.readouterr()
     # What is there is not done again; what was put right is.
-    there = s3fs.S3FileSystem()
+    there = store(bucket)
     there.pipe_file("archive/Set/Image/bad.png", (data / "Image" / "Phantom1.png").read_bytes())
     assert main(["segment", f"{bucket}/Set", "--out", f"{bucket}/out", *SETTINGS]) == 0
     assert "5 cases done already, 1 to do" in caplog.text
     assert "6 segmented, 0 skipped" in capsys.readouterr().out
     assert main(["segment", f"{bucket}/none", "--out", f"{bucket}/out", *SETTINGS]) == 2
-    assert "error: s3://archive/none: no such file or folder" in capsys.readouterr().err
-    assert main(["segment", "s3://elsewhere/Set", "--out", f"{bucket}/out", *SETTINGS]) == 2
-    assert "error: s3://elsewhere/Set: " in capsys.readouterr().err
+    assert f"error: {bucket}/none: no such file or folder" in capsys.readouterr().err
+    elsewhere = f"{bucket.removesuffix('archive')}elsewhere/Set"
+    assert main(["segment", elsewhere, "--out", f"{bucket}/out", *SETTINGS]) == 2
+    assert f"error: {elsewhere}: " in capsys.readouterr().err
     there.pipe_file("archive/Set/Image/bad.png", b"no image")
 
 
 def test_from_bucket_to_bucket_on_ray(bucket: str, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray.data", reason="the cluster needs Ray: pip install 'ldseg[ray]'")
-    assert os.environ["AWS_ENDPOINT_URL"]
     assert main(["segment", str(data), "--out", str(tmp_path / "out"), *SETTINGS]) == 1
     assert main(["segment", f"{bucket}/Set", "--out", f"{bucket}/ray", *SETTINGS, "--ray", "local"]) == 1
     check(bucket, "ray", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""A run on a cluster of Ray with two nodes, here, one of whose workers is killed; and a case that kills its own."""
+"""A run on a cluster of Ray with two nodes, here: a worker is killed, a node is lost, a case kills its own."""
 
 import os
 import signal
@@ -30,20 +30,27 @@ CASES = 500
 OUTSIDE = 10001
 """The port for commands from outside; those of the workers lie above it."""
 
+NODE = {"object_store_memory": 100 << 20, "num_cpus": 1}
+
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where a cluster of two nodes is, with a processor each."""
+def nodes() -> Iterator[Any]:
+    """A cluster of two nodes with a processor each."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        memory = {"object_store_memory": 100 << 20, "num_cpus": 1}
-        nodes = Cluster(initialize_head=True, head_node_args={**memory, "ray_client_server_port": OUTSIDE})
-        nodes.add_node(**memory)
-        yield nodes.address
+        nodes = Cluster(initialize_head=True, head_node_args={**NODE, "ray_client_server_port": OUTSIDE})
+        nodes.add_node(**NODE)
+        yield nodes
         nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(nodes: Any) -> str:
+    """Where it is."""
+    return str(nodes.address)
 
 
 @pytest.fixture(scope="module")
@@ -95,21 +102,36 @@ def _above(process: int) -> list[int]:
     return found
 
 
-def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: Path, tmp_path: Path) -> None:
-    write_phantoms(tmp_path / "Set", CASES, size=(24, 28), seed=3)
-    (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes(b"no image")
-    data, out = str(tmp_path / "Set"), tmp_path / "out"
-    command = ["-m", "ldseg", "segment", data, "--out", str(out), *settings(weights), "--ray", address]
-    run = subprocess.Popen(
-        [sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
-    )
+def begun(tmp_path: Path, address: str, weights: Path, cases: int) -> tuple[list[str], subprocess.Popen[bytes]]:
+    """A run that has segmented a quarter of its cases, and how it was begun."""
+    out = tmp_path / "out"
+    command = ["segment", str(tmp_path / "Set"), "--out", str(out), *settings(weights), "--ray", address]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen([sys.executable, "-m", "ldseg", *command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
     ended = time.monotonic() + 300
-    while len(list(out.glob("*_segmentation.png"))) < CASES // 4:
+    while len(list(out.glob("*_segmentation.png"))) < cases // 4:
         assert run.poll() is None, run.stderr and run.stderr.read()
         assert time.monotonic() < ended, "nothing is segmented"
         time.sleep(0.1)
-    victim = workers()[0]
-    os.kill(victim, signal.SIGKILL)
+    return command, run
+
+
+def same_as_single(tmp_path: Path, weights: Path, status: int) -> list[str]:
+    """The masks of a run, which are those of a single process, to the byte."""
+    out, single = tmp_path / "out", tmp_path / "single"
+    assert main(["segment", str(tmp_path / "Set"), "--out", str(single), *settings(weights)]) == status
+    masks = sorted(path.name for path in single.glob("*_segmentation.png"))
+    assert sorted(path.name for path in out.glob("*_segmentation.png")) == masks
+    assert [name for name in masks if (out / name).read_bytes() != (single / name).read_bytes()] == []
+    return masks
+
+
+def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: Path, tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "Set", CASES, size=(24, 28), seed=3)
+    (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    command, run = begun(tmp_path, address, weights, CASES)
+    os.kill(workers()[0], signal.SIGKILL)
     before = len(list(out.glob("*_segmentation.png")))
     assert before < CASES - 1, "killed too late"
     _, told = run.communicate(timeout=600)
@@ -118,20 +140,31 @@ def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: 
     record = CaseTable(out).record()  # which refuses a case that is there twice
     assert [case.name for case in record.cases] == [f"Phantom{number}" for number in range(1, CASES + 1)]
     assert [case.name for case in record.cases if not case.ok] == ["Phantom7"]
-    assert main(["segment", data, "--out", str(tmp_path / "single"), *settings(weights)]) == 1
-    masks = sorted(path.name for path in (tmp_path / "single").glob("*_segmentation.png"))
+    masks = same_as_single(tmp_path, weights, 1)
     assert len(masks) == CASES - 1
-    assert sorted(path.name for path in out.glob("*_segmentation.png")) == masks
-    different = [name for name in masks if (out / name).read_bytes() != (tmp_path / "single" / name).read_bytes()]
-    assert different == []
     assert len({(out / name).read_bytes() for name in masks}) > CASES // 10  # masks that differ from case to case
 
     # Nothing is missing, so nothing is begun but what was no image.
     started = {path: path.stat().st_mtime_ns for path in out.glob("*_segmentation.png")}
     (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes((tmp_path / "Set" / "Image" / "Phantom8.png").read_bytes())
-    assert main(command[2:]) == 0
+    assert main(command) == 0
     assert {path: path.stat().st_mtime_ns for path in started} == started
     assert len(CaseTable(out).record().segmented) == CASES
+
+
+def test_a_node_is_lost_and_every_case_is_there_once(nodes: Any, weights: Path, tmp_path: Path) -> None:
+    cases = 120
+    write_phantoms(tmp_path / "Set", cases, size=(24, 28), seed=3)
+    third = nodes.add_node(**NODE)
+    _, run = begun(tmp_path, nodes.address, weights, cases)
+    assert len(workers()) == 3
+    nodes.remove_node(third, allow_graceful=False)
+    assert len(list((tmp_path / "out").glob("*_segmentation.png"))) < cases, "lost too late"
+    _, told = run.communicate(timeout=600)
+    assert run.returncode == 0, told.decode()
+    record = CaseTable(tmp_path / "out").record()  # which refuses a case that is there twice
+    assert [case.name for case in record.segmented] == [f"Phantom{number}" for number in range(1, cases + 1)]
+    assert len(same_as_single(tmp_path, weights, 0)) == cases
 
 
 def test_from_outside_of_the_cluster(address: str, weights: Path, tmp_path: Path) -> None:
@@ -142,12 +175,7 @@ def test_from_outside_of_the_cluster(address: str, weights: Path, tmp_path: Path
         [sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
     )
     assert run.returncode == 0, run.stderr.decode()
-    assert main([*given, "--out", str(tmp_path / "single")]) == 0
-    masks = sorted(path.name for path in (tmp_path / "single").glob("*_segmentation.png"))
-    assert len(masks) == 5
-    assert [
-        name for name in masks if (tmp_path / "out" / name).read_bytes() != (tmp_path / "single" / name).read_bytes()
-    ] == []
+    assert len(same_as_single(tmp_path, weights, 0)) == 5
     assert len(CaseTable(tmp_path / "out").record().segmented) == 5
 
 

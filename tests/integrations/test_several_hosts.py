@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ BOUND = 60.0
 """Seconds within which the others end where one has died; they need one or two, and more on a machine that is busy."""
 
 WORKER = """
-import os, signal, sys
+import os, signal, sys, time
 sys.path[:0] = sys.argv[1:3]
 import conftest, tiny
 from ldseg.cli import main
@@ -33,7 +34,13 @@ def begin(self, epoch, logs=None):
     if epoch == int(os.environ.get("DIES_IN", -1)):
         os.kill(os.getpid(), signal.SIGKILL)
     begun(self, epoch, logs)
-Epochs.on_epoch_begin = begin
+def end(self, logs=None):
+    print("updates:", int(self.model.optimizer.iterations))
+    ended(self, logs)
+ended = Epochs.on_train_end
+Epochs.on_epoch_begin, Epochs.on_train_end = begin, end
+clock = time.perf_counter
+time.perf_counter = lambda: clock() + float(os.environ.get("AHEAD", 0))
 
 with tiny.tiny_networks(eager=False):
     sys.exit(main(sys.argv[3:]))
@@ -144,6 +151,21 @@ def test_two_processes_train_as_one(data: Path, alone: Run) -> None:
     assert "best: Dice" in outputs[0] and "7 cases to train on, 5 to validate on" in errors[0]
     assert "Dice" not in outputs[1] and "cases" not in errors[1] and "epoch" not in errors[1]
     assert files(run) == files(alone)
+
+
+def test_minutes_end_for_all_with_the_same_update(data: Path) -> None:
+    """By the clock of the first process, whatever another one's shows: this one's is an hour ahead."""
+    environments = mpi(2)
+    environments[1]["AHEAD"] = "3600"
+    since = time.monotonic()
+    run = Run(data, data / "minutes", environments, at(free_port()), "--set=Training.Minutes=1.5")
+    statuses, outputs, errors = run.end()
+    assert statuses == [0, 0], errors
+    updates = [re.findall(r"^updates: (\d+)$", text, re.MULTILINE) for text in outputs]
+    assert updates[0] == updates[1] == [run.log[-1]["updates"]]
+    assert int(updates[0][0]) > 1, "an hour has passed for all"
+    assert time.monotonic() - since > 60
+    assert (run.weights / "segmenter.weights.h5").is_file()
 
 
 @pytest.mark.parametrize("victim", [1, 0])

@@ -260,3 +260,35 @@ def test_a_png_whose_rows_are_not_in_their_order(tmp_path: Path, capfd: pytest.C
     (tmp_path / "a.png").write_bytes(content)
     np.testing.assert_array_equal(read_scan(tmp_path / "a.png", "YX").values[..., 0], gray)
     assert capfd.readouterr().err == ""
+
+
+def test_pnm_that_holds_more_or_less(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.pgm", classes()
+    body = b"%d %d\r\n255\r\n" % SIZE[::-1] + values.tobytes()
+    path.write_bytes(b"P5\r\n" + body)
+    np.testing.assert_array_equal(read_label(path), values)
+    for content, problem in (
+        (2 * (b"P5\n%d %d\n255\n" % SIZE[::-1] + values.tobytes()), "several pictures in one file, expected one"),
+        (b"P2\n2 1\n255\n-3 4", "it holds values from -3 to 4, its header promises 0 to 255"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"a\.pgm: .*{problem}"):
+            read_label(path)
+
+
+def test_a_jpeg_thinned_out_in_another_way(tmp_path: Path) -> None:
+    """A block of luma for four of blue, of which TurboJPEG tells nothing: so many blocks of gray behind another header."""
+    for blocks in (6, 5):
+        stream = io.BytesIO()
+        Image.fromarray(np.arange(64 * blocks, dtype=np.uint16).astype(np.uint8).reshape(8, -1)).save(stream, "JPEG")
+        content = stream.getvalue()
+        frame, scan = content.index(b"\xff\xc0"), content.index(b"\xff\xda")
+        head = struct.pack(">2sHBHHB9B", b"\xff\xc0", 17, 8, 16, 16, 3, 1, 0x11, 0, 2, 0x22, 0, 3, 0x11, 0)
+        begin = struct.pack(">2sHB9B", b"\xff\xda", 12, 3, 1, 0, 2, 0, 3, 0, 0, 63, 0)
+        path = tmp_path / "a.jpg"
+        path.write_bytes(content[:frame] + head + content[frame + 13 : scan] + begin + content[scan + 10 :])
+        if blocks == 6:
+            np.testing.assert_array_equal(read_image(path), np.asarray(Image.open(path)))
+        else:
+            with pytest.raises(DataError, match=r"a\.jpg: not a readable image .*lacks coded pixels"):
+                read_image(path)

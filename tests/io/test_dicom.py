@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from ldseg.errors import DataError
 from ldseg.io import contract
+from ldseg.io.dicom_sources import sources_of
 from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
 
 SIZE = (6, 8, 10)  # z, y, x
@@ -333,3 +334,90 @@ def test_contours_among_slices(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     save(folder / "RS.dcm", contours)
     with pytest.raises(DataError, match=r"RS\.dcm: not a readable DICOM slice .*: it has no picture"):
         read_scan(folder, "ZYX")
+
+
+def one_place(values: np.ndarray, **attributes: Any) -> Any:
+    """Frames of which the file tells the place of the first alone."""
+    header = header_of(values, PixelSpacing=[0.5, 0.7], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], **attributes)
+    header.ImagePositionPatient = [1, 2, 3]
+    return header
+
+
+@pytest.mark.parametrize(
+    ("attributes", "step"),
+    [
+        ({"SpacingBetweenSlices": 2.5}, 2.5),
+        ({"SliceThickness": 4}, 4.0),
+        ({"GridFrameOffsetVector": [0, 3, 6, 9, 12, 15], "DoseGridScaling": 0.5}, 3.0),
+        ({"GridFrameOffsetVector": [3, 6, 9, 12, 15, 18], "DoseGridScaling": 0.5}, 3.0),
+        ({"GridFrameOffsetVector": [0, -3, -6, -9, -12, -15], "DoseGridScaling": 0.5}, 3.0),
+    ],
+)
+def test_frames_of_one_place(tmp_path: Path, attributes: dict[str, Any], step: float) -> None:
+    path = save(tmp_path / "a.dcm", one_place(volume(), **attributes))
+    scan = read_scan(path, "ZYX")
+    down = attributes.get("GridFrameOffsetVector", [0, 1])[1] < 0
+    scale = attributes.get("DoseGridScaling", 1)
+    np.testing.assert_array_equal(scan.values[..., 0], (volume()[::-1] if down else volume()) * scale)
+    assert scan.geometry is not None
+    assert scan.geometry.array_spacing == (step, 0.5, 0.7)
+    assert scan.geometry.origin == (1, 2, -12 if down else 3)
+    np.testing.assert_array_equal(read_scan(path, "TYX").values[..., 0], volume() * scale)
+    frames = sources_of(path, "ZYX").planes
+    assert [index for _, index in frames] == (list(range(6))[::-1] if down else list(range(6)))
+
+
+def test_a_frame_more_than_is_told(tmp_path: Path) -> None:
+    header = one_place(volume(), SliceThickness=2)
+    header.NumberOfFrames = 5
+    with pytest.raises(DataError, match=r"a\.dcm: .*it holds 960 bytes of pixels, its header tells of 800 only"):
+        read_scan(save(tmp_path / "a.dcm", header), "ZYX")
+
+
+@pytest.mark.parametrize(("kind", "planes"), [("ARGB", 4), ("CMYK", 4), ("HSV", 3), ("RGB", 4), ("MONOCHROME2", 3)])
+def test_colours_that_are_not_read(tmp_path: Path, kind: str, planes: int) -> None:
+    header = header_of(volume()[0], SamplesPerPixel=planes, PhotometricInterpretation=kind, PlanarConfiguration=0)
+    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
+    header.PixelData = bytes(planes * header.Rows * header.Columns)
+    with pytest.raises(DataError, match=rf"a\.dcm: {planes} samples of {kind}, expected gray, a palette, RGB or YBR"):
+        read_scan(save(tmp_path / "a.dcm", header), "YX")
+
+
+def test_colours_thinned_out_in_pairs(tmp_path: Path) -> None:
+    """Two values of luma, and chroma for both (PS3.3, C.7.6.3.1.2)."""
+    header = header_of(volume()[0], SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422", PlanarConfiguration=0)
+    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
+    luma = (volume()[0] // 16).astype(np.uint8).reshape(-1, 2)
+    header.PixelData = np.concatenate([luma, np.full_like(luma, 128)], axis=1).tobytes()
+    found = read_scan(save(tmp_path / "a.dcm", header), "YX").values
+    np.testing.assert_array_equal(found, np.repeat(luma.reshape(8, 10, 1), 3, axis=-1))
+
+
+def test_slices_that_do_not_belong_together(tmp_path: Path) -> None:
+    def aside(index: int, header: Any) -> None:
+        header.ImagePositionPatient = [9 if index == 3 else 1, 2, 3 + 2.5 * index]
+
+    with pytest.raises(DataError, match=r"aside: IM\d\.dcm lies 8 mm aside of the line of the others"):
+        read_scan(series(tmp_path / "aside", aside), "ZYX")
+    for name in ("PatientID", "FrameOfReferenceUID"):
+        folder = series(tmp_path / name, lambda index, header, name=name: setattr(header, name, f"1.{index == 2:d}"))
+        with pytest.raises(
+            DataError, match=f"{name}: expected slices of one patient in one place, found 2 values of {name}"
+        ):
+            read_scan(folder, "ZYX")
+    folder = series(tmp_path / "colour")
+    colour = header_of(volume()[0], SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)
+    colour.BitsAllocated, colour.BitsStored, colour.HighBit, colour.PixelData = 8, 8, 7, bytes(240)
+    save(folder / "x.dcm", colour)
+    with pytest.raises(DataError, match=r"is of size 10×8, expected 10×8 in colour as x\.dcm"):
+        read_scan(folder, "ZYX")
+
+
+def test_frames_without_numbers_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contract._SAID.clear()
+
+    def change(index: int, header: Any) -> None:
+        header.InstanceNumber, header.ImagePositionPatient = 1, [0, 0, 0]
+
+    read_scan(series(tmp_path / "P", change), "TYX")
+    assert "its frames have no numbers of their own (InstanceNumber): taken in the order of their names" in caplog.text

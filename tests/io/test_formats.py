@@ -206,3 +206,38 @@ def test_what_stands_in_place_of_a_file(tmp_path: Path, suffix: str, axes: str, 
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"a{suffix}: not an? [\w ]+, but {message}"):
         read_scan(path, axes)
+
+
+HEADERS = {
+    "a.nhdr": "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 3 2 2\nencoding: {encoding}\n{data}\n\n",
+    "a.mhd": "NDims = 3\nDimSize = 3 2 2\nElementType = MET_UCHAR\nBinaryData = {binary}\nElementDataFile = {data}\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_voxels_in_a_file_of_their_own(tmp_path: Path, name: str) -> None:
+    """Named as Windows does, in a list, as text, of too many."""
+    voxels = np.arange(12, dtype=np.uint8)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.raw").write_bytes(voxels.tobytes())
+    (tmp_path / "long.raw").write_bytes(voxels.tobytes() * 2)
+    (tmp_path / "a.txt").write_text(" ".join(map(str, voxels.tolist())))
+    (tmp_path / "more.txt").write_text(" ".join(map(str, range(13))))
+    given = {
+        "sub\\a.raw": "",
+        "long.raw": "it holds 24 bytes of voxels, its header tells of 12 only",
+        "LIST": "its voxels lie in a list of files, expected one",
+        "a%02d.raw 1 2 1": "its voxels lie in a list of files, expected one",
+        "a.txt": "",
+        "more.txt": "it holds 13 values, its header promises 12",
+    }
+    for data, problem in given.items():
+        text = data.endswith(".txt")
+        named = f"data file: {data}" if name == "a.nhdr" else data
+        head = HEADERS[name].format(encoding="ascii" if text else "raw", binary=str(not text), data=named)
+        (tmp_path / name).write_bytes(head.encode())
+        if problem:
+            with pytest.raises(DataError, match=rf"{name}: .*{problem}"):
+                read_scan(tmp_path / name, "ZYX")
+        else:
+            np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values.ravel(), voxels)

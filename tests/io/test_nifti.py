@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from ldseg.errors import DataError
+from ldseg.io import contract
 from ldseg.io.contract import MOST_TRAILING
 from ldseg.io.geometry import Geometry
 from ldseg.io.nifti import write_nifti
@@ -156,8 +157,8 @@ def test_headers_that_no_reader_survives(tmp_path: Path, change: tuple[str, int,
 
 
 def test_colours_in_four_axes(tmp_path: Path) -> None:
-    path = patched(tmp_path, ("<8h", 40, (4, 7, 4, 5, 2, 1, 1, 1)), ("<2h", 70, (128, 24)))
-    with pytest.raises(DataError, match=r"a\.nii: 2 channels of 3 values each, expected one of them"):
+    path = patched(tmp_path, ("<8h", 40, (4, 7, 4, 5, 4, 1, 1, 1)), ("<2h", 70, (128, 24)))
+    with pytest.raises(DataError, match=r"a\.nii: 4 channels of 3 values each, expected one of them"):
         read_scan(path, "ZYX")
 
 
@@ -181,3 +182,39 @@ def test_units_of_length(tmp_path: Path, unit: str, factor: float) -> None:
     np.testing.assert_allclose(geometry.spacing, np.array((1.1, 0.9, 2)) * factor, rtol=1e-6)
     np.testing.assert_allclose(geometry.spacing, sitk.ReadImage(str(path)).GetSpacing(), rtol=1e-6)
     np.testing.assert_allclose(geometry.origin, np.array((3, -2, 1)) * factor, rtol=1e-6)
+
+
+def test_lengths_that_disagree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the sform says counts where it is the one in use; that of `pixdim` is said to be another."""
+    contract._SAID.clear()
+    path = store(tmp_path / "a.nii", qform_code=0)
+    content = bytearray(path.read_bytes())
+    for steps in ((3.0, 3.0, 3.0), (0.0, 0.0, 0.0)):
+        struct.pack_into("<3f", content, 80, *steps)
+        path.write_bytes(content)
+        geometry = read_scan(path, "ZYX").geometry
+        assert geometry is not None
+        np.testing.assert_allclose(geometry.spacing, (1.1, 0.9, 2), rtol=1e-6)
+    (record,) = caplog.records
+    assert "its sform has voxels of 1.1 × 0.9 × 2, its pixdim of 3 × 3 × 3: the sform counts" in record.message
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("told", "left_out"), [(0, 0), (348, 0), (348, 4), (352, 0)])
+def test_a_place_within_the_header(tmp_path: Path, told: float, left_out: int, packed: bool) -> None:
+    """Voxels follow the header, and four bytes more unless a program left these out."""
+    content = bytearray(store(tmp_path / "a.nii").read_bytes())
+    struct.pack_into("<f", content, 108, told)
+    del content[348 : 348 + left_out]
+    (tmp_path / "b.nii").write_bytes(gzip.compress(content) if packed else content)
+    np.testing.assert_array_equal(read_scan(tmp_path / "b.nii", "ZYX").values[..., 0], values())
+
+
+def test_twice_the_voxels(tmp_path: Path) -> None:
+    """A header that tells of half the voxels or less is wrong; a few bytes behind them are not."""
+    for name in ("a.nii", "a.nii.gz"):
+        path = store(tmp_path / name)
+        content = path.read_bytes() if name == "a.nii" else gzip.decompress(path.read_bytes())
+        path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(content + values().tobytes()))
+        with pytest.raises(DataError, match=r"it holds 3360 bytes of voxels, its header tells of 1680 only"):
+            read_scan(path, "ZYX")

@@ -1,3 +1,7 @@
+import base64
+import contextlib
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -296,3 +300,74 @@ def test_what_is_behind_a_gif(tmp_path: Path) -> None:
     frames = read_scan(path, "TYX").values
     path.write_bytes(path.read_bytes() + b"\r\n" + b"x" * 90)
     np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+
+
+# Three frames of 32 x 32 pixels in MPEG-4 with two fields each, as ffmpeg writes them; OpenCV cannot write such.
+INTERLACED = (
+    b"c-muNV30{GsVvAW&d+6FU}6B#Kx~v-U}DI?z^t8{pI^qnz>t$$mXX4M0+?SgFfi&cFfxD;0x+VgLgza$-~~)TR8>-xm<?pdlw^bLWX3cNXfFePd$"
+    b"8K80L2UpDyb<Y#XwpnHK(`)p#y3zSTEzJ+?32jkdE9GbiZo=F%LuN5imzLBPFK@CR3J~l8US{49L&-NX$#gNd>84oSU1Omj+~rl;wgAMRul23Pes"
+    b"Or6@HG$s0VSML7yk2gVkcB;^3vH;YS(Q;^i01V&gHj-UW}T7kg>NPECkaQP&bB`f3>q^6r-j|hqX|AC}`YH><2II<fW8ti}uvjAxW1wpV7FEC846"
+    b"j*^GazGO|fLyn=Qy5}BqXNT`-VTOPMiv$sXEvY`Mqtb`2oxk17eE~d!Xil}MUc>k8V0hsxC9(CFpmIZp9RDg0eTo&9E4?nV##P?%ureZC|8A?T!F"
+    b"&hfV3zOD?`jn&PV8F4hPb<r70z#7&pyL1=Ap)h#b4X6j78|P>_QhQXH9(B*c+clnRV`CbQg>L?EAWGlKv-klH42VA`Poe)*q)X}XcmZaxnB<o`-?"
+    b"?)1j9(_Ers5-MV5KV7<NR(_X-<+qyqZl6ByQQ&p{^50M3NcAt)sg3Jhf6fbC`&;Ghp7-44-SO|<D}Gp`%B;v<A)(HH#N^dyZo~b*6$EZ~q{cU{ew"
+    b"~xFzT^I<nJ#<fUxl99$1(4`R+nJ$(K5FGw=zB_9JBM9547nf(5C3W|E-oUuKLCBQTc6}c2@r7%KTSi>whfR-lTS8+vmB@SAA!?dSpS0!h2?xhl)$"
+    b"?>4(J4oO$2)<y7(Xkk5ra8@6Ac{rc46lqC%D9a%G``kB7j$d_{9!FAq!M(1xGXnkMg_(twg=<;ah`1v8r7Bh>l;`P1Z1Wcc1lFPqs5jezGS9Iy`F"
+    b"RqYtf9Hqx{{HEE?$f6^TuA{&0_BZOg%-}tC-ctEIwXD6`fB67M?!^{7AkJ7<F`8)F7QgAri1ZVOQEJ}h{B8M^IkDBEsjjpa&=wx+j*DGv3mCVLJf"
+    b"CzI$t%}FLJW-(7BXt<*ULU3MV{*1{TLk`<_Z|`#qoIbpOVEwzc0~X`Qd)$luwbsM<NZOLCiwut1|>K(ZhEC9Pi{_f8f4<|4yat|gSPqE2=Cwi69&"
+    b"Jg&@j-F0W#^ne8+6_cMmk<H2v`p?fOHtlETkNMtKTzy#=CA0oW+k&Dy@PX%jpmz<5kF&MsCtUb&5hNIN04&JrJo#qX+<O=EJ}%zQ>2&b+-v{9xO!"
+    b"~6*0CqfeZU"
+)
+
+
+def test_interlaced_frames(tmp_path: Path) -> None:
+    """OpenCV 5 gives what was in memory, and tells of it where nobody looks."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(zlib.decompress(base64.b85decode(INTERLACED)))
+    with pytest.raises(DataError, match=r"a\.mp4: its frames are interlaced, which is not read; make them whole first"):
+        read_scan(path, "TYX")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_a_video_with_a_hole(tmp_path: Path, share: float) -> None:
+    """Decoders show what was before, or gray, and go on."""
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3)).astype(np.uint8)
+    path = save_video(tmp_path / "a.mp4", noise)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + int(share * (content.index(b"moov") - content.index(b"mdat")))
+    content[start : start + 200] = bytes(200)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.mp4: not a readable video .*(its decoder says: \w+|frames can be read)"):
+        read_scan(path, "TYX")
+
+
+def test_frames_that_only_last_longer(tmp_path: Path) -> None:
+    """AVI has a steady rate: a frame that lasts is followed by empty ones."""
+    path = save_video(tmp_path / "a.avi", video())
+    frames = read_scan(path, "TYX").values
+    content = bytearray(path.read_bytes())
+    movi, index = content.index(b"movi"), content.rindex(b"idx1")
+    count, entry = struct.unpack_from("<I", content, index + 4)[0] // 16, content[index + 8 : index + 24]
+    more = b"00dc" + bytes(4)
+    for place in (content.index(b"avih") + 24, content.index(b"strh") + 40):
+        struct.pack_into("<I", content, place, count + 3)
+    struct.pack_into("<I", content, index + 4, 16 * (count + 3))
+    for part, offset in enumerate(range(index - movi, index - movi + 24, 8)):
+        content[index + 8 + 16 * (count + part) : index + 8 + 16 * (count + part)] = entry[:4] + struct.pack(
+            "<3I", 0, offset, 0
+        )
+    content[index:index] = 3 * more
+    struct.pack_into("<I", content, movi - 4, struct.unpack_from("<I", content, movi - 4)[0] + 24)
+    struct.pack_into("<I", content, 4, len(content) - 8)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+
+
+def test_a_gif_with_a_hole(tmp_path: Path) -> None:
+    """What looks like an end within is none: nothing but zeros may lie between its parts."""
+    content = bytearray(save_video(tmp_path / "a.gif", video()).read_bytes())
+    for place in range(900, len(content) - 60, 97):
+        damaged = bytearray(content)
+        damaged[place : place + 8] = b"\0\0\0\0\0ab;"
+        (tmp_path / "b.gif").write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            assert len(read_scan(tmp_path / "b.gif", "TYX").values) == len(video())

@@ -82,6 +82,20 @@ def test_masks_beside_their_images(tmp_path: Path, folder: str) -> None:
         assert found.problems == (wanted,)
 
 
+@pytest.mark.parametrize(
+    "end", ["_gt", "-mask", ".mask", " seg", "_GT", "_groundtruth", "_annotation", "_manual1", "_masks"]
+)
+def test_other_words_for_a_mask(tmp_path: Path, end: str) -> None:
+    """Beside its image, and in a folder for labels."""
+    for name in ("a.b", "c"):
+        photo(tmp_path / "Beside" / f"{name}.png")
+        mask(tmp_path / "Beside" / f"{name}{end}.png")
+        photo(tmp_path / "Apart" / "Image" / f"{name}.png")
+        mask(tmp_path / "Apart" / "Label" / f"{name}{end}.png")
+    for folder in ("Beside", "Apart"):
+        assert labels(find_cases(tmp_path / folder)) == {"a.b": f"a.b{end}.png", "c": f"c{end}.png"}
+
+
 def test_masks_beside_images_that_have_labels(tmp_path: Path) -> None:
     """The labels in their folder count; and what has a label is an image, whatever its name."""
     for name in ("a.png", "a_mask.png", "b.png", "b_mask.png"):

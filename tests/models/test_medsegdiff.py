@@ -54,13 +54,6 @@ def two_levels() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def one_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of networks that are compiled: two levels say nothing new."""
-    plan = replace(PLAN, widths=PLAN.widths[:1], attention=())
-    monkeypatch.setitem(PRESETS, "tiny", _medsegdiff("tiny", plan))
-
-
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
@@ -92,7 +85,6 @@ def test_a_spec_with_switches_is_rebuilt() -> None:
         Segmenter(replace(spec, preset="lean", size=(32, 32)))
 
 
-@pytest.mark.usefixtures("one_level")
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
 def test_what_is_sampled_is_a_mask(prediction: str) -> None:
     """Whatever an untrained network says: near pure noise it is amplified more than a hundred times."""
@@ -105,7 +97,6 @@ def test_what_is_sampled_is_a_mask(prediction: str) -> None:
         assert np.abs(found).max() <= 1
 
 
-@pytest.mark.usefixtures("one_level")
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_the_image_is_encoded_once_where_it_can_be(dynamic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attentive fusion at every step, or the path of the image outside the loop."""

@@ -17,7 +17,8 @@ from ldseg.io.contract import Refused
 from ldseg.io.planes import inverted
 from ldseg.io.slides.contract import Kept, Slide, check_planes, usable_microns
 from ldseg.io.streams import check_jpeg
-from ldseg.io.tiff import MOST_PAGES, check_coding, steady
+from ldseg.io.tiff import MOST_PAGES
+from ldseg.io.tiff_coding import check_coding, steady
 from ldseg.text import times
 
 TIFF_SLIDES = (".svs", ".ndpi", ".scn", ".bif")
@@ -143,6 +144,8 @@ class TiffSlide(Slide):
             check_jpeg(_whole_jpeg(content, **tables))
         values, _, _ = keyframe.decode(content, index, **tables)
         tile = np.asarray(values)[0, ..., : self.channels]
+        if tile.dtype != self.dtype:
+            raise ValueError(f"a tile holds values of type {tile.dtype}, its tags tell of {self.dtype}")
         if self._ycc:
             tile = _rgb(tile)
         return inverted(tile, keyframe.bitspersample) if self._white else tile

@@ -1,0 +1,55 @@
+"""Pixels of a picture as decoders give them, and the one decoder that several formats share: Pillow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ldseg.io.contract import Refused, check_size
+
+ORIENTATION = 0x0112
+"""The tag of EXIF."""
+PLANES = {"1": 1, "L": 1, "P": 1, "LA": 2, "I;16": 1, "I;16B": 1}
+"""Planes of the modes of Pillow that do not have three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Decoded pixels (H, W) or (H, W, c), as stored.
+
+    Attributes:
+        values: the pixels.
+        palette: the colours (n, 3) that they index, if any.
+        orientation: the tag of EXIF; 1 is upright.
+        steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
+        bits: bits of each value in use; None where the file does not say.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None = None
+    orientation: int = 1
+    steps: int = 1
+    bits: int | None = None
+
+
+def by_pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
+    """By Pillow. Its plugins are opened as they are: `Image.open` has a limit of its own on the number of pixels."""
+    with plugin(io.BytesIO(content)) as image:
+        check_size((image.height, image.width, PLANES.get(image.mode, 3)), 1)
+        check(image)
+        if getattr(image, "is_animated", False):
+            raise Refused("several frames, expected one picture")
+        image.load()
+        orientation = int(image.getexif().get(ORIENTATION, 1))
+        if image.mode == "P":
+            colours = np.zeros((256, 3), np.uint8)
+            listed = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            colours[: len(listed)] = listed
+            return Pixels(values=np.asarray(image), palette=colours, orientation=orientation)
+        if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
+            return Pixels(values=np.asarray(image.convert("RGB")), orientation=orientation)
+        return Pixels(values=np.asarray(image), orientation=orientation)

@@ -1,0 +1,95 @@
+"""PNG: chunks are walked through, check sums included, and their rows counted, before they are decoded."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import imagecodecs
+from PIL import PngImagePlugin
+
+from ldseg.io.contract import check_size
+from ldseg.io.pixels import ORIENTATION, Pixels, by_pillow
+
+# Of woven rows, and of rows that lack, imagecodecs logs a warning; the error says it.
+logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+"""Top, left and steps down and to the right of the passes in which woven rows are stored (PNG, section 8.2)."""
+
+
+def read_png(content: bytes) -> Pixels:
+    """Walk the chunks to the end mark, check sums included, then decode."""
+    place = len(PNG_START)
+    kinds: set[bytes] = set()
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        kind, end = content[place + 4 : place + 8], place + 12 + length
+        if end > len(content):
+            break
+        if zlib.crc32(memoryview(content)[place + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
+            raise ValueError(f"wrong check sum in PNG chunk {kind.decode('latin-1')} at byte {place}")
+        if not kinds and kind != b"IHDR":
+            raise ValueError(f"its first chunk is {kind.decode('latin-1')}, expected IHDR")
+        kinds.add(kind)
+        if kind == b"IEND":
+            return _whole_png(content, kinds)
+        place = end
+    raise ValueError(f"the PNG file ends early, at byte {len(content)}")
+
+
+def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
+    width, height, bits, colours, _, _, woven = struct.unpack_from(">IIBBBBB", content, 16)
+    planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
+    if b"IDAT" not in kinds or (colours == 3 and b"PLTE" not in kinds):
+        raise ValueError(f"the PNG file has no {'pixels' if b'IDAT' not in kinds else 'palette'}")
+    if b"acTL" in kinds or planes is None or bits < 8:
+        _check_rows(content, (height, width), bits * (planes or 1), bool(woven))
+        pixels = by_pillow(PngImagePlugin.PngImageFile, content)
+        if colours != 0 or bits not in (2, 4):
+            return pixels
+        return replace(pixels, steps=255 // (2**bits - 1))
+    check_size((height, width, planes), bits // 8)
+    orientation = 1
+    if b"eXIf" in kinds:
+        with PngImagePlugin.PngImageFile(io.BytesIO(content)) as image:
+            orientation = int(image.getexif().get(ORIENTATION, 1))
+    # Of 16 bits and one colour that is transparent decoders make 8 bits, or a plane more.
+    values = imagecodecs.png_decode(_without(content, b"tRNS") if b"tRNS" in kinds else content)
+    if values.shape[:2] != (height, width):
+        raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {(height, width)}")
+    return Pixels(values=values, orientation=orientation)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each chunk of a whole PNG, and where it begins and ends."""
+    place = len(PNG_START)
+    while place < len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        kind = content[place + 4 : place + 8]
+        yield kind, place, end
+        place = len(content) if kind == b"IEND" else end
+
+
+def _without(content: bytes, left_out: bytes) -> bytes:
+    """A PNG without the chunks of a kind."""
+    return content[: len(PNG_START)] + b"".join(
+        content[start:end] for kind, start, end in _chunks(content) if kind != left_out
+    )
+
+
+def _check_rows(content: bytes, size: tuple[int, int], bits: int, woven: bool) -> None:
+    """A PNG of so many bits a pixel holds all of its rows: Pillow fills in those that lack."""
+    parts = _PASSES if woven else ((0, 0, 1, 1),)
+    sizes = [(-(-(size[0] - top) // down), -(-(size[1] - left) // right)) for top, left, down, right in parts]
+    needed = sum(high * (1 + (wide * bits + 7) // 8) for high, wide in sizes if high > 0 and wide > 0)
+    check_size((needed,), 1)
+    packed = b"".join(content[start + 8 : end - 4] for kind, start, end in _chunks(content) if kind == b"IDAT")
+    held = len(zlib.decompressobj().decompress(packed, needed))
+    if held < needed:
+        raise ValueError(f"its rows end early, at byte {held} of {needed}")

@@ -1,0 +1,106 @@
+"""How the pixels of a TIFF are stored: what is read, and whether its strips and tiles are what its tags say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from ldseg.io.contract import Refused
+from ldseg.io.streams import check_jpeg, frame_of
+
+_PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD", "ZSTD_DEPRECATED"}
+"""Compressions that keep the bytes of the samples, whatever these mean."""
+_PICTURES = {"JPEG2000", "JPEG_2000_LOSSY", "APERIO_JP2000_RGB", "JPEGXL", "JPEGXL_DNG", "WEBP", "PNG"}
+"""Compressions whose strips and tiles are pictures with a size, a type and planes of their own."""
+_CODECS = _PLAIN | _PICTURES | {"CCITTRLE", "CCITTFAX3", "CCITTFAX4", "JPEG", "LERC"}
+_STEADY = _PLAIN | {"JPEG"}
+"""Compressions whose decoders do not crash."""
+_DIFFERENCES = _PLAIN - {"NONE", "PACKBITS"}
+"""Compressions with which every decoder undoes the differences of neighbours that the tag Predictor tells of."""
+_PHOTOMETRICS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR")
+_YCBCR_SAMPLING = 530
+
+
+def check_coding(page: Any) -> None:
+    """The pixels of a page are stored in a way that is read.
+
+    Raises:
+        Refused: they are not.
+    """
+    try:
+        compression, photometric = (kind(value).name for kind, value in _coding(page))
+    except ValueError as error:
+        raise Refused(f"{error}, which is not read") from error
+    if compression not in _CODECS:
+        raise Refused(f"it is compressed as {compression}, which is not read; save it with deflate or LZW")
+    if photometric not in _PHOTOMETRICS:
+        raise Refused(f"colours are stored as {photometric}, expected gray, RGB or a palette")
+    if int(page.predictor) != 1 and compression in _CODECS - _PICTURES - _DIFFERENCES - {"JPEG"}:
+        raise Refused(
+            f"its tag Predictor does not fit the compression {compression}: some programs obey it, others not; save it anew"
+        )
+    sampling = page.tags.get(_YCBCR_SAMPLING)
+    plain = sampling is not None and tuple(sampling.value) == (1, 1)
+    if (
+        photometric == "YCBCR"
+        and compression != "JPEG"
+        and not (plain and compression in _PLAIN and page.bitspersample == 8)
+    ):
+        raise Refused(f"its colours are YCbCr, thinned out or compressed as {compression}; save it as RGB")
+    if compression == "JPEG" and photometric not in ("RGB", "YCBCR") and _planes(page) > 1:
+        raise Refused(f"{_planes(page)} planes of {photometric} in one JPEG; save it with deflate or LZW")
+
+
+def steady(page: Any) -> bool:
+    """Whether the decoder of a page does not crash, whatever the bytes."""
+    return tifffile.COMPRESSION(page.compression).name in _STEADY
+
+
+def _coding(page: Any) -> tuple[tuple[Any, int], ...]:
+    return (tifffile.COMPRESSION, int(page.compression)), (tifffile.PHOTOMETRIC, int(page.photometric))
+
+
+def _planes(page: Any) -> int:
+    """Samples that lie side by side."""
+    return int(page.samplesperpixel) if page.planarconfig == 1 else 1
+
+
+def check_strips(stored: tifffile.TiffFile, pages: list[Any]) -> None:
+    """Strips or tiles that are JPEGs or other pictures have the planes and the depth that the tags tell, and all pixels.
+
+    Otherwise tifffile takes what fits of them.
+
+    Raises:
+        ValueError: they do not.
+    """
+    compression = tifffile.COMPRESSION(pages[0].compression).name
+    if compression not in _PICTURES | {"JPEG"}:
+        return
+    for page in pages:
+        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+            stored.filehandle.seek(start)
+            strip = stored.filehandle.read(length)
+            found = _jpeg(strip, page.jpegtables) if compression == "JPEG" else _picture(page, strip)
+            expected = _planes(page), int(page.bitspersample)
+            if found != expected:
+                told = "{} planes of {} bits"
+                raise ValueError(f"a strip or tile holds {told.format(*found)}, its tags tell of {told.format(*expected)}")
+
+
+def _jpeg(strip: bytes, tables: bytes | None) -> tuple[int, int]:
+    """Planes and bits of a JPEG, which shares the tables of its page. Raises ValueError where it lacks pixels."""
+    content = tables[:-2] + strip[2:] if tables else strip
+    check_jpeg(content)
+    precision, _, _, planes = frame_of(content, lossless=True)
+    return planes, precision
+
+
+def _picture(page: Any, strip: bytes) -> tuple[int, int]:
+    """Planes and bits of another kind of picture. Bits are those of the type, which may hold more than are in use."""
+    values = np.asarray(tifffile.TIFF.DECOMPRESSORS[int(page.compression)](strip))
+    planes, bits = (values.shape[-1] if values.ndim > 2 else 1), 8 * values.dtype.itemsize
+    opaque = tifffile.COMPRESSION(page.compression).name == "WEBP" and (planes, _planes(page)) == (3, 4)
+    alike = values.dtype == page.dtype and bits >= int(page.bitspersample)
+    return _planes(page) if opaque else planes, int(page.bitspersample) if alike else bits

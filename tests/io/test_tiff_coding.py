@@ -1,0 +1,134 @@
+"""TIFF: tags that programs obey or not, and strips that are not what their tags say."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from ldseg.errors import DataError
+from ldseg.io.scans import read_scan, read_scan_label
+
+SIZE = (11, 21)
+RNG = np.random.default_rng(0)
+GRAY = RNG.integers(0, 256, SIZE).astype(np.uint8)
+PREDICTOR, ORDER, COMPRESSION, PALETTE = 317, 266, 259, 320
+
+
+def tiff(
+    strips: list[bytes], bits: int | list[int] = 8, photometric: int = 1, size: tuple[int, int] = SIZE, **tags: Any
+) -> bytes:
+    """A file by hand: tags of 16 bits, by number, in one strip each."""
+    samples = len(bits) if isinstance(bits, list) else 1
+    values = {256: [size[1]], 257: [size[0]], 258: bits if isinstance(bits, list) else [bits], 259: [1], 262: [photometric]}
+    values |= {277: [samples], 278: [size[0]]} | {int(code[1:]): given for code, given in tags.items()}
+    count, place = len(values) + 2, 8 + 2 + 12 * (len(values) + 2) + 4
+    more = b""
+    entries = {}
+    for code, given in values.items():
+        packed = struct.pack(f"<{len(given)}H", *given)
+        if len(packed) > 4:
+            packed, more = struct.pack("<I", place + len(more)), more + packed
+        entries[code] = struct.pack("<HHI", code, 3, len(given)) + packed.ljust(4, b"\0")
+    offsets = [place + len(more) + sum(map(len, strips[:index])) for index in range(len(strips))]
+    for code, numbers in ((273, offsets), (279, [len(strip) for strip in strips])):
+        assert len(numbers) == 1
+        entries[code] = struct.pack("<HHII", code, 4, 1, numbers[0])
+    body = struct.pack("<H", count) + b"".join(entries[code] for code in sorted(entries)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + body + more + b"".join(strips)
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    rows = b""
+    for row in values:
+        digits = "".join(f"{value:0{bits}b}" for value in row.ravel().tolist())
+        digits += "0" * (-len(digits) % 8)
+        rows += int(digits, 2).to_bytes(len(digits) // 8, "big")
+    return rows
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 8, 10, 12, 14])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("compression", [1, 8, 32773])
+def test_every_depth_in_both_orders_of_bits(tmp_path: Path, bits: int, order: int, compression: int) -> None:
+    values, path = RNG.integers(0, 2**bits, SIZE), tmp_path / "a.tif"
+    strip = packed(values, bits)
+    strip = {1: bytes, 8: imagecodecs.zlib_encode, 32773: imagecodecs.packbits_encode}[compression](strip)
+    strip = imagecodecs.bitorder_decode(strip) if order == 2 else strip
+    tags = {"t266": [order], "t259": [compression]}
+    table = RNG.integers(0, 256, (2**bits, 3))
+    shown = {1: values, 0: 2**bits - 1 - values, 3: table[values] if bits <= 8 else None}
+    for photometric, expected in shown.items():
+        if expected is None:
+            continue
+        extra = {"t320": (table.T * 257).ravel().tolist()} if photometric == 3 else {}
+        path.write_bytes(tiff([strip], bits, photometric, **tags, **extra))
+        np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+        found = read_scan(path, "YX").values
+        assert (
+            (found if photometric == 3 else found[..., 0]) == expected * (255 if bits == 1 and photometric < 3 else 1)
+        ).all()
+
+
+@pytest.mark.parametrize("compression", [1, 32773])
+def test_differences_that_some_programs_do_not_undo(tmp_path: Path, compression: int) -> None:
+    path, strip = tmp_path / "a.tif", GRAY.tobytes()
+    strip = imagecodecs.packbits_encode(strip) if compression > 1 else strip
+    path.write_bytes(tiff([strip], t259=[compression], t317=[2]))
+    with pytest.raises(DataError, match=r"a\.tif: its tag Predictor does not fit the compression (NONE|PACKBITS)"):
+        read_scan(path, "YX")
+    path.write_bytes(tiff([strip], t259=[compression], t317=[1]))
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], GRAY)
+
+
+def test_bits_that_differ_from_plane_to_plane(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff([bytes(2 * 11 * 21)], [5, 6, 5], 2))
+    with pytest.raises(DataError, match=r"a\.tif: samples of the format \w+ with \(5, 6, 5\) bits; expected whole"):
+        read_scan(tmp_path / "a.tif", "YX")
+
+
+COLOURS = np.dstack([GRAY] * 3)
+OTHERS = {
+    "JPEG 2000 in colour": (34712, imagecodecs.jpeg2k_encode(COLOURS)),
+    "JPEG 2000 of 16 bits": (34712, imagecodecs.jpeg2k_encode(GRAY.astype(np.uint16) * 257)),
+    "PNG of 16 bits": (34933, imagecodecs.png_encode(GRAY.astype(np.uint16) * 257)),
+    "PNG in colour": (34933, imagecodecs.png_encode(COLOURS)),
+    "WebP in colour": (50001, imagecodecs.webp_encode(COLOURS, lossless=True)),
+    "JPEG XL in colour": (50002, imagecodecs.jpegxl_encode(COLOURS)),
+    "JPEG in colour": (7, imagecodecs.jpeg8_encode(COLOURS)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_strips_of_other_planes_or_another_depth(tmp_path: Path, kind: str) -> None:
+    """Of these tifffile takes what fits, without a word."""
+    compression, strip = OTHERS[kind]
+    (tmp_path / "a.tif").write_bytes(tiff([strip], t259=[compression]))
+    with pytest.raises(
+        DataError, match=r"a\.tif: .*a strip or tile holds [13] planes of (8|16) bits, its tags tell of 1 plane"
+    ):
+        read_scan(tmp_path / "a.tif", "YX")
+
+
+def test_planes_of_gray_in_one_jpeg(tmp_path: Path) -> None:
+    """Decoders take three planes of a JPEG for luma and chroma, or not."""
+    (tmp_path / "a.tif").write_bytes(tiff([imagecodecs.jpeg8_encode(COLOURS)], [8, 8, 8], 1, t259=[7]))
+    with pytest.raises(DataError, match=r"a\.tif: 3 planes of MINISBLACK in one JPEG; save it with deflate or LZW"):
+        read_scan(tmp_path / "a.tif", "YX")
+
+
+@pytest.mark.parametrize(
+    "second", [{"photometric": "miniswhite"}, {"compression": "zlib"}, {"predictor": 2, "compression": "lzw"}]
+)
+def test_pages_that_are_not_alike(tmp_path: Path, second: dict[str, Any]) -> None:
+    """A description that makes one stack of them does not make them alike: tifffile decodes all as the first."""
+    path = tmp_path / "a.tif"
+    description = "ImageJ=1.53t\nimages=2\nslices=2\n"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(GRAY, photometric="minisblack", description=description, metadata=None)
+        writer.write(GRAY, **({"photometric": "minisblack"} | second), metadata=None)
+    with pytest.raises(DataError, match=r"a\.tif: "):
+        read_scan(path, "ZYX")
