@@ -46,17 +46,16 @@ def stopwatch(updates: int) -> Iterator[list[tuple[float, float]]]:
         yield clock
 
 
-def contend(overrides: dict[str, str], updates: int, began: float) -> None:
-    """Train on phantoms and print what it took as JSON; runs in a process of its own."""
+def contend(overrides: dict[str, str], updates: int, began: float, data: str) -> None:
+    """Train on the phantoms in a folder and print what it took as JSON; runs in a process of its own."""
     import resource
 
     from ldseg import devices
     from ldseg.config import load_config
 
     with tempfile.TemporaryDirectory() as folder:
-        _phantoms()(Path(folder) / "Set", 16, (300, 300), seed=0)
         values = {
-            "Data.Root": folder, "Data.Dataset": "Set", "Data.Size": ", ".join(map(str, SIZE)),
+            "Data.Root": data, "Data.Dataset": "Set", "Data.Size": ", ".join(map(str, SIZE)),
             "Data.Classes": "background, gland", "Model.Weights": f"{folder}/weights", "Parameters.Training": "True",
             "Parameters.BatchSize": str(BATCH), "Training.Augmentation": "histology",
             "Training.ValidateEvery": "100000", **overrides,
@@ -99,30 +98,40 @@ def _train() -> Any:
 
 
 def main() -> None:
-    """Let the contenders take turns and print the table."""
+    """Compare the contenders, or be one of the processes that it takes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contenders", nargs="*", default=list(CONTENDERS), help=", ".join(CONTENDERS))
     parser.add_argument("--updates", type=int, default=30, help="updates of each [30]")
     parser.add_argument("--rounds", type=int, default=1, help="turns of each [1]")
     parser.add_argument("--root", type=Path, action="append", help="a checkout; several are compared [this one]")
-    parser.add_argument("--contend", nargs=2, metavar=("SETTINGS", "BEGAN"), help=argparse.SUPPRESS)
+    parser.add_argument("--draw", help=argparse.SUPPRESS)
+    parser.add_argument("--contend", nargs=3, metavar=("SETTINGS", "BEGAN", "DATA"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.contend:
-        contend(json.loads(options.contend[0]), options.updates, float(options.contend[1]))
-        return
+    if options.draw:
+        _phantoms()(Path(options.draw) / "Set", 16, (300, 300), seed=0)
+    elif options.contend:
+        settings, began, data = options.contend
+        contend(json.loads(settings), options.updates, float(began), data)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(options, Path(folder))
+
+
+def compare(options: argparse.Namespace, folder: Path) -> None:
+    """Draw phantoms, which is not counted, then let the contenders take turns and print the table."""
     roots = [root.resolve() for root in options.root or [ROOT]]
     names = [(root, name) for name in options.contenders for root in roots]
     found: dict[tuple[Path, str], list[dict[str, Any]]] = {entry: [] for entry in names}
+    for index, root in enumerate(roots):
+        _run([sys.executable, __file__, "--draw", str(folder / str(index))], root, "drawing")
     for _ in range(options.rounds):
         for root, name in names:
+            data = str(folder / str(roots.index(root)))
             command = [
                 sys.executable, __file__, "--updates", str(options.updates),
-                "--contend", json.dumps(CONTENDERS[name]), str(time.time()),
+                "--contend", json.dumps(CONTENDERS[name]), str(time.time()), data,
             ]  # fmt: skip
-            run = subprocess.run(command, cwd=root, env=_environment(root), capture_output=True, encoding="utf-8")
-            if run.returncode:
-                sys.exit(f"{name} in {root}: {run.stderr[-2000:]}")
-            found[root, name].append(json.loads(run.stdout.splitlines()[-1]))
+            found[root, name].append(json.loads(_run(command, root, name).splitlines()[-1]))
     print("| | first update, s | its CPU s | an update, median s | fastest s | its CPU s | peak GB |")
     print("|---|---|---|---|---|---|---|")
     for (root, name), runs in found.items():
@@ -135,6 +144,13 @@ def main() -> None:
             f"{statistics.median(cpu):.3f}", f"{max(run['peak'] for run in runs):.2f}",
         ]  # fmt: skip
         print(f"| {label} | {' | '.join(figures)} |")
+
+
+def _run(command: list[str], root: Path, what: str) -> str:
+    run = subprocess.run(command, cwd=root, env=_environment(root), capture_output=True, encoding="utf-8")
+    if run.returncode:
+        sys.exit(f"{what} in {root}: {run.stderr[-2000:]}")
+    return run.stdout
 
 
 def _environment(root: Path) -> dict[str, str]:

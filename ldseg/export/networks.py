@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from ldseg.errors import DataError, WeightsError
+from ldseg.export.convolutions import part_of_conv, refuse
 from ldseg.export.graph import Graph
-from ldseg.export.operations import OPERATIONS, refuse
+from ldseg.export.operations import OPERATIONS, Operation
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.segmenter import Segmenter
 from ldseg.spec import SegmenterSpec
@@ -79,20 +80,71 @@ def _encoder(graph: Graph, segmenter: Segmenter) -> None:
     spec, rank = segmenter.spec, len(segmenter.spec.axes)
     image = graph.enter("image", "float32", (*spec.size, spec.channels))
     model = segmenter.image_encoder
-    found = _walk(graph, model, [graph.channels_first(image, rank)])
-    for index, (value, tensor) in enumerate(zip(found, model.outputs, strict=True)):
+    found = list(zip(_walk(graph, model, [graph.channels_first(image, rank)]), model.outputs, strict=True))
+    _, stem = _stem(segmenter.denoiser)
+    if stem is not None:
+        # What the denoiser's first convolution makes of the condition is the same at every step.
+        state, condition = (tuple(tensor.shape[1:]) for tensor in segmenter.denoiser.inputs[:2])
+        bias = [graph.weight("plain", stem.bias)] if stem.use_bias else []
+        shape = tuple(stem.compute_output_shape((None, *state))[1:])
+        value = part_of_conv(graph, stem, found[0][0], condition, shape, bias, start=state[-1])
+        graph.leave(value, "condition0", _first((None, *shape)))
+    for index, (value, tensor) in enumerate(found, start=0 if stem is None else 1):
         graph.leave(value, f"condition{index}", _first(tensor.shape))
 
 
 def _denoiser(graph: Graph, segmenter: Segmenter) -> None:
     rank, model = len(segmenter.spec.axes), segmenter.denoiser
     state, *condition, time = model.inputs
-    shape = segmenter.latent_shape
+    shape, (joined, stem) = segmenter.latent_shape, _stem(model)
     given = [graph.channels_first(graph.enter("state", "float32", shape), rank)]
     # What the encoder gives is handed on as it is, channels first.
-    given += [graph.enter(f"condition{index}", "float32", _first(tensor.shape)) for index, tensor in enumerate(condition)]
-    (prediction,) = _walk(graph, model, [*given, graph.enter("time", "int32", ())])
+    shapes = [_first(tensor.shape) for tensor in condition]
+    own: dict[str, Operation] = {}
+    if stem is not None:
+        shapes = [_first(stem.compute_output_shape((None, *shape)))]
+
+        def join(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
+            return inputs[0]  # the state, to which the stem adds
+
+        def meet(graph: Graph, layer: Any, inputs: list[str], shapes: Any, after: Any) -> str:
+            found: str = graph.add("Add", part_of_conv(graph, layer, inputs[0], shape, after), given[1])
+            return found
+
+        own = {joined: join, stem.name: meet}
+    given += [graph.enter(f"condition{index}", "float32", each) for index, each in enumerate(shapes)]
+    (prediction,) = _walk(graph, model, [*given, graph.enter("time", "int32", ())], own)
     graph.leave(graph.channels_last(prediction, rank), "prediction", shape)
+
+
+def _stem(denoiser: keras.Model) -> tuple[str, Any]:
+    """The convolution that alone reads state and condition, one behind the other, and the layer that joins them.
+
+    By linearity it is the sum of what it makes of either. Where there is none, the name is empty and the layer None.
+    """
+    if len(denoiser.inputs) != 3:
+        return "", None
+    config = denoiser.get_config()
+    layers = {entry["name"]: entry for entry in config["layers"]}
+    sources = {name: _sources(entry["inbound_nodes"]) for name, entry in layers.items()}
+    state, condition, _ = (name for name, *_ in config["input_layers"])
+    for name, given in sources.items():
+        readers = [reader for reader, read in sources.items() if name in read]
+        if given == [state, condition] and layers[name]["class_name"] == "Concatenate" and len(readers) == 1:
+            stem = denoiser.get_layer(readers[0])
+            known = OPERATIONS.get(type(stem).__name__) is OPERATIONS["Conv2D"]
+            if known and stem.activation.__name__ == "linear" and sources[readers[0]] == [name] and stem.groups == 1:
+                return name, stem
+    return "", None
+
+
+def _sources(nodes: Any) -> list[str]:
+    """The layers whose tensors go into a layer, from its configuration."""
+    if isinstance(nodes, dict):
+        if nodes.get("class_name") == "__keras_tensor__":
+            return [nodes["config"]["keras_history"][0]]
+        nodes = list(nodes.values())
+    return [name for node in nodes for name in _sources(node)] if isinstance(nodes, list | tuple) else []
 
 
 def _decoder(graph: Graph, segmenter: Segmenter) -> None:
@@ -116,8 +168,14 @@ def _first(shape: tuple[int | None, ...]) -> tuple[int, ...]:
     return tuple(int(length or 0) for length in (channels, *size))
 
 
-def _walk(graph: Graph, model: keras.Model, inputs: list[str]) -> list[str]:
+def _walk(graph: Graph, model: keras.Model, inputs: list[str], own: Mapping[str, Operation] | None = None) -> list[str]:
     """Write the operations of a functional model, those of models in it included.
+
+    Args:
+        graph: what they are written to.
+        model: the model.
+        inputs: the values that go in.
+        own: operations for layers of these names, in place of those for their kind.
 
     Raises:
         WeightsError: for a layer that has no place in a graph.
@@ -141,7 +199,7 @@ def _walk(graph: Graph, model: keras.Model, inputs: list[str]) -> list[str]:
         if isinstance(layer, keras.Model):
             note(outputs, _walk(graph, layer, names))
             return outputs
-        operation = OPERATIONS.get(type(layer).__name__)
+        operation = (own or {}).get(layer.name) or OPERATIONS.get(type(layer).__name__)
         if operation is None:
             raise refuse(layer, "a layer of this kind is not known")
         shapes = [tuple(tensor.shape[1:]) for tensor in given]

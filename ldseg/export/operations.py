@@ -3,121 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ldseg.errors import WeightsError
+from ldseg.export.convolutions import activated, activated_by, conv, conv_norm, conv_transpose, grouped_conv, refuse
 from ldseg.export.graph import Graph
 
-SCORES = 2**23
-"""Entries of an image's score matrix that attention holds at once."""
+SCORES = 2**21
+"""Entries of an image's score matrix that attention holds at once: they stay in the caches of a processor."""
 
 Operation = Callable[[Graph, Any, list[str], list[tuple[int, ...]], tuple[int, ...]], str]
 """``(graph, layer, inputs, their shapes, shape that comes out) -> value``. Shapes are those of Keras without the batch,
 ``(*S, c)``; the values have channels first."""
-
-
-def refuse(layer: Any, why: str) -> WeightsError:
-    """The error for what has no place in a graph."""
-    return WeightsError(f"cannot be exported: layer {layer.name!r} ({type(layer).__name__}): {why}")
-
-
-# ---- Convolutions
-
-
-def _same(size: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...]) -> list[int]:
-    """Padding before each axis, then behind each: as much as a map of the size divided by the strides takes."""
-    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, strides, strict=True)]
-    return [total // 2 for total in totals] + [total - total // 2 for total in totals]
-
-
-def _convolved(
-    graph: Graph,
-    x: str,
-    size: tuple[int, ...],
-    weights: Sequence[str],
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...] = (),
-    group: int = 1,
-    same: bool = True,
-) -> str:
-    strides = strides or (1,) * len(size)
-    pads = _same(size, kernel, strides) if same else [0] * (2 * len(size))
-    found: str = graph.add("Conv", x, *weights, kernel_shape=kernel, strides=strides, pads=pads, group=group)
-    return found
-
-
-def _check(layer: Any) -> None:
-    if layer.padding not in ("same", "valid") or layer.data_format != "channels_last" or set(layer.dilation_rate) != {1}:
-        raise refuse(layer, "expected padding 'same' or 'valid', channels last and no dilation")
-
-
-_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
-
-
-def activated(graph: Graph, x: str, activation: str) -> str:
-    """An activation by the name that Keras has for it.
-
-    Raises:
-        KeyError: for one that is not known here.
-    """
-    if activation == "linear":
-        return x
-    found: str
-    if activation in ("swish", "silu"):
-        found = graph.add("Mul", x, graph.add("Sigmoid", x))
-    else:
-        found = graph.add(_ACTIVATIONS[activation], x)
-    return found
-
-
-def _activated(graph: Graph, layer: Any, x: str) -> str:
-    try:
-        return activated(graph, x, layer.activation.__name__)
-    except KeyError:
-        raise refuse(layer, f"the activation {layer.activation.__name__} is not known") from None
-
-
-def conv(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
-    """A convolution of any rank."""
-    _check(layer)
-    weights = [graph.weight("conv", layer.kernel)] + ([graph.weight("plain", layer.bias)] if layer.use_bias else [])
-    same = layer.padding == "same"
-    x = _convolved(
-        graph, inputs[0], shapes[0][:-1], tuple(weights), tuple(layer.kernel_size), tuple(layer.strides), layer.groups, same
-    )
-    return _activated(graph, layer, x)
-
-
-def conv_transpose(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
-    """A transposed convolution of any rank."""
-    _check(layer)
-    weights = [graph.weight("conv_transpose", layer.kernel)]
-    weights += [graph.weight("plain", layer.bias)] if layer.use_bias else []
-    kernel, strides = tuple(layer.kernel_size), tuple(layer.strides)
-    more = [max(k - s, 0) if layer.padding == "same" else 0 for k, s in zip(kernel, strides, strict=True)]
-    missing = [max(s - k, 0) for k, s in zip(kernel, strides, strict=True)]
-    pads = [total // 2 for total in more] + [total - total // 2 for total in more]
-    x = graph.add(
-        "ConvTranspose", inputs[0], *weights, kernel_shape=kernel, strides=strides, pads=pads, output_padding=missing
-    )
-    return _activated(graph, layer, x)
-
-
-def conv_norm(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
-    """A convolution with BatchNorm folded into it."""
-    norm, size = layer.norm, shapes[0][:-1]
-    kernel = graph.weight("normed_kernel", layer.conv.kernel, norm.gamma, norm.moving_variance, epsilon=norm.epsilon)
-    variables = (layer.conv.bias, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-    bias = graph.weight("normed_bias", *variables, epsilon=norm.epsilon)
-    return _convolved(graph, inputs[0], size, (kernel, bias), tuple(layer.conv.kernel_size))
-
-
-def grouped_conv(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
-    """A convolution in groups."""
-    weights = (graph.weight("conv", layer.weight), graph.weight("plain", layer.bias))
-    size = shapes[0][:-1]
-    return _convolved(graph, inputs[0], size, weights, (layer.kernel,) * len(size), group=layer.groups)
 
 
 # ---- Norms
@@ -141,6 +38,10 @@ def normed(graph: Graph, layer: Any, x: str, shape: tuple[int, ...]) -> str:
     x = graph.reshape(x, (groups, channels // groups * math.prod(size)))
     x = graph.add("InstanceNormalization", x, ones, zeros, epsilon=float(layer.epsilon))
     x = graph.reshape(x, (channels, *size))
+    if layer.scale and layer.center:  # both at once
+        weights = graph.weight("plain", layer.gamma), graph.weight("plain", layer.beta)
+        still = graph.constant([0.0] * channels), graph.constant([1.0] * channels)
+        return graph.add("BatchNormalization", x, *weights, *still, epsilon=0.0)
     if layer.scale:
         x = graph.add("Mul", x, graph.weight("channels", layer.gamma, rank=rank))
     if layer.center:
@@ -272,7 +173,7 @@ def dense(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) 
     x = graph.add("MatMul", inputs[0], graph.weight("plain", layer.kernel))
     if layer.use_bias:
         x = graph.add("Add", x, graph.weight("plain", layer.bias))
-    return _activated(graph, layer, x)
+    return activated_by(graph, layer, x)
 
 
 def rescaling(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
@@ -285,9 +186,18 @@ def upsampling(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: 
     """Nearest neighbours."""
     if getattr(layer, "interpolation", "nearest") != "nearest":
         raise refuse(layer, "expected nearest neighbours")
-    scales = graph.constant([1, 1, *(after / n for after, n in zip(shape[:-1], shapes[0][:-1], strict=True))])
     how: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return graph.add("Resize", inputs[0], "", scales, **how)
+    *size, channels = shapes[0]
+    times = [after // n for after, n in zip(shape[:-1], size, strict=True)]
+    if len(size) < 3:
+        return graph.add("Resize", inputs[0], "", graph.constant([1, 1, *times]), **how)
+    # Runtimes are quick along two axes: planes are channels, and then each plane is there so many times.
+    x = graph.reshape(inputs[0], (channels * size[0], *size[1:]))
+    x = graph.add("Resize", x, "", graph.constant([1, 1, *times[1:]]), **how)
+    if times[0] > 1:
+        x = graph.reshape(x, (channels * size[0], 1, math.prod(shape[1:-1])))
+        x = graph.add("Concat", *[x] * times[0], axis=2)
+    return graph.reshape(x, (channels, *shape[:-1]))
 
 
 def max_pool(graph: Graph, layer: Any, inputs: list[str], shapes: Any, shape: Any) -> str:
@@ -335,7 +245,7 @@ OPERATIONS: dict[str, Operation] = {
     **{f"Conv{rank}DTranspose": conv_transpose for rank in (1, 2, 3)},
     **{f"UpSampling{rank}D": upsampling for rank in (1, 2, 3)},
     **{f"MaxPooling{rank}D": max_pool for rank in (1, 2, 3)},
-    "Activation": lambda graph, layer, inputs, shapes, shape: _activated(graph, layer, inputs[0]),
+    "Activation": lambda graph, layer, inputs, shapes, shape: activated_by(graph, layer, inputs[0]),
     "Add": add,
     "AttentiveFusion": attentive_fusion,
     "BatchNormalization": batch_norm,

@@ -8,12 +8,12 @@ _OPEN = {
     "onnx": """\
 import numpy as np, onnxruntime
 nets = {{n: onnxruntime.InferenceSession(f"{{n}}.onnx") for n in ("encoder", "denoiser", "decoder")}}
-run = lambda name, **given: nets[name].run(None, given)""",
+run = lambda name, **given: nets[name].run(None, {{i.name: given[i.name] for i in nets[name].get_inputs()}})""",
     "openvino": """\
 import numpy as np, openvino
 exact = {{"INFERENCE_PRECISION_HINT": "f32"}}  # else bfloat16 where the processor has it
 nets = {{n: openvino.compile_model(f"{{n}}.xml", "CPU", exact) for n in ("encoder", "denoiser", "decoder")}}
-run = lambda name, **given: list(nets[name](given).values())""",
+run = lambda name, **given: list(nets[name]({{i.any_name: given[i.any_name] for i in nets[name].inputs}}).values())""",
     "saved_model": """\
 import numpy as np, tensorflow as tf
 nets = {{n: tf.saved_model.load(n) for n in ("encoder", "denoiser", "decoder")}}
@@ -71,8 +71,8 @@ def readme(description: Description, to: str) -> str:
 
 {spec.architecture}, preset {spec.preset}. Classes: {classes}.{outline}
 
-- `encoder`: the image to the condition. `denoiser`: one step. `decoder`: the clean latent to probabilities. The loop is
-  yours, so that any number of steps and any batch will do.
+- `encoder`: the image to the condition, of which the denoiser takes what it names. `denoiser`: one step. `decoder`: the
+  clean latent to probabilities. The loop is yours, so that any number of steps and any batch will do.
 - `segmenter.json`: what the weights are, how images are prepared (`preprocessing`), and how they were trained.
 - `schedule.npy`: the share of signal left at each time, from 1 (clean) on.
 

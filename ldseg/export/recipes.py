@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,9 +22,16 @@ def _channels(arrays: Arrays, rank: int) -> np.ndarray:
     return arrays[0].reshape(-1, *[1] * rank)
 
 
-def _conv(arrays: Arrays) -> np.ndarray:
-    """A kernel ``(*k, in, out)`` to ``(out, in, *k)``."""
-    return np.moveaxis(arrays[0], (-1, -2), (0, 1))
+def _conv(arrays: Arrays, start: int = 0, stop: int | None = None, planes: bool = False, turned: bool = False) -> np.ndarray:
+    """A kernel ``(*k, in, out)`` to ``(out, in, *k)``, of the channels from `start` to `stop` that go in.
+
+    With `planes`, ``(d, h, w, in, out)`` to ``(out, d * in, h, w)``: one for planes whose neighbours are channels. With
+    `turned`, the kernel of the transposed convolution that does the same: ``(in, out, *k)``, turned round.
+    """
+    kernel = np.moveaxis(arrays[0][..., start:stop, :], (-1, -2), (0, 1))
+    if planes:
+        kernel = np.moveaxis(kernel, 1, 2).reshape(len(kernel), -1, *kernel.shape[3:])
+    return np.flip(np.swapaxes(kernel, 0, 1), tuple(range(2, kernel.ndim))) if turned else kernel
 
 
 def _conv_transpose(arrays: Arrays) -> np.ndarray:
@@ -31,10 +39,29 @@ def _conv_transpose(arrays: Arrays) -> np.ndarray:
     return np.moveaxis(arrays[0], (-1, -2), (0, 1))
 
 
-def _normed_kernel(arrays: Arrays, epsilon: float) -> np.ndarray:
+def _conv_unfolded(arrays: Arrays, factors: Sequence[int]) -> np.ndarray:
+    """A kernel ``(*k, out, in)`` of a transposed convolution as one that gives all positions of a stride at once.
+
+    Where a stride is not 1, the kernel is as long. What comes out is ``(out * factors, d * in, h, w)``, see ``_conv``, with
+    1 for a length where the stride is not: along an axis without a stride it is a convolution with the kernel turned round.
+    """
+    kernel, rank = arrays[0], len(factors)
+    turned = np.flip(kernel, tuple(axis for axis, factor in enumerate(factors) if factor == 1))
+    turned = np.moveaxis(turned, rank, 0)  # (out, *k, in)
+    split = turned.reshape(len(turned), *(n for k, f in zip(kernel.shape, factors, strict=False) for n in (f, k // f)), -1)
+    found = split.transpose(0, *range(1, 2 * rank, 2), 2, 2 * rank + 1, *range(4, 2 * rank + 1, 2))
+    return found.reshape(len(turned) * math.prod(factors), -1, *found.shape[rank + 3 :])
+
+
+def _repeated(arrays: Arrays, times: int) -> np.ndarray:
+    """Each number so many times."""
+    return np.repeat(arrays[0], times)
+
+
+def _normed_kernel(arrays: Arrays, epsilon: float, planes: bool = False) -> np.ndarray:
     """The kernel of a convolution with BatchNorm behind it: kernel, gamma, variance."""
     kernel, gamma, variance = arrays
-    return _conv([kernel * (gamma / np.sqrt(variance + np.float32(epsilon)))])
+    return _conv([kernel * (gamma / np.sqrt(variance + np.float32(epsilon)))], planes=planes)
 
 
 def _normed_bias(arrays: Arrays, epsilon: float) -> np.ndarray:
@@ -94,6 +121,8 @@ RECIPES: dict[str, Callable[..., np.ndarray]] = {
     "channels": _channels,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "conv_unfolded": _conv_unfolded,
+    "repeated": _repeated,
     "normed_kernel": _normed_kernel,
     "normed_bias": _normed_bias,
     "factor": _factor,

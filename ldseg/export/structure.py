@@ -32,9 +32,10 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 class Structure:
     """The graphs of a segmenter's networks.
 
-    ``encoder``: ``image (B, *S, ci)`` to ``condition0, …``, maps with channels first. ``denoiser``: ``state (B, *L, c)``,
-    the same maps and ``time`` int32 ``(B,)`` to ``prediction (B, *L, c)``. ``decoder``: ``latent (B, *L, c)`` to
-    ``probabilities (B, *S, P)``, see ``SegmenterSpec.parts``.
+    ``encoder``: ``image (B, *S, ci)`` to ``condition0, …``, maps with channels first; the last are the maps of the image
+    encoder, and before them is what the denoiser's first convolution makes of them, where that is the same at every step.
+    ``denoiser``: ``state (B, *L, c)``, those maps that it takes and ``time`` int32 ``(B,)`` to ``prediction (B, *L, c)``.
+    ``decoder``: ``latent (B, *L, c)`` to ``probabilities (B, *S, P)``, see ``SegmenterSpec.parts``.
 
     Attributes:
         networks: tells of which networks they are, see ``key``.

@@ -22,6 +22,7 @@ from ldseg.diffusion.random import normal
 from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
+from ldseg.inference.turns import Turns
 from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
@@ -34,6 +35,9 @@ _LARGE = 1 << 20
 
 _MOST_KEPT = 8
 """Of so many weights, those used last."""
+
+_MOST_UNDER_WAY = 16
+"""Images of a batch that are under way at a time, in turns."""
 
 _KEPT = 1
 """Counts the changes to how graphs are completed."""
@@ -62,51 +66,65 @@ class GraphEngine(Engine):
         super().__init__(spec, **options)
         self.runtime = runtime
         self.parallel = runtime.parallel
+        self._turns = Turns(runtime.parallel)
 
     def run(self, inputs: Mapping[str, np.ndarray], *, states: bool = False, features: bool = False) -> Drawn:
         """See ``Engine``. Image by image and member by member: rounding does not depend on what else there is."""
+        count = len(inputs["image"])
+        probabilities = np.empty((count, self.samples, *self.spec.size, self.spec.parts), np.float32)
 
-        def one(image: np.ndarray, noise: np.ndarray) -> Drawn:
-            return self._image(image, noise, states)
+        def one(index: int) -> tuple[list[np.ndarray], np.ndarray]:
+            return self._image(inputs["image"][index], inputs["noise"][index], states, probabilities[index])
 
-        threads = min(self.runtime.parallel, len(inputs["image"]))
-        if threads > 1:  # small networks keep one core busy each, and no more
-            with ThreadPoolExecutor(threads) as pool:
-                drawn = list(pool.map(one, inputs["image"], inputs["noise"]))
+        if min(self.parallel, count) > 1:  # all of them in turns, so that they keep the cores busy to the end
+            with ThreadPoolExecutor(min(count, _MOST_UNDER_WAY)) as pool:
+                drawn = list(pool.map(one, range(count)))
         else:
-            drawn = list(map(one, inputs["image"], inputs["noise"]))
+            drawn = list(map(one, range(count)))
         return Drawn(
-            probabilities=np.stack([one.probabilities for one in drawn]),
-            states=np.stack([one.states for one in drawn if one.states is not None]) if states else None,
-            features=np.stack([one.features for one in drawn if one.features is not None]) if features else None,
+            probabilities=probabilities,
+            states=np.stack([np.concatenate(kept) for kept, _ in drawn]) if states else None,
+            features=np.stack([seen for _, seen in drawn]) if features else None,
         )
 
-    def _image(self, image: np.ndarray, noise: np.ndarray, states: bool) -> Drawn:
-        """One image ``(*S, ci)`` with its noise ``noise_shape``; what comes out has no axis of the batch either."""
-        total = np.zeros((self.samples, *self.spec.size, self.spec.parts), np.float32)
+    def _image(
+        self, image: np.ndarray, noise: np.ndarray, states: bool, total: np.ndarray
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """One image ``(*S, ci)`` with its noise ``noise_shape`` to its probabilities ``(E, *S, P)``, which `total` takes in.
+
+        Returns:
+            the states that are kept, and what the image encoder makes of the image, see ``Drawn``.
+        """
         kept: list[np.ndarray] = []
-        features: np.ndarray | None = None
         for index, mirror in enumerate(self.mirrors):
-            copy = np.flip(image, tuple(axis - 1 for axis in mirror))
-            condition = self.runtime.run("encoder", {"image": copy[np.newaxis]})
+            axes = tuple(axis - 1 for axis in mirror)
+            condition = self._run("encoder", {"image": np.flip(image, axes)[np.newaxis]})
             if index == 0:
                 features = _features(condition)
             for member in range(self.samples):
                 first = states and index == member == 0
                 clean, found = self._reverse(condition, noise[member, index][np.newaxis], self.kept if first else ())
                 kept += found
-                total[member] += np.flip(self.decode(clean)[0], tuple(axis - 1 for axis in mirror))
+                decoded = np.flip(self.decode(clean)[0], axes)
+                if index == 0:
+                    total[member] = decoded
+                else:
+                    total[member] += decoded
         if len(self.mirrors) > 1:
             total /= np.float32(len(self.mirrors))
-        return Drawn(probabilities=total, states=np.concatenate(kept) if states else None, features=features)
+        return kept, features
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """See ``Engine``."""
-        return np.stack([_features(self.runtime.run("encoder", {"image": image[np.newaxis]})) for image in images])
+        return np.stack([_features(self._run("encoder", {"image": image[np.newaxis]})) for image in images])
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """See ``Engine``."""
-        return np.concatenate([self.runtime.run("decoder", {"latent": latent[np.newaxis]})[0] for latent in latents])
+        return np.concatenate([self._run("decoder", {"latent": latent[np.newaxis]})[0] for latent in latents])
+
+    def _run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        with self._turns.turn():
+            return self.runtime.run(graph, feeds)
 
     def _reverse(
         self, condition: list[np.ndarray], noise: np.ndarray, keep: tuple[int, ...]
@@ -115,7 +133,7 @@ class GraphEngine(Engine):
         feeds = {f"condition{index}": features for index, features in enumerate(condition)}
 
         def denoise(state: np.ndarray, time: np.ndarray) -> np.ndarray:
-            return self.runtime.run("denoiser", {**feeds, "state": state, "time": time})[0]
+            return self._run("denoiser", {**feeds, "state": state, "time": time})[0]
 
         return sample(
             denoise,

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class OnnxRuntime:
         onnxruntime = _library()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong goes into the error
-        # Memory that is given back: what one batch needs is not held for the next.
-        options.enable_cpu_mem_arena = False
+        # Memory that one map has held serves the next: to get each anew takes up to a third of the time.
+        options.add_session_config_entry("session.use_env_allocators", "1" if _one_arena() else "0")
         # Threads that wait for work sleep: else they take the cores from those that read, draw and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if light or os.environ.get(THREADS):
@@ -67,6 +68,19 @@ def is_light(spec: SegmenterSpec) -> bool:
     The networks alone decide it, not how many images there are, so that no rounding depends on that.
     """
     return spec.preset in _LIGHT and math.prod(spec.size) <= _POSITIONS
+
+
+@cache
+def _one_arena() -> bool:
+    """Give all sessions of this process one pool of memory, in place of one for each; whether that was possible."""
+    onnxruntime = _library()
+    kinds, levels = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
+    place = onnxruntime.OrtMemoryInfo("Cpu", kinds.ORT_ARENA_ALLOCATOR, 0, levels.DEFAULT)
+    try:
+        onnxruntime.create_and_register_allocator(place, None)
+    except RuntimeError:  # another library of this process was first
+        return False
+    return True
 
 
 def _library() -> Any:

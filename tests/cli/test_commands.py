@@ -114,7 +114,7 @@ def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest
     write_mask(folder / "Label" / "a_label.png", label)
     assert main(["validate", str(folder), "--classes", "background,rim,cup", "--regions", "disc:1+2"]) == 0
     told = capsys.readouterr().out
-    assert "class 2, cup: in 1 label, 1.17% of all\nregion disc, classes 1+2: in 4 labels, 14.06% of all" in told
+    assert "class 2, cup: in 1 label, 1.17% of all\nregion disc (1+2): in 4 labels, 14.06% of all" in told
     write_image(folder / "Image" / "b.png", np.full((40, 40, 3), 7, np.uint8))
     label[label == 2] = 1
     write_mask(folder / "Label" / "a_label.png", label)

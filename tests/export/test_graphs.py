@@ -105,6 +105,16 @@ def test_every_way_of_drawing(sampler: str, options: dict[str, Any], small_ones:
     compare(*small_ones, sampler=sampler, steps=4, **options)
 
 
+def test_what_is_the_same_at_every_step_is_worked_out_once() -> None:
+    structure = structure_of(spec_of("small", "YX", (32, 32)))
+    kernels = [entry["with"] for entry in structure.recipes["denoiser"].values() if entry["recipe"] == "conv"]
+    once = [entry["with"] for entry in structure.recipes["encoder"].values() if "start" in entry["with"]]
+    assert [given["stop"] for given in kernels if "stop" in given] == [4]  # the channels of the state
+    assert [given["start"] for given in once] == [4]
+    assert b"condition1" in structure.graphs["encoder"]  # the map itself, which tells how familiar an image is
+    assert b"condition1" not in structure.graphs["denoiser"]
+
+
 @pytest.mark.parametrize("prediction", ["eps", "v", "ldseg"])
 def test_every_prediction(prediction: str, small_ones: tuple[Segmenter, OnnxRuntime]) -> None:
     segmenter, runtime = small_ones

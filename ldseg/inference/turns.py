@@ -1,0 +1,50 @@
+"""Who computes next, where several images share a few cores."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+
+class Turns:
+    """So many at a time, and who waits longest comes next.
+
+    Threads that each take many turns go on side by side, and end at about the same time: no core is left over for the last
+    of them. A semaphore would let one that has just had its turn have the next one, too.
+
+    Args:
+        count: how many have a turn at the same time.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and hand it on in the end."""
+        mine: threading.Event | None = None
+        with self._lock:
+            if self._free:
+                self._free -= 1
+            else:
+                mine = threading.Event()
+                self._waiting.append(mine)
+        if mine is not None:
+            mine.wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._waiting:
+                    self._waiting.popleft().set()
+                else:
+                    self._free += 1
