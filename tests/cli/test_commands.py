@@ -30,6 +30,7 @@ def test_help_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         parser().parse_args([name, "--help"])
     assert ended.value.code == 0
     assert COMMANDS[name].about.split()[0] in capsys.readouterr().out
+    assert f"| `ldseg {name}" in (ROOT / "docs" / "reference" / "command.md").read_text("utf-8")
 
 
 def test_options_come_before_set_and_after_the_file(tmp_path: Path) -> None:
