@@ -207,8 +207,8 @@ def collect(count: int, folder: Path) -> Callable[[], object]:
 
 def first(count: int, folder: Path) -> Callable[[], object]:
     """A training up to its first update: images of 256 x 256, the preset lean, batch 4."""
-    from ldseg.training.callbacks import Progress
     from ldseg.training.prepare import train_config
+    from ldseg.training.progress import Progress
 
     class Done(Exception):
         """There was an update."""

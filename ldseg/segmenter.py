@@ -12,6 +12,7 @@ from keras import ops
 from ldseg.diffusion import DDIM, Sampler, convert, corrupt, decodable, target
 from ldseg.diffusion.compiled import HOLDS, sample
 from ldseg.models import build_networks
+from ldseg.spatial import Tensor
 from ldseg.spec import SegmenterSpec
 
 
@@ -61,29 +62,29 @@ class Segmenter(keras.Model):
         """Shape ``(*L, c)`` of one latent."""
         return (*self.grid, self.latent_channels)
 
-    def encode_image(self, image: Any, training: bool = False) -> Any:
+    def encode_image(self, image: Tensor, training: bool = False) -> Tensor:
         """Image ``(B, *S, ci)`` in [0, 1] to the condition, a map such as ``(B, *L, cc)`` or a list of them."""
         return self.image_encoder(image, training=training)
 
-    def encode_label(self, label: Any, training: bool = False) -> Any:
+    def encode_label(self, label: Tensor, training: bool = False) -> Tensor:
         """Parts int ``(B, *S)``, see ``ldseg.data.outline``, to the clean latent ``(B, *L, c)``."""
         return self.label_encoder(ops.one_hot(label, self.spec.parts, dtype="float32"), training=training)
 
-    def denoise(self, x_t: Any, condition: Any, time: Any, training: bool = False) -> Any:
+    def denoise(self, x_t: Tensor, condition: Tensor, time: Tensor, training: bool = False) -> Tensor:
         """The denoiser's prediction ``(B, *L, c)`` for the latent x_t at time int ``(B,)``."""
         return self.denoiser([x_t, condition, time], training=training)
 
-    def decode(self, latent: Any, training: bool = False) -> Any:
+    def decode(self, latent: Tensor, training: bool = False) -> Tensor:
         """Latent ``(B, *L, c)`` to logits ``(B, *S, P)`` of the parts."""
         return self.label_decoder(latent, training=training)
 
-    def class_logits(self, logits: Any) -> Any:
+    def class_logits(self, logits: Tensor) -> Tensor:
         """Logits ``(B, *S, P)`` of the parts to those of the classes ``(B, *S, C)``: an outline belongs to its object."""
         if not self.spec.outline:
             return logits
         return ops.concatenate([logits[..., :-2], ops.logaddexp(logits[..., -2:-1], logits[..., -1:])], axis=-1)
 
-    def rates(self, time: Any) -> tuple[Any, Any]:
+    def rates(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Signal and noise rate at time int ``(B,)``, shaped to broadcast over a latent."""
         shape = (-1, *[1] * (len(self.grid) + 1))
         signal, noise = (
@@ -93,11 +94,11 @@ class Segmenter(keras.Model):
         return ops.reshape(ops.take(signal, time), shape), ops.reshape(ops.take(noise, time), shape)
 
     @property
-    def hold(self) -> Callable[[Any], Any] | None:
+    def hold(self) -> Callable[[Tensor], Tensor] | None:
         """Keeps a clean latent in range, each case by itself: see ``SegmenterSpec.hold``."""
         return None if self.spec.hold is None else HOLDS[self.spec.hold]
 
-    def reverse(self, condition: Any, noise: Any, *, steps: int, sampler: Sampler = DDIM, **options: Any) -> Any:
+    def reverse(self, condition: Tensor, noise: Tensor, *, steps: int, sampler: Sampler = DDIM, **options: Any) -> Tensor:
         """Sample a clean latent ``(B, *L, c)`` under a condition, see ``ldseg.diffusion.compiled.sample``."""
         return sample(
             lambda x_t, time: self.denoise(x_t, condition, time),
@@ -110,23 +111,23 @@ class Segmenter(keras.Model):
             **options,
         )
 
-    def corrupt(self, x0: Any, noise: Any, time: Any) -> Any:
+    def corrupt(self, x0: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         """The forward process at time int ``(B,)``."""
         return corrupt(x0, noise, *self.rates(time))
 
-    def convert(self, predicted: Any, x_t: Any, time: Any) -> tuple[Any, Any]:
+    def convert(self, predicted: Tensor, x_t: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """The pair ``(x0, eps)`` that a prediction implies."""
         return convert(self.spec.prediction, predicted, x_t, *self.rates(time))
 
-    def target(self, x0: Any, noise: Any, time: Any) -> Any:
+    def target(self, x0: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         """What the denoiser should have predicted."""
         return target(self.spec.prediction, x0, noise, *self.rates(time))
 
-    def decodable(self, predicted: Any, x_t: Any, time: Any) -> Any:
+    def decodable(self, predicted: Tensor, x_t: Tensor, time: Tensor) -> Tensor:
         """The latent to decode in training."""
         return decodable(self.spec.prediction, predicted, x_t, *self.rates(time))
 
-    def call(self, inputs: dict[str, Any]) -> Any:
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """One evaluation from pure noise: ``{"image", "noise"}`` to logits ``(B, *S, P)``."""
         condition = self.encode_image(inputs["image"])
         return self.decode(self.reverse(condition, inputs["noise"], steps=1))

@@ -19,6 +19,9 @@ Mask: TypeAlias = NDArray[np.integer[Any]]
 Numbers: TypeAlias = NDArray[np.float32]
 """Probabilities, maps and prepared images."""
 
+Tensor: TypeAlias = Any
+"""Numbers of the backend that Keras runs on, or of NumPy. No library has a type for both."""
+
 AXES: dict[str, str] = {"2D": "YX", "2D+t": "TYX", "3D": "ZYX"}
 """The axes string of every value that ``[Data] Dimensions`` may take."""
 

@@ -34,7 +34,7 @@ def blocks() -> list[str]:
 def test_the_python_of_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     write_image(Path("slide.png"), gland_phantom(np.random.default_rng(0), (96, 128))[0])
-    write_phantoms(Path("data/Colon"), 2, (96, 128), seed=1)
+    write_phantoms(Path("data/Colon"), 1, (96, 128), seed=1)
     write_phantoms(Path("data/Mine"), 3, (40, 48), seed=2)
     whole, train = ldseg.model.training_config, ldseg.model.train
 

@@ -14,6 +14,7 @@ from ldseg.options import DEGRADATIONS
 from ldseg.outputs import Outputs
 from ldseg.spatial import slice_name
 from ldseg.viz import CLASS_COLOURS, DegradedFrame, robustness_figure, robustness_gif
+from ldseg.writing import remove
 
 
 def run(config: Config) -> int:
@@ -39,6 +40,9 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
     config, sigmas = trial.task.config, trial.conditions
     classes, colours = trial.task.preprocessing.classes, trial.task.config.data.colours or CLASS_COLOURS
     gifs = {case.name: outputs.robustness_gif(case.name, kind) for case in trial.cases[: config.output.diffusion]}
+    for path in sorted(outputs.robustness(kind).parent.glob(f"*_{kind}.gif")):
+        if path not in gifs.values() and path.is_file():
+            remove(path)  # an earlier run drew it
     unfinished = {case.name for case, _ in trial.left(trial.conditions)}
     drawn = [name for name, path in gifs.items() if name in unfinished or not path.exists()]
     frames: dict[str, list[DegradedFrame]] = {name: [] for name in drawn}

@@ -68,7 +68,7 @@ def run(config: Config) -> int:
     most = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(5))
     print(f"sizes: {most}{', ...' if len(sizes) > 5 else ''}")
     names = [f"class {index}, {name}" for index, name in enumerate(preprocessing.classes)]
-    names += [f"region {name}, classes {'+'.join(map(str, of))}" for name, of in preprocessing.regions]
+    names += [f"region {name} ({'+'.join(map(str, of))})" for name, of in preprocessing.regions]
     whole = max(int(amounts[: preprocessing.num_classes].sum()), 1)
     for name, amount, count in zip(names, amounts.tolist(), occurs.tolist(), strict=True):
         print(f"{name}: in {counted(count, 'label')}, {amount / whole:.2%} of all")

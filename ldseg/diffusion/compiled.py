@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -11,12 +10,13 @@ from keras import ops
 from ldseg.diffusion.process import convert
 from ldseg.diffusion.samplers import DDIM, Sampler
 from ldseg.diffusion.schedules import Schedule
+from ldseg.spatial import Tensor
 
-Denoiser = Callable[[Any, Any], Any]
+Denoiser = Callable[[Tensor, Tensor], Tensor]
 """``(x_t (B, *L, c), t int32 (B,)) -> prediction (B, *L, c)``."""
 
 
-def standardize(x: Any) -> Any:
+def standardize(x: Tensor) -> Tensor:
     """Zero mean and unit variance over everything but the batch: a latent held in range, each case by itself."""
     axes = list(range(1, len(x.shape)))
     mean = ops.mean(x, axis=axes, keepdims=True)
@@ -24,28 +24,28 @@ def standardize(x: Any) -> Any:
     return (x - mean) * ops.rsqrt(variance + 1e-6)
 
 
-def bound(x: Any) -> Any:
+def bound(x: Tensor) -> Tensor:
     """Values from -1 to 1, where a mask lies."""
     return ops.clip(x, -1.0, 1.0)
 
 
-HOLDS: dict[str, Callable[[Any], Any]] = {"standardize": standardize, "bound": bound}
+HOLDS: dict[str, Callable[[Tensor], Tensor]] = {"standardize": standardize, "bound": bound}
 """What keeps a clean latent in range, by name."""
 
 
 def sample(
     denoise: Denoiser,
-    x: Any,
+    x: Tensor,
     *,
     schedule: Schedule,
     prediction: str,
     steps: int,
     sampler: Sampler = DDIM,
-    step_noise: Any = None,
-    hold: Callable[[Any], Any] | None = None,
+    step_noise: Tensor = None,
+    hold: Callable[[Tensor], Tensor] | None = None,
     last: int | None = None,
     keep: Sequence[int] | None = None,
-) -> Any:
+) -> Tensor:
     """Run the reverse process as one loop that the backend compiles.
 
     Args:
@@ -79,11 +79,11 @@ def sample(
     noise_of = step_noise if callable(step_noise) else lambda index: ops.take(step_noise, index, axis=1)
     kept = ops.convert_to_tensor(np.asarray(keep or (), np.int32))
 
-    def record(index: Any, state: Any, states: Any) -> Any:
+    def record(index: Tensor, state: Tensor, states: Tensor) -> Tensor:
         # Each state is added to zeros in a place of its own: a loop, where unrolled steps take minutes to trace.
         return states + ops.reshape(ops.cast(ops.equal(kept, index), "float32"), (-1, *[1] * len(x.shape))) * state
 
-    def step(index: Any, carried: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(index: Tensor, carried: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         state, *more = carried
         at = {name: ops.take(values, index) for name, values in table.items()}
         predicted = ops.cast(denoise(state, ops.broadcast_to(at["time"], cases)), "float32")

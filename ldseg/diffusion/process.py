@@ -6,7 +6,7 @@ and shaped to broadcast, so that it serves tensors of any backend, NumPy arrays 
 
 from __future__ import annotations
 
-from typing import Any
+from ldseg.spatial import Tensor
 
 PREDICTIONS = ("eps", "x0", "v", "ldseg")
 """What a denoiser may predict: the noise, the clean latent, the velocity, or the noise as LDSeg trains it."""
@@ -18,7 +18,7 @@ def _known(prediction: str) -> str:
     return prediction
 
 
-def corrupt(x0: Any, noise: Any, signal_rate: Any, noise_rate: Any) -> Any:
+def corrupt(x0: Tensor, noise: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
     r"""Draw from the forward process.
 
     :math:`x_t = \sqrt{\bar\alpha_t} x_0 + \sqrt{1-\bar\alpha_t} \epsilon` (Ho et al. 2020, eq. 4).
@@ -26,7 +26,7 @@ def corrupt(x0: Any, noise: Any, signal_rate: Any, noise_rate: Any) -> Any:
     return signal_rate * x0 + noise_rate * noise
 
 
-def target(prediction: str, x0: Any, noise: Any, signal_rate: Any, noise_rate: Any) -> Any:
+def target(prediction: str, x0: Tensor, noise: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
     r"""What the network should have said.
 
     The noise, the clean latent, or the velocity
@@ -43,7 +43,9 @@ def target(prediction: str, x0: Any, noise: Any, signal_rate: Any, noise_rate: A
     return noise
 
 
-def convert(prediction: str, predicted: Any, x_t: Any, signal_rate: Any, noise_rate: Any) -> tuple[Any, Any]:
+def convert(
+    prediction: str, predicted: Tensor, x_t: Tensor, signal_rate: Tensor, noise_rate: Tensor
+) -> tuple[Tensor, Tensor]:
     """Turn a prediction at ``x_t`` into the pair ``(x0, eps)`` that it implies.
 
     Inverts ``corrupt``: for any prediction, ``corrupt(x0, eps, ...)`` gives ``x_t`` back. The noise implied by a clean
@@ -60,7 +62,7 @@ def convert(prediction: str, predicted: Any, x_t: Any, signal_rate: Any, noise_r
     return (x_t - noise_rate * predicted) / signal_rate, predicted
 
 
-def decodable(prediction: str, predicted: Any, x_t: Any, signal_rate: Any, noise_rate: Any) -> Any:
+def decodable(prediction: str, predicted: Tensor, x_t: Tensor, signal_rate: Tensor, noise_rate: Tensor) -> Tensor:
     r"""The latent that the label decoder sees in training.
 
     The clean latent that the prediction implies, but for ``ldseg``, which decodes :math:`z_t - \hat\epsilon` (Zaman et

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ldseg.spatial import Tensor
+
 KEYS = 2
 """Words of a key."""
 
@@ -18,7 +20,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], xp: Any) -> tuple[Any, Any]:
+def threefry(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor], xp: Any) -> tuple[Tensor, Tensor]:
     """Threefry-2x32 of 20 rounds (Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3).
 
     It takes and gives pairs of int32 arrays that broadcast, 32 bits each whatever the sign. They need but be added,
@@ -35,13 +37,13 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], xp: Any) -> tuple[A
     return left, right
 
 
-def _rotate(x: Any, places: int, xp: Any) -> Any:
+def _rotate(x: Tensor, places: int, xp: Any) -> Tensor:
     # Shifted to the right, a negative number draws ones after it.
     low = xp.bitwise_and(xp.right_shift(x, 32 - places), 2**places - 1)
     return xp.bitwise_or(xp.left_shift(x, places), low)
 
 
-def normal(keys: Any, index: Any, xp: Any) -> Any:
+def normal(keys: Tensor, index: Tensor, xp: Any) -> Tensor:
     """Standard normal numbers ``(...)`` for the words ``(2, ...)`` of as many keys and a count int32.
 
     A key's numbers for all counts are independent of each other and of those of other keys (Box & Muller 1958).
@@ -56,5 +58,5 @@ def normal(keys: Any, index: Any, xp: Any) -> Any:
     return xp.sqrt(-2 * xp.log(1 - radius)) * xp.cos(2 * math.pi * angle)
 
 
-def _cast(x: Any, dtype: str, xp: Any) -> Any:
+def _cast(x: Tensor, dtype: str, xp: Any) -> Tensor:
     return xp.cast(x, dtype) if hasattr(xp, "cast") else xp.asarray(x).astype(dtype)

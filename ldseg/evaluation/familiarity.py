@@ -9,7 +9,8 @@ Four things are measured on each tile of an image, as the network sees it:
 
 For each of them, the images of training give a normal distribution, of which the distance is that of Mahalanobis (1936),
 its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out
-of the fit, by whole patients; of the four, the largest counts. An image above 1 is named.
+of the fit, by whole patients. Beside them, ``ldseg.evaluation.magnification`` tells images at another magnification. Of all,
+the largest counts. An image above 1 is named.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ldseg.evaluation.cloud import Cloud
+from ldseg.evaluation.magnification import Magnification, Moved, fit_magnification
+
 Signature = Mapping[str, np.ndarray]
 """What was measured of an image, float64 vectors by kind."""
 
@@ -32,6 +36,9 @@ KINDS: dict[str, str] = {
     "shape": "the shape of its structures",
 }
 """What is measured, and how a warning calls it."""
+
+MAGNIFICATION = "magnification"
+"""The kind of distance that ``Magnification`` tells; a warning calls it as it does that of ``scale``."""
 
 FEWEST, FEWEST_GROUPS = 16, 4
 """Tiles, and patients they are of, from which on there is a fit."""
@@ -46,9 +53,9 @@ PLANES = 8
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FLOOR = 1e-4  # of a deviation, on a scale where white is 1
 _SHRINK = {"features": 0.1, "intensities": 0.1, "scale": 0.01, "shape": 0.01}
-_AXES = 16
 _FOLDS = 10
-_QUANTILE, _MARGIN = 0.995, 1.05
+_QUANTILE = 0.995
+_MARGIN = {"features": 1.4, "intensities": 1.05, "scale": 1.25, "shape": 1.25}  # other hospitals lie further out
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
@@ -105,83 +112,38 @@ def mean_signature(signatures: Sequence[Signature]) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cloud:
-    """Where the vectors of one kind lie: a normal distribution in few directions, even in all others.
-
-    Attributes:
-        centre, scale: mean and deviation of each number, ``(d,)``.
-        axes: directions of the standardised vectors, ``(k, d)``.
-        spread: variance along each, ``(k,)``.
-        rest: variance along any other direction.
-        limit: distance that hardly any image passes which was left out of the fit.
-    """
-
-    centre: np.ndarray
-    scale: np.ndarray
-    axes: np.ndarray
-    spread: np.ndarray
-    rest: float
-    limit: float = 1.0
-
-    @classmethod
-    def fit(cls, vectors: np.ndarray, shrink: float) -> Cloud:
-        """To vectors ``(n, d)``; ``shrink`` is the share of the identity in the covariance."""
-        centre, scale = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
-        scaled = (vectors - centre) / scale
-        _, singular, axes = np.linalg.svd(scaled, full_matrices=False)
-        variances = singular**2 / len(vectors)
-        many, dimensions = min(_AXES, len(variances)), vectors.shape[1]
-        rest = max(dimensions - float(variances[:many].sum()), 0.0) / max(dimensions - many, 1)
-        spread = (1 - shrink) * variances[:many] + shrink
-        return cls(centre=centre, scale=scale, axes=axes[:many], spread=spread, rest=(1 - shrink) * rest + shrink)
-
-    def distance(self, vector: np.ndarray) -> float:
-        """In standard deviations of one number, whatever their count: about 1 for an image of the fit."""
-        scaled = (vector - self.centre) / self.scale
-        along = self.axes @ scaled
-        left = max(float(scaled @ scaled - along @ along), 0.0)
-        return math.sqrt((float((along**2 / self.spread).sum()) + left / self.rest) / len(scaled))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; rows of numbers as text, which is short."""
-        rows = {name: _text(getattr(self, name)) for name in ("centre", "scale", "spread")}
-        return {**rows, "axes": [_text(row) for row in self.axes], "rest": self.rest, "limit": self.limit}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Cloud:
-        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
-        rows = {name: _numbers(values[name]) for name in ("centre", "scale", "spread")}
-        axes = np.array([_numbers(row) for row in values["axes"]])
-        if axes.shape != (len(rows["spread"]), len(rows["centre"])) or rows["centre"].shape != rows["scale"].shape:
-            raise ValueError(f"expected axes of shape {(len(rows['spread']), len(rows['centre']))}, got {axes.shape}")
-        return cls(**rows, axes=axes, rest=float(values["rest"]), limit=float(values["limit"]))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Familiarity:
     """What weights learned from, stored with them.
 
     Attributes:
         clouds: by kind of what is measured.
         tiles: that they were fitted to.
+        magnification: what tells another one; None for volumes, whose spacing is known, and for weights from before.
     """
 
     clouds: Mapping[str, Cloud] = field(default_factory=dict)
     tiles: int = 0
+    magnification: Magnification | None = None
 
     def distances(self, signature: Signature) -> dict[str, float]:
         """By kind, as a share of its limit."""
-        return {kind: cloud.distance(signature[kind]) / cloud.limit for kind, cloud in self.clouds.items()}
+        found = {kind: cloud.distance(signature[kind]) / cloud.limit for kind, cloud in self.clouds.items()}
+        if self.magnification is not None:
+            found[MAGNIFICATION] = self.magnification.distance(joined(signature))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"tiles": self.tiles, "clouds": {kind: cloud.to_dict() for kind, cloud in self.clouds.items()}}
+        found = {"tiles": self.tiles, "clouds": {kind: cloud.to_dict() for kind, cloud in self.clouds.items()}}
+        return found if self.magnification is None else {**found, MAGNIFICATION: self.magnification.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Familiarity:
         """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
         clouds = {kind: Cloud.from_dict(values["clouds"][kind]) for kind in KINDS if kind in values["clouds"]}
-        return cls(clouds=clouds, tiles=int(values["tiles"]))
+        known = values.get(MAGNIFICATION)
+        magnification = Magnification.from_dict(known) if known is not None else None
+        return cls(clouds=clouds, tiles=int(values["tiles"]), magnification=magnification)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +172,8 @@ def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> 
         return None, ()
     found = familiarity.distances(signature)
     far = sorted((kind for kind, distance in found.items() if distance > 1), key=lambda kind: -found[kind])
-    told = f"unlike what the weights learned from: {', '.join(KINDS[kind] for kind in far)}"
+    reasons = dict.fromkeys(KINDS["scale" if kind == MAGNIFICATION else kind] for kind in far)
+    told = f"unlike what the weights learned from: {', '.join(reasons)}"
     return max(found.values()), (told,) if far else ()
 
 
@@ -219,6 +182,7 @@ def fit_familiarity(
     groups: Sequence[str],
     held_back: Sequence[Sequence[Signature]] = (),
     recoloured: Sequence[Sequence[Signature]] = (),
+    zoomed: Sequence[Sequence[Mapping[str, Signature]]] = (),
 ) -> Familiarity | None:
     """Fit the clouds, and their limits on what is left out.
 
@@ -226,7 +190,8 @@ def fit_familiarity(
         cases: of each case of training its tiles.
         groups: the patient of each case.
         held_back: cases that nothing was learned from; they are for the limits alone.
-        recoloured: intensities of the same tiles as ``cases``, changed as training changes colours: familiar, too.
+        recoloured: the same tiles as ``cases``, changed as training changes colours: familiar, too.
+        zoomed: of each case tiles at each other magnification, by ``DIRECTIONS``; nothing where that is known.
 
     Returns:
         the fit, or None for fewer than ``FEWEST`` tiles or ``FEWEST_GROUPS`` patients.
@@ -235,6 +200,11 @@ def fit_familiarity(
     if tiles < FEWEST or len(names) < FEWEST_GROUPS:
         return None
     fold = np.array([names.index(group) % min(_FOLDS, len(names)) for group in groups])
+    moved = [
+        Moved(fold=part, vectors={name: joined(tile) for name, tile in each.items()})
+        for part, of_case in zip(fold, zoomed, strict=bool(zoomed))
+        for each in of_case
+    ]
     # A few long cases, such as videos, say more by their tiles.
     if len(cases) < FEWEST:
         fold = np.repeat(fold, [len(case) for case in cases])
@@ -244,7 +214,7 @@ def fit_familiarity(
     clouds: dict[str, Cloud] = {}
     shares = []
     for kind in KINDS:
-        parts = [cases, recoloured] if recoloured and kind in recoloured[0][0] else [cases]
+        parts = [cases, recoloured] if recoloured and kind == "intensities" else [cases]
         tables = [[np.array([tile[kind] for tile in case]) for case in part] for part in parts]
 
         def fitted(kept: np.ndarray, tables: Any = tables, shrink: float = _SHRINK[kind]) -> Cloud:
@@ -260,25 +230,31 @@ def fit_familiarity(
                     left_out[row, place] = cloud.distance(part[place].mean(axis=0))
         cloud = fitted(fold >= 0)
         others = [cloud.distance(mean_signature(case)[kind]) for case in held_back]
-        limit = _limit(np.concatenate([left_out.ravel(), others]))
+        limit = _limit(np.concatenate([left_out.ravel(), others])) * _MARGIN[kind]
         clouds[kind] = replace(cloud, limit=limit)
         shares.append(np.concatenate([left_out[0], others]) / limit)
-    # Four limits are passed more often than one.
+    magnification = None
+    if len(moved) >= FEWEST:
+        usual, colours, aside = (
+            [np.array([joined(tile) for tile in case]) for case in part] for part in (cases, recoloured, held_back)
+        )
+        magnification, share = fit_magnification(usual, colours, aside, moved, fold)
+        shares.append(share)
+    # Several limits are passed more often than one.
     factor = max(float(np.quantile(np.max(shares, axis=0), _QUANTILE)), 1.0)
     clouds = {kind: replace(cloud, limit=cloud.limit * factor) for kind, cloud in clouds.items()}
-    return Familiarity(clouds=clouds, tiles=tiles)
+    if magnification is not None:
+        magnification = replace(magnification, limits=magnification.limits * factor)
+    return Familiarity(clouds=clouds, tiles=tiles, magnification=magnification)
+
+
+def joined(signature: Signature) -> np.ndarray:
+    """What tells the magnification, as one vector."""
+    return np.concatenate([signature[kind] for kind in ("features", "scale", "shape")])
 
 
 def _limit(distances: np.ndarray) -> float:
     """What hardly any distance passes: of few distances, the largest says less than how they are spread."""
     logs = np.log(np.maximum(distances, 1e-6))
     spread = math.exp(float(logs.mean() + _DEVIATIONS * logs.std()))
-    return max(float(np.quantile(distances, _QUANTILE)) * _MARGIN, spread)
-
-
-def _text(values: np.ndarray) -> str:
-    return " ".join(f"{value:.5g}" for value in values)
-
-
-def _numbers(text: str) -> np.ndarray:
-    return np.array([float(word) for word in text.split()])
+    return max(float(np.quantile(distances, _QUANTILE)), spread)

@@ -41,9 +41,15 @@ class _Entry:
     """A case on its way, in the order of the cases."""
 
     def __init__(
-        self, case: Case, read: Callable[[], LoadedCase], engine: Engine, preprocessing: Preprocessing, seed: int
+        self,
+        case: Case,
+        read: Callable[[], LoadedCase],
+        engine: Engine,
+        preprocessing: Preprocessing,
+        seed: int,
+        learning: bool = False,
     ) -> None:
-        started = time.perf_counter()
+        started, self._learning = time.perf_counter(), learning
         self.case, self.problem = case, ""
         self.loaded: LoadedCase | None = None
         self.tiled: TiledCase | None = None
@@ -74,8 +80,10 @@ class _Entry:
         self.problem, self.loaded, self.tiled = str(error), None, None
 
     def take(self, start: Start, made: _Made, seconds: float) -> None:
-        """One of its tiles is segmented."""
+        """One of its tiles is segmented. What is no number would be background in the mask."""
         self.seconds += seconds
+        if self.tiled is not None and not self._learning and not np.isfinite(made.probabilities.sum()):
+            self.fail(DataError(f"{self.case.image}: the weights give what is no number (NaN) for it; are they damaged?"))
         if self.tiled is not None:
             self.tiled.add(start, made.probabilities, made.states, made.signature)
 
@@ -162,6 +170,7 @@ def segment_cases(
     fusion: str = "mean",
     states: bool = False,
     recognise: bool = False,
+    learning: bool = False,
 ) -> Iterator[Segmented]:
     """Segment cases in their order, ``batch_size`` tiles at a time and at most about as many cases in memory.
 
@@ -174,7 +183,7 @@ def segment_cases(
 
     given = ((case, reader(case)) for case in cases)
     options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "fusion": fusion}
-    return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise)
+    return segment_each(engine, given, preprocessing, **options, states=states, recognise=recognise, learning=learning)
 
 
 def degraded(loaded: LoadedCase, kind: str, sigma: float, seed: int, preprocessing: Preprocessing) -> LoadedCase:
@@ -195,20 +204,22 @@ def segment_each(
     fusion: str = "mean",
     states: bool = False,
     recognise: bool = False,
+    learning: bool = False,
 ) -> Iterator[Segmented]:
     """Segment what is given, each case with the function that reads it when its turn comes; a case may come several times.
 
     The members of an ensemble count: there are as many tiles as have ``batch_size`` members among them, but at least one;
     and so many for each device of the engine.
     They are fused as ``ldseg.inference.fusion`` says. With ``states``, the states of each run are kept for looking at;
-    with ``recognise``, images are measured, see ``Segmented.signature``.
+    with ``recognise``, images are measured, see ``Segmented.signature``. A case of which the weights make what is no number
+    is left out; while they are ``learning`` it counts as background.
 
     Where another size of a batch would have to be compiled, tiles go in batches, and the last one is padded to full size.
     Where nothing is compiled, a thread works ahead while the caller writes and draws. Where the engine takes several calls
     at the same time, tiles go one by one to as many threads, and another thread reads what comes next.
     """
     batch_size, more = engine.together(batch_size), {"states": states, "features": recognise}
-    entries = (_Entry(case, read, engine, preprocessing, seed) for case, read in given)
+    entries = (_Entry(case, read, engine, preprocessing, seed, learning) for case, read in given)
     if engine.whole_batches or engine.parallel == 1:
         found = (entry.close(preprocessing, fusion) for entry in _in_batches(engine, entries, batch_size, more))
         return found if engine.whole_batches else ahead(found)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ldseg.augmentation.colours import jitter_colours
 from ldseg.augmentation.strength import STRENGTHS
-from ldseg.data.cases import Case, load_case
+from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, measure, signature_of
+from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, signature_of
+from ldseg.evaluation.magnification import DIRECTIONS, FACTOR
 from ldseg.inference.tiles import cover
 from ldseg.spec import SegmenterSpec
 
@@ -21,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 MOST_CASES, MOST_HELD_BACK, MOST_TILES = 300, 100, 4
 """Cases of training and others that a fit looks at, and tiles of each."""
+
+SMALLEST = 8 * FACTOR
+"""Pixels of a side of an image that is shown at other magnifications."""
+
+DRAWS = 2
+"""So often each."""
 
 Encode = Callable[[np.ndarray], np.ndarray]
 """From images ``(B, *S, ci)`` to their features, see ``ldseg.inference.engine.Drawn``."""
@@ -54,38 +61,84 @@ def fit(
     """
     rng, since = np.random.default_rng(seed), time.perf_counter()
     own, groups, colours, others = [], [], [], []
+    zoomed: list[list[Mapping[str, Signature]]] = []
+
+    def signatures(tiles: Sequence[np.ndarray]) -> list[Signature]:
+        return [signature_of(encode(image[np.newaxis])[0], image) for image in tiles]
+
     for case in _sample(held_back, rng, MOST_HELD_BACK):
-        if tiles := _tiles(case, spec, preprocessing, rng):
-            others.append([_signature(encode, image) for image in tiles])
+        if (loaded := _loaded(case, preprocessing)) is not None:
+            others.append(signatures(_tiles(loaded, loaded.image, spec, preprocessing, rng)))
     for case in _sample(training, rng, MOST_CASES):
         if time.perf_counter() - since > seconds:
             break
-        if tiles := _tiles(case, spec, preprocessing, rng):
-            own.append([_signature(encode, image) for image in tiles])
-            groups.append(case.group)
-            if augmentation in STRENGTHS:
-                changed = (jitter_colours(each, len(spec.axes) - 2, rng, STRENGTHS[augmentation]) for each in tiles)
-                colours.append([{"intensities": measure(each)["intensities"]} for each in changed])
-    return fit_familiarity(own, groups, others, colours)
+        if (loaded := _loaded(case, preprocessing)) is None:
+            continue
+        tiles = _tiles(loaded, loaded.image, spec, preprocessing, rng)
+        own.append(signatures(tiles))
+        groups.append(case.group)
+        if augmentation in STRENGTHS:
+            changed = (jitter_colours(each, len(spec.axes) - 2, rng, STRENGTHS[augmentation]) for each in tiles)
+            colours.append(signatures(list(changed)))
+        zoomed.append([])
+        for _ in range(DRAWS):
+            if moved := at_other_magnifications(loaded.image, spec.axes, preprocessing, rng):
+                shown = {name: _tiles(loaded, image, spec, preprocessing, rng, 1) for name, image in moved.items()}
+                zoomed[-1].append({name: signatures(part)[0] for name, part in shown.items()})
+    return fit_familiarity(own, groups, others, colours, zoomed)
+
+
+def at_other_magnifications(
+    image: np.ndarray, axes: str, preprocessing: Preprocessing, rng: np.random.Generator
+) -> Mapping[str, np.ndarray]:
+    """An image shown larger and smaller, by ``DIRECTIONS``, of the same size.
+
+    Larger is a part of it; smaller, what would lie around it are its mirror images. Nothing for volumes, whose spacing is
+    known, and for images below ``SMALLEST``.
+
+    Args:
+        image: float32 ``(*S, c)`` in [0, 1].
+        axes: of S.
+        preprocessing: that resamples it.
+        rng: draws the part.
+    """
+    size, plane = image.shape[:-1], image.shape[-3:-1]
+    if "Z" in axes or min(plane) < SMALLEST:
+        return {}
+    part = tuple(length // FACTOR for length in plane)
+    corner = [int(rng.integers(0, length - short + 1)) for length, short in zip(plane, part, strict=True)]
+    rows, columns = (slice(start, start + short) for start, short in zip(corner, part, strict=True))
+    larger = preprocessing.image_to_grid(image[..., rows, columns, :], size)
+    small = preprocessing.image_to_grid(image, (*size[:-2], *part))
+    around = [(start, length - short - start) for start, length, short in zip(corner, plane, part, strict=True)]
+    smaller = np.pad(small, [*((0, 0) for _ in size[:-2]), *around, (0, 0)], mode="symmetric")
+    return dict(zip(DIRECTIONS, (larger, smaller), strict=True))
 
 
 def _sample(cases: Sequence[Case], rng: np.random.Generator, most: int) -> list[Case]:
     return [cases[index] for index in rng.permutation(len(cases))[:most]]
 
 
-def _tiles(case: Case, spec: SegmenterSpec, preprocessing: Preprocessing, rng: np.random.Generator) -> list[np.ndarray]:
-    """Some tiles of a case as the network sees them; none of one that cannot be read."""
+def _loaded(case: Case, preprocessing: Preprocessing) -> LoadedCase | None:
+    """A case in memory; None for one that cannot be read."""
     try:
-        loaded = load_case(case, preprocessing)
+        return load_case(case, preprocessing)
     except DataError as error:
         logger.warning("not looked at: %s", error)
-        return []
-    grid = preprocessing.grid_of(loaded.size, loaded.spacing)
+        return None
+
+
+def _tiles(
+    case: LoadedCase,
+    image: np.ndarray,
+    spec: SegmenterSpec,
+    preprocessing: Preprocessing,
+    rng: np.random.Generator,
+    most: int = MOST_TILES,
+) -> list[np.ndarray]:
+    """Some tiles of an image of a case as the network sees them."""
+    grid = preprocessing.grid_of(case.size, case.spacing)
     tiling = cover(grid, spec.size, spec.strides)
-    image = tiling.pad(preprocessing.image_to_grid(loaded.image, grid))
-    chosen = rng.permutation(len(tiling.starts))[:MOST_TILES]
-    return [image[tiling.window(tiling.starts[index])] for index in sorted(chosen)]
-
-
-def _signature(encode: Encode, image: np.ndarray) -> Signature:
-    return signature_of(encode(image[np.newaxis])[0], image)
+    padded = tiling.pad(preprocessing.image_to_grid(image, grid))
+    chosen = rng.permutation(len(tiling.starts))[:most]
+    return [padded[tiling.window(tiling.starts[index])] for index in sorted(chosen)]

@@ -18,6 +18,7 @@ from ldseg.diffusion.random import normal
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
+from ldseg.spatial import Tensor
 from ldseg.weights import load_segmenter
 
 FUSED = 64 * 64
@@ -54,7 +55,7 @@ class Predictor(keras.Model, Engine):
         traced: dict[tuple[str, ...], Traced] = self._traced
         if more not in traced:
             traced[more] = Traced(self, more)
-            traced[more].compile()
+            traced[more].compile(run_eagerly=self.run_eagerly)
         found = traced[more].predict_on_batch(dict(inputs))
         return Drawn(**{name: _array(value) for name, value in found.items()})
 
@@ -69,11 +70,11 @@ class Predictor(keras.Model, Engine):
         logits = np.concatenate([_array(decoder.predict_on_batch(latent[np.newaxis])) for latent in latents])
         return _array(ops.softmax(logits, axis=-1))
 
-    def call(self, inputs: dict[str, Any]) -> Any:
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """``{"image": (B, *S, ci) in [0, 1], "noise": (B, *noise_shape)}`` to probabilities ``(B, E, *S, P)``."""
         return self.draw(inputs, ())["probabilities"]
 
-    def draw(self, inputs: dict[str, Any], kept: tuple[int, ...]) -> dict[str, Any]:
+    def draw(self, inputs: dict[str, Tensor], kept: tuple[int, ...]) -> dict[str, Tensor]:
         """What ``Drawn`` has: the probabilities and features, and the states where there are some to be kept."""
         reverse = self._loop(())
         total, states, features = 0.0, None, None
@@ -91,14 +92,14 @@ class Predictor(keras.Model, Engine):
         return {"probabilities": total / len(self.mirrors), "states": states, "features": features}
 
     def _members(
-        self, reverse: Callable[[Any, Any], Any], condition: Any, noise: Any, kept: tuple[int, ...]
-    ) -> tuple[Any, Any]:
+        self, reverse: Callable[[Tensor, Tensor], Tensor], condition: Tensor, noise: Tensor, kept: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
         """One copy's noise of all members ``(B, E, 1 + K, *L, c)`` to probabilities ``(B, E, *S, P)``, and the states."""
         part, rest = self.part, noise.shape[2:]
         if part > 1:
             condition = keras.tree.map_structure(lambda features: ops.repeat(features, part, axis=0), condition)
 
-        def one(noise: Any) -> tuple[Any, Any]:
+        def one(noise: Tensor) -> tuple[Tensor, Tensor]:
             found = reverse(condition, noise)
             clean = found[-1] if kept else found
             # Those of the first member of each part: (B, K, *L, c), where nothing is kept of no length.
@@ -117,17 +118,17 @@ class Predictor(keras.Model, Engine):
         members = ops.moveaxis(ops.reshape(members, (parts, -1, part, *members.shape[2:])), 0, 1)
         return ops.reshape(members, (-1, parts * part, *members.shape[3:]))[:, : self.samples], states[0]
 
-    def _loop(self, kept: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    def _loop(self, kept: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
         """From a condition and one copy's noise to the clean latent, or to the states that are kept."""
         positions = math.prod(self.latent_shape[:-1])
         small = self.spec.axes == "YX" and positions <= FUSED and self.steps > 1  # one step is no loop
 
-        def reverse(condition: Any, noise: Any) -> Any:
+        def reverse(condition: Tensor, noise: Tensor) -> Tensor:
             return self.reverse(condition, noise, **({"keep": kept} if kept else {}))
 
         return operations.fused(reverse) if small else reverse
 
-    def reverse(self, condition: Any, noise: Any, **part: Any) -> Any:
+    def reverse(self, condition: Tensor, noise: Tensor, **part: Any) -> Tensor:
         """Run the sampler, or the part of it that ``ldseg.diffusion.compiled.sample`` is told, on one copy's noise."""
         keys = (noise[:, 1], noise[:, 2]) if self.sampler.noisy else None
         return self.segmenter.reverse(
@@ -149,20 +150,20 @@ class Traced(keras.Model):
         self.more = more
         self.built = True
 
-    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The inputs of ``Predictor`` to probabilities and more."""
         drawn = self.predictor.draw(inputs, self.predictor.kept if "states" in self.more else ())
         return {name: drawn[name] for name in ("probabilities", *self.more)}
 
 
-def _features(condition: Any) -> Any:
+def _features(condition: Tensor) -> Tensor:
     """Of images, from their maps ``(B, *L, cc)``; see ``Drawn``."""
     last = ops.cast(keras.tree.flatten(condition)[-1], "float32")
     mean, variance = ops.moments(last, axes=tuple(range(1, len(last.shape) - 1)))
     return ops.concatenate([mean, ops.sqrt(ops.maximum(variance, 0.0))], axis=-1)
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _array(tensor: Tensor) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(tensor), dtype=np.float32)
 
 

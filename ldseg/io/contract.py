@@ -95,21 +95,39 @@ def read_checked(path: Path, thing: str, read: Callable[[], Content]) -> Content
     except MemoryError as error:
         raise DataError(f"{path}: not enough memory to read it") from error
     except Exception as error:  # decoders raise what they like on bytes that nobody has checked
-        if other := what_else(path):
+        if other := what_else(path, thing):
             article = "an" if thing[0] in "aeiou" else "a"
             raise DataError(f"{path}: not {article} {thing}, but {other}") from error
         reason = one_line(error)
         raise DataError(f"{path}: not a readable {thing} (damaged, cut short or not supported): {reason}") from error
 
 
-def what_else(path: Path) -> str:
-    """What stands in a file in place of what its name says, of what people meet; empty where it is none of that."""
+_OTHERS: tuple[tuple[bytes, int, str, tuple[str, ...]], ...] = (
+    (b"DICM", 128, "a DICOM file; name it .dcm", ("DICOM file",)),
+    (b"\x89PNG\r\n", 0, "a PNG file; name it .png", ("image",)),
+    (b"\xff\xd8\xff", 0, "a JPEG file; name it .jpg", ("image",)),
+    (b"PK\3\4", 0, "a ZIP archive; unpack it", ()),
+    (b"7z\xbc\xaf", 0, "an archive of 7-Zip; unpack it", ()),
+    (b"Rar!", 0, "an archive of RAR; unpack it", ()),
+    (b"BZh", 0, "a file packed by bzip2; unpack it", ()),
+    (b"\xfd7zXZ", 0, "a file packed by xz; unpack it", ()),
+    (b"\x1f\x8b\x08", 0, "a file packed by gzip; unpack it", ("NIfTI file",)),
+    (b"%PDF", 0, "a PDF", ()),
+)
+"""First bytes, where they stand, what such a file is, and the things of which a damaged file may begin so, too."""
+
+
+def what_else(path: Path, thing: str) -> str:
+    """What stands in a file in place of a thing, of what people meet; empty where it is none of that."""
     with path.open("rb") as stream:
         start = stream.read(1 << 12)
     if start.startswith(b"version https://git-lfs.github.com/"):
         return "a pointer of Git LFS to it; git lfs pull fetches the file itself"
     if start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "a web page, as a download that failed leaves it"
+    for magic, place, told, of in _OTHERS:
+        if thing not in of and start[place : place + len(magic)] == magic:
+            return told
     return "zeros alone, as a copy that failed leaves it" if start and not any(start) else ""
 
 

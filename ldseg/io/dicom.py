@@ -45,7 +45,7 @@ class Slices:
         frames: in the order of the file.
         header: its data set, without the pixels.
         step: mm from slice to slice where the file says so, else 1.
-        bits: bits of each value in use.
+        bits: bits of each value in use; 0 where the file does not say.
     """
 
     frames: list[Frame]
@@ -85,7 +85,8 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     if frames[0].unknown:
         said_once(f"size of {path.parent}", f"{path}: it does not say how large its pixels are: taken as 1 mm")
     table = _table_of(header)
-    bits = stored if table is None else int(table.LUTDescriptor[2])
+    # That all bits of 16 are in use is what programs write that do not know.
+    bits = int(table.LUTDescriptor[2]) if table is not None else stored if stored < 16 else 0
     return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
 
 
@@ -147,7 +148,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
         named: the frames, each with the name of its file.
         axes: what they are to be.
         step: mm, or another unit along time, from frame to frame where places do not tell.
-        bits: bits of each value in use.
+        bits: bits of each value in use; 0 where the file does not say.
         several: whether the frames come from several files, which lie in order along time by their numbers.
     """
     first_name, first = named[0]
@@ -173,7 +174,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     origin = np.zeros(3) if first.place is None else first.place
     spacing = np.array([first.spacing[1], first.spacing[0], step])
     content = placed(values, size, spacing, origin, direction, axes, source=first_name, label=False)
-    return Content(values=content.values, geometry=content.geometry, bits=bits)
+    return Content(values=content.values, geometry=content.geometry, bits=bits or None)
 
 
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
@@ -200,6 +201,8 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         slope = _number(header.get("DoseGridScaling")) if slope is None else slope
         shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
         values = _scaled(values, slope, shift, stored)
+        if int(header.BitsAllocated) == 1 and not label and values.dtype == np.uint8:
+            values = values.astype(bool)  # which images have as black and white
     return _placed(header, group, values)
 
 

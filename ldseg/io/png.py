@@ -19,6 +19,8 @@ from ldseg.io.pixels import ORIENTATION, Pixels, by_pillow
 logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+_SPARE = 1 << 16
+"""Bytes of packed rows beyond what deflate makes of rows that it cannot make shorter."""
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 """Top, left and steps down and to the right of the passes in which woven rows are stored (PNG, section 8.2)."""
 
@@ -27,6 +29,7 @@ def read_png(content: bytes) -> Pixels:
     """Walk the chunks to the end mark, check sums included, then decode."""
     place = len(PNG_START)
     kinds: set[bytes] = set()
+    packed = 0
     while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
         kind, end = content[place + 4 : place + 8], place + 12 + length
@@ -37,19 +40,23 @@ def read_png(content: bytes) -> Pixels:
         if not kinds and kind != b"IHDR":
             raise ValueError(f"its first chunk is {kind.decode('latin-1')}, expected IHDR")
         kinds.add(kind)
+        packed += length if kind == b"IDAT" else 0
         if kind == b"IEND":
-            return _whole_png(content, kinds)
+            return _whole_png(content, kinds, packed)
         place = end
     raise ValueError(f"the PNG file ends early, at byte {len(content)}")
 
 
-def _whole_png(content: bytes, kinds: set[bytes]) -> Pixels:
+def _whole_png(content: bytes, kinds: set[bytes], packed: int) -> Pixels:
     width, height, bits, colours, _, _, woven = struct.unpack_from(">IIBBBBB", content, 16)
     planes = {0: 1, 2: 3, 4: 2, 6: 4}.get(colours)
     if b"IDAT" not in kinds or (colours == 3 and b"PLTE" not in kinds):
         raise ValueError(f"the PNG file has no {'pixels' if b'IDAT' not in kinds else 'palette'}")
+    needed = _unpacked((height, width), bits * (planes or 1), bool(woven))
+    if packed > needed + needed // 8 + _SPARE:  # what inflates for minutes
+        raise ValueError(f"it holds {packed} bytes of packed rows, which are {needed} bytes unpacked")
     if b"acTL" in kinds or planes is None or bits < 8:
-        _check_rows(content, (height, width), bits * (planes or 1), bool(woven))
+        _check_rows(content, needed)
         pixels = by_pillow(PngImagePlugin.PngImageFile, content)
         if colours != 0 or bits not in (2, 4):
             return pixels
@@ -83,11 +90,15 @@ def _without(content: bytes, left_out: bytes) -> bytes:
     )
 
 
-def _check_rows(content: bytes, size: tuple[int, int], bits: int, woven: bool) -> None:
-    """A PNG of so many bits a pixel holds all of its rows: Pillow fills in those that lack."""
+def _unpacked(size: tuple[int, int], bits: int, woven: bool) -> int:
+    """The bytes of the rows of a PNG of so many bits a pixel, each with that of its filter."""
     parts = _PASSES if woven else ((0, 0, 1, 1),)
     sizes = [(-(-(size[0] - top) // down), -(-(size[1] - left) // right)) for top, left, down, right in parts]
-    needed = sum(high * (1 + (wide * bits + 7) // 8) for high, wide in sizes if high > 0 and wide > 0)
+    return sum(high * (1 + (wide * bits + 7) // 8) for high, wide in sizes if high > 0 and wide > 0)
+
+
+def _check_rows(content: bytes, needed: int) -> None:
+    """A PNG holds all of its rows: Pillow fills in those that lack."""
     check_size((needed,), 1)
     packed = b"".join(content[start + 8 : end - 4] for kind, start, end in _chunks(content) if kind == b"IDAT")
     held = len(zlib.decompressobj().decompress(packed, needed))

@@ -44,11 +44,14 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         if axes == "YX" and len(whole) != 1:
             raise Refused(f"{len(whole)} pages, expected one")
         series = [part for part in stored.series if not part.keyframe.is_reduced]
+        page: Any = series[0].keyframe if series else pages[0]
+        for each in whole:
+            check_coding(each)
+        if len(series) > 1 and all(part.kind == "generic" and _meaning(part.keyframe) == _meaning(page) for part in series):
+            return _one_by_one(stored, whole, axes, label, str(path))
         if len(series) != 1:
             raise Refused(f"{len(series)} series of pages, expected one")
-        page: Any = series[0].keyframe
         _check_alike(whole, label)
-        check_coding(page)
         _check_series(series[0], len(whole), stored.filehandle.size)
         images = int((stored.imagej_metadata or {}).get("images", 1)) if stored.is_imagej else 1
         if images > math.prod(series[0].shape) // math.prod(page.shape):
@@ -108,11 +111,34 @@ def _check_page(page: Any, index: int, size: int) -> None:
         check_length(sum(counts), rows * ((row + 7) // 8))
 
 
+def _meaning(page: Any) -> tuple[Any, ...]:
+    """What the values of a page are, however they are stored."""
+    kind = page.dtype, page.bitspersample, page.sampleformat
+    return page.shape, page.axes, *kind, int(page.photometric), tuple(page.extrasamples)
+
+
+def _one_by_one(stored: tifffile.TiffFile, pages: list[Any], axes: str, label: bool, source: str) -> Content:
+    """Pages of one meaning that are stored differently, such as in strips of other heights."""
+    check_size((len(pages), *pages[0].shape), pages[0].dtype.itemsize)
+    if not all(map(steady, pages)):
+        apart.needed()
+    _check_turns(pages, label)
+    check_strips(stored, pages)
+    values = np.stack([page.asarray(maxworkers=1) for page in pages])
+    return _content(values, "I" + pages[0].axes, pages[0], axes, label, source)
+
+
 def _check_alike(pages: list[Any], label: bool) -> None:
-    """Pages that are read together are stored alike, have one orientation and, but for labels, one palette."""
+    """Pages that are decoded as the first are stored alike, and as `_check_turns` says."""
     for index, page in enumerate(pages[1:], start=1):
         if page.hash != pages[0].hash:
             raise Refused(f"page {index} is stored in another way than the first: size, type, colours or compression")
+    _check_turns(pages, label)
+
+
+def _check_turns(pages: list[Any], label: bool) -> None:
+    """Pages that are read together have one orientation and, but for labels, one palette."""
+    for index, page in enumerate(pages[1:], start=1):
         if page.tags.valueof(_ORIENTATION) != pages[0].tags.valueof(_ORIENTATION):
             raise Refused(f"page {index} has another orientation than the first")
         if not label and not np.array_equal(page.tags.valueof(_PALETTE), pages[0].tags.valueof(_PALETTE)):

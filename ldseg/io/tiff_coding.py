@@ -75,10 +75,10 @@ def check_strips(stored: tifffile.TiffFile, pages: list[Any]) -> None:
     Raises:
         ValueError: they do not.
     """
-    compression = tifffile.COMPRESSION(pages[0].compression).name
-    if compression not in _PICTURES | {"JPEG"}:
-        return
     for page in pages:
+        compression = tifffile.COMPRESSION(page.compression).name
+        if compression not in _PICTURES | {"JPEG"}:
+            continue
         for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
             stored.filehandle.seek(start)
             strip = stored.filehandle.read(length)

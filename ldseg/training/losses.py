@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
 from ldseg.regions import Unions
+from ldseg.spatial import Tensor
 
 
-def cross_entropy(label: Any, logits: Any, known: Any = None) -> Any:
+def cross_entropy(label: Tensor, logits: Tensor, known: Tensor = None) -> Tensor:
     """Mean over the positions that are known of minus the log-probability of the true class.
 
     int ``(B, *S)``, logits ``(B, *S, C)``, known float ``(B, *S)``, 1 or 0 (None: everywhere) to ``(B,)``.
@@ -19,7 +19,7 @@ def cross_entropy(label: Any, logits: Any, known: Any = None) -> Any:
     return _cross_entropy(*_by_class(label, logits), known)
 
 
-def mean_known(values: Any, known: Any = None) -> Any:
+def mean_known(values: Tensor, known: Tensor = None) -> Tensor:
     """The mean ``(B,)`` of values ``(B, *S)`` over the positions where known ``(B, *S)`` is 1; 0 where it is nowhere."""
     axes = tuple(range(1, len(values.shape)))
     if known is None:
@@ -27,7 +27,7 @@ def mean_known(values: Any, known: Any = None) -> Any:
     return ops.sum(values * known, axis=axes) / ops.maximum(ops.sum(known, axis=axes), 1.0)
 
 
-def soft_dice(label: Any, logits: Any, smooth: float = 1.0, known: Any = None) -> Any:
+def soft_dice(label: Tensor, logits: Tensor, smooth: float = 1.0, known: Tensor = None) -> Tensor:
     r"""Dice of the probabilities, the mean over all classes, the background included.
 
     :math:`\frac{2 \sum p y + s}{\sum p + \sum y + s}` for each class (Milletari et al. 2016, arXiv 1606.04797, with
@@ -37,7 +37,7 @@ def soft_dice(label: Any, logits: Any, smooth: float = 1.0, known: Any = None) -
     return _soft_dice(*_by_class(label, logits), known, smooth)
 
 
-def segmentation_loss(label: Any, logits: Any, known: Any = None, regions: Unions = ()) -> Any:
+def segmentation_loss(label: Tensor, logits: Tensor, known: Tensor = None, regions: Unions = ()) -> Tensor:
     """Cross-entropy plus twice one minus Dice (Zaman et al., arXiv 2407.12952), with Dice by case: ``(B,)``.
 
     Where there are regions, unions of classes, it is the mean of this loss of the classes and of that of the regions, which
@@ -52,18 +52,18 @@ def segmentation_loss(label: Any, logits: Any, known: Any = None, regions: Union
     return (loss + sum(each) / len(each)) / 2
 
 
-def _loss(truth: list[Any], logs: list[Any], known: Any) -> Any:
+def _loss(truth: list[Tensor], logs: list[Tensor], known: Tensor) -> Tensor:
     return _cross_entropy(truth, logs, known) + 2 * (1 - _soft_dice(truth, logs, known))
 
 
-def _by_region(truth: list[Any], logs: list[Any], region: Sequence[int]) -> tuple[list[Any], list[Any]]:
+def _by_region(truth: list[Tensor], logs: list[Tensor], region: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
     """What ``_by_class`` gives, of two: what is outside of a region and what is inside."""
     sides = [[k for k in range(len(truth)) if (k in region) == within] for within in (False, True)]
     chances = [functools.reduce(ops.logaddexp, (logs[k] for k in side)) for side in sides]
     return [sum(truth[k] for k in side) for side in sides], chances
 
 
-def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
+def _by_class(label: Tensor, logits: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Where the label has each class, 0 or 1, and the logarithm of its probability: C maps ``(B, *S)`` each.
 
     Maps of their own, as processors do badly over a last axis of two or three numbers.
@@ -78,12 +78,12 @@ def _by_class(label: Any, logits: Any) -> tuple[list[Any], list[Any]]:
     return truth, [part - total for part in parts]
 
 
-def _cross_entropy(truth: list[Any], logs: list[Any], known: Any) -> Any:
+def _cross_entropy(truth: list[Tensor], logs: list[Tensor], known: Tensor) -> Tensor:
     return -mean_known(sum(one * log for one, log in zip(truth, logs, strict=True)), known)
 
 
-def _soft_dice(truth: list[Any], logs: list[Any], known: Any, smooth: float = 1.0) -> Any:
-    def total(values: Any) -> Any:
+def _soft_dice(truth: list[Tensor], logs: list[Tensor], known: Tensor, smooth: float = 1.0) -> Tensor:
+    def total(values: Tensor) -> Tensor:
         return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
     scores = []

@@ -135,7 +135,7 @@ def chosen(found: dict[tuple[int, int], float]) -> tuple[int, int]:
 
 def _dices(plan: Plan, opened: Opened, cases: Sequence[Case], steps: int, samples: int) -> list[list[float]]:
     engine = opened.engine(sampler=plan.sampler, steps=steps, samples=samples, at_once=plan.batch_size)
-    segmented = segment_cases(engine, cases, plan.preprocessing, batch_size=plan.batch_size, seed=0)
+    segmented = segment_cases(engine, cases, plan.preprocessing, batch_size=plan.batch_size, seed=0, learning=True)
     return [
         scored(dice, item.mask, item.loaded.label, plan.spec.classes, plan.preprocessing.unions).tolist()
         for item in segmented

@@ -119,7 +119,7 @@ def rows_of(
         hidden: whether there is no bar of the progress.
     """
     spec = predictor.spec
-    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0)
+    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0, learning=True)
     bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
     for result in tqdm(results, **bar):
         if result.loaded is None or result.loaded.label is None:

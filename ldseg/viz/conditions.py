@@ -83,7 +83,8 @@ def robustness_figure(report: Mapping[str, Any]) -> Figure:
         else:
             axes.set_title(f"{panels[0][0]}: {what}")
         axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="each case")
-        axes.fill_between([], [], [], color=OKABE_ITO["blue"], alpha=0.2, linewidth=0, label="95 % interval of the mean")
+        if _has_interval(rows):
+            axes.fill_between([], [], [], color=OKABE_ITO["blue"], alpha=0.2, linewidth=0, label="95 % interval of the mean")
         axes.plot([], [], color=OKABE_ITO["blue"], marker="o", markersize=4, label=f"mean of {counted(most, 'case')}")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -118,7 +119,7 @@ def sweep_figure(report: Mapping[str, Any]) -> Figure:
             )
             time.plot(count, _floats(row["seconds"] for row in own), **look)
             memory.plot(count, _floats(row["memory"] for row in own) / 2**20, **look)
-        quality.set(title="Dice, with 95 % interval")
+        quality.set(title="Dice, with 95 % interval" if _has_interval(rows) else "Dice")
         time.set_title("Seconds for a case")
         memory.set_title(f"{_MEMORY[report['memory_of']]} (MB)")
         for axes in (time, memory):
@@ -147,6 +148,11 @@ def _apart(values: Sequence[float], most: int = 12) -> list[float]:
         if not found or value - found[-1] > 0.99 * (values[-1] - values[0]) / most:
             found.append(value)
     return found
+
+
+def _has_interval(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there is an interval under any condition: of few cases there is none."""
+    return any(row["foreground"]["interval"][0] is not None for row in rows)
 
 
 def _interval(figures: Sequence[Mapping[str, Any]]) -> Sequence[npt.NDArray[np.float64]]:

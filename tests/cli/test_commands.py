@@ -30,6 +30,7 @@ def test_help_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         parser().parse_args([name, "--help"])
     assert ended.value.code == 0
     assert COMMANDS[name].about.split()[0] in capsys.readouterr().out
+    assert f"| `ldseg {name}" in (ROOT / "docs" / "reference" / "command.md").read_text("utf-8")
 
 
 def test_options_come_before_set_and_after_the_file(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest
     write_mask(folder / "Label" / "a_label.png", label)
     assert main(["validate", str(folder), "--classes", "background,rim,cup", "--regions", "disc:1+2"]) == 0
     told = capsys.readouterr().out
-    assert "class 2, cup: in 1 label, 1.17% of all\nregion disc, classes 1+2: in 4 labels, 14.06% of all" in told
+    assert "class 2, cup: in 1 label, 1.17% of all\nregion disc (1+2): in 4 labels, 14.06% of all" in told
     write_image(folder / "Image" / "b.png", np.full((40, 40, 3), 7, np.uint8))
     label[label == 2] = 1
     write_mask(folder / "Label" / "a_label.png", label)

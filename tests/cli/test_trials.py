@@ -198,6 +198,8 @@ def test_more_strengths_and_animations_need_no_new_beginning(place: Path, caplog
     with caplog.at_level(logging.INFO):
         assert run(place, *ROBUSTNESS, "Output.Diffusion=1") == 0
     assert "9 segmentations, 3 of them to do" in caplog.text
+    assert run(place, *ROBUSTNESS, "Output.Diffusion=0") == 0
+    assert list((place / "out" / "Robustness").glob("*.gif")) == []  # none of an earlier run stays
 
 
 @pytest.mark.parametrize("what", ["weights", "seed"])

@@ -74,6 +74,22 @@ def test_a_case_without_a_hit_is_in_view() -> None:
     assert -0.05 < robustness_figure(found).axes[0].get_ylim()[0] < 0
 
 
+def test_few_cases_have_no_interval_and_no_word_of_it() -> None:
+    def words(figure: Any) -> str:
+        return " ".join(text.get_text() for legend in figure.legends for text in legend.get_texts()) + str(
+            [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center")]
+        )
+
+    strengths = report(sigma=[0.0, 0.1])
+    steps = report(sampler=["DDIM", "DDIM"], steps=[1, 5], seconds=[0.1, 0.2], memory=[2**20] * 2)
+    for found, draw in ((strengths, robustness_figure), (steps, sweep_figure)):
+        assert "95 %" not in words(draw(found))  # of four cases
+        for row in found["conditions"]:
+            for figures in (row["foreground"], *row["classes"].values()):
+                figures["interval"] = [0.1, 0.9]
+        assert "95 %" in words(draw(found))
+
+
 def test_steps_time_and_memory(tmp_path: Path) -> None:
     found = report(
         sampler=["DDIM", "DDIM", "DDPM", "DDPM"], steps=[1, 50, 1, 50], seconds=[0.1, 1.0, 0.1, None], memory=[2**30] * 4

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from ldseg.evaluation.cloud import Cloud
 from ldseg.evaluation.familiarity import (
     BANDS,
     FEWEST_GROUPS,
     KINDS,
-    Cloud,
     Familiarity,
     Signature,
     fit_familiarity,

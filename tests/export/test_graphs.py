@@ -38,11 +38,12 @@ def trained(spec: SegmenterSpec, path: Path) -> tuple[Segmenter, OnnxRuntime]:
     """Networks whose every weight has a value of its own, and the same in ONNX Runtime."""
     keras.utils.set_random_seed(0)  # first weights are drawn by Keras
     segmenter, rng = Segmenter(spec), np.random.default_rng(0)
-    for weight in segmenter.weights:
-        value = as_numpy(weight) + rng.normal(0, 0.1, weight.shape)
+    first = [as_numpy(weight).copy() for weight in segmenter.weights]
+    structure = structure_of(spec, segmenter)  # the weights are lost
+    for weight, begun in zip(segmenter.weights, first, strict=True):
+        value = begun + rng.normal(0, 0.1, weight.shape)
         weight.assign(np.abs(value) + 0.1 if "variance" in weight.path else value)
     segmenter.save_weights(path / WEIGHTS_FILE)
-    structure = structure_of(spec)
     structure.write(path / "graphs.zip")
     assert Structure.read(path / "graphs.zip") == structure
     return segmenter, OnnxRuntime(structure.completed(path / WEIGHTS_FILE))

@@ -128,6 +128,7 @@ def test_members_depend_on_their_image_and_the_seed_alone(
     sampler: str, tile: bool, segmenter: Segmenter, cases: tuple[Case, ...]
 ) -> None:
     predictor = a_predictor(segmenter, sampler=sampler, steps=2, samples=3, flips=True)
+    predictor.compile(run_eagerly=not tile)  # of the many tiles, to compile takes less time
     cases = cases[:3]
     alone = segment(predictor, cases, tile, batch_size=1)
     for chosen, size in ((cases, 3), (cases, 9), (cases[::-1], 6), (cases[1:], 6)):

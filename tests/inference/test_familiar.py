@@ -83,10 +83,27 @@ def test_a_fit_looks_at_a_sample_and_passes_over_what_cannot_be_read(
 
     description = read_description(place / "w")
     fit = familiar.fit(encode, description.spec, description.preprocessing, cases, augmentation="anatomy")
-    assert fit is not None and fit.tiles == len(seen) == FEWEST + 3
+    assert fit is not None and fit.tiles == FEWEST + 3
+    assert len(seen) == 6 * fit.tiles  # as it is, in other colours, twice larger and smaller
     monkeypatch.setattr(familiar, "MOST_CASES", FEWEST)
     assert familiar.fit(encode, description.spec, description.preprocessing, cases[1:]).tiles == FEWEST  # type: ignore[union-attr]
     assert familiar.fit(encode, description.spec, description.preprocessing, cases[1:], seconds=0.0) is None
+
+
+def test_an_image_at_other_magnifications(place: Path) -> None:
+    step = read_description(place / "w").preprocessing
+    rows = np.linspace(0, 1, 60, dtype=np.float32)
+    image = np.repeat(np.stack([rows] * 48)[..., np.newaxis], 3, axis=-1)
+    found = familiar.at_other_magnifications(image, "YX", step, np.random.default_rng(0))
+    assert {name: each.shape for name, each in found.items()} == dict.fromkeys(("larger", "smaller"), image.shape)
+    slope = {name: float(np.median(np.abs(np.diff(each[..., 0], axis=1)))) for name, each in found.items()}
+    assert slope["larger"] == pytest.approx(1 / 59 / 3, rel=0.01)
+    assert slope["smaller"] == pytest.approx(3 / 59, rel=0.01)
+    assert np.abs(np.diff(found["smaller"][..., 0], axis=1)).max() < 4 / 59  # without a seam
+    video = np.stack([image] * 3)
+    assert familiar.at_other_magnifications(video, "TYX", step, np.random.default_rng(0))["smaller"].shape == video.shape
+    assert familiar.at_other_magnifications(video, "ZYX", step, np.random.default_rng(0)) == {}
+    assert familiar.at_other_magnifications(image[:20], "YX", step, np.random.default_rng(0)) == {}
 
 
 def test_a_description_is_changed_and_the_weights_stay(place: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tiny
 
-from ldseg.evaluation.familiarity import KINDS, Cloud, Familiarities, Familiarity
+from ldseg.evaluation.cloud import Cloud
+from ldseg.evaluation.familiarity import KINDS, Familiarities, Familiarity
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.folds import ensemble_of
 from ldseg.slides.noise import noise_rows

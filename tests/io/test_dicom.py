@@ -12,6 +12,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from ldseg.data.intensity import scaling_of
 from ldseg.errors import DataError
 from ldseg.io import contract
 from ldseg.io.dicom_sources import sources_of
@@ -421,3 +422,24 @@ def test_frames_without_numbers_of_their_own(tmp_path: Path, caplog: pytest.LogC
 
     read_scan(series(tmp_path / "P", change), "TYX")
     assert "its frames have no numbers of their own (InstanceNumber): taken in the order of their names" in caplog.text
+
+
+@pytest.mark.parametrize(("stored", "told"), [(12, 12), (16, None)])
+def test_bits_that_all_are_in_use(tmp_path: Path, stored: int, told: int | None) -> None:
+    """Programs that do not know how many are write 16: then the values tell."""
+    header = header_of(volume()[0])
+    header.BitsStored, header.HighBit = stored, stored - 1
+    scan = read_scan(save(tmp_path / "a.dcm", header), "YX")
+    assert scan.bits == told
+    assert scaling_of(scan.values, "dtype", "a", bits=scan.bits)(scan.values).max() == volume()[0].max() / np.float32(4095)
+
+
+def test_one_bit(tmp_path: Path) -> None:
+    """Of an image it is black and white, of a label 0 and 1."""
+    values = (volume()[0] % 2).astype(np.uint8)
+    header = header_of(values)
+    header.BitsAllocated, header.BitsStored, header.HighBit = 1, 1, 0
+    header.PixelData = np.packbits(values.ravel(), bitorder="little").tobytes()
+    path = save(tmp_path / "a.dcm", header)
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values * 255)
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)

@@ -196,6 +196,9 @@ def test_sizes_that_are_none() -> None:
         ),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page, as a download that failed leaves it"),
         (bytes(5000), "zeros alone, as a copy that failed leaves it"),
+        (b"PK\x03\x04" + bytes(90), "a ZIP archive; unpack it"),
+        (b"BZh91AY" + bytes(90), "a file packed by bzip2; unpack it"),
+        (b"%PDF-1.7" + bytes(90), "a PDF"),
     ],
 )
 @pytest.mark.parametrize(
@@ -206,6 +209,22 @@ def test_what_stands_in_place_of_a_file(tmp_path: Path, suffix: str, axes: str, 
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"a{suffix}: not an? [\w ]+, but {message}"):
         read_scan(path, axes)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "start", "message"),
+    [
+        ("a.png", "YX", bytes(128) + b"DICM", "not an image, but a DICOM file; name it .dcm"),
+        ("a.dcm", "YX", b"\x89PNG\r\n\x1a\n", "not a DICOM file, but a PNG file; name it .png"),
+        ("a.nii", "ZYX", b"\xff\xd8\xff\xe0", "not a NIfTI file, but a JPEG file; name it .jpg"),
+        ("a.png", "YX", b"\x89PNG\r\n\x1a\n", "not a readable image"),
+        ("a.nii.gz", "ZYX", b"\x1f\x8b\x08", "not a readable NIfTI file"),
+    ],
+)
+def test_a_file_of_another_name(tmp_path: Path, name: str, axes: str, start: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(start + bytes(200))
+    with pytest.raises(DataError, match=rf"{name}: {message}"):
+        read_scan(tmp_path / name, axes)
 
 
 HEADERS = {

@@ -165,7 +165,8 @@ def test_damaged_files_raise_nothing_but_data_errors(tmp_path: Path, rgb: np.nda
     ("content", "expected"),
     [
         (b"", "zero bytes"),
-        (b"%PDF-1.4...", "not a BMP, PNG, TIFF or JPEG"),
+        (b"%PDF-1.4...", "not an image, but a PDF"),
+        (b"%!PS-Adobe-3.0...", "not a BMP, PNG, TIFF or JPEG"),
         (b"GIF89a...", "the GIF ends early"),
         (None, "No such file"),
     ],

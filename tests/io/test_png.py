@@ -87,3 +87,12 @@ def test_chunks_that_lack(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=rf"a\.png: not a readable image .*{what}"):
             read_scan(path, "YX")
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, 0), (1, 0), (8, 3)])
+def test_rows_that_inflate_without_end(tmp_path: Path, bits: int, kind: int) -> None:
+    table = [chunk(b"PLTE", bytes(3))] if kind == 3 else []
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.zeros((8, 8), int), bits, kind, *table, rows=bytes(80_000_000)))
+    with pytest.raises(DataError, match=r"a\.png: .*it holds \d+ bytes of packed rows, which are \d+ bytes unpacked"):
+        read_scan(path, "YX")

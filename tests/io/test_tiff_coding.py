@@ -132,3 +132,24 @@ def test_pages_that_are_not_alike(tmp_path: Path, second: dict[str, Any]) -> Non
         writer.write(GRAY, **({"photometric": "minisblack"} | second), metadata=None)
     with pytest.raises(DataError, match=r"a\.tif: "):
         read_scan(path, "ZYX")
+
+
+@pytest.mark.parametrize(
+    "first", [{"rowsperstrip": 3}, {"compression": "zlib"}, {"tile": (16, 16)}, {"compression": "jpeg2000"}]
+)
+def test_pages_of_one_meaning_stored_differently(tmp_path: Path, first: dict[str, Any]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for options in (first, {}, {"compression": "lzw", "predictor": True}):
+            writer.write(GRAY, photometric="minisblack", metadata=None, **options)
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", "ZYX").values[..., 0], np.stack([GRAY] * 3))
+    np.testing.assert_array_equal(read_scan_label(tmp_path / "a.tif", "ZYX")[0], np.stack([GRAY] * 3))
+
+
+@pytest.mark.parametrize("second", [{"photometric": "miniswhite"}, {"values": GRAY[:8]}, {"values": GRAY.astype(np.uint16)}])
+def test_pages_of_another_meaning(tmp_path: Path, second: dict[str, Any]) -> None:
+    given = {"values": GRAY, "photometric": "minisblack"} | second
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(GRAY, photometric="minisblack", metadata=None)
+        writer.write(given.pop("values"), metadata=None, **given)
+    with pytest.raises(DataError, match=r"a\.tif: 2 series of pages, expected one"):
+        read_scan(tmp_path / "a.tif", "ZYX")

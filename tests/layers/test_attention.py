@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import EVERY_RANK, as_numpy, check_layer, draw, group_norm, randomize, weights_of
+from helpers import EVERY_RANK, as_numpy, check_layer, draw, group_norm, randomize, said, slots_of, weights_of
 from keras import ops
 
 from ldseg.layers import SelfAttention
@@ -40,7 +40,7 @@ def test_attention_in_chunks_is_a_layer() -> None:
 def test_attention_is_its_formula(heads: int, channels: int) -> None:
     layer = SelfAttention(heads, groups=2)
     x = draw(2, 3, 4, channels)
-    layer(x)
+    layer(slots_of(x))
     randomize(layer)
     w = weights_of(layer)
     tokens = x.astype("float64").reshape(2, 12, channels)
@@ -55,7 +55,7 @@ def test_attention_is_its_formula(heads: int, channels: int) -> None:
             share = np.exp(scores - scores.max(1, keepdims=True))
             mixed[case, :, one] = share / share.sum(1, keepdims=True) @ value[case, :, one]
     expected = tokens + mixed @ w["out/kernel"] + w["out/bias"]
-    np.testing.assert_allclose(as_numpy(layer(x)).reshape(expected.shape), expected, atol=1e-4)
+    np.testing.assert_allclose(said(layer, x).reshape(expected.shape), expected, atol=1e-4)
 
 
 # The score matrix of 24 positions and 2 heads has 1152 entries, a row of it 48.
@@ -63,11 +63,11 @@ def test_attention_is_its_formula(heads: int, channels: int) -> None:
 def test_chunks_change_the_memory_and_nothing_else(scores: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = draw(3, 4, 6, 8)
     whole, chunked = SelfAttention(2, scores=None), SelfAttention(2, scores=scores)
-    whole(x)
-    chunked(x)
+    whole(slots_of(x))
+    chunked(slots_of(x))
     randomize(whole)
     chunked.set_weights(whole.get_weights())
-    expected = as_numpy(whole(x))
+    expected = said(whole, x)
     held = set()
     softmax = ops.softmax
 
@@ -88,7 +88,7 @@ def test_chunks_with_a_batch_that_is_not_known() -> None:
     slot = keras.Input((4, 6, 8))
     model = keras.Model(slot, layer(slot))
     x = draw(3, 4, 6, 8)
-    np.testing.assert_allclose(model.predict(x, verbose=0), as_numpy(layer(x)), atol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), said(layer, x), atol=1e-5)
 
 
 def test_chunks_leave_the_gradients_as_they_are() -> None:

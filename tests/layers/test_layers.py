@@ -4,7 +4,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import EVERY_RANK, as_numpy, check_layer, draw, group_norm, randomize, weights_of
+from helpers import EVERY_RANK, as_numpy, check_layer, draw, group_norm, randomize, said, slots_of, weights_of
 from keras import ops
 
 from ldseg import layers
@@ -49,7 +49,7 @@ def test_group_norm_is_that_of_keras(options: dict[str, Any], grid: tuple[int, .
         layer.build(x.shape)
     randomize(ours)
     theirs.set_weights(ours.get_weights())
-    np.testing.assert_allclose(as_numpy(ours(x)), as_numpy(theirs(x)), atol=2e-5)
+    np.testing.assert_allclose(said(ours, x), said(theirs, x), atol=2e-5)
     # Files of weights address a layer by the name of its class.
     assert type(ours).__name__ == type(theirs).__name__
 
@@ -75,7 +75,7 @@ def test_group_norm_of_values_far_from_zero() -> None:
     x = 100 + 0.1 * draw(2, 16, 16, 3)
     exact = x.astype("float64")
     exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
-    np.testing.assert_allclose(as_numpy(layer(x)), exact, atol=2e-3)
+    np.testing.assert_allclose(said(layer, x), exact, atol=2e-3)
 
 
 def test_group_norm_in_half_precision() -> None:
@@ -133,7 +133,7 @@ def test_a_block_is_its_formula(filters: int, timed: bool) -> None:
     layer = ResidualBlock(filters, groups=2, kernel=1)
     x, time = draw(3, 5, 4), draw(3, 7, seed=1)
     inputs = [x, time] if timed else x
-    layer(inputs)
+    layer(slots_of(inputs))
     randomize(layer)
     w = weights_of(layer)
 
@@ -145,7 +145,7 @@ def test_a_block_is_its_formula(filters: int, timed: bool) -> None:
         hidden = hidden + apply("time", silu(time.astype("float64")))[:, None]
     hidden = apply("conv_out", silu(group_norm(hidden, 2, w["norm_out/gamma"], w["norm_out/beta"])))
     expected = hidden + (x if filters == 4 else apply("shortcut", x.astype("float64")))
-    np.testing.assert_allclose(as_numpy(layer(inputs)), expected, atol=1e-4)
+    np.testing.assert_allclose(said(layer, inputs), expected, atol=1e-4)
 
 
 # Time and classes
@@ -159,21 +159,21 @@ def test_the_time_embedding_is_a_layer() -> None:
 def test_the_time_embedding_is_its_formula() -> None:
     layer = TimeEmbedding(64, 16)
     time = np.array([0, 1, 17, 500, 999, 1000], "int32")
-    layer(time)
+    layer(slots_of(time))
     randomize(layer)
     w = weights_of(layer)
     angle = time[:, None] * np.exp(-math.log(10_000) * np.arange(32) / 31)
     code = np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
     expected = silu(code @ w["hidden/kernel"] + w["hidden/bias"]) @ w["out/kernel"] + w["out/bias"]
-    np.testing.assert_allclose(as_numpy(layer(time)), expected, atol=2e-3)
+    np.testing.assert_allclose(said(layer, time), expected, atol=2e-3)
 
 
 def test_near_times_differ_in_half_precision() -> None:
     """Float16 counts above 2048 by twos, bfloat16 above 256."""
     exact, half = TimeEmbedding(32), TimeEmbedding(32, dtype="mixed_bfloat16")
     time = np.array([1000, 1001, 2001], "int32")
-    exact(time)
-    half(time)
+    exact(slots_of(time))
+    half(slots_of(time))
     randomize(exact)
     half.set_weights(exact.get_weights())
     expected, found = as_numpy(exact(time)), as_numpy(ops.cast(half(time), "float32"))
@@ -223,7 +223,7 @@ def test_the_ff_parser_is_a_layer(grid: tuple[int, ...]) -> None:
 @SPECTRA
 def test_the_ff_parser_begins_as_the_identity(grid: tuple[int, ...]) -> None:
     x = draw(2, *grid, 3)
-    np.testing.assert_allclose(as_numpy(FFParser()(x)), x, atol=1e-5)
+    np.testing.assert_allclose(said(FFParser(), x), x, atol=1e-5)
 
 
 @SPECTRA
@@ -233,7 +233,7 @@ def test_the_ff_parser_is_a_filter_of_numpys(grid: tuple[int, ...]) -> None:
     randomize(layer)
     real, imaginary = (as_numpy(weight).astype("float64") for weight in (layer.real, layer.imaginary))
     expected = filtered(x, grid, real, imaginary)
-    np.testing.assert_allclose(as_numpy(layer(x)), expected, atol=1e-5)
+    np.testing.assert_allclose(said(layer, x), expected, atol=1e-5)
     # A half that is mirrored is the whole spectrum: the same by the transform of complex arrays.
     axes = tuple(range(1, len(grid) + 1))
     response = np.fft.irfftn(np.moveaxis(real + 1j * imaginary, 0, -1)[None], s=grid, axes=axes)
@@ -250,7 +250,7 @@ def test_a_shift_of_the_map_in_one_band_changes_that_band(grid: tuple[int, ...],
     real[(1, *band)] += 0.5
     layer.set_weights([real, as_numpy(layer.imaginary)])
     axes = tuple(range(1, len(grid) + 1))
-    before, after = (np.fft.rfftn(array, axes=axes) for array in (x, as_numpy(layer(x))))
+    before, after = (np.fft.rfftn(array, axes=axes) for array in (x, said(layer, x)))
     expected = before.copy()
     expected[(slice(None), *band, 1)] *= 1.5
     np.testing.assert_allclose(after, expected, atol=1e-4)
@@ -273,7 +273,7 @@ def test_attentive_fusion_is_a_layer(grid: tuple[int, ...]) -> None:
 
 def test_attentive_fusion_is_its_formula() -> None:
     layer, image, mask = AttentiveFusion(), draw(2, 3, 5, 4), 3 * draw(2, 3, 5, 4, seed=1) + 1
-    layer([image, mask])
+    layer(slots_of([image, mask]))
     randomize(layer)
     w = weights_of(layer)
 
@@ -282,7 +282,7 @@ def test_attentive_fusion_is_its_formula() -> None:
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w[f"{name}/gamma"] + w[f"{name}/beta"]
 
     expected = norm(image, "norm_image") * norm(mask, "norm_mask") * image
-    np.testing.assert_allclose(as_numpy(layer([image, mask])), expected, atol=1e-4)
+    np.testing.assert_allclose(said(layer, [image, mask]), expected, atol=1e-4)
     with pytest.raises(ValueError, match="two maps of one shape"):
         AttentiveFusion().build([(None, 4, 4, 8), (None, 4, 4, 4)])
 
@@ -347,12 +347,12 @@ def test_pools_and_upsampling_by_rank(grid: tuple[int, ...]) -> None:
         split += [length // window, window]
     within = tuple(range(2, 2 * rank + 1, 2))
     parts = x.reshape(*split, 3)
-    np.testing.assert_allclose(as_numpy(layers.max_pool(rank, windows)(x)), parts.max(within))
-    np.testing.assert_allclose(as_numpy(layers.average_pool(rank, windows)(x)), parts.mean(within), atol=1e-6)
+    np.testing.assert_allclose(said(layers.max_pool(rank, windows), x), parts.max(within))
+    np.testing.assert_allclose(said(layers.average_pool(rank, windows), x), parts.mean(within), atol=1e-6)
     grown = x
     for axis, window in enumerate(windows, start=1):
         grown = grown.repeat(window, axis)
-    np.testing.assert_array_equal(as_numpy(layers.upsample(rank, windows)(x)), grown)
+    np.testing.assert_array_equal(said(layers.upsample(rank, windows), x), grown)
 
 
 @pytest.mark.parametrize("rank", [0, 4])
@@ -380,7 +380,7 @@ def test_grouped_convolution_is_a_layer(grid: tuple[int, ...]) -> None:
 def test_groups_do_not_see_each_other(grid: tuple[int, ...]) -> None:
     """Each group is an ordinary convolution of its own channels."""
     x, layer = draw(2, *grid, 4), GroupedConv(6, 2)
-    found = as_numpy(layer(x))
+    found = said(layer, x)
     kernel, bias = as_numpy(layer.weight), as_numpy(layer.bias)
     for group in range(2):
         alone = layers.conv(len(grid), 3)

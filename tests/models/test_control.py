@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from helpers import as_numpy
+from helpers import as_numpy, said
 
 from ldseg.cli import main
 from ldseg.cli.task import settle
@@ -36,11 +36,11 @@ def test_state_and_time_change_nothing(networks, axes: str) -> None:
     rng = np.random.default_rng(0)
     denoiser = networks[axes].denoiser
     state, condition = (rng.normal(size=(2, *shape[1:])).astype("float32") for shape in denoiser.input_shape[:2])
-    found = as_numpy(denoiser([state, condition, np.array([1, 900])]))
-    other = as_numpy(denoiser([rng.normal(size=state.shape).astype("float32"), condition, np.array([500, 3])]))
+    found = said(denoiser, [state, condition, np.array([1, 900])])
+    other = said(denoiser, [rng.normal(size=state.shape).astype("float32"), condition, np.array([500, 3])])
     np.testing.assert_array_equal(found, other)
     assert found.std() > 0
-    assert np.abs(as_numpy(denoiser([state, condition[::-1], np.array([1, 900])])) - found).max() > 1e-3
+    assert np.abs(said(denoiser, [state, condition[::-1], np.array([1, 900])]) - found).max() > 1e-3
 
 
 @pytest.mark.core

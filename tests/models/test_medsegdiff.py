@@ -248,7 +248,7 @@ spec = SegmenterSpec(
 predictor = Predictor(Segmenter(spec), sampler="DDPM", steps=4, samples=2)
 predictor.compile()
 cases = find_cases(Path(sys.argv[1])).cases
-for rounds in (3, 3, 15):
+for rounds in (2, 2, 10):
     for item in segment_cases(predictor, cases * rounds, Preprocessing(size=(32, 32)), batch_size=4, seed=0):
         assert item.mask.shape == (400, 600)
     print(peak_memory()[0])

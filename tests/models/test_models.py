@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import as_numpy
+from helpers import as_numpy, said
 from keras import ops
 
 from ldseg.config.sections import PRESETS_OF
@@ -132,24 +132,24 @@ def test_the_lean_latent_is_in_range_case_by_case() -> None:
     encoder = lean_networks((32, 64)).label_encoder
     labels = np.random.default_rng(0).integers(0, 2, (3, 32, 64)) * np.reshape([1, 0, 1], (3, 1, 1))
     onehot = np.eye(2, dtype="float32")[labels]
-    latent = as_numpy(encoder(onehot))
+    latent = said(encoder, onehot)
     np.testing.assert_allclose(latent.mean((1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(latent[[0, 2]].std((1, 2)), 1, atol=1e-2)
-    np.testing.assert_allclose(as_numpy(encoder(onehot[1:2]))[0], latent[1], atol=1e-3)
+    np.testing.assert_allclose(said(encoder, onehot[1:2])[0], latent[1], atol=1e-3)
 
 
 def test_the_denoiser_looks_at_all_that_it_is_given() -> None:
     denoiser = lean_networks((32, 64)).denoiser
     state, condition, time = draw(2, 4, 8, 4), draw(2, 4, 8, 32, seed=1), np.array([500, 20], "int32")
-    base = as_numpy(denoiser([state, condition, time]))
+    base = said(denoiser, [state, condition, time])
     for other in (
         [state[:, ::-1].copy(), condition, time],
         [state, condition[:, ::-1].copy(), time],
         [state, condition, np.array([700, 20], "int32")],
     ):
-        assert np.abs(as_numpy(denoiser(other)) - base)[0].max() > 1e-3
+        assert np.abs(said(denoiser, other) - base)[0].max() > 1e-3
     # The second case's time is as it was: so is its prediction.
-    np.testing.assert_allclose(as_numpy(denoiser([state, condition, np.array([700, 20], "int32")]))[1], base[1], atol=1e-5)
+    np.testing.assert_allclose(said(denoiser, [state, condition, np.array([700, 20], "int32")])[1], base[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.once)])
@@ -166,8 +166,8 @@ def test_the_latent_is_float32_in_every_precision(policy: str) -> None:
     assert half.get_layer("stem").compute_dtype == policy.removeprefix("mixed_")
     half.set_weights(exact.get_weights())
     inputs: list[Any] = [draw(2, 4, 8, 4), draw(2, 4, 8, 32, seed=1), np.array([999, 3], "int32")]
-    expected = as_numpy(exact(inputs))
-    np.testing.assert_allclose(as_numpy(half(inputs)), expected, atol=0.05 * np.abs(expected).max())
+    expected = said(exact, inputs)
+    np.testing.assert_allclose(said(half, inputs), expected, atol=0.05 * np.abs(expected).max())
 
 
 # The U-Net
@@ -201,13 +201,10 @@ def test_the_unet_of_any_rank(grid: tuple[int, ...], strides: tuple[tuple[int, .
 
 # MedSegDiff
 
+OTHERS = ((True, False), (False, True), (False, False))
 SWITCHES = pytest.mark.parametrize(
     ("dynamic", "ff"),
-    [
-        (True, True),
-        *(pytest.param(*both, marks=pytest.mark.once) for both in ((True, False), (False, True))),
-        (False, False),
-    ],
+    [(True, True), *(pytest.param(*both, marks=pytest.mark.once) for both in OTHERS[:2]), OTHERS[2]],
 )
 MINI = MedSegDiffPlan(widths=(4, 8), blocks=1, attention=(2,), heads=2, groups=2)
 
@@ -317,17 +314,15 @@ def mini(axes: str, dynamic: bool, ff: bool = True, classes: int = 2) -> tuple[N
 
 
 @SWITCHES
-@pytest.mark.parametrize(
-    "axes", [pytest.param("X", marks=pytest.mark.once), "YX", pytest.param("TYX", marks=pytest.mark.once), "ZYX"]
-)
+@pytest.mark.parametrize("axes", [*(pytest.param(axes, marks=pytest.mark.once) for axes in ("X", "YX", "TYX")), "ZYX"])
 def test_medsegdiff_of_every_rank(axes: str, dynamic: bool, ff: bool) -> None:
     networks, given, image = mini(axes, dynamic, ff, classes=3)
-    out = as_numpy(networks.denoiser(given))
+    out = said(networks.denoiser, given)
     assert out.shape == (*image.shape[:-1], 3)
     assert np.isfinite(out).all()
     twin = keras.Model.from_config(networks.denoiser.get_config())
     twin.set_weights(networks.denoiser.get_weights())
-    np.testing.assert_allclose(as_numpy(twin(given)), out, atol=1e-6)
+    np.testing.assert_allclose(said(twin, given), out, atol=1e-6)
     assert any(layer.name.startswith("ff_parser") for layer in networks.denoiser.layers) == ff
     blocks = [layer for layer in networks.denoiser.layers if hasattr(layer, "conv_in")]
     assert len(blocks) == (10 if dynamic else 8)
@@ -340,11 +335,11 @@ def test_what_the_condition_depends_on(dynamic: bool) -> None:
     networks, given, image = mini("YX", dynamic)
     state, condition, time = given
     others = [[ops.flip(state, 1), condition, time], [state, condition, ops.convert_to_tensor([700, 20], dtype="int32")]]
-    base = as_numpy(networks.denoiser(given))
+    base = said(networks.denoiser, given)
     for other in others:
-        assert np.abs(as_numpy(networks.denoiser(other)) - base)[0].max() > 1e-3
+        assert np.abs(said(networks.denoiser, other) - base)[0].max() > 1e-3
     elsewhere = networks.image_encoder(image[:, ::-1].copy())
-    assert np.abs(as_numpy(networks.denoiser([state, elsewhere, time])) - base).max() > 1e-3
+    assert np.abs(said(networks.denoiser, [state, elsewhere, time]) - base).max() > 1e-3
     if not dynamic:
         # All that the denoiser sees of the image was made without state and time.
         assert [slot.name for slot in networks.image_encoder.inputs] == ["image"]
@@ -360,7 +355,9 @@ def test_what_the_condition_depends_on(dynamic: bool) -> None:
             assert np.abs(as_numpy(fused(other)[level]) - as_numpy(there))[0].max() > 1e-3
 
 
-@SWITCHES
+@pytest.mark.parametrize(
+    ("dynamic", "ff"), [(True, True), *(pytest.param(*both, marks=pytest.mark.once) for both in OTHERS)]
+)
 def test_gradients_reach_every_weight_of_medsegdiff(dynamic: bool, ff: bool) -> None:
     networks, _, image = mini("YX", dynamic, ff)
     slots = [keras.Input(shape) for shape in ((8, 4, 1), (8, 4, 2))]

@@ -95,7 +95,7 @@ function show(found) {
   $("which").hidden = results.length < 2;
   $("title").textContent = found.name;
   const sure = found.predicted_dice === null ? "" : ` Predicted Dice ${found.predicted_dice.toFixed(2)}.`;
-  $("summary").textContent = `${found.size.join(" × ")} pixels, ${found.weights}, ${found.seconds.toFixed(1)} s.${sure}`;
+  $("summary").textContent = `${found.size.join(" × ")} ${found.axes[0] === "Z" ? "voxels" : "pixels"}, ${found.weights}, ${found.seconds.toFixed(1)} s.${sure}`;
   $("warnings").textContent = found.warnings.join(" ");
   $("legend").replaceChildren(...found.classes.map((name, index) => {
     const item = document.createElement("li"), mark = document.createElement("span");
