@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -22,22 +22,29 @@ from startup import BEFORE, PLAIN, ROOT, run, worktree
 SIZE = 512
 
 
-def smooth(rng: np.random.Generator, depth: int, channels: int) -> np.ndarray:
-    """Blobs, uint8 (depth, SIZE, SIZE, channels), that change from plane to plane as those of a body or of a video do."""
+def smooth(rng: np.random.Generator, depth: int, channels: int) -> Iterator[np.ndarray]:
+    """Blobs, uint8 (SIZE, SIZE, channels) each, that change from plane to plane as those of a body or of a video do.
+
+    One after the other: a process begins with the peak of memory of the one that starts it.
+    """
     import cv2
 
     knots = rng.integers(0, 256, (max(depth // 10, 2), SIZE // 10, SIZE // 10, channels)).astype(np.float32)
-    planes = [cv2.resize(knot, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC).reshape(SIZE, SIZE, channels) for knot in knots]
-    places = np.linspace(0, len(planes) - 1.001, depth)
-    blended = (planes[int(p)] * (1 - p % 1) + planes[int(p) + 1] * (p % 1) for p in places)
-    return np.stack([np.clip(plane, 0, 255).astype(np.uint8) for plane in blended])
+
+    def plane(index: int) -> np.ndarray:
+        grown = cv2.resize(knots[index], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+        return grown.reshape(SIZE, SIZE, channels)
+
+    for place in np.linspace(0, len(knots) - 1.001, depth):
+        blended = plane(int(place)) * (1 - place % 1) + plane(int(place) + 1) * (place % 1)
+        yield np.clip(blended, 0, 255).astype(np.uint8)
 
 
 def volume(folder: Path, count: int) -> list[str]:
     """A NIfTI file of 16 bits, not packed, for ``weights/Hippocampus``."""
     import nibabel
 
-    values = smooth(np.random.default_rng(0), count, 1)[..., 0].astype(np.int16) * 5
+    values = np.stack([plane[..., 0] for plane in smooth(np.random.default_rng(0), count, 1)]).astype(np.int16) * 5
     nibabel.save(nibabel.Nifti1Image(values.T, np.diag([0.5, 0.5, 1.0, 1.0])), folder / "volume.nii")
     return [str(folder / "volume.nii"), "Hippocampus"]
 

@@ -25,6 +25,7 @@ LAYERS = (
         "pausing",
         "regions",
         "remote",
+        "scratch",
         "shards",
         "shipped",
         "spatial",

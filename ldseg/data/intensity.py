@@ -10,6 +10,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.planes import depth_of
 from ldseg.options import INTENSITIES
+from ldseg.scratch import parts
 
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
@@ -52,7 +53,8 @@ class Held:
     def __init__(self, image: np.ndarray) -> None:
         self._image = image
         self.dtype = image.dtype
-        self.low, self.high = float(image.min()), float(image.max())
+        ends = [(float(part.min()), float(part.max())) for part in parts(image)]
+        self.low, self.high = min(low for low, _ in ends), max(high for _, high in ends)
 
     def percentiles(self, shares: tuple[float, float]) -> tuple[float, float]:
         """See `Values`."""

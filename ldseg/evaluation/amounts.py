@@ -10,6 +10,7 @@ import numpy as np
 
 from ldseg.components import counted
 from ldseg.regions import Unions, inside
+from ldseg.scratch import parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,14 @@ def amounts(
     frames = mask.shape[0] if video else 1
     counts, sizes = [], []
     for union in unions[1:] or ((index,) for index in range(1, classes)):
-        own = inside(mask, union)
-        if objects is not None and classes == 2 and not video:
-            count = int(objects.max(initial=0))
-        else:
-            count = round(counted(own, frames=video) / frames)
-        counts.append(count)
-        sizes.append(np.count_nonzero(own) / frames)
+        known = objects is not None and classes == 2 and not video
+        found = held = 0
+        for part in parts(mask) if video else (mask,):  # frames count by themselves, the planes of a volume do not
+            own = inside(part, union)
+            found += 0 if known else counted(own, frames=video)
+            held += int(np.count_nonzero(own))
+        counts.append(int(objects.max(initial=0)) if known and objects is not None else round(found / frames))
+        sizes.append(held / frames)
     if spacing is None:
         unit = "voxels" if volume else "pixels"
     else:

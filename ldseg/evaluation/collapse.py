@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.scratch import parts
 from ldseg.spatial import IGNORE
 
 LEAST = 0.01
@@ -125,7 +126,10 @@ class _Counts:
 
 def _thinned(mask: np.ndarray, grid: Sequence[int]) -> np.ndarray:
     """The positions of a mask in the middle of the cells of a grid, where that has fewer along an axis."""
-    for axis, (length, count) in enumerate(zip(mask.shape, grid, strict=True)):
-        if count < length:
-            mask = np.take(mask, ((np.arange(count) + 0.5) * length / count).astype(int), axis)
-    return mask
+    lines = [
+        ((np.arange(count) + 0.5) * length / count).astype(int) if count < length else np.arange(length)
+        for length, count in zip(mask.shape, grid, strict=True)
+    ]
+    # All of them along the first axis, part by part, and then those that count.
+    found = np.concatenate([part[np.ix_(np.arange(len(part)), *lines[1:])] for part in parts(mask)])
+    return found if len(lines[0]) == len(found) else found[lines[0]]

@@ -26,6 +26,7 @@ from ldseg.inference.parts import classes_of, most_probable
 from ldseg.inference.segmented import Segmented
 from ldseg.inference.tiled import TiledCase
 from ldseg.inference.uncertainty import Moments, predictive_entropy
+from ldseg.scratch import release, scratch
 
 SLAB_VALUES = 1 << 22
 """Probabilities of a volume or a video at its own size that are in memory at a time."""
@@ -129,7 +130,7 @@ class _Entry:
         """A volume or a video: its probabilities at its own size, which fill the memory, are looked at and let go."""
         tiled.let_go()
         (member,) = tiled.members()
-        mask, sums = np.empty(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
+        mask, sums = scratch(loaded.size, np.int32), SignSums(member.shape[-1], preprocessing.unions)
         rows = max(1, SLAB_VALUES // (math.prod(loaded.size[1:]) * member.shape[-1]))
 
         def look(slab: tuple[slice, Callable[[], np.ndarray]]) -> dict[str, Any]:
@@ -137,6 +138,8 @@ class _Entry:
             part, own = make(), SignSums(member.shape[-1], preprocessing.unions)
             mask[place] = most_probable(part)
             own.add(part, mask[place], predictive_entropy(part))
+            release(mask)
+            release(member)
             return own.told()
 
         # As many at a time as there are cores, their sums in the order of the slabs.

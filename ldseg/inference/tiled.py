@@ -11,6 +11,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation.familiarity import Signature, mean_signature
 from ldseg.inference.engine import Engine
 from ldseg.inference.tiles import Tiling, cover
+from ldseg.scratch import release, scratch
 
 SLAB = 16
 """Frames of a video that are brought to the grid at a time."""
@@ -21,8 +22,13 @@ def _on_grid(loaded: LoadedCase, preprocessing: Preprocessing, grid: tuple[int, 
     if not preprocessing.axes.startswith("T"):
         return preprocessing.image_to_grid(loaded.part(slice(None)), grid)
     starts = range(0, grid[0], SLAB)
-    parts = (loaded.part(slice(start, start + SLAB)) for start in starts)
-    return np.concatenate([preprocessing.image_to_grid(part, (len(part), *grid[1:])) for part in parts])
+    found = scratch((*grid, loaded.part(slice(1)).shape[-1]), np.float32)
+    for start in starts:
+        part = loaded.part(slice(start, start + SLAB))
+        found[start : start + SLAB] = preprocessing.image_to_grid(part, (len(part), *grid[1:]))
+        release(found)
+        release(loaded.stored)
+    return found
 
 
 class TiledCase:
@@ -78,12 +84,14 @@ class TiledCase:
             return
         if self.weight is None:
             shape = (*self.tiling.padded, probabilities.shape[-1])
-            self.totals = [np.zeros(shape, np.float32) for _ in probabilities]
-            self.weight = np.zeros((*self.tiling.padded, 1), np.float32)
+            self.totals = [scratch(shape, np.float32) for _ in probabilities]
+            self.weight = scratch((*self.tiling.padded, 1), np.float32)
         window = self.tiling.window(start)
         for total, member in zip(self.totals, probabilities, strict=True):
             total[window] += self.blend * member
+            release(total)
         self.weight[window] += self.blend
+        release(self.image)
 
     def let_go(self) -> None:
         """The image on the grid and the noise, which are not needed once all tiles are done."""
@@ -94,5 +102,9 @@ class TiledCase:
         while self.totals:
             total = self.totals.pop(0)
             if self.weight is not None:
-                total /= self.weight
+                for start in range(0, len(total), SLAB):
+                    total[start : start + SLAB] /= self.weight[start : start + SLAB]
+                    release(total)
+            if not self.totals:
+                self.weight = None
             yield self.tiling.crop(total)

@@ -26,6 +26,7 @@ import numpy as np
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, said_once
 from ldseg.io.geometry import Geometry
+from ldseg.scratch import parts, scratch
 
 _ASLEEP = 300.0
 """Seconds without a sign of life: a decoder that waits for what never comes takes no time of the processor."""
@@ -179,8 +180,10 @@ class Reader:
             said_once(line, line)
         if "error" in answer:
             raise DataError(answer["error"])
-        values = np.empty(answer["shape"], np.dtype(answer["dtype"]))
-        self._into(values.reshape(-1).view(np.uint8).data)
+        values = scratch(answer["shape"], np.dtype(answer["dtype"]))
+        whole = values.reshape(-1).view(np.uint8)
+        for part in parts(whole):
+            self._into(part.data)
         return answer, values
 
     def _line(self) -> bytes:

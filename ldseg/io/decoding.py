@@ -23,6 +23,7 @@ import numpy as np
 from ldseg.io import apart, contract, scans
 from ldseg.io.slides import kinds
 from ldseg.io.slides.contract import Slide
+from ldseg.scratch import parts
 
 SECONDS = 8.0
 """Of the processor, that the decoding of a picture, a frame or a tile may take, and one more for each 10 MB of values."""
@@ -110,12 +111,17 @@ def serve() -> None:
             signal.setitimer(signal.ITIMER_PROF, 0)
             values = np.ascontiguousarray(values)
             head |= {"shape": values.shape, "dtype": values.dtype.str, "said": said}
-            _answer(out, head, values.reshape(-1).view(np.uint8).data)
+            _answer(out, head)
+            for part in parts(values.reshape(-1).view(np.uint8)):
+                _write(out, part.data)
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _answer(out: BinaryIO, head: dict[str, Any], content: memoryview | bytes = b"") -> None:
-    for part in (json.dumps(head, default=lambda value: value.item()).encode() + b"\n", content):
-        left = memoryview(part)
-        while left:
-            left = left[out.write(left) :]
+def _answer(out: BinaryIO, head: dict[str, Any]) -> None:
+    _write(out, json.dumps(head, default=lambda value: value.item()).encode() + b"\n")
+
+
+def _write(out: BinaryIO, content: memoryview | bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[out.write(left) :]

@@ -10,6 +10,7 @@ import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
+from ldseg.scratch import parts
 from ldseg.writing import write_bytes
 
 
@@ -18,10 +19,15 @@ def narrowed(path: Path, mask: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.size == 0 or mask.dtype.kind not in "uib":
         raise DataError(f"{path}: a mask must be whole numbers, got {mask.dtype} {mask.shape}")
-    low, high = int(mask.min()), int(mask.max())
+    ends = [(int(part.min()), int(part.max())) for part in parts(mask)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if low < 0 or high > 65535:
         raise DataError(f"{path}: mask values must be in 0..65535, got {low} to {high}")
-    return mask.astype(np.uint8 if high <= 255 else np.uint16)
+    found, place = np.empty(mask.shape, np.uint8 if high <= 255 else np.uint16), 0
+    for part in parts(mask):
+        found[place : place + len(part)] = part
+        place += len(part)
+    return found
 
 
 def finite(path: Path, values: np.ndarray) -> np.ndarray:

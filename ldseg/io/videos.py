@@ -16,11 +16,14 @@ from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
+from ldseg.scratch import parts, release, scratch
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
 MOST_FRAMES = 1 << 16
 """Frames that a video may have."""
+_HELD = 64
+"""Frames that are in memory while it is decoded."""
 _HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
 """What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
@@ -47,9 +50,9 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 def read_video(path: Path, axes: str, label: bool = False) -> Content:
     """Read a video as `Format.read` asks: uint8 (T, H, W, 3), red first."""
     frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
-    if not frames:
+    if not len(frames):
         raise ValueError("found no frame in it")
-    return Content(values=np.stack(frames))
+    return Content(values=np.stack(frames) if isinstance(frames, list) else frames)
 
 
 def _read_gif(path: Path) -> list[np.ndarray]:
@@ -71,7 +74,7 @@ def _check_count(frames: int, height: int, width: int) -> None:
         raise Refused(f"more than {MOST_FRAMES} frames; cut it into parts")
 
 
-def _read_frames(path: Path) -> list[np.ndarray]:
+def _read_frames(path: Path) -> np.ndarray:
     edited = _check_boxes(path)
     apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
@@ -86,23 +89,40 @@ def _read_frames(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def _decoded(path: Path) -> tuple[list[np.ndarray], int]:
-    """The frames, and how many the file declares."""
+def _decoded(path: Path) -> tuple[np.ndarray, int]:
+    """The frames (T, H, W, 3), few of them in memory at a time, and how many the file declares."""
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not video.isOpened():
             raise ValueError("it cannot be opened as a video")
         height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        frames: list[np.ndarray] = []
+        frames, count = np.empty((0, height, width, 3), np.uint8), 0
         while True:
-            _check_count(len(frames) + 1, height, width)
+            _check_count(count + 1, height, width)
             done, frame = video.read()
             if not done:
-                return frames, declared
-            frames.append(np.ascontiguousarray(frame[..., ::-1]))
+                return frames[:count], declared
+            if count == len(frames):
+                frames = _grown(frames, frame.shape)
+            if frame.shape != frames.shape[1:]:
+                raise ValueError(f"frames of two sizes, {frames.shape[1:3]} and {frame.shape[:2]}")
+            frames[count] = frame[..., ::-1]
+            count += 1
+            if count % _HELD == 0:
+                release(frames)
     finally:
         video.release()
+
+
+def _grown(frames: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The frames in twice as much room."""
+    found, place = scratch((max(2 * len(frames), _HELD), *shape), np.uint8), 0
+    for part in parts(frames) if len(frames) else ():
+        found[place : place + len(part)] = part
+        place += len(part)
+        release(found)
+    return found
 
 
 def _check_said(said: list[str]) -> None:
