@@ -22,7 +22,7 @@ from ldseg.inference.cores import cores
 from ldseg.inference.degradation import degrade
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.fusion import fuse_labels, labels_of
-from ldseg.inference.parts import classes_of, most_probable
+from ldseg.inference.parts import check_numbers, classes_of, most_probable
 from ldseg.inference.segmented import Segmented
 from ldseg.inference.tiled import TiledCase
 from ldseg.inference.uncertainty import Moments, predictive_entropy
@@ -80,11 +80,16 @@ class _Entry:
         self.problem, self.loaded, self.tiled = str(error), None, None
 
     def take(self, start: Start, made: _Made, seconds: float) -> None:
-        """One of its tiles is segmented. What is no number would be background in the mask."""
+        """One of its tiles is segmented."""
         self.seconds += seconds
-        if self.tiled is not None and not self._learning and not np.isfinite(made.probabilities.sum()):
-            self.fail(DataError(f"{self.case.image}: the weights give what is no number (NaN) for it; are they damaged?"))
-        if self.tiled is not None:
+        if self.tiled is None:
+            return
+        try:
+            if not self._learning:
+                check_numbers(made.probabilities, self.case.image)
+        except DataError as error:
+            self.fail(error)
+        else:
             self.tiled.add(start, made.probabilities, made.states, made.signature)
 
     def close(self, preprocessing: Preprocessing, fusion: str) -> Segmented:

@@ -1,8 +1,26 @@
-"""What networks that tell outlines see at a pixel, made classes, and the insides of objects. Needs no Keras."""
+"""What the probabilities that networks give are made into: classes, masks, and the insides of objects. Needs no Keras."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+
+from ldseg.errors import DataError
+
+
+def check_numbers(probabilities: np.ndarray, path: str | Path) -> None:
+    """See that networks gave numbers: what is none would be background in a mask, without a word.
+
+    Args:
+        probabilities: as an engine gives them.
+        path: of the image.
+
+    Raises:
+        DataError: some are NaN or infinite.
+    """
+    if not np.isfinite(probabilities.sum()):
+        raise DataError(f"{path}: the weights give what is no number (NaN) for it; are they damaged?")
 
 
 def classes_of(parts: np.ndarray, outline: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from ldseg.data.intensity import between, to_channels
 from ldseg.evaluation.quality import SignSums
 from ldseg.inference.engine import Engine
-from ldseg.inference.parts import classes_of, inside_of
+from ldseg.inference.parts import check_numbers, classes_of, inside_of
 from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.io.slides.contract import Slide
 from ldseg.regions import Unions
@@ -163,6 +163,7 @@ class Panel:
                 tiles += tiles[-1:] * (self.batch - len(tiles))
             given = {name: np.stack([tile[name] for tile in tiles]) for name in tiles[0]}
             drawn = self.engine.run(given).probabilities
+            check_numbers(drawn, self.source.slide.path)
             for index, column in enumerate(columns):
                 at = column - self.from_column
                 window = slice(row - self.top, row - self.top + size[0]), slice(at, at + size[1])

@@ -1,6 +1,6 @@
 """A slide in pieces gives the mask of the same picture in memory, whatever the pieces, and goes on where it was stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from light import LightEngine, in_memory, in_pieces, step
 from slide_files import pyramid, tissue
 
 from ldseg.errors import DataError
+from ldseg.inference.engine import Drawn
 from ldseg.io.slides import masks
 from ldseg.io.slides.kinds import open_slide
 from ldseg.slides import panel, run
@@ -166,3 +167,17 @@ def test_the_resolution_has_to_be_known(tmp_path: Path) -> None:
     assert at_resolution(resize, None) is None
     assert at_resolution(resize, 2.0) == step(2.0)
     assert at_resolution(step(1.0), None) == step(1.0)
+
+
+def test_weights_that_give_no_numbers(tmp_path: Path) -> None:
+    """The mask would be background, without a word."""
+
+    class Damaged(LightEngine):
+        def run(self, inputs: Mapping[str, np.ndarray], **options: bool) -> Drawn:
+            drawn = super().run(inputs, **options)
+            drawn.probabilities.flat[7] = np.nan
+            return drawn
+
+    path = pyramid(tmp_path / "a.tif", tissue(150, 130), levels=1, microns=None)
+    with pytest.raises(DataError, match="a.tif: the weights give what is no number"):
+        in_pieces(path, step(), tmp_path / "out", engine=Damaged())
