@@ -52,13 +52,14 @@ class Steady:
 
 
 class OneLine(logging.Formatter):
-    """What is logged, a line each, whatever the names of files in it."""
+    """What is logged, a line each, whatever the names of files in it; of Python's warnings without the line of code."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         from ldseg.text import shown  # here, as it imports NumPy
 
-        return shown(super().format(record))
+        text = super().format(record).rstrip("\n")
+        return shown(text.partition("\n")[0] if record.name == "py.warnings" else text)
 
 
 @contextlib.contextmanager

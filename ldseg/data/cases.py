@@ -26,7 +26,7 @@ from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
 from ldseg.pausing import many_objects
-from ldseg.scratch import parts
+from ldseg.scratch import slabs
 from ldseg.text import natural, some, times
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def prepare(
 def content_digest(values: np.ndarray) -> str:
     """The SHA-256 of an image as stored, (*S, c): its type, its shape and its values in little-endian order."""
     digest = ContentDigest(values.dtype, values.shape)
-    for part in parts(values):
+    for part in slabs(values):
         digest.add(part)
     return digest.hexdigest()
 

@@ -10,7 +10,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.planes import depth_of
 from ldseg.options import INTENSITIES
-from ldseg.scratch import parts
+from ldseg.scratch import ends
 
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""
@@ -53,8 +53,7 @@ class Held:
     def __init__(self, image: np.ndarray) -> None:
         self._image = image
         self.dtype = image.dtype
-        ends = [(float(part.min()), float(part.max())) for part in parts(image)]
-        self.low, self.high = min(low for low, _ in ends), max(high for _, high in ends)
+        self.low, self.high = (float(value) for value in ends(image))
 
     def percentiles(self, shares: tuple[float, float]) -> tuple[float, float]:
         """See `Values`."""
@@ -64,14 +63,14 @@ class Held:
             return low, high
         # What `np.percentile` finds, from counts: the two values next to a place, and a straight line between them.
         behind = np.cumsum(counted)
-        ends = []
+        found = []
         for share in shares:
             place = share / 100 * (self._image.size - 1)
             first = math.floor(place)
             one, two = (float(value) + self.low for value in np.searchsorted(behind, [first, first + 1], side="right"))
             way = place - first
-            ends.append(one + (two - one) * way if way < 0.5 else two - (two - one) * (1 - way))
-        return ends[0], ends[1]
+            found.append(one + (two - one) * way if way < 0.5 else two - (two - one) * (1 - way))
+        return found[0], found[1]
 
     def _counted(self) -> np.ndarray | None:
         """How often each whole number from the lowest to the highest occurs in a large image of not too many of them."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.components import counted
 from ldseg.regions import Unions, inside
-from ldseg.scratch import parts
+from ldseg.scratch import slabs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def amounts(
     for union in unions[1:] or ((index,) for index in range(1, classes)):
         known = objects is not None and classes == 2 and not video
         found = held = 0
-        for part in parts(mask) if video else (mask,):  # frames count by themselves, the planes of a volume do not
+        for part in slabs(mask) if video else (mask,):  # frames count by themselves, the planes of a volume do not
             own = inside(part, union)
             found += 0 if known else counted(own, frames=video)
             held += int(np.count_nonzero(own))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.scratch import parts
+from ldseg.scratch import slabs
 from ldseg.spatial import IGNORE
 
 LEAST = 0.01
@@ -131,5 +131,5 @@ def _thinned(mask: np.ndarray, grid: Sequence[int]) -> np.ndarray:
         for length, count in zip(mask.shape, grid, strict=True)
     ]
     # All of them along the first axis, part by part, and then those that count.
-    found = np.concatenate([part[np.ix_(np.arange(len(part)), *lines[1:])] for part in parts(mask)])
+    found = np.concatenate([part[np.ix_(np.arange(len(part)), *lines[1:])] for part in slabs(mask)])
     return found if len(lines[0]) == len(found) else found[lines[0]]

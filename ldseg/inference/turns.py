@@ -30,21 +30,25 @@ class Turns:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn, and hand it on in the end."""
-        mine: threading.Event | None = None
+        """Wait for a turn, and hand it on in the end; who is interrupted while it waits leaves the others theirs."""
+        mine = threading.Event()
         with self._lock:
             if self._free:
                 self._free -= 1
+                mine.set()
             else:
-                mine = threading.Event()
                 self._waiting.append(mine)
-        if mine is not None:
-            mine.wait()
         try:
+            mine.wait()
             yield
         finally:
-            with self._lock:
-                if self._waiting:
-                    self._waiting.popleft().set()
-                else:
-                    self._free += 1
+            self._leave(mine)
+
+    def _leave(self, mine: threading.Event) -> None:
+        with self._lock:
+            if not mine.is_set():  # interrupted while it waited
+                self._waiting.remove(mine)
+            elif self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1

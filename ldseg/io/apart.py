@@ -26,7 +26,7 @@ import numpy as np
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, said_once
 from ldseg.io.geometry import Geometry
-from ldseg.scratch import parts, scratch
+from ldseg.scratch import scratch, slabs
 
 _ASLEEP = 300.0
 """Seconds without a sign of life: a decoder that waits for what never comes takes no time of the processor."""
@@ -182,7 +182,7 @@ class Reader:
             raise DataError(answer["error"])
         values = scratch(answer["shape"], np.dtype(answer["dtype"]))
         whole = values.reshape(-1).view(np.uint8)
-        for part in parts(whole):
+        for part in slabs(whole):
             self._into(part.data)
         return answer, values
 

@@ -23,7 +23,7 @@ import numpy as np
 from ldseg.io import apart, contract, scans
 from ldseg.io.slides import kinds
 from ldseg.io.slides.contract import Slide
-from ldseg.scratch import parts
+from ldseg.scratch import slabs
 
 SECONDS = 8.0
 """Of the processor, that the decoding of a picture, a frame or a tile may take, and one more for each 10 MB of values."""
@@ -112,7 +112,7 @@ def serve() -> None:
             values = np.ascontiguousarray(values)
             head |= {"shape": values.shape, "dtype": values.dtype.str, "said": said}
             _answer(out, head)
-            for part in parts(values.reshape(-1).view(np.uint8)):
+            for part in slabs(values.reshape(-1).view(np.uint8)):
                 _write(out, part.data)
         signal.setitimer(signal.ITIMER_PROF, 0)
 

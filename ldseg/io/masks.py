@@ -10,7 +10,7 @@ import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
-from ldseg.scratch import parts
+from ldseg.scratch import copy_into, ends
 from ldseg.writing import write_bytes
 
 
@@ -19,14 +19,11 @@ def narrowed(path: Path, mask: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.size == 0 or mask.dtype.kind not in "uib":
         raise DataError(f"{path}: a mask must be whole numbers, got {mask.dtype} {mask.shape}")
-    ends = [(int(part.min()), int(part.max())) for part in parts(mask)]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    low, high = (int(value) for value in ends(mask))
     if low < 0 or high > 65535:
         raise DataError(f"{path}: mask values must be in 0..65535, got {low} to {high}")
-    found, place = np.empty(mask.shape, np.uint8 if high <= 255 else np.uint16), 0
-    for part in parts(mask):
-        found[place : place + len(part)] = part
-        place += len(part)
+    found = np.empty(mask.shape, np.uint8 if high <= 255 else np.uint16)
+    copy_into(found, mask)
     return found
 
 

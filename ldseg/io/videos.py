@@ -16,7 +16,7 @@ from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
-from ldseg.scratch import parts, release, scratch
+from ldseg.scratch import copy_into, release, scratch
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
@@ -123,11 +123,9 @@ def _frames_of(video: cv2.VideoCapture, height: int, width: int) -> np.ndarray:
 
 def _grown(frames: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The frames in twice as much room."""
-    found, place = scratch((max(2 * len(frames), _HELD), *shape), np.uint8), 0
-    for part in parts(frames) if len(frames) else ():
-        found[place : place + len(part)] = part
-        place += len(part)
-        release(found)
+    found = scratch((max(2 * len(frames), _HELD), *shape), np.uint8)
+    if len(frames):
+        copy_into(found, frames)
     return found
 
 

@@ -1,12 +1,14 @@
 import io
+import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from ldseg.cli import main
-from ldseg.cli.console import Steady, steady_output
+from ldseg.cli.console import OneLine, Steady, steady_output
 from ldseg.phantoms import write_phantoms
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +79,14 @@ def test_a_program_that_is_started_without_streams(monkeypatch: pytest.MonkeyPat
         print("nobody reads this")
         print("nor this", file=sys.stderr)
     assert (sys.stdout, sys.stderr) == (None, None)
+
+
+def logged(name: str, text: str) -> str:
+    return OneLine("%(message)s").format(logging.LogRecord(name, logging.WARNING, "", 0, "%s", (text,), None))
+
+
+def test_what_is_logged_is_one_line() -> None:
+    assert logged("ldseg", "a\nb\n") == "a\\nb"
+    told = warnings.formatwarning("odd header", UserWarning, __file__, 1)
+    assert told.count("\n") == 2  # it ends in its line of code
+    assert logged("py.warnings", told) == f"{__file__}:1: UserWarning: odd header"
