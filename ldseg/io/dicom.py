@@ -73,7 +73,7 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         raise Refused(f"pixels of {allocated} bits, expected 1, 8, 16 or 32")
     kind = np.dtype(np.uint8 if allocated == 1 else f"u{allocated // 8}")
     check_volume((columns, rows, count), samples, kind, axes)
-    _check_colours(str(header.get("PhotometricInterpretation", "MONOCHROME2")), samples)
+    _check_colours(_colours_of(header), samples)
     values = pixels_of(header, (count, rows, columns, samples), kind)
     stored = int(header.get("BitsStored", allocated))
     groups = header.get("PerFrameFunctionalGroupsSequence") or []
@@ -88,6 +88,12 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     # That all bits of 16 are in use is what programs write that do not know.
     bits = int(table.LUTDescriptor[2]) if table is not None else stored if stored < 16 else 0
     return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
+
+
+def _colours_of(header: Any) -> str:
+    """What the samples mean; where the file does not say, three are RGB and one is gray."""
+    usual = "RGB" if int(header.get("SamplesPerPixel", 1)) == 3 else "MONOCHROME2"
+    return str(header.get("PhotometricInterpretation") or usual)
 
 
 def _check_colours(kind: str, samples: int) -> None:
@@ -179,7 +185,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
 
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
-    kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
+    kind = _colours_of(header)
     values = signed(pixels, header, stored)
     if kind == "PALETTE COLOR" and not label:
         from pydicom.pixels import apply_color_lut

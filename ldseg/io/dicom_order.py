@@ -75,7 +75,7 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
             f"expected slices {usual:.6g} mm apart, found {steps[odd[0]]:.6g} mm from {before} to"
             f" {after}: a slice is missing or there twice"
         )
-    _check_aside(named, places, normal)
+    _check_aside(named, places, normal, max(0.1 * min(named[0][1].spacing), 0.01 * usual))
     aside = np.linalg.norm(places[-1] - places[0] - normal * steps.sum())
     if aside > 0.01 * steps.sum() and aside > 0.1 * min(named[0][1].spacing):
         degrees = np.degrees(np.arctan2(aside, steps.sum()))
@@ -86,13 +86,13 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
     return named, usual if len(steps) < 2 else float(steps.mean())
 
 
-def _check_aside(named: list[tuple[str, Frame]], places: np.ndarray, normal: np.ndarray) -> None:
-    """Raises Refused for a frame that is moved sideways against its neighbours, by more than a tenth of a pixel."""
+def _check_aside(named: list[tuple[str, Frame]], places: np.ndarray, normal: np.ndarray, most: float) -> None:
+    """Raises Refused for a frame that is moved sideways against its neighbours, by more than so many mm."""
     along = (places - places[0]) @ normal
     line = np.outer(along / along[-1], places[-1] - places[0])
     off = np.linalg.norm(places - places[0] - line, axis=1)
     worst = int(np.argmax(off))
-    if off[worst] > 0.1 * min(named[0][1].spacing):
+    if off[worst] > most:
         raise Refused(
             f"{named[worst][0]} lies {off[worst]:.4g} mm aside of the line of the others: is it of another series?"
         )

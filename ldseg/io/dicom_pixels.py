@@ -49,7 +49,10 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
     if "422" in str(header.get("PhotometricInterpretation", "")):
         from pydicom.pixels.utils import expand_ybr422
 
-        content = expand_ybr422(content, int(header.BitsAllocated))
+        needed = count * rows * columns * 2 * kind.itemsize  # two values of luma and two of chroma for two pixels
+        if not needed <= len(content) <= needed + 1:
+            raise ValueError(f"it holds {len(content)} bytes of pixels, YBR_FULL_422 tells of {needed}")
+        content = expand_ybr422(content[:needed], int(header.BitsAllocated))
     total = count * rows * columns * samples
     if int(header.BitsAllocated) == 1:
         check_length(len(content), (total + 7) // 8)

@@ -5,6 +5,7 @@ NIfTI counts x to the right and y to the front, `Geometry` to the left and to th
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -41,7 +42,8 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
     start = float(header["vox_offset"])
     if not (np.isfinite(start) and 0 <= start < 2**40):
         raise ValueError(f"its header places the voxels at byte {start:g}")
-    held = _held(path if single else _voxels_of(path), _start_of(header, int(start)) if single else (int(start),), needed)
+    starts = _starts_of(path, header, int(start), needed) if single else (int(start),)
+    held = _held(path if single else _voxels_of(path), starts, needed)
     if colours > 1:
         values = held.view(kind).reshape(*size[::-1], colours)
     else:
@@ -49,13 +51,27 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
     return placed(_scaled(values, header), size, spacing, origin, direction, axes, source=str(path), label=label)
 
 
-def _start_of(header: Any, start: int) -> tuple[int, ...]:
+def _starts_of(path: Path, header: Any, start: int, needed: int) -> tuple[int, ...]:
     """Where voxels may begin in the file of their header: some programs tell a place within it, or none at all.
 
-    Four bytes that tell of extensions follow the header; a few programs leave them out.
+    Four bytes that tell of extensions follow the header; a few programs leave them out. Others write them and tell of the
+    place before them: then the file ends with the last voxel behind them.
     """
     length = int(header.template_dtype.itemsize)
-    return (start,) if start >= length + 4 else (length + 4, length)
+    if start < length:
+        return length + 4, length
+    return (length + 4,) if start < length + 4 and _ends_at(path, length + 4 + needed) else (start,)
+
+
+def _ends_at(path: Path, end: int) -> bool:
+    """Whether a file, unpacked where it is packed, has so many bytes."""
+    with _opened(path) as stream:
+        left = b""
+        with contextlib.suppress(gzip.BadGzipFile):  # bytes behind the packed ones, or a check sum, which is compared later
+            stream.seek(end - 1)
+            for _ in range(2):
+                left += stream.read(1)
+        return len(left) == 1
 
 
 def _held(path: Path, starts: tuple[int, ...], needed: int) -> np.ndarray:

@@ -21,6 +21,8 @@ from ldseg.io.volumes import check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
 _MOST_HEADER = 1 << 20
+_LIST = rb"^(?i:data ?file):[ \t]*LIST([ \t]+\d+)?\s*$"
+"""What tells that names of files follow; a file whose name only begins so is one."""
 _LISTED = "its voxels lie in a list of files, expected one"
 _KINDS = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -49,7 +51,7 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
         start = stream.read(_MOST_HEADER)
         ends = [start.find(mark) + len(mark) for mark in (b"\n\n", b"\n\r\n") if mark in start]
         end = min(ends, default=len(start))
-        if re.search(rb"^data ?file:\s*LIST", start[:end], re.MULTILINE | re.IGNORECASE):
+        if re.search(_LIST, start[:end], re.MULTILINE):
             raise Refused(_LISTED)
         header = nrrd.read_header(io.BytesIO(start[:end]))
         size, planes, first = _size_of(header)

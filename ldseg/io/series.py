@@ -75,7 +75,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         uid = str(slices.header.get("SeriesInstanceUID", ""))
         series[uid] = series.get(uid, 0) + 1
         for name, found in owners.items():
-            found.add(str(slices.header.get(name, "")))
+            found |= {str(slices.header.get(name) or "")} - {""}  # what a slice does not tell is no other value
         senses.add(str(slices.header.get("PhotometricInterpretation", "")))
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)

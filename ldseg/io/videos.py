@@ -79,11 +79,9 @@ def _read_frames(path: Path) -> np.ndarray:
     apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        with said_by_decoder() as said:
-            frames, declared = _decoded(path)
+        frames, declared = _decoded(path)
     finally:
         cv2.utils.logging.setLogLevel(level)
-    _check_said(said)
     if 0 < len(frames) < declared and not edited and len(frames) != pictures_in_avi(path):
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
     return frames
@@ -97,22 +95,30 @@ def _decoded(path: Path) -> tuple[np.ndarray, int]:
             raise ValueError("it cannot be opened as a video")
         height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        frames, count = np.empty((0, height, width, 3), np.uint8), 0
-        while True:
-            _check_count(count + 1, height, width)
-            done, frame = video.read()
-            if not done:
-                return frames[:count], declared
-            if count == len(frames):
-                frames = _grown(frames, frame.shape)
-            if frame.shape != frames.shape[1:]:
-                raise ValueError(f"frames of two sizes, {frames.shape[1:3]} and {frame.shape[:2]}")
-            frames[count] = frame[..., ::-1]
-            count += 1
-            if count % _HELD == 0:
-                release(frames)
+        # As a video is opened its sound is tried too, and of that decoders tell what is no matter here.
+        with said_by_decoder() as said:
+            frames = _frames_of(video, height, width)
+        _check_said(said)
+        return frames, declared
     finally:
         video.release()
+
+
+def _frames_of(video: cv2.VideoCapture, height: int, width: int) -> np.ndarray:
+    frames, count = np.empty((0, height, width, 3), np.uint8), 0
+    while True:
+        _check_count(count + 1, height, width)
+        done, frame = video.read()
+        if not done:
+            return frames[:count]
+        if count == len(frames):
+            frames = _grown(frames, frame.shape)
+        if frame.shape != frames.shape[1:]:
+            raise ValueError(f"frames of two sizes, {frames.shape[1:3]} and {frame.shape[:2]}")
+        frames[count] = frame[..., ::-1]
+        count += 1
+        if count % _HELD == 0:
+            release(frames)
 
 
 def _grown(frames: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

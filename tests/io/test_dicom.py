@@ -394,6 +394,58 @@ def test_colours_thinned_out_in_pairs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, np.repeat(luma.reshape(8, 10, 1), 3, axis=-1))
 
 
+def test_colours_that_are_not_thinned_out(tmp_path: Path) -> None:
+    """Some programs tell of pairs and store three values for each pixel."""
+    header = header_of(volume()[0], SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422", PlanarConfiguration=0)
+    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
+    for held in (158, 162, 240):
+        header.PixelData = bytes(held)
+        with pytest.raises(DataError, match=rf"a\.dcm: .*it holds {held} bytes of pixels, YBR_FULL_422 tells of 160"):
+            read_scan(save(tmp_path / "a.dcm", header), "YX")
+    header.PixelData = bytes([99, 99, 128, 128]) * 40
+    content = save(tmp_path / "a.dcm", header).read_bytes()
+    (tmp_path / "b.dcm").write_bytes(content[:-164] + (161).to_bytes(4, "little") + content[-160:] + b"x")
+    for name in ("a.dcm", "b.dcm"):
+        np.testing.assert_array_equal(read_scan(tmp_path / name, "YX").values, np.full((8, 10, 3), 99))
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_colours_that_are_not_told(tmp_path: Path, samples: int) -> None:
+    """The tag is there, and empty, or it is not there."""
+    header = header_of(volume()[0], SamplesPerPixel=samples, PhotometricInterpretation="", PlanarConfiguration=0)
+    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
+    values = np.random.default_rng(1).integers(0, 256, (8, 10, samples)).astype(np.uint8)
+    header.PixelData = values.tobytes()
+    np.testing.assert_array_equal(read_scan(save(tmp_path / "a.dcm", header), "YX").values, values)
+    del header.PhotometricInterpretation
+    np.testing.assert_array_equal(read_scan(save(tmp_path / "b.dcm", header), "YX").values, values)
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelData = 2, "", bytes(160)
+    with pytest.raises(DataError, match=r"c\.dcm: expected gray or RGB voxels, found 2 of vectors"):
+        read_scan(save(tmp_path / "c.dcm", header), "YX")
+
+
+def test_slices_that_lack_what_others_tell(tmp_path: Path) -> None:
+    for name in ("PatientID", "FrameOfReferenceUID"):
+        folder = series(tmp_path / name, lambda index, header, name=name: index == 2 or setattr(header, name, "1.2"))
+        np.testing.assert_array_equal(read_scan(folder, "ZYX").values[..., 0], volume())
+
+
+@pytest.mark.parametrize(("moved", "right"), [(0.02, True), (0.024, True), (0.03, False)])
+def test_places_of_fine_pixels_that_are_rounded(tmp_path: Path, moved: float, right: bool) -> None:
+    """A hundredth of the step (2.5 mm) is no shift, be it more than a tenth of a pixel."""
+
+    def change(index: int, header: Any) -> None:
+        header.PixelSpacing = [0.05, 0.05]
+        header.ImagePositionPatient = [1 + moved * (index == 3), 2, 3 + 2.5 * index]
+
+    folder = series(tmp_path / "a", change)
+    if right:
+        np.testing.assert_array_equal(read_scan(folder, "ZYX").values[..., 0], volume())
+    else:
+        with pytest.raises(DataError, match=r"a: IM\d\.dcm lies 0\.03 mm aside of the line of the others"):
+            read_scan(folder, "ZYX")
+
+
 def test_slices_that_do_not_belong_together(tmp_path: Path) -> None:
     def aside(index: int, header: Any) -> None:
         header.ImagePositionPatient = [9 if index == 3 else 1, 2, 3 + 2.5 * index]

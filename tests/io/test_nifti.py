@@ -210,6 +210,19 @@ def test_a_place_within_the_header(tmp_path: Path, told: float, left_out: int, p
     np.testing.assert_array_equal(read_scan(tmp_path / "b.nii", "ZYX").values[..., 0], values())
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("behind", [0, 3, 4, 5, 100])
+def test_voxels_that_follow_the_header_at_once(tmp_path: Path, behind: int, packed: bool) -> None:
+    """What is behind the voxels does not move them, unless the four bytes of the extensions are there by the length."""
+    content = bytearray(store(tmp_path / "a.nii").read_bytes())
+    struct.pack_into("<f", content, 108, 348)
+    if behind != 4:
+        del content[348:352]
+        content += b"x" * behind
+    (tmp_path / "b.nii").write_bytes(gzip.compress(content) + b"junk" if packed else content)
+    np.testing.assert_array_equal(read_scan(tmp_path / "b.nii", "ZYX").values[..., 0], values())
+
+
 def test_twice_the_voxels(tmp_path: Path) -> None:
     """A header that tells of half the voxels or less is wrong; a few bytes behind them are not."""
     for name in ("a.nii", "a.nii.gz"):

@@ -96,3 +96,24 @@ def test_rows_that_inflate_without_end(tmp_path: Path, bits: int, kind: int) -> 
     path.write_bytes(png(np.zeros((8, 8), int), bits, kind, *table, rows=bytes(80_000_000)))
     with pytest.raises(DataError, match=r"a\.png: .*it holds \d+ bytes of packed rows, which are \d+ bytes unpacked"):
         read_scan(path, "YX")
+
+
+def control(number: int) -> bytes:
+    """The chunk before a frame of an animation: its number, size, place, delay, and how it is drawn."""
+    return chunk(b"fcTL", struct.pack(">5I2H2B", number, SIZE[1], SIZE[0], 0, 0, 1, 10, 0, 0))
+
+
+@pytest.mark.parametrize(("bits", "kind", "planes"), [(16, 0, 1), (16, 2, 3), (8, 0, 1), (8, 2, 3), (4, 0, 1)])
+def test_an_animation_of_one_frame(tmp_path: Path, bits: int, kind: int, planes: int) -> None:
+    path, values = tmp_path / "a.png", RNG.integers(0, 2**bits, (*SIZE, planes))
+    path.write_bytes(png(values, bits, kind))
+    plain = read_scan(path, "YX").values
+    path.write_bytes(png(values, bits, kind, chunk(b"acTL", struct.pack(">2I", 1, 0)), control(0)))
+    found = read_scan(path, "YX").values
+    np.testing.assert_array_equal(found, plain)
+    np.testing.assert_array_equal(found, values * (17 if bits == 4 else 1))
+    # Two frames, and one that is not what the PNG itself shows.
+    for more in ((chunk(b"acTL", struct.pack(">2I", 2, 0)), control(0)), (chunk(b"acTL", struct.pack(">2I", 1, 0)),)):
+        path.write_bytes(png(values, bits, kind, *more))
+        with pytest.raises(DataError, match=r"a\.png: .*several frames, expected one picture"):
+            read_scan(path, "YX")

@@ -113,6 +113,22 @@ def test_strips_of_other_planes_or_another_depth(tmp_path: Path, kind: str) -> N
         read_scan(tmp_path / "a.tif", "YX")
 
 
+@pytest.mark.parametrize(("bits", "tagged"), [(12, 16), (10, 16), (16, 16), (6, 8)])
+def test_a_lossless_jpeg_of_fewer_bits(tmp_path: Path, bits: int, tagged: int) -> None:
+    """They fit into the values that the tags tell of."""
+    values = RNG.integers(0, 2**bits, SIZE).astype(np.uint16 if tagged > 8 else np.uint8)
+    (tmp_path / "a.tif").write_bytes(tiff([imagecodecs.ljpeg_encode(values, bitspersample=bits)], tagged, t259=[7]))
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", "YX").values[..., 0], values)
+    np.testing.assert_array_equal(read_scan_label(tmp_path / "a.tif", "YX")[0], values)
+
+
+def test_a_jpeg_of_more_bits(tmp_path: Path) -> None:
+    strip = imagecodecs.ljpeg_encode(GRAY.astype(np.uint16), bitspersample=12)
+    (tmp_path / "a.tif").write_bytes(tiff([strip], 8, t259=[7]))
+    with pytest.raises(DataError, match=r"a\.tif: .*holds 1 planes of 12 bits, its tags tell of 1 planes of 8 bits"):
+        read_scan(tmp_path / "a.tif", "YX")
+
+
 def test_planes_of_gray_in_one_jpeg(tmp_path: Path) -> None:
     """Decoders take three planes of a JPEG for luma and chroma, or not."""
     (tmp_path / "a.tif").write_bytes(tiff([imagecodecs.jpeg8_encode(COLOURS)], [8, 8, 8], 1, t259=[7]))

@@ -166,6 +166,19 @@ def test_nrrd_of_other_spaces(tmp_path: Path) -> None:
         assert read_scan_label(written, "ZYX")[1] == scan.geometry
 
 
+def test_a_nrrd_whose_voxels_lie_in_a_file_called_like_a_list(tmp_path: Path) -> None:
+    head = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: {2} {1} {0}\nencoding: raw\n{3}: {4}\n"
+    values = values_of()
+    for key, name in (("data file", "Listed_001.raw"), ("DataFile", "LIST.raw"), ("datafile", "list")):
+        (tmp_path / name).write_bytes(values.tobytes())
+        (tmp_path / "a.nhdr").write_text(head.format(*SIZE, key.lower(), name))
+        np.testing.assert_array_equal(read_scan(tmp_path / "a.nhdr", "ZYX").values[..., 0], values)
+    for name in ("LIST", "LIST 3", "LIST\r"):
+        (tmp_path / "a.nhdr").write_bytes(f"{head.format(*SIZE, 'Data File', name)}Listed_001.raw\n".encode())
+        with pytest.raises(DataError, match=r"a\.nhdr: its voxels lie in a list of files, expected one"):
+            read_scan(tmp_path / "a.nhdr", "ZYX")
+
+
 def test_types_and_planes(tmp_path: Path) -> None:
     for kind, stored in ((np.uint8, np.uint8), (np.uint16, np.uint16), (np.int16, np.float32), (np.float64, np.float32)):
         assert read_scan(store(tmp_path / "a.nrrd", values_of(kind)), "ZYX").values.dtype == stored
