@@ -24,7 +24,7 @@ import ldseg
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import LoadedCase, find_cases, load_case
 from ldseg.evaluation.familiarity import mean_signature, signature_of, unfamiliar
-from ldseg.inference.tiles import cover
+from ldseg.inference.familiar import tiles_of
 
 SIDE = 600
 
@@ -114,10 +114,7 @@ def main() -> None:
     loaded = [load_case(cases[index], step) for index in chosen]
 
     def told(case: LoadedCase, image: np.ndarray) -> bool:
-        grid = step.grid_of(image.shape[:-1], case.spacing)
-        tiling = cover(grid, spec.size, spec.strides)
-        padded = tiling.pad(step.image_to_grid(image, grid))
-        tiles = [padded[tiling.window(start)] for start in tiling.starts]
+        tiles = tiles_of(image, case.spacing, spec, step)
         found = mean_signature([signature_of(engine.encode(tile[np.newaxis])[0], tile) for tile in tiles])
         return bool(unfamiliar(found, described.familiarity)[1])
 

@@ -107,8 +107,6 @@ def main() -> None:
                 str(data),
                 "--out",
                 f"{top}/out",
-                "--weights",
-                given.weights,
             ]
             settings = ["--weights", given.weights, "--steps", "1", "--ray", "local"]
             settings += ["--set", "Output.Overlay=False", "--set", "Output.Report=False"]

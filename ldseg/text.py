@@ -57,7 +57,7 @@ def _no_formula(cell: Any) -> Any:
     return cell
 
 
-def shown(text: str) -> str:
+def one_line(text: str) -> str:
     """A text in one line: ends of lines and tabs, which names of files may have, are written as their codes."""
     return _BREAKS.sub(lambda found: repr(found[0])[1:-1], text)
 
@@ -90,7 +90,7 @@ def times(lengths: Sequence[float]) -> str:
 
 def few(values: Sequence[object]) -> str:
     """The first of many values, in their order."""
-    return ", ".join(shown(str(value)) for value in values[:FEW]) + (
+    return ", ".join(one_line(str(value)) for value in values[:FEW]) + (
         f", ... ({len(values)} in all)" if len(values) > FEW else ""
     )
 

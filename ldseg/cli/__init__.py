@@ -59,9 +59,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         problems = _run(request)
     except LDSegError as error:
-        from ldseg.text import shown
+        from ldseg.text import one_line
 
-        print(f"error: {shown(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     except ModuleNotFoundError as error:
         print(f"error: {_missing(error)}", file=sys.stderr)

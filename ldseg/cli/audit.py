@@ -20,7 +20,7 @@ from ldseg.inference.facts import facts_of
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
-from ldseg.text import counted, number, shown
+from ldseg.text import counted, number, one_line
 from ldseg.viz import audit_figure, save_figure
 from ldseg.viz.report.trial import write_trial_report
 from ldseg.writing import held_folder, remove
@@ -83,7 +83,7 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
     print(_table(report))
     print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {record.parent}")
     for line in problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     return len(problems)
 
 

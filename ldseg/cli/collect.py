@@ -21,7 +21,7 @@ from ldseg.outputs import EARLIER, Outputs
 from ldseg.paths import require_folder
 from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard, whole
-from ldseg.text import counted, number, shown, some
+from ldseg.text import counted, number, one_line, some
 from ldseg.viz.report.page import write_report
 from ldseg.writers.tables import OBJECTS
 from ldseg.writing import held_folder, move
@@ -166,7 +166,7 @@ def say(folder: Path, record: RunRecord) -> int:
     summary, problems = record.summary, list(record.facts["problems"])
     problems += [f"{case.name}: {case.message}" for case in record.cases if not case.ok]
     for line in problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     if summary.scored:
         dice = summary.foreground["dice"]
         print(f"Dice {number(dice.mean)} ± {number(dice.std)}, {counted(dice.n, 'case')} with a label: metrics.json")

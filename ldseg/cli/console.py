@@ -56,10 +56,10 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        from ldseg.text import shown  # here, as it imports NumPy
+        from ldseg.text import one_line  # here, as it imports NumPy
 
         text = super().format(record).rstrip("\n")
-        return shown(text.partition("\n")[0] if record.name == "py.warnings" else text)
+        return one_line(text.partition("\n")[0] if record.name == "py.warnings" else text)
 
 
 @contextlib.contextmanager

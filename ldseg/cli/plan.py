@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ldseg.cli.parser import COMMANDS
 from ldseg.config import Config
 from ldseg.config.settings import MODES
-from ldseg.text import shown
+from ldseg.text import one_line
 from ldseg.training.choices import Reason
 from ldseg.training.proposal import propose
 
@@ -39,7 +39,7 @@ def run(config: Config) -> int:
     print("\nEach may be set otherwise: --set Data.Size=... Train as planned:")
     print(f"  {_command(config)}")
     for line in proposal.found.problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     return len(proposal.found.problems)
 
 

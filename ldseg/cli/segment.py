@@ -35,7 +35,7 @@ from ldseg.inference.scoring import scores_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.regions import of_no_region
-from ldseg.text import number, shown, some
+from ldseg.text import number, one_line, some
 from ldseg.viz.cases import Pictures
 from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
@@ -135,7 +135,7 @@ def _segment(this: Run, started: float) -> int:
             viz.save_image(schedule.result(), this.outputs.schedule)
         _report(this, results, time.perf_counter() - started)
     for line in problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     if useless:
         raise DataError(f"{config.dataset_folder}: none of {len(results)} cases could be segmented, the first: {skipped[0]}")
     return len(problems)

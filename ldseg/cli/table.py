@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import RunRecord, Summary
-from ldseg.text import number, shown
+from ldseg.text import number, one_line
 from ldseg.viz.report.records import HEADLINES, statistics, title_of
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as they need to be, the first to the left, the others to the right."""
-    rows = [[shown(cell) for cell in row] for row in rows]
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:

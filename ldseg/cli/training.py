@@ -11,7 +11,7 @@ from ldseg.evaluation.record import RunRecord
 from ldseg.folds import MEASURED
 from ldseg.group import Group
 from ldseg.shipped import shipped_file
-from ldseg.text import number, shown
+from ldseg.text import number, one_line
 from ldseg.training.fit import TrainingResult
 from ldseg.training.held_back import told
 from ldseg.training.prepare import train_config
@@ -101,5 +101,5 @@ def _problems(result: TrainingResult) -> int:
     cases = result.held_back.cases if result.held_back is not None else ()
     found = [*result.problems, *(case.message for case in cases if not case.ok)]
     for line in found:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     return len(found)

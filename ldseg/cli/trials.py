@@ -24,7 +24,7 @@ from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, degraded, segment_each
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
-from ldseg.text import counted, number, shown
+from ldseg.text import counted, number, one_line
 from ldseg.viz import save_figure
 from ldseg.viz.report.trial import write_trial_report
 from ldseg.writing import held_folder, remove
@@ -164,7 +164,7 @@ class Trial:
         print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
         print(f"\n{counted(len(self.problems), 'problem')}. Written to {path.with_suffix('.json')} and beside it")
         for line in self.problems.values():
-            print(f"problem: {shown(line)}")
+            print(f"problem: {one_line(line)}")
         return len(self.problems)
 
 

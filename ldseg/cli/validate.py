@@ -16,7 +16,7 @@ from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
 from ldseg.paths import require_folder
 from ldseg.spatial import AXES
-from ldseg.text import counted, shown, times
+from ldseg.text import counted, one_line, times
 from ldseg.training.choices import choose
 from ldseg.training.look import look
 from ldseg.training.plan import preprocessing_of
@@ -73,7 +73,7 @@ def run(config: Config) -> int:
     for name, amount, count in zip(names, amounts.tolist(), occurs.tolist(), strict=True):
         print(f"{name}: in {counted(count, 'label')}, {amount / whole:.2%} of all")
     for line in problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     print(f"\n{counted(bad, 'case')} with a problem, {counted(len(problems), 'problem')} in all")
     return len(problems)
 

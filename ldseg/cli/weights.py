@@ -10,7 +10,7 @@ from ldseg.errors import ConfigError, WeightsError
 from ldseg.model import available
 from ldseg.published import convert, find_weights, is_published
 from ldseg.spatial import AXES
-from ldseg.text import number, shown
+from ldseg.text import number, one_line
 from ldseg.weights import read_description
 
 CONVERT = "convert"
@@ -49,7 +49,7 @@ def run(paths: Sequence[Path]) -> int:
         print(table(["weights", "networks", "images", "colours", "grid", "Dice", "classes beside the background"], rows))
         print("\nDice: in validation, sampled. Figures, terms and sources: README.md in the folder of each.")
     for line in problems:
-        print(f"problem: {shown(line)}")
+        print(f"problem: {one_line(line)}")
     return len(problems)
 
 

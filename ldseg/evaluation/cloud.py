@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _AXES = 16
+_SHAPES = {"centre": "d", "scale": "d", "spread": "k", "axes": "kd"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +53,49 @@ class Cloud:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; rows of numbers as text, which is short."""
-        rows = {name: text_of(getattr(self, name)) for name in ("centre", "scale", "spread")}
-        return {**rows, "axes": [text_of(row) for row in self.axes], "rest": self.rest, "limit": self.limit}
+        return {**texts_of(self, _SHAPES), "rest": self.rest, "limit": self.limit}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Cloud:
         """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
-        rows = {name: numbers_of(values[name]) for name in ("centre", "scale", "spread")}
-        axes = np.array([numbers_of(row) for row in values["axes"]])
-        if axes.shape != (len(rows["spread"]), len(rows["centre"])) or rows["centre"].shape != rows["scale"].shape:
-            raise ValueError(f"expected axes of shape {(len(rows['spread']), len(rows['centre']))}, got {axes.shape}")
-        return cls(**rows, axes=axes, rest=float(values["rest"]), limit=float(values["limit"]))
+        rest, limit = float(values["rest"]), float(values["limit"])
+        return cls(**arrays_of(values, _SHAPES), rest=rest, limit=limit)
 
 
-def text_of(values: np.ndarray) -> str:
-    """Numbers as a short text."""
+def texts_of(fit: object, names: Iterable[str]) -> dict[str, Any]:
+    """Arrays ``(d,)`` or ``(k, d)`` of a fit by their names: a text for each row of numbers."""
+    arrays = {name: np.asarray(getattr(fit, name)) for name in names}
+    return {name: _text(array) if array.ndim == 1 else [_text(row) for row in array] for name, array in arrays.items()}
+
+
+def arrays_of(values: Mapping[str, Any], shapes: Mapping[str, str], **lengths: int) -> dict[str, np.ndarray]:
+    """The inverse of ``texts_of``.
+
+    Args:
+        values: as ``texts_of`` gave them.
+        shapes: of each array a letter for each axis; axes of one letter are of one length.
+        lengths: by letter, where they are known.
+
+    Raises:
+        KeyError, TypeError, ValueError: for anything else.
+    """
+    found = {}
+    for name, letters in shapes.items():
+        given = values[name]
+        found[name] = _numbers(given) if isinstance(given, str) else np.array([_numbers(row) for row in given])
+        shape = found[name].shape
+        lengths = {**dict(zip(letters, shape, strict=False)), **lengths}
+        wanted = tuple(lengths.get(letter, 0) for letter in letters)
+        if shape != wanted:
+            raise ValueError(f"expected {name} of shape {wanted}, got {shape}")
+    return found
+
+
+def _text(values: np.ndarray) -> str:
     return " ".join(f"{value:.5g}" for value in values)
 
 
-def numbers_of(text: str) -> np.ndarray:
-    """The inverse of ``text_of``. Raises ValueError for anything else."""
+def _numbers(text: str) -> np.ndarray:
+    if not isinstance(text, str):
+        raise TypeError(f"expected numbers as text, got {type(text).__name__}")
     return np.array([float(word) for word in text.split()])

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.evaluation.cloud import numbers_of, text_of
+from ldseg.evaluation.cloud import arrays_of, texts_of
 
 FACTOR = 3
 """By which images are shown larger and smaller."""
 
 DIRECTIONS = ("larger", "smaller")
 
+_SHAPES = {"centre": "d", "scale": "d", "limits": "k", "directions": "kd"}
 _SHRINK = 0.001
 _QUIET, _QUIET_COLOURS, _SEEN = 0.995, 0.95, 0.05
 _ROOM, _LEAST = 0.75, 0.1
@@ -80,20 +81,12 @@ class Magnification:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; rows of numbers as text, which is short."""
-        rows = {name: text_of(getattr(self, name)) for name in ("centre", "scale", "limits")}
-        return {**rows, "directions": [text_of(row) for row in self.directions]}
+        return texts_of(self, _SHAPES)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Magnification:
         """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
-        rows = {name: numbers_of(values[name]) for name in ("centre", "scale", "limits")}
-        directions = np.array([numbers_of(row) for row in values["directions"]])
-        wanted = (len(DIRECTIONS), len(rows["centre"]))
-        if directions.shape != wanted or rows["centre"].shape != rows["scale"].shape:
-            raise ValueError(f"expected directions of shape {wanted}, got {directions.shape}")
-        if rows["limits"].shape != wanted[:1]:
-            raise ValueError(f"expected {wanted[0]} limits, got {len(rows['limits'])}")
-        return cls(**rows, directions=directions)
+        return cls(**arrays_of(values, _SHAPES, k=len(DIRECTIONS)))
 
 
 def fit_magnification(

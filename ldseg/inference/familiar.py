@@ -63,18 +63,22 @@ def fit(
     own, groups, colours, others = [], [], [], []
     zoomed: list[list[Mapping[str, Signature]]] = []
 
+    def some(loaded: LoadedCase, image: np.ndarray, most: int = MOST_TILES) -> list[np.ndarray]:
+        parts = tiles_of(image, loaded.spacing, spec, preprocessing)
+        return [parts[index] for index in sorted(rng.permutation(len(parts))[:most])]
+
     def signatures(tiles: Sequence[np.ndarray]) -> list[Signature]:
         return [signature_of(encode(image[np.newaxis])[0], image) for image in tiles]
 
     for case in _sample(held_back, rng, MOST_HELD_BACK):
         if (loaded := _loaded(case, preprocessing)) is not None:
-            others.append(signatures(_tiles(loaded, loaded.image, spec, preprocessing, rng)))
+            others.append(signatures(some(loaded, loaded.image)))
     for case in _sample(training, rng, MOST_CASES):
         if time.perf_counter() - since > seconds:
             break
         if (loaded := _loaded(case, preprocessing)) is None:
             continue
-        tiles = _tiles(loaded, loaded.image, spec, preprocessing, rng)
+        tiles = some(loaded, loaded.image)
         own.append(signatures(tiles))
         groups.append(case.group)
         if augmentation in STRENGTHS:
@@ -83,7 +87,7 @@ def fit(
         zoomed.append([])
         for _ in range(DRAWS):
             if moved := at_other_magnifications(loaded.image, spec.axes, preprocessing, rng):
-                shown = {name: _tiles(loaded, image, spec, preprocessing, rng, 1) for name, image in moved.items()}
+                shown = {name: some(loaded, image, 1) for name, image in moved.items()}
                 zoomed[-1].append({name: signatures(part)[0] for name, part in shown.items()})
     return fit_familiarity(own, groups, others, colours, zoomed)
 
@@ -128,17 +132,11 @@ def _loaded(case: Case, preprocessing: Preprocessing) -> LoadedCase | None:
         return None
 
 
-def _tiles(
-    case: LoadedCase,
-    image: np.ndarray,
-    spec: SegmenterSpec,
-    preprocessing: Preprocessing,
-    rng: np.random.Generator,
-    most: int = MOST_TILES,
+def tiles_of(
+    image: np.ndarray, spacing: Sequence[float] | None, spec: SegmenterSpec, preprocessing: Preprocessing
 ) -> list[np.ndarray]:
-    """Some tiles of an image of a case as the network sees them."""
-    grid = preprocessing.grid_of(case.size, case.spacing)
+    """The tiles of an image ``(*S, c)`` as the network sees them."""
+    grid = preprocessing.grid_of(image.shape[:-1], spacing)
     tiling = cover(grid, spec.size, spec.strides)
     padded = tiling.pad(preprocessing.image_to_grid(image, grid))
-    chosen = rng.permutation(len(tiling.starts))[:most]
-    return [padded[tiling.window(tiling.starts[index])] for index in sorted(chosen)]
+    return [padded[tiling.window(start)] for start in tiling.starts]

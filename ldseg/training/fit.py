@@ -29,12 +29,12 @@ from ldseg.export.structure import STRUCTURE_FILE
 from ldseg.group import Group
 from ldseg.inference import familiar
 from ldseg.segmenter import Segmenter
+from ldseg.training.assembly import batches_of, description_of, trainer_of
 from ldseg.training.callbacks import Epochs, OnTime, Optional, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock, CommonTime
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
 from ldseg.training.memory import check_memory
-from ldseg.training.parts import batches_of, description_of, trainer_of
 from ldseg.training.plan import Plan
 from ldseg.training.progress import Progress
 from ldseg.training.sampling import pick_sampling

@@ -87,12 +87,18 @@ def test_it_is_written_and_read(fits: tuple[Familiarity, Familiarity]) -> None:
     one = of(np.random.default_rng(3), 24)
     assert Familiarity.from_dict(values).distances(one) == pytest.approx(fits[1].distances(one), rel=1e-3)
     assert "magnification" not in fits[0].to_dict()
-    for name, message in (("directions", "expected directions of shape"), ("limits", "expected 2 limits")):
+    for name, message in (
+        ("directions", "expected directions of shape"),
+        ("limits", r"expected limits of shape \(2,\), got \(1,\)"),
+    ):
         wrong = json.loads(json.dumps(values))
         part = wrong["magnification"][name]
         wrong["magnification"][name] = part[:1] if isinstance(part, list) else part.split()[0]
         with pytest.raises(ValueError, match=message):
             Familiarity.from_dict(wrong)
+    for name, part in (("centre", 3.5), ("limits", [1.0, 1.0])):
+        with pytest.raises(TypeError):
+            Familiarity.from_dict({**values, "magnification": {**values["magnification"], name: part}})
 
 
 def test_few_images_have_no_such_fit() -> None:

@@ -18,7 +18,7 @@ from ldseg.inference import label_instances, segment_cases
 from ldseg.inference.predictor import Predictor
 from ldseg.io.pictures import read_label, write_image, write_mask
 from ldseg.models import Networks, Preset
-from ldseg.training.parts import batches_of
+from ldseg.training.assembly import batches_of
 from ldseg.training.prepare import plan_of, train_config
 from ldseg.weights import load_segmenter
 

@@ -15,8 +15,8 @@ from ldseg.cli import main
 from ldseg.evaluation import class_scores
 from ldseg.io.pictures import read_label, write_image
 from ldseg.segmenter import Segmenter
+from ldseg.training.assembly import trainer_of
 from ldseg.training.losses import segmentation_loss
-from ldseg.training.parts import trainer_of
 from ldseg.training.prepare import plan_of, train_config
 from ldseg.weights import read_description
 

@@ -83,7 +83,7 @@ def test_weights_that_say_nothing_take_fifteen(tmp_path: Path) -> None:
     settings = tiny.settings(tmp_path, tmp_path, Data_Channels=3, Data_Intensity="dtype", Data_Fit="resize", Data_Zoom=1,
                              Training_SamplesPerCase=1, Training_Focus=0)  # fmt: skip
     with tiny.tiny_networks():
-        from ldseg.training.parts import description_of
+        from ldseg.training.assembly import description_of
 
         made = plan(settings, {})
         assert (made.steps, made.picks) == (2, False)  # what is set is set

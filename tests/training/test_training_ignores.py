@@ -20,8 +20,8 @@ from ldseg.models.presets import Networks
 from ldseg.segmenter import Segmenter
 from ldseg.spatial import COLOUR, IGNORE
 from ldseg.spec import SegmenterSpec
+from ldseg.training.assembly import trainer_of
 from ldseg.training.losses import cross_entropy, segmentation_loss, soft_dice
-from ldseg.training.parts import trainer_of
 from ldseg.training.prepare import plan_of
 from ldseg.training.trainer import Trainer
 
