@@ -54,24 +54,22 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
 def _starts_of(path: Path, header: Any, start: int, needed: int) -> tuple[int, ...]:
     """Where voxels may begin in the file of their header: some programs tell a place within it, or none at all.
 
-    Four bytes that tell of extensions follow the header; a few programs leave them out. Others write them and tell of the
-    place before them: then the file ends with the last voxel behind them.
+    Four bytes tell of extensions. Some programs leave them out; some tell the place before them, which the length shows.
     """
     length = int(header.template_dtype.itemsize)
-    if start < length:
-        return length + 4, length
-    return (length + 4,) if start < length + 4 and _ends_at(path, length + 4 + needed) else (start,)
+    if start >= length + 4 or (start >= length and not _ends_at(path, length + 4 + needed)):
+        return (start,)
+    return length + 4, length
 
 
 def _ends_at(path: Path, end: int) -> bool:
     """Whether a file, unpacked where it is packed, has so many bytes."""
-    with _opened(path) as stream:
-        left = b""
-        with contextlib.suppress(gzip.BadGzipFile):  # bytes behind the packed ones, or a check sum, which is compared later
-            stream.seek(end - 1)
-            for _ in range(2):
-                left += stream.read(1)
-        return len(left) == 1
+    left = b""
+    with _opened(path) as stream, contextlib.suppress(gzip.BadGzipFile):  # for bytes behind; check sums are compared later
+        stream.seek(end - 1)
+        left = stream.read(1)
+        left += stream.read(1)
+    return len(left) == 1
 
 
 def _held(path: Path, starts: tuple[int, ...], needed: int) -> np.ndarray:
@@ -224,7 +222,7 @@ def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarr
     """
     import nibabel
 
-    steps = header["pixdim"].astype(float)
+    steps, space = header["pixdim"].astype(float), min(rank, 3)
     spacing = np.ones(rank)
     given = abs(steps[1 : rank + 1])
     if not np.isfinite(given).all():
@@ -235,13 +233,10 @@ def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarr
     if isinstance(header, nibabel.Nifti1Header):
         if header["sform_code"] > 0 or header["qform_code"] > 0:
             turn, place, lengths = _turned(header)
-            if (
-                lengths is not None
-                and (abs(lengths[: min(rank, 3)] - given[:3]) > TOLERANCE * lengths[: min(rank, 3)]).any()
-            ):
+            if lengths is not None and (abs(lengths[:space] - given[:3]) > TOLERANCE * lengths[:space]).any():
                 if (given[:3] > 0).all():
                     _say_lengths(source, lengths, given)
-                spacing[:3] = lengths[: min(rank, 3)]
+                spacing[:3] = lengths[:space]
         else:
             signs = 1  # as ITK has it: nothing tells where left is
     direction, origin = np.eye(max(rank, 3)), np.zeros(max(rank, 3))

@@ -89,7 +89,8 @@ def _read_frames(path: Path) -> np.ndarray:
 
 def _decoded(path: Path) -> tuple[np.ndarray, int]:
     """The frames (T, H, W, 3), few of them in memory at a time, and how many the file declares."""
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not video.isOpened():
             raise ValueError("it cannot be opened as a video")

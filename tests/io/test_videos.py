@@ -339,6 +339,22 @@ def test_a_video_with_a_hole(tmp_path: Path, share: float) -> None:
         read_scan(path, "TYX")
 
 
+def test_what_is_damaged_is_refused_every_time(tmp_path: Path) -> None:
+    """Decoders of several threads tell of it at times alone."""
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3)).astype(np.uint8)
+    path = save_video(tmp_path / "a.mp4", noise)
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    start = int(0.31 * len(content))
+    content[start : start + 28] = rng.bytes(28)
+    path.write_bytes(content)
+    found = set()
+    for _ in range(25):
+        with pytest.raises(DataError, match=r"a\.mp4: not a readable video .*its decoder says: ") as caught:
+            read_scan(path, "TYX")
+        found.add(str(caught.value))
+    assert len(found) == 1
+
+
 def avi_part(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 
