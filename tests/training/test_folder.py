@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ class Killed(Exception):
     pass
 
 
+def killed_after(moment: int) -> Callable[..., None]:
+    """An ``os.replace`` that a kill stops after so many of them."""
+    left, replace = [moment], os.replace
+
+    def until(*paths: Path) -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        replace(*paths)
+
+    return until
+
+
 @pytest.mark.parametrize("moment", range(6))
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_kill_at_any_moment_of_a_beginning(
@@ -30,13 +44,7 @@ def test_a_kill_at_any_moment_of_a_beginning(
     if earlier:
         write("old weights", tmp_path / WEIGHTS_FILE)
         write("old state", checkpoint_of(tmp_path))
-    left, replace = [moment], os.replace
-
-    def until(*paths: Path) -> None:
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-        replace(*paths)
+    until = killed_after(moment)
 
     def save(path: Path) -> None:
         write("new state", path.with_suffix(".tmp"))
@@ -67,15 +75,7 @@ def test_folds_are_set_aside_into_one_folder(moment: int, tmp_path: Path, monkey
     for fold in (1, 2, 3):
         write(f"state {fold}", checkpoint_of(fold_folder(tmp_path, fold)))
     write("together", tmp_path / FOLDS_FILE)
-    left, replace = [moment], os.replace
-
-    def until(*paths: Path) -> None:
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-        replace(*paths)
-
-    monkeypatch.setattr(writing.os, "replace", until)
+    monkeypatch.setattr(writing.os, "replace", killed_after(moment))
     with contextlib.suppress(Killed):
         set_aside(tmp_path)
     monkeypatch.undo()
