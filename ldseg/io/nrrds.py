@@ -37,11 +37,13 @@ _KINDS = {
     "double": "f8",
 }
 _TO_LPS = {
-    **dict.fromkeys(("left-posterior-superior", "lps"), (1, 1)),
-    **dict.fromkeys(("right-anterior-superior", "ras"), (-1, -1)),
-    **dict.fromkeys(("left-anterior-superior", "las"), (1, -1)),
+    **dict.fromkeys(("left-posterior-superior", "lps", "left-posterior-superior-time", "lpst"), (1, 1)),
+    **dict.fromkeys(("right-anterior-superior", "ras", "right-anterior-superior-time", "rast"), (-1, -1)),
+    **dict.fromkeys(("left-anterior-superior", "las", "left-anterior-superior-time", "last"), (1, -1)),
 }
 """Signs that turn x and y of a space into left and back."""
+_COLOURS = ("rgba-color", "4-color")
+"""Kinds of an axis whose fourth value is transparency."""
 _DOMAINS = ("domain", "space", "time")
 
 
@@ -65,7 +67,8 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
     # The first axis runs fastest, whichever it is.
     values = held.view(kind).reshape((*size[::-1], planes) if first else (planes, *size[::-1]))
     values = values if first else np.moveaxis(values, 0, -1)
-    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label)
+    colours = any(str(kind).lower() in _COLOURS for kind in header.get("kinds", _COLOURS))
+    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label, colours=colours)
 
 
 def write_nrrd(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -191,7 +194,9 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
             return read_voxels(packed, needed, to_end=True)
     if encoding in ("ascii", "text", "txt"):
         return numbers_of(stream, needed, kind)
-    raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2 or ascii")
+    if encoding == "hex":
+        return read_voxels(io.BytesIO(bytes.fromhex(stream.read(4 * needed).decode("ascii"))), needed, to_end=True)
+    raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2, ascii or hex")
 
 
 def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:

@@ -87,10 +87,10 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     numbers of 32 bits.
     """
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
-        raise DataError(
-            f"{source}: a label needs one plane of class or instance numbers, found a colour image"
-            " (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
-        )
+        found = "a colour image (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
+        if pixels.shape[-1] != 3 or pixels.max() <= 1:  # a plane for each class, or layers of segments
+            found = f"{pixels.shape[-1]} planes (of a plane for each class, save the number of the class)"
+        raise DataError(f"{source}: a label needs one plane of class or instance numbers, found {found}")
     pixels = pixels[..., 0]
     with np.errstate(invalid="ignore"):
         whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()

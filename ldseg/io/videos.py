@@ -138,6 +138,8 @@ def _check_said(said: list[str]) -> None:
         ValueError: a frame was not decoded as it was stored.
     """
     lines = [line.partition("] ")[2] for line in said if line.startswith("[OPENCV:FFMPEG:")]
+    if any("hardware accelerated AV1" in line for line in lines):
+        raise Refused("it is coded in AV1, which is not read; code it anew (ffmpeg -i IN -c:v libx264 -crf 12 OUT)")
     if any("interlaced" in line for line in lines):
         raise Refused("its frames are interlaced, which is not read; make them whole first (ffmpeg -i IN -vf yadif OUT)")
     told = next((line for line in lines if not any(word in line for word in _HARMLESS)), "")
@@ -169,13 +171,27 @@ def _check_boxes(path: Path) -> bool:
                     size = end - place
                 _check_end(place + size, end)
                 if kind == b"moov":
-                    edited = b"elst" in stream.read(min(size, 1 << 26))
+                    told = stream.read(min(size, 1 << 26))
+                    edited = b"elst" in told
+                    _check_upright(told)
                 media = media or kind in (b"mdat", b"moof")
                 place += max(size, 8)
             if not media:
                 raise ValueError(f"the file ends early, at byte {end}")
             return edited
     return False
+
+
+def _check_upright(told: bytes) -> None:
+    """Raises Refused for frames that players mirror, by the matrix of a track (ISO 14496-12, 8.3.2): OpenCV only turns."""
+    place = told.find(b"tkhd")
+    while place >= 0:
+        start = place + (44 if told[place + 4 : place + 5] == b"\0" else 56)
+        if start + 20 <= len(told):
+            across, down, _, back, up = struct.unpack_from(">5i", told, start)
+            if across * up - down * back < 0:
+                raise Refused("its frames are to be mirrored, which is not done; write them so (ffmpeg -i IN OUT)")
+        place = told.find(b"tkhd", place + 4)
 
 
 def pictures_in_avi(path: Path) -> int:
