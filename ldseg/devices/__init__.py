@@ -13,21 +13,26 @@ import importlib.util
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ldseg.errors import ConfigError
-from ldseg.group import Group
 from ldseg.options import AUTO, PRECISIONS
 from ldseg.untrusted import parsed
+
+if TYPE_CHECKING:
+    from ldseg.group import Group
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def gpus(what: str) -> dict[str, str]:
     """What nvidia-smi says of each NVIDIA GPU that this process may use, by its index; empty where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return {}
     query = ["nvidia-smi", f"--query-gpu=index,{what},uuid", "--format=csv,noheader,nounits"]
     try:
         listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
@@ -71,18 +76,18 @@ def choose(multiple: bool, group: Group | None = None) -> str:
     Raises:
         ConfigError: the environment asks for a backend that Keras does not have, or that a group cannot train on.
     """
-    group = group or Group()
-    os.environ["KERAS_BACKEND"] = _backend() if group.count == 1 else _backend_of_groups()
+    several = group if group is not None and group.count > 1 else None
+    os.environ["KERAS_BACKEND"] = _backend_of_groups() if several else _backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Indices as nvidia-smi counts them, not by speed.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    memory = _shared_out(free_memory(), group)
+    memory = _shared_out(free_memory(), several) if several else free_memory()
     if not memory:
         return "no GPU found: running on the CPU"
     if multiple:
-        if group.count > 1:
+        if several:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(memory)
         return f"GPUs {', '.join(memory)}: all of them"
     best = max(memory, key=lambda index: memory[index])
@@ -92,8 +97,6 @@ def choose(multiple: bool, group: Group | None = None) -> str:
 
 def _shared_out(memory: dict[str, int], group: Group) -> dict[str, int]:
     """Of the GPUs those of this process; others of the group on this machine may see the same ones."""
-    if group.count == 1:
-        return memory
     said = group.gather("GPUs", [platform.node(), sorted(gpus("uuid").values())])
     alike = [index for index, one in enumerate(said) if one == said[group.index]]
     place, indices = alike.index(group.index), list(memory)

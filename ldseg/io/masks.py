@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
+from ldseg.later import Later
 from ldseg.scratch import copy_into, ends
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 
 def narrowed(path: Path, mask: np.ndarray) -> np.ndarray:

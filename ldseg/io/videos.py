@@ -6,17 +6,23 @@ import io
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import GifImagePlugin, ImageSequence
 
 from ldseg.io import apart
 from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
+from ldseg.later import Later
 from ldseg.scratch import copy_into, release, scratch
+
+if TYPE_CHECKING:
+    from PIL import GifImagePlugin, ImageSequence
+else:
+    GifImagePlugin, ImageSequence = Later("PIL.GifImagePlugin"), Later("PIL.ImageSequence")
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
