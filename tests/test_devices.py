@@ -2,6 +2,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def nvidia_smi(monkeypatch: pytest.MonkeyPatch, answer: str | Exception) -> None
             raise answer
         return subprocess.CompletedProcess(command, 0, stdout=answer)
 
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(subprocess, "run", run)
 
 
