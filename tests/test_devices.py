@@ -160,6 +160,16 @@ def test_gpus_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.unused_gpus().startswith(f"NVIDIA H100 is not used, as {keras.backend.backend()} is installed without")
 
 
+@pytest.mark.skipif(bool(devices.gpus("name")) or sys.platform != "linux", reason="a processor that Linux describes")
+def test_a_precision_that_the_processor_does_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: False)
+    assert devices.slow_precision("float32") == ""
+    for precision in ("bfloat16", "float16"):
+        assert devices.slow_precision(precision).startswith(f"[GPU] Precision = {precision}: this processor has no")
+    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: "avx512_bf16" in instructions)
+    assert devices.slow_precision("bfloat16") == ""
+
+
 @pytest.mark.parametrize(
     ("precision", "computed"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("float16", "float16")]
 )

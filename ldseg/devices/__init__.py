@@ -24,6 +24,8 @@ from ldseg.options import AUTO, PRECISIONS
 from ldseg.untrusted import parsed
 
 BACKENDS = ("tensorflow", "jax", "torch")
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Instructions of a processor for bfloat16, as Linux names them."""
 
 
 def gpus(what: str) -> dict[str, str]:
@@ -159,8 +161,20 @@ def training_precision(precision: str) -> str:
 
     if precision != AUTO:
         return precision
-    here = keras.backend.backend() == "tensorflow" and not gpus("name") and _processor_knows(("avx512_bf16", "amx_bf16"))
+    here = keras.backend.backend() == "tensorflow" and not gpus("name") and _processor_knows(BFLOAT16)
     return "bfloat16" if here else "float32"
+
+
+def slow_precision(precision: str) -> str:
+    """One line if this precision slows a training down where it runs, else nothing.
+
+    Without instructions for them a processor makes such numbers one by one: an update takes tens of times as long.
+    """
+    if PRECISIONS.get(precision, "float32") == "float32" or peak_memory()[1] == "GPU":
+        return ""
+    if precision == "bfloat16" and (_processor_knows(BFLOAT16) or sys.platform != "linux"):
+        return ""
+    return f"[GPU] Precision = {precision}: this processor has no instructions for it; float32 is many times faster"
 
 
 def _processor_knows(instructions: tuple[str, ...]) -> bool:
