@@ -97,12 +97,21 @@ def test_the_choice_of_a_gpu(
     answer: str, multiple: bool, told: str, visible: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(monkeypatch, answer)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     line = devices.choose(multiple)
     assert told in line
     assert "\n" not in line
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
+def test_what_the_environment_says_of_onednn_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(monkeypatch, "")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    devices.choose(False)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
 class Six(Group):

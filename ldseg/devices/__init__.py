@@ -77,6 +77,8 @@ def choose(multiple: bool, group: Group | None = None) -> str:
     os.environ["KERAS_BACKEND"] = _backend() if group.count == 1 else _backend_of_groups()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    # On processors without AVX-512 TensorFlow leaves oneDNN off, though a training is twice as fast with it there, too.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Indices as nvidia-smi counts them, not by speed.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
