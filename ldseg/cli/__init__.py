@@ -93,7 +93,10 @@ def _run(request: Request) -> int:
             connect(group)
             if missed := devices.unused_gpus():
                 logger.warning(missed)
-            devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
+            precision = group.share("the arithmetic", devices.training_precision(config.gpu.precision))
+            if slow := devices.slow_precision(precision):
+                logger.warning(slow)
+            devices.set_precision(precision)
             return int(_module("training").run(config, group))
     logger.info(devices.choose(config.gpu.multiple))
     if config.evaluation.robustness:
