@@ -272,17 +272,19 @@ def _stored(path: Path, size: int) -> Any:
 
     It is kept in the cache by the digest of the file: to open HDF5 and look at each array takes a tenth of a second.
     """
-    kept = cache_folder() / "descriptions" / f"{digest_of(path)}-{__version__}.json"
+    digest = digest_of(path)
+    kept = cache_folder() / "descriptions" / f"{digest}-{__version__}.json"
     with contextlib.suppress(OSError, ValueError):
         return parsed(kept.read_bytes())
     import h5py
 
     with h5py.File(path, "r") as file:
-        text = file.attrs[ATTRIBUTE]
-        values = parsed(text)
+        values = parsed(file.attrs[ATTRIBUTE])
         check_arrays(file, size)
+    if digest_of(path) != digest:  # written anew in between
+        return values
     with contextlib.suppress(DataError, OSError):  # then it is looked at again
-        write_text(kept, text)
+        write_text(kept, json.dumps(values))
         for old in sorted(kept.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-_MOST_KEPT]:
             remove(old)
     return values
