@@ -9,16 +9,21 @@ import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import nrrd
 import numpy as np
 
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Format, Refused, check_file
 from ldseg.io.geometry import Geometry
 from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.later import Later
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import nrrd
+else:
+    nrrd = Later("nrrd")
 
 _MOST_HEADER = 1 << 20
 _LIST = rb"^(?i:data ?file):[ \t]*LIST([ \t]+\d+)?\s*$"

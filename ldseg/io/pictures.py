@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.codecs import decode
@@ -20,8 +20,14 @@ from ldseg.io.contract import Content, Format, Refused, check_size, read_checked
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
+from ldseg.later import Later
 from ldseg.spatial import COLOUR
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 LOSSLESS_SUFFIXES = (".bmp", ".png", *TIFF_SUFFIXES)
 IMAGE_SUFFIXES = (

@@ -7,17 +7,22 @@ import math
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
 from ldseg.io.tiff_coding import check_coding, check_strips, steady
+from ldseg.later import Later
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MOST_PAGES = 1 << 16

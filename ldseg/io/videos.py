@@ -6,17 +6,23 @@ import io
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import GifImagePlugin, ImageSequence
 
 from ldseg.io import apart
 from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
+from ldseg.later import Later
 from ldseg.scratch import copy_into, release, scratch
+
+if TYPE_CHECKING:
+    from PIL import GifImagePlugin, ImageSequence
+else:
+    GifImagePlugin, ImageSequence = Later("PIL.GifImagePlugin"), Later("PIL.ImageSequence")
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
@@ -52,18 +58,23 @@ def read_video(path: Path, axes: str, label: bool = False) -> Content:
     frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
     if not len(frames):
         raise ValueError("found no frame in it")
-    return Content(values=np.stack(frames) if isinstance(frames, list) else frames)
+    return Content(values=frames)
 
 
-def _read_gif(path: Path) -> list[np.ndarray]:
+def _read_gif(path: Path) -> np.ndarray:
     check_size((path.stat().st_size,), 1)
     content = path.read_bytes()
     count, height, width = gif_size(content)
     _check_count(max(count, 1), height, width)
+    frames, read = scratch((count, height, width, 3), np.uint8), 0
     with GifImagePlugin.GifImageFile(io.BytesIO(content)) as video:
-        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(video)]
-    if len(frames) != count:
-        raise ValueError(f"{len(frames)} of {count} frames can be read")
+        for read, frame in enumerate(ImageSequence.Iterator(video), start=1):
+            if read <= count:
+                frames[read - 1] = frame.convert("RGB")
+            if read % _HELD == 0:
+                release(frames)
+    if read != count:
+        raise ValueError(f"{read} of {count} frames can be read")
     return frames
 
 

@@ -453,3 +453,15 @@ def test_a_gif_with_a_hole(tmp_path: Path) -> None:
             assert "b.gif: not a readable video" in str(error)
             refused += 1
     assert 0 < refused < len(places)
+
+
+def test_a_gif_is_not_held_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frames go to an array of `scratch`, of which those that were read are let out of memory."""
+    monkeypatch.setattr("ldseg.io.videos._HELD", 2)
+    made: list[np.ndarray] = []
+    released: list[np.ndarray] = []
+    monkeypatch.setattr("ldseg.io.videos.scratch", lambda shape, kind: made.append(np.zeros(shape, kind)) or made[-1])
+    monkeypatch.setattr("ldseg.io.videos.release", released.append)
+    found = read_scan(save_video(tmp_path / "a.gif", video()), "TYX").values
+    assert found is made[0] or np.shares_memory(found, made[0])
+    assert len(released) == len(video()) // 2
