@@ -48,6 +48,17 @@ def coded_size(content: bytes) -> tuple[int, int]:
     return bottom - top, right - left
 
 
+def colours_are_mixed(content: bytes) -> bool:
+    """Whether a stream of JPEG 2000 has its colours mixed to brightness and two differences, which its decoder undoes."""
+    place = content.find(b"\xff\x4f\xff\x51") + 2
+    while place + 9 <= len(content):
+        mark, length = struct.unpack_from(">HH", content, place)
+        if mark == 0xFF52:  # COD; T.800, A.6.1
+            return content[place + 8] == 1
+        place += 2 + length
+    return False
+
+
 def frame_of(content: bytes, lossless: bool = False) -> tuple[int, int, int, int]:
     """Precision, height, width and planes in the header of a JPEG."""
     place = 2
