@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from ldseg.cli import main
+        from ldseg.__main__ import main
 
         sys.exit(main())
     except ModuleNotFoundError as error:

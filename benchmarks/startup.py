@@ -59,6 +59,7 @@ def worktree(commit: str) -> Iterator[Path]:
 def run(command: list[str], place: Path) -> tuple[float, float, float]:
     """What a command took: seconds of wall and of processor time, and its peak of resident memory in 10^9 bytes."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what Python compiles it keeps, as it does for who uses it
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -94,10 +95,12 @@ def main() -> None:
             **{command: (ROOT, shlex.split(command)) for command in options.commands},
         }
         found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in contenders}
-        for number in range(options.rounds):
+        for number in range(options.rounds + 1):  # the first does not count: in it Python compiles, and caches are filled
             for name, (place, command) in contenders.items():
-                found[name].append(run(command, place))
-                print(f"round {number + 1}: {name}: {found[name][-1][0]:.2f} s", file=sys.stderr)
+                taken = run(command, place)
+                print(f"round {number}: {name}: {taken[0]:.2f} s", file=sys.stderr)
+                if number:
+                    found[name].append(taken)
     reference = median(wall for wall, _, _ in found[f"{options.before}, all outputs"])
     work = median(seconds for _, seconds, _ in found[f"{options.before}, all outputs"])
     print("| | median s | ratio | CPU s | ratio | peak GB |\n|---|---|---|---|---|---|")

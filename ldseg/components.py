@@ -70,21 +70,37 @@ def measured(mask: np.ndarray) -> tuple[Labels, np.ndarray]:
         labels = cv2.connectedComponents(given, connectivity=4)[1].astype(np.int32, copy=False)
     else:
         labels, _ = components(mask)
-    return labels, np.bincount(labels.ravel(), minlength=1)
+    numbers, starts, ends = _runs(labels)
+    return labels, np.bincount(numbers, ends - starts + 1, minlength=1).astype(np.intp)
 
 
 def boxes(labels: np.ndarray) -> list[Box]:
     """The smallest box around each of the numbers 1 to n that are all in ``labels`` int ``(*S)``."""
-    places = np.nonzero(labels)
-    numbers = labels[places] - 1
+    numbers, starts, ends = _runs(labels)
+    there = numbers > 0
+    numbers, starts, ends = numbers[there] - 1, starts[there], ends[there]
     count = int(numbers.max()) + 1 if numbers.size else 0
-    ends = []
-    for place, length in zip(places, labels.shape, strict=True):
+    found = []
+    places = zip(np.unravel_index(starts, labels.shape), np.unravel_index(ends, labels.shape), labels.shape, strict=True)
+    for begin, end, length in places:
         first, last = np.full(count, length), np.zeros(count, np.intp)
-        np.minimum.at(first, numbers, place)
-        np.maximum.at(last, numbers, place)
-        ends.append([slice(start, stop + 1) for start, stop in zip(first.tolist(), last.tolist(), strict=True)])
-    return list(zip(*ends, strict=True))
+        np.minimum.at(first, numbers, begin)
+        np.maximum.at(last, numbers, end)
+        found.append([slice(start, stop + 1) for start, stop in zip(first.tolist(), last.tolist(), strict=True)])
+    return list(zip(*found, strict=True))
+
+
+def _runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbours along the last axis that have one number, of which there are far fewer than pixels.
+
+    Returns:
+        the number of each run, and the places of its first and its last pixel in the flat array.
+    """
+    lines = labels.reshape(-1, labels.shape[-1]) if labels.size else np.zeros((0, 1), labels.dtype)
+    changes = np.ones((lines.shape[0], lines.shape[1] + 1), bool)
+    np.not_equal(lines[:, 1:], lines[:, :-1], out=changes[:, 1:-1])
+    starts, ends = np.flatnonzero(changes[:, :-1]), np.flatnonzero(changes[:, 1:])
+    return lines.reshape(-1)[starts], starts, ends
 
 
 def shared_out(mask: np.ndarray, seeds: np.ndarray) -> Labels:
@@ -137,12 +153,15 @@ def _plane(mask: BoolArray, corners: bool) -> tuple[Labels, int]:
     count, labels = cv2.connectedComponents(np.ascontiguousarray(mask).view(np.uint8), connectivity=8 if corners else 4)
     if count <= 2:
         return labels.astype(np.int32, copy=False), count - 1
-    flat = labels.ravel()
+    found, starts, _ = _runs(labels)
     first = np.zeros(count, np.intp)
-    first[flat[::-1]] = np.arange(flat.size)[::-1]  # of equal places the last one written stays, which is the first pixel
+    first[found[::-1]] = starts[::-1]  # of equal places the last one written stays, which is the first pixel
     first[0] = -1  # outside of the mask stays 0
     numbers = np.empty(count, np.int32)
-    numbers[np.argsort(first)] = np.arange(count, dtype=np.int32)
+    order = np.argsort(first)
+    if (order[1:] > order[:-1]).all():  # as they are
+        return labels.astype(np.int32, copy=False), count - 1
+    numbers[order] = np.arange(count, dtype=np.int32)
     return numbers[labels], count - 1
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import h5py
 
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
@@ -20,15 +20,19 @@ from ldseg.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
 from ldseg.options import AUTO
-from ldseg.paths import nearest_folder
+from ldseg.paths import cache_folder, nearest_folder
 from ldseg.regions import Regions
 from ldseg.spec import SegmenterSpec
 from ldseg.text import some
 from ldseg.untrusted import check_arrays, check_types, parsed
+from ldseg.version import __version__
+from ldseg.writing import remove, write_text
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"
 DESCRIPTION_FILE = "segmenter.json"
+_MOST_KEPT = 64
+"""Descriptions in the cache, at most."""
 STEPS = 15
 """Sampling steps, where the weights do not say what pays."""
 
@@ -159,7 +163,18 @@ def fingerprint(folder: Path) -> str:
     """The SHA-256 of the file of weights in a folder; of several folds, of what all of them have."""
     if is_folds(folder):
         return fingerprint_of([folder / name for name in _read_folds(folder)["folds"]])
-    with (folder / WEIGHTS_FILE).open("rb") as file:
+    return digest_of(folder / WEIGHTS_FILE)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, which is read again where it has changed."""
+    found = path.stat()
+    return _digest(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, _: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -252,6 +267,29 @@ def _beside(folder: Path) -> str:
     return f"beside it lie those of {some([str(name) for name in names])}; " if names else ""
 
 
+def _stored(path: Path, size: int) -> Any:
+    """What a file of weights holds as its description, once all that is in it was found sound.
+
+    It is kept in the cache by the digest of the file: to open HDF5 and look at each array takes a tenth of a second.
+    """
+    digest = digest_of(path)
+    kept = cache_folder() / "descriptions" / f"{digest}-{__version__}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return parsed(kept.read_bytes())
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        values = parsed(file.attrs[ATTRIBUTE])
+        check_arrays(file, size)
+    if digest_of(path) != digest:  # written anew in between
+        return values
+    with contextlib.suppress(DataError, OSError):  # then it is looked at again
+        write_text(kept, json.dumps(values))
+        for old in sorted(kept.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-_MOST_KEPT]:
+            remove(old)
+    return values
+
+
 def read_description(folder: Path, preset: Preset | None = None) -> Description:
     """What the weights in a folder are.
 
@@ -286,9 +324,7 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
     if size == 0:
         raise WeightsError(f"{path}: expected weights, found an empty file")
     try:
-        with h5py.File(path, "r") as file:
-            values = parsed(file.attrs[ATTRIBUTE])
-            check_arrays(file, size)
+        values = _stored(path, size)
     except PermissionError as error:
         raise WeightsError(f"{path}: may not be read: {error.strerror or 'permission denied'}") from error
     except BlockingIOError as error:

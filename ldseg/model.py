@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ldseg import devices
 from ldseg.config import Config, GPUConfig, SamplerConfig
@@ -17,26 +17,24 @@ from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import fingerprint
-from ldseg.devices.together import connect
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
-from ldseg.group import joined
-from ldseg.hosts import place_of
 from ldseg.inference import Engine, segment_each
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
 from ldseg.models import Preset
-from ldseg.options import AUTO
+from ldseg.options import AUTO, SLIDE_FORMATS
 from ldseg.paths import require_folder
 from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
-from ldseg.slides.files import FORMATS as SLIDE_FORMATS
-from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
-from ldseg.slides.run import Progress
 from ldseg.spatial import AXES, Image
 from ldseg.viz.style import class_bytes
+
+if TYPE_CHECKING:
+    from ldseg.slides.files import SlideResult
+    from ldseg.slides.run import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +204,8 @@ class Model:
             ConfigError: a setting is unknown or out of range.
             DataError: the slide cannot be used, or the resolution is not known.
         """
+        from ldseg.slides.files import SlideSettings, segment_slide
+
         path, step, own = Path(path).expanduser(), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
         if sampler.members > 1 and sampler.fusion != "mean":
@@ -391,6 +391,10 @@ def train(
             **(settings or {}),
         },
     )
+    from ldseg.devices.together import connect
+    from ldseg.group import joined
+    from ldseg.hosts import place_of
+
     with joined(place_of(config.gpu.hosts, os.environ)) as group:
         logger.info(devices.choose(config.gpu.multiple, group))
         connect(group)

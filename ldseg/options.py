@@ -35,6 +35,9 @@ INTENSITIES = ("dtype", "minmax", "percentile", "zscore", "window")
 LABEL_RULES = (AUTO, "classes", "binary", "instances")
 """What the numbers of a label mean: ``ldseg.data.labels``."""
 
+SLIDE_FORMATS = ("mask", "geojson", "csv")
+"""What is written of a slide: ``ldseg.slides.files``."""
+
 SPARSE = ("no", "slices")
 """Which parts of a label were not annotated: ``ldseg.data.labels``."""
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from ldseg.config import Config
@@ -25,6 +24,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.description import WEIGHTS_FILE, Description, holds_weights
 from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
+from ldseg.later import Later
 from ldseg.models.plans import PUBLISHED_STRIDE
 from ldseg.paths import cache_folder
 from ldseg.shipped import shipped_weights
@@ -33,6 +33,11 @@ from ldseg.spec import SegmenterSpec
 from ldseg.untrusted import check_arrays
 from ldseg.version import __version__
 from ldseg.writing import claim_folder
+
+if TYPE_CHECKING:
+    import h5py
+else:
+    h5py = Later("h5py")
 
 if TYPE_CHECKING:
     import keras

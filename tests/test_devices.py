@@ -2,6 +2,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def nvidia_smi(monkeypatch: pytest.MonkeyPatch, answer: str | Exception) -> None
             raise answer
         return subprocess.CompletedProcess(command, 0, stdout=answer)
 
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(subprocess, "run", run)
 
 
@@ -97,12 +99,21 @@ def test_the_choice_of_a_gpu(
     answer: str, multiple: bool, told: str, visible: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(monkeypatch, answer)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     line = devices.choose(multiple)
     assert told in line
     assert "\n" not in line
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
+def test_what_the_environment_says_of_onednn_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(monkeypatch, "")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    devices.choose(False)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
 class Six(Group):
@@ -158,6 +169,16 @@ def test_gpus_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.unused_gpus() == ""
     nvidia_smi(monkeypatch, "0, NVIDIA H100, GPU-aa\n")
     assert devices.unused_gpus().startswith(f"NVIDIA H100 is not used, as {keras.backend.backend()} is installed without")
+
+
+@pytest.mark.skipif(bool(devices.gpus("name")) or sys.platform != "linux", reason="a processor that Linux describes")
+def test_a_precision_that_the_processor_does_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: False)
+    assert devices.slow_precision("float32") == ""
+    for precision in ("bfloat16", "float16"):
+        assert devices.slow_precision(precision).startswith(f"[GPU] Precision = {precision}: this processor has no")
+    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: "avx512_bf16" in instructions)
+    assert devices.slow_precision("bfloat16") == ""
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ LAYERS = (
         "deferred",
         "engines",
         "folds",
+        "later",
         "options",
         "paths",
         "pausing",
@@ -184,5 +185,17 @@ def test_all_but_networks_and_training_do_without_keras() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == []
+
+
+RARE = {"PIL", "h5py", "matplotlib", "multiprocessing", "nrrd", "pydicom", "scipy", "skimage", "tifffile", "tqdm"}
+"""Libraries that a run over pictures begins without: each would have it begin later."""
+
+
+def test_a_run_begins_without_what_few_runs_need() -> None:
+    code = f"import sys, ldseg.cli.segment, ldseg.inference.onnx; print(*sorted({RARE} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == []

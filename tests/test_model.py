@@ -238,14 +238,14 @@ def test_only_the_first_process_has_the_model(data: Path, tmp_path: Path, monkey
     """It alone writes: the others have no weights to open."""
     trained = SimpleNamespace(held_back=None)
     monkeypatch.setattr("ldseg.training.prepare.train_config", lambda config, **rest: trained)
-    for name in ("devices", "connect"):
-        monkeypatch.setattr(f"ldseg.model.{name}", MagicMock())
+    monkeypatch.setattr("ldseg.model.devices", MagicMock())
+    monkeypatch.setattr("ldseg.devices.together.connect", MagicMock())
     monkeypatch.setattr("ldseg.model.load", lambda folder, **rest: folder)
     own = {"classes": ["background", "gland"], "weights": tmp_path / "weights", "settings": {"GPU.Precision": "float32"}}
     for index, expected in ((0, tmp_path / "weights"), (1, None)):
         group = Group()
         group.index, group.count = index, 2
-        monkeypatch.setattr("ldseg.model.joined", lambda place, group=group: nullcontext(group))
+        monkeypatch.setattr("ldseg.group.joined", lambda place, group=group: nullcontext(group))
         assert ldseg.train(data, **own) == expected
 
 

@@ -68,6 +68,26 @@ def test_what_is_saved_comes_back(segmenter: Segmenter, folder: Path) -> None:
     assert description.preprocessing_for("binary").labels == "binary"
 
 
+def test_a_description_is_kept_by_what_its_file_holds(
+    folder: Path, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LDSEG_CACHE", str(tmp_path / "cache"))
+    opened: list[Any] = []
+    monkeypatch.setattr("ldseg.description.check_arrays", lambda file, size: opened.append(size))
+    first = read_description(folder)
+    assert (read_description(folder), len(opened)) == (first, 1)
+    (kept,) = (tmp_path / "cache" / "descriptions").iterdir()
+    kept.write_text("damaged")
+    assert (read_description(folder), len(opened)) == (first, 2)
+    save_weights(folder, segmenter, replace(DESCRIPTION, figures={"epoch": 4}))
+    assert read_description(folder).figures == {"epoch": 4}
+    # What is no file of weights is looked at every time.
+    (folder / WEIGHTS_FILE).write_bytes(b"something else")
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="another or a damaged file"):
+            read_description(folder)
+
+
 def test_the_arrays_serve_a_segmenter_of_another_size(segmenter: Segmenter, folder: Path) -> None:
     larger = Segmenter(replace(DESCRIPTION.spec, size=(64, 32)))
     load_weights(folder, larger)

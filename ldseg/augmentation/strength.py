@@ -1,5 +1,7 @@
 """How strong an augmentation is, by kind."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -17,8 +17,6 @@ from ldseg.cli.console import OneLine, steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
-from ldseg.group import joined
-from ldseg.hosts import place_of
 from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
@@ -80,10 +78,13 @@ def _run(request: Request) -> int:
     if request.command in ("plan", "validate"):
         return _module(request.command).run(config)
     from ldseg import devices
-    from ldseg.devices.together import connect
 
     logger = logging.getLogger(__name__)
     if config.parameters.training:
+        from ldseg.devices.together import connect
+        from ldseg.group import joined
+        from ldseg.hosts import place_of
+
         with joined(place_of(config.gpu.hosts, os.environ)) as group:
             if not group.first:  # the first one speaks for all
                 logging.getLogger().setLevel(logging.ERROR)
@@ -92,7 +93,10 @@ def _run(request: Request) -> int:
             connect(group)
             if missed := devices.unused_gpus():
                 logger.warning(missed)
-            devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
+            precision = group.share("the arithmetic", devices.training_precision(config.gpu.precision))
+            if slow := devices.slow_precision(precision):
+                logger.warning(slow)
+            devices.set_precision(precision)
             return int(_module("training").run(config, group))
     logger.info(devices.choose(config.gpu.multiple))
     if config.evaluation.robustness:
@@ -101,9 +105,16 @@ def _run(request: Request) -> int:
         return _module("sweep").run(config)
     if config.evaluation.state_audit:
         return _module("audit").run(config)
-    from ldseg.cli import archive
+    return _module("archive" if _is_archive(config, files) else "segment").run(config, files)
 
-    return (archive if archive.is_archive(config, files) else _module("segment")).run(config, files)
+
+def _is_archive(config: Config, files: Sequence[Path]) -> bool:
+    """Whether a run is over an archive: by Ray, over a table of paths, or with something that lies in an object store."""
+    from ldseg.data.listed import is_table
+    from ldseg.remote import is_remote
+
+    places = [*(files or [config.dataset_folder]), config.output_folder]
+    return bool(config.gpu.ray) or any(map(is_remote, places)) or any(map(is_table, files))
 
 
 def _settings(request: Request) -> tuple[Config, tuple[Path, ...]]:

@@ -18,7 +18,6 @@ from ldseg.cli.task import begin
 from ldseg.cli.worker import AT_ONCE, Worker
 from ldseg.config import Config
 from ldseg.data.cases import Case
-from ldseg.data.listed import is_table
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult, RunRecord, write_metrics
 from ldseg.evaluation.archive import CaseTable
@@ -51,12 +50,6 @@ OWN = frozenset(
 
 ROWS, SECONDS = 1000, 30.0
 """Rows are written when there are so many, or so much time has gone by."""
-
-
-def is_archive(config: Config, files: Sequence[Path]) -> bool:
-    """Whether a run is over an archive: by Ray, over a table of paths, or with something that lies in an object store."""
-    places = [*(files or [config.dataset_folder]), config.output_folder]
-    return bool(config.gpu.ray) or any(map(is_remote, places)) or any(map(is_table, files))
 
 
 def run(config: Config, files: Sequence[Path] = ()) -> int:

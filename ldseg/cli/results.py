@@ -45,12 +45,15 @@ class Results:
     missing: dict[str, list[str]] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
 
-    def write(self, item: Segmented, instances: np.ndarray | None) -> Mapping[str, Path]:
-        """Write a case, and note what it cannot have.
+    def write(self, item: Segmented, instances: np.ndarray | None) -> tuple[Mapping[str, Path], Sequence[str]]:
+        """Write a case.
 
         Args:
             item: the case.
             instances: a number for each object, where the masks are to hold these.
+
+        Returns:
+            its files by format, and a line for each file that it lacks; both for ``note``.
 
         Raises:
             UnwrittenError: it can have none of the formats.
@@ -59,10 +62,13 @@ class Results:
         files, missing = write_formats(self.outputs.folder, case, self.config.output.formats)
         if not files:
             raise UnwrittenError("; ".join(missing))
+        return files, missing
+
+    def note(self, case: str, files: Mapping[str, Path], missing: Sequence[str]) -> None:
+        """Remember what ``write`` wrote of a case, case by case in their order."""
+        self.files[case] = dict(files)
         if missing:
-            self.missing[case.name] = missing
-        self.files[case.name] = files
-        return files
+            self.missing[case] = list(missing)
 
     def leave_out(self, cases: Sequence[str]) -> None:
         """Nothing of this or an earlier run stays under the names of cases that are left out.

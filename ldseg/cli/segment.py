@@ -5,38 +5,30 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from ldseg import viz
 from ldseg.cli.console import progress
-from ldseg.cli.results import Results
+from ldseg.cli.finish import Finished, Run, finish
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
-from ldseg.cli.task import Task, begin
-from ldseg.cli.trust import Trust, remove_uncertainty, write_maps
+from ldseg.cli.task import begin
 from ldseg.config import Config
-from ldseg.data.cases import Case, LoadedCase
+from ldseg.data.cases import Case
 from ldseg.diffusion import step_grid
-from ldseg.errors import DataError, UnwrittenError, memory_told
+from ldseg.errors import DataError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
-from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.familiarity import unfamiliar
-from ldseg.evaluation.quality import predicted_dice
-from ldseg.inference import Engine, Segmented, segment_cases
+from ldseg.inference import Segmented, segment_cases
+from ldseg.inference.cores import cores
 from ldseg.inference.facts import facts_of
-from ldseg.inference.scoring import scores_of
-from ldseg.outputs import Outputs
 from ldseg.paths import named_path
 from ldseg.regions import of_no_region
 from ldseg.text import number, one_line, some
-from ldseg.viz.cases import Pictures
 from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
@@ -48,38 +40,6 @@ COLUMNS = {"dice": 4, "iou": 4, "hd95": 2}
 
 MOST_ROWS, WORST_ROWS = 500, 20
 """Cases that the screen shows, and how many of them where there are more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run over a data set, the runs that it is compared with, and what is gathered on the way."""
-
-    task: Task
-    predictor: Engine
-    compared: Mapping[str, RunRecord]
-    trust: Trust = field(default_factory=Trust)
-
-    @cached_property
-    def outputs(self) -> Outputs:
-        """Where things go."""
-        return Outputs(self.task.config.output_folder)
-
-    @cached_property
-    def results(self) -> Results:
-        """What writes its cases."""
-        task = self.task
-        return Results(config=task.config, outputs=self.outputs, preprocessing=task.preprocessing)
-
-    @cached_property
-    def pictures(self) -> Pictures:
-        """What draws its cases."""
-        task = self.task
-        return Pictures(outputs=self.outputs, preprocessing=task.preprocessing, colours=task.config.data.colours)
-
-    @cached_property
-    def collapse(self) -> Collapse:
-        """What its masks have in common that they should not."""
-        return Collapse(self.task.preprocessing.classes, self.task.description.spec.strides)
 
 
 def run(config: Config, files: Sequence[Path] = ()) -> int:
@@ -162,12 +122,13 @@ def results_of(this: Run, cases: Iterable[Case], count: int) -> Generator[CaseRe
         states=config.output.diffusion > 0,
         recognise=task.description.familiarity is not None,
     )
-    waiting: deque[Future[CaseResult]] = deque()
-    # Of volumes no more than one waits, as they are large.
-    behind = int(config.parameters.batch_size) if len(task.preprocessing.axes) == 2 else 1
+    waiting: deque[Future[Finished]] = deque()
+    # Of volumes no more than one waits, as they are large; and Matplotlib, which draws them, is for one thread alone.
+    plane = len(task.preprocessing.axes) == 2
+    behind, at_once = (int(config.parameters.batch_size), cores()) if plane else (1, 1)
     to_draw, left = config.output.diffusion, count
-    # Cases are scored and drawn, in their order, while the next are segmented.
-    with ThreadPoolExecutor(max_workers=1) as worker:
+    # Cases are scored and drawn while the next are segmented; what is gathered of them is so in their order.
+    with ThreadPoolExecutor(at_once, "finish") as workers:
         for item in segmented:
             # There is little to see where the mask comes out empty, unless no other case is left to be drawn.
             trace = None
@@ -181,65 +142,11 @@ def results_of(this: Run, cases: Iterable[Case], count: int) -> Generator[CaseRe
             except DataError as error:
                 item = Segmented(case=item.case, problem=str(error), seconds=item.seconds)
             left -= 1
-            waiting.append(worker.submit(_finish, this, item, trace))
+            waiting.append(workers.submit(finish, this, item, trace))
             if len(waiting) > behind:
-                yield waiting.popleft().result()
+                yield this.gather(waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
-
-
-def _finish(this: Run, item: Segmented, trace: viz.Trace | None) -> CaseResult:
-    """Write what belongs to one case. A case that cannot be finished is reported, the others go on."""
-    if item.problem or item.loaded is None:
-        return _skip(item, item.problem)
-    try:
-        with memory_told(str(item.case.image), "write its mask"):
-            return _finished(this, item, item.loaded, trace)
-    except UnwrittenError as error:
-        this.results.unwritten.add(item.case.name)
-        return _skip(item, f"{error}; what there was of this case is kept")
-    except DataError as error:
-        return _skip(item, str(error))
-
-
-def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace | None) -> CaseResult:
-    name, task = item.case.name, this.task
-    config, preprocessing, mask = task.config, task.preprocessing, item.mask
-    numbered = item.instances if config.output.masks == "instances" else mask
-    files = this.results.write(item, numbered if config.output.masks == "instances" else None)
-    if config.output.overlay:
-        this.pictures.draw_overlay(item, numbered)
-    else:
-        this.pictures.remove_overlay(name)
-    if item.members is None:
-        remove_uncertainty(this.outputs, item.case)
-    else:
-        write_maps(this.outputs, item)
-        this.pictures.draw_uncertainty(item, numbered)
-    if trace is None:
-        this.pictures.remove_diffusion(name)
-    else:
-        this.pictures.draw_diffusion(name, trace)
-    this.trust.add(item, mask, preprocessing)
-    this.collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
-    far, warnings = unfamiliar(item.signature, task.description.familiarity)
-    for line in warnings:
-        logger.warning("%s is %s", name, line)
-    return CaseResult(
-        name=name,
-        mask=files.get("mask"),
-        entropy=item.mean_entropy,
-        predicted_dice=predicted_dice(item.signs, task.quality),
-        unfamiliar=far,
-        warnings=warnings,
-        seconds=item.seconds,
-        **scores_of(item, task.description.spec, task.config.evaluation.tolerance),
-    )
-
-
-def _skip(item: Segmented, problem: str) -> CaseResult:
-    """A case that is left out."""
-    return CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds)
+            yield this.gather(waiting.popleft().result())
 
 
 def _schedule_picture(this: Run) -> np.ndarray:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ldseg import viz
 from ldseg.cli.results import Results
@@ -16,22 +17,26 @@ from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult
 from ldseg.inference import Engine
 from ldseg.io.slides.kinds import SLIDE_SUFFIXES, is_slide
-from ldseg.slides.files import FORMATS, SlideResult, SlideSettings, segment_slide
-from ldseg.slides.plan import at_resolution
-from ldseg.slides.run import Progress
+from ldseg.options import SLIDE_FORMATS
 from ldseg.viz.style import class_bytes
+
+if TYPE_CHECKING:  # imported where there is a slide, as a run without one begins sooner
+    from ldseg.slides.files import SlideResult, SlideSettings
+    from ldseg.slides.run import Progress
 
 logger = logging.getLogger(__name__)
 
 
 def settings_of(task: Task) -> SlideSettings:
     """What the settings ask of slides; the resolution is that of the weights where they leave it open."""
+    from ldseg.slides.files import SlideSettings
+
     config = task.config
     return SlideSettings(
         microns=config.slides.microns or task.description.microns,
         image_microns=config.slides.image_microns or None,
         skip_background=config.slides.skip_background,
-        formats=tuple(name for name in config.output.formats if name in FORMATS),
+        formats=tuple(name for name in config.output.formats if name in SLIDE_FORMATS),
         batch_size=int(config.parameters.batch_size),
         seed=config.sampler.seed,
         quality=task.quality,
@@ -44,14 +49,16 @@ def split_cases(task: Task) -> tuple[list[Case], list[Case]]:
 
     A TIFF that is large is one only where the resolution of the weights is known.
     """
-    whole: list[Case] = []
-    slides: list[Case] = []
+    planar = task.preprocessing.axes == "YX"
+    found = [case for case in task.cases if planar and not case.channels and is_slide(case.image)]
+    if not found:
+        return list(task.cases), []
+    from ldseg.slides.plan import at_resolution
+
     known = at_resolution(task.preprocessing, settings_of(task).microns) is not None
-    for case in task.cases:
-        slide = task.preprocessing.axes == "YX" and not case.channels and is_slide(case.image)
-        sure = case.image.is_dir() or case.image.suffix.lower() in SLIDE_SUFFIXES
-        (slides if slide and (known or sure) else whole).append(case)
-    return whole, slides
+    slides = [case for case in found if known or case.image.is_dir() or case.image.suffix.lower() in SLIDE_SUFFIXES]
+    chosen = set(map(id, slides))
+    return [case for case in task.cases if id(case) not in chosen], slides
 
 
 def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: Results) -> Iterator[CaseResult]:
@@ -60,6 +67,10 @@ def segment_slides(task: Task, engine: Engine, cases: Sequence[Case], results: R
     Yields:
         what a record holds of each.
     """
+    if not cases:
+        return
+    from ldseg.slides.files import segment_slide
+
     outputs, settings = results.outputs, settings_of(task)
     colours = class_bytes(task.preprocessing.num_classes, task.config.data.colours)
     key = {"weights": fingerprint(task.config.weights_folder)}
@@ -117,7 +128,7 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
     """
     config = task.config
     if not settings.formats:
-        raise DataError(f"{case.image}: slides are written as {', '.join(FORMATS)}, see [Output] Formats")
+        raise DataError(f"{case.image}: slides are written as {', '.join(SLIDE_FORMATS)}, see [Output] Formats")
     if config.sampler.sigma:
         raise DataError(
             f"{case.image}: noise is not added to slides, expected Sampler.Sigma = 0, got {config.sampler.sigma}"
@@ -127,7 +138,9 @@ def _check(task: Task, settings: SlideSettings, case: Case) -> list[str]:
             f"{case.image}: masks of a slide are fused by mean, expected Sampler.Fusion = mean, got {config.sampler.fusion}"
         )
     problems = [
-        f"{case.name}: not written as {name}, which slides are not" for name in config.output.formats if name not in FORMATS
+        f"{case.name}: not written as {name}, which slides are not"
+        for name in config.output.formats
+        if name not in SLIDE_FORMATS
     ]
     if case.label is not None:
         problems.append(f"{case.label}: not compared with the mask of {case.name}, which is a slide")
@@ -149,7 +162,9 @@ def _told(found: SlideResult) -> str:
 @contextlib.contextmanager
 def _bars(name: str) -> Iterator[Progress]:
     """A bar for each thing that is done with a slide."""
-    from tqdm import tqdm  # here, as a run without slides begins sooner
+    from tqdm import tqdm
+
+    from ldseg.slides.run import Progress
 
     bars: list[tqdm] = []
 

@@ -49,6 +49,11 @@ class Trust:
             else:
                 self.calibration.add(item.probabilities, item.entropy, mask, item.loaded.label)
 
+    def take(self, other: Trust) -> None:
+        """Take in what another one has gathered."""
+        self.calibration.take(other.calibration)
+        self.distances.update(other.distances)
+
     def write(self, outputs: Outputs, sampler: SamplerConfig, *, pictures: bool) -> list[str]:
         """Write ``calibration.json`` and, with `pictures`, its picture, if there was a label, and say what they hold.
 

@@ -10,7 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ldseg.cli.segment import Run, results_of
+from ldseg.cli.finish import Run
+from ldseg.cli.segment import results_of
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.task import Task
 from ldseg.config import Config

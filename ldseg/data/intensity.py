@@ -177,7 +177,7 @@ def bounds_of(
 
 def _top_by_type(dtype: np.dtype, low: float, high: float, source: str, bits: int | None) -> float:
     if dtype == np.uint8:
-        return 255.0
+        return float(2**bits - 1) if bits is not None and bits < 8 and high < 2**bits else 255.0
     if dtype == np.uint16:
         used = bits if bits is not None and high < 2**bits else depth_of(high)
         if used < 16:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,14 +12,22 @@ from typing import Any
 
 from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
+from ldseg.io.contract import said_once
 from ldseg.io.names import same_form, stem_of
 from ldseg.remote import NEEDED, is_remote, read_remote, url_of
+from ldseg.text import some
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 """The extensions of tables."""
 
 COLUMNS = ("image", "label", "name", "group")
 """The columns that are read; all but the first may be missing or empty."""
+
+
+_MORE = "\0more"
+"""What a row has behind the last column of the header."""
+_MEANT = re.compile(r"mask|label|seg|truth|annot|patient|subject|split|fold|image")
+"""In the names of columns that are not read and may have been meant."""
 
 
 def is_table(path: Path) -> bool:
@@ -34,7 +43,8 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
     as ``s3://bucket/a.png`` are whole.
 
     Args:
-        path: the table, CSV or TSV in UTF-8, or Parquet; here or in an object store.
+        path: the table, CSV or TSV in UTF-8, or Parquet; here or in an object store. Cells of a CSV may be parted by
+            semicolons or tabs, as spreadsheets do in some languages.
         patterns: of the names of the cases that are wanted.
 
     Raises:
@@ -51,6 +61,12 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
             continue
         if image is None:
             problems.append(f"{url_of(path)}: row {number}: expected a path in the column image, found nothing")
+            continue
+        if row.get(_MORE):
+            problems.append(
+                f"{url_of(path)}: row {number}: left out, as it has more cells than the header: {row[_MORE]};"
+                " a cell with a comma in it needs quotes"
+            )
             continue
         name = same_form(row["name"]) if row["name"] else stem_of(image)
         if not _is_name(name):
@@ -75,6 +91,8 @@ def _is_name(name: str) -> bool:
 
 
 def _place(table: Path, text: str) -> Path | None:
+    if "\\" in text and not is_remote(table) and not (table.parent / text).exists():
+        text = text.replace("\\", "/")  # as Windows writes paths
     return table.parent / Path(text).expanduser() if text and not is_remote(Path(text)) else Path(text) if text else None
 
 
@@ -85,6 +103,9 @@ def _header(path: Path, names: Iterable[str]) -> list[str]:
         DataError: a column that is read is there twice.
     """
     header = [name.lower() for name in names]
+    unused = [name for name in header if name not in COLUMNS and _MEANT.search(name)]
+    if unused and "image" in header:
+        said_once(f"columns of {path}", f"{url_of(path)}: not used: {some(unused)}; read are {', '.join(COLUMNS)}")
     for name in COLUMNS:
         if header.count(name) > 1:
             raise DataError(f"{url_of(path)}: expected one column {name}, found {header.count(name)}")
@@ -104,21 +125,38 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
     if "image" not in header:
         found = ", ".join(header) or "none"
         raise DataError(f"{url_of(path)}: expected a table of paths with the column image, found the columns {found}")
-    return (dict.fromkeys(COLUMNS, "") | {name: row[name] for name in COLUMNS if name in header} for row in rows)
+    read = (*COLUMNS, _MORE)
+    return (dict.fromkeys(COLUMNS, "") | {name: row[name] for name in read if name in row} for row in rows)
 
 
 def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:
     try:
         # Line ends as they are: those within quotes belong to the cell.
         text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
         cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{url_of(path)}: not a table in UTF-8: {error}") from error
     filled = [row for row in cells if any(row)]
     header = _header(path, filled[0] if filled else ())
     # A row that is short has nothing in its last columns.
-    return header, (dict(zip(header, [*row, *[""] * len(header)], strict=False)) for row in filled[1:])
+    return header, (
+        dict(zip(header, [*row, *[""] * len(header)], strict=False)) | {_MORE: ", ".join(filter(None, row[len(header) :]))}
+        for row in filled[1:]
+    )
+
+
+def _delimiter(text: io.StringIO) -> str:
+    """What parts the cells of a CSV: what stands beside the column image. A line as Excel writes it (sep=;) is passed."""
+    start, found = 0, ""
+    while not found.strip() or found.lower().startswith("sep="):
+        start, found = text.tell(), text.readline()
+        if not found:
+            break
+    text.seek(start)
+    beside = re.search(r"(?i)(?:^|[,;\t])[\s\"]*image[\s\"]*?([,;\t]|$)", found)
+    parted = [mark for mark in ",;\t" if mark in found]
+    return parted[0] if beside and len(parted) == 1 else ","
 
 
 def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:

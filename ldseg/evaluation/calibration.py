@@ -99,7 +99,8 @@ class Calibration:
             part = slice(start, start + _CHUNK)
             chosen = flat_mask[part]
             right = (chosen == flat_label[part]).astype(np.int64)
-            confidence = np.take_along_axis(flat[part], chosen[:, np.newaxis].astype(np.int64), axis=1)[:, 0]
+            given = flat[part]
+            confidence = given.reshape(-1)[np.arange(len(given)) * given.shape[1] + chosen]
             confidence = np.clip(confidence.astype(np.float64), 0.0, 1.0)
             place = np.clip(np.ceil(confidence * FINE).astype(np.int64) - 1, 0, FINE - 1)
             self._counts += np.bincount(right * FINE + place, minlength=2 * FINE).reshape(2, FINE)
@@ -129,6 +130,13 @@ class Calibration:
             own, true = inside(mask, union).astype(np.int32), inside(label, union).astype(np.int32)
             self.add(both, np.clip(entropy, 0.0, 1.0), own, np.where(label == IGNORE, IGNORE, true))
         self.cases = cases + 1
+
+    def take(self, other: Calibration) -> None:
+        """Take in the cases of another one."""
+        self.cases += other.cases
+        self._counts += other._counts
+        self._confidence += other._confidence
+        self._ranks += other._ranks
 
     @property
     def pixels(self) -> int:

@@ -45,8 +45,10 @@ def nearest(points: IntArray, others: IntArray, steps: Sequence[float] | FloatAr
     size = np.maximum(here.max(axis=1), there.max(axis=1)) + 1
     away = np.ones(size, np.uint8)
     away[tuple(there)] = 0
+    if size[0] == 1 and math.isclose(unit[1], unit[2], rel_tol=_ALIKE):
+        return np.sqrt(_whole(_transformed(away[0])[tuple(here[1:])]) * (unit[2] * unit[2]))
     squares = np.full(size, np.inf)
-    for index in np.unique(there[0]):
+    for index in np.flatnonzero(np.bincount(there[0])):
         squares[index] = _within(away[index], unit[1], unit[2])
     return np.sqrt(_between(squares, here, unit[0]))
 
@@ -64,9 +66,7 @@ def _axes(steps: list[float]) -> tuple[int | None, ...]:
 def _within(away: npt.NDArray[np.uint8], row: float, column: float) -> FloatArray:
     """The square of the distance (H, W) of each pixel from the nearest that is 0, of which there is one."""
     if math.isclose(row, column, rel_tol=_ALIKE):
-        # Squares of distances between pixels are whole numbers, so that none of the rounding to 32 bits is left.
-        found = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
-        return np.rint(np.square(found)) * (column * column)
+        return _whole(_transformed(away)) * (column * column)
     along = np.full(away.shape, np.inf)
     for index in np.flatnonzero((away == 0).any(axis=1)):  # each row for itself
         along[index] = _within(away[index : index + 1], column, column)[0]
@@ -78,6 +78,16 @@ def _within(away: npt.NDArray[np.uint8], row: float, column: float) -> FloatArra
         np.minimum(found[shift:], along[:-shift] + step, out=found[shift:])
         np.minimum(found[:-shift], along[shift:] + step, out=found[:-shift])
     return found
+
+
+def _transformed(away: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The distance (H, W) of each pixel from the nearest that is 0, in pixels."""
+    return cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # type: ignore[return-value]
+
+
+def _whole(distances: npt.NDArray[np.float32]) -> FloatArray:
+    """Squares of distances between pixels, which are whole numbers: none of the rounding to 32 bits is left."""
+    return np.rint(np.square(distances.astype(np.float64)))
 
 
 def _between(squares: FloatArray, here: IntArray, step: float) -> FloatArray:

@@ -169,7 +169,8 @@ def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.i
     if array.size and array.min() >= 0 and array.max() < array.size:
         there = np.bincount(array.ravel()) > 0
         there[0] = False
-        dense = (np.cumsum(there, dtype=np.int32) * there)[array.astype(np.intp, copy=False)]
+        whole = bool(there[1:].all())
+        dense = array if whole else (np.cumsum(there, dtype=np.int32) * there)[array.astype(np.intp, copy=False)]
     else:
         values, inverse = np.unique(array, return_inverse=True)
         dense = (np.cumsum(values != 0, dtype=np.int32) * (values != 0))[inverse.reshape(array.shape)]
@@ -208,8 +209,14 @@ class _Objects:
 def _partners(own: npt.NDArray[np.int32], other: npt.NDArray[np.int32], count: int) -> tuple[IntArray, IntArray]:
     """For each of `count` objects the one that covers most of it, -1 if none does, and how many pixels they share."""
     both = (own > 0) & (other > 0)
-    base = int(other.max()) + 1
-    keys, shared = np.unique(own[both].astype(np.int64) * base + other[both], return_counts=True)
+    base = int(other.max(initial=0)) + 1
+    pairs = own[both].astype(np.int64) * base + other[both]
+    if (count + 1) * base <= own.size:  # counted, which is quicker than sorted
+        table = np.bincount(pairs)
+        keys = np.flatnonzero(table)
+        shared = table[keys]
+    else:
+        keys, shared = np.unique(pairs, return_counts=True)
     mine, theirs = keys // base - 1, keys % base - 1
     # The last one written stays: the largest overlap, and among equals the lowest number.
     order = np.lexsort((-theirs, shared, mine))

@@ -41,7 +41,8 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
             found = np.unique(array)
             wrong = found[(found < 0) | (found >= num_classes)]
             raise DataError(f"{name}: expected class indices 0..{num_classes - 1}, got {few(wrong.tolist())}")
-    joint = t.astype(np.int64).ravel() * num_classes + p.astype(np.int64).ravel()
+    kind = np.dtype("u1" if num_classes <= 16 else "i8")  # 8 bits take a third of the time
+    joint = t.astype(kind).ravel() * num_classes + p.astype(kind).ravel()
     counts = np.bincount(joint, minlength=num_classes * num_classes)
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ldseg.errors import WeightsError
@@ -102,6 +101,8 @@ class Structure:
         """
         wanted = {path for recipes in self.recipes.values() for entry in recipes.values() for path in entry["from"]}
         arrays: dict[str, np.ndarray] = {}
+        import h5py  # here, as the graphs of most runs are complete already
+
         try:
             with h5py.File(weights, "r") as file:
                 for path in wanted:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ldseg.description import WEIGHTS_FILE, Description
+from ldseg.description import WEIGHTS_FILE, Description, digest_of
 from ldseg.diffusion.plain import HOLDS, sample
 from ldseg.diffusion.random import normal
 from ldseg.errors import DataError, WeightsError, no_memory
@@ -39,7 +39,7 @@ _MOST_KEPT = 8
 _MOST_UNDER_WAY = 16
 """Images of a batch that are under way at a time, in turns."""
 
-_KEPT = 1
+_KEPT = 2
 """Counts the changes to how graphs are completed."""
 
 
@@ -216,8 +216,7 @@ def complete(folder: Path, description: Description) -> dict[str, bytes]:
     structure, weights = find_structure(folder, description), folder / WEIGHTS_FILE
     if weights.stat().st_size < _LARGE:
         return structure.completed(weights)
-    digest = hashlib.sha256(f"{__version__} {_KEPT} ".encode() + structure.to_bytes())
-    digest.update(weights.read_bytes())
+    digest = hashlib.sha256(f"{__version__} {_KEPT} {digest_of(weights)} ".encode() + structure.to_bytes())
     kept = cache_folder() / "completed" / f"{digest.hexdigest()}.zip"
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), zipfile.ZipFile(kept) as file:
         found = {name: file.read(name) for name in structure.graphs}  # their check sums are compared

@@ -63,6 +63,8 @@ def without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
     labels, areas = measured(mask)
     large = areas > smallest
     large[0] = False
+    if large[1:].all():
+        return mask
     kept: np.ndarray = large[labels]
     return kept
 

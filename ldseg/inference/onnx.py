@@ -6,7 +6,8 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,9 @@ class OnnxRuntime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if light or os.environ.get(THREADS):
             options.intra_op_num_threads = 1 if light else cores()
-        self._sessions = {
-            name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-            for name, graph in graphs.items()
-        }
+        kind = partial(onnxruntime.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"])
+        with ThreadPoolExecutor(len(graphs), "sessions") as pool:  # the weights of each are laid out anew, which takes time
+            self._sessions = dict(zip(graphs, pool.map(kind, graphs.values()), strict=True))
         self._inputs = {name: {given.name for given in session.get_inputs()} for name, session in self._sessions.items()}
 
     def run(self, graph: str, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:

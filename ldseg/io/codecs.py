@@ -9,24 +9,33 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import imagecodecs
 import numpy as np
-import simplejpeg
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    WebPImagePlugin,
-)
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
 from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
 from ldseg.io.png import PNG_START, read_png
 from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of
+from ldseg.later import Later
+
+if TYPE_CHECKING:
+    import imagecodecs
+    import simplejpeg
+    from PIL import (
+        AvifImagePlugin,
+        BmpImagePlugin,
+        GifImagePlugin,
+        Jpeg2KImagePlugin,
+        JpegImagePlugin,
+        WebPImagePlugin,
+    )
+else:
+    imagecodecs, simplejpeg = Later("imagecodecs"), Later("simplejpeg")
+    AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, WebPImagePlugin = (
+        Later(f"PIL.{kind}ImagePlugin") for kind in ("Avif", "Bmp", "Gif", "Jpeg2K", "Jpeg", "WebP")
+    )
 
 
 def decode(content: bytes) -> Pixels:

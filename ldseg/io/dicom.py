@@ -13,7 +13,8 @@ import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_size, said_once
 from ldseg.io.dicom_order import Frame, arranged
-from ldseg.io.dicom_pixels import pixels_of, signed, to_rgb
+from ldseg.io.dicom_pixels import is_decoded, pixels_of, signed, to_rgb
+from ldseg.io.dicom_segments import numbered
 from ldseg.io.geometry import TOLERANCE
 from ldseg.io.volumes import check_volume, placed
 
@@ -82,11 +83,14 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     frames = [_frame(header, frame, groups[index] if groups else None, stored, label) for index, frame in enumerate(values)]
     if not groups and axes != "TYX":
         frames = _side_by_side(frames, header)
+    if label and groups:
+        frames = numbered(frames, header, groups)
     if frames[0].unknown:
         said_once(f"size of {path.parent}", f"{path}: it does not say how large its pixels are: taken as 1 mm")
     table = _table_of(header)
     # That all bits of 16 are in use is what programs write that do not know.
     bits = int(table.LUTDescriptor[2]) if table is not None else stored if stored < 16 else 0
+    bits = 0 if any(frame.scaled for frame in frames) else bits
     return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
 
 
@@ -186,7 +190,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
     kind = _colours_of(header)
-    values = signed(pixels, header, stored)
+    values, scaled = signed(pixels, header, stored), False
     if kind == "PALETTE COLOR" and not label:
         from pydicom.pixels import apply_color_lut
 
@@ -194,7 +198,7 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         values = values >> 8 if values.dtype == np.uint16 and values.max() > 255 else values
         values = values.astype(np.uint8)
     elif kind.startswith("YBR") and values.shape[-1] == 3:
-        values = to_rgb(values, header, kind)
+        values = values if is_decoded(header) else to_rgb(values, kind)
     elif values.shape[-1] == 1:
         if kind == "MONOCHROME1" and not label:
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
@@ -206,10 +210,11 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         slope = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
         slope = _number(header.get("DoseGridScaling")) if slope is None else slope
         shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
-        values = _scaled(values, slope, shift, stored)
+        before, values = values, _scaled(values, slope, shift, stored)
+        scaled = values is not before
         if int(header.BitsAllocated) == 1 and not label and values.dtype == np.uint8:
             values = values.astype(bool)  # which images have as black and white
-    return _placed(header, group, values)
+    return replace(_placed(header, group, values), scaled=scaled)
 
 
 def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
@@ -225,13 +230,14 @@ def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
 
 
 def _own(header: Any, group: Any, sequence: str, name: str) -> Any:
-    """An attribute of a frame, of all frames, or of the file."""
+    """An attribute of a frame, of all frames, of the file, or of its one detector, as nuclear medicine has it."""
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     for part in (group, shared):
         found = part.get(sequence) if part is not None else None
         if found and found[0].get(name) is not None:
             return found[0].get(name)
-    return header.get(name)
+    detectors = header.get("DetectorInformationSequence") or []
+    return header.get(name, detectors[0].get(name) if len(detectors) == 1 else None)
 
 
 def _side_by_side(frames: list[Frame], header: Any) -> list[Frame]:
@@ -242,7 +248,9 @@ def _side_by_side(frames: list[Frame], header: Any) -> list[Frame]:
     normal = np.cross(first.turn[:3], first.turn[3:])
     offsets = _numbers(steps, len(frames))
     if offsets is None:
-        offsets = np.arange(len(frames)) * _step_of(header)
+        # In nuclear medicine a step below 0 leads to the front (DICOM PS3.3, C.8.4.15).
+        back = header.get("Modality") != "NM" or (_number(header.get("SpacingBetweenSlices")) or 0) >= 0
+        offsets = np.arange(len(frames)) * _step_of(header) * (1 if back else -1)
     elif abs(offsets[0] - first.place @ normal) < TOLERANCE:  # they may be places themselves
         offsets = offsets - offsets[0]
     return [

@@ -20,6 +20,7 @@ class Frame:
         turn: the six direction cosines of rows and columns; None likewise.
         spacing: mm from row to row and from column to column, 1 where the file does not say.
         unknown: whether the file does not say.
+        scaled: whether values were multiplied, or something was added.
     """
 
     values: np.ndarray
@@ -27,6 +28,7 @@ class Frame:
     turn: np.ndarray | None
     spacing: tuple[float, float]
     unknown: bool = False
+    scaled: bool = False
 
 
 def arranged(named: list[tuple[str, Frame]], axes: str, step: float, several: bool) -> tuple[list[tuple[str, Frame]], float]:
@@ -67,7 +69,9 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
     steps = np.diff(places @ normal)
     usual = float(np.median(steps))
     if usual < TOLERANCE:
-        raise Refused(f"expected DICOM slices side by side, found them {usual:.6g} mm apart")
+        raise Refused(
+            f"expected DICOM slices side by side, found them {usual:.6g} mm apart: several times or kinds of image in one?"
+        )
     odd = np.flatnonzero(abs(steps - usual) > 0.05 * usual)
     if odd.size:
         before, after = (named[odd[0] + shift][0] for shift in (0, 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_length
-from ldseg.io.streams import check_jpeg, coded_size
+from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_lossless
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
@@ -53,6 +53,9 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
         if not needed <= len(content) <= needed + 1:
             raise ValueError(f"it holds {len(content)} bytes of pixels, YBR_FULL_422 tells of {needed}")
         content = expand_ybr422(content[:needed], int(header.BitsAllocated))
+    big = syntax == "1.2.840.10008.1.2.2"
+    if big and kind.itemsize == 1 and header["PixelData"].VR == "OW":  # words whose bytes are in the other order
+        content = np.frombuffer(content[: len(content) // 2 * 2], ">u2").astype("<u2").tobytes()
     total = count * rows * columns * samples
     if int(header.BitsAllocated) == 1:
         check_length(len(content), (total + 7) // 8)
@@ -60,7 +63,6 @@ def pixels_of(header: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray
     check_length(len(content), total * kind.itemsize)
     if len(content) >= total * kind.itemsize + max(2, total // count * kind.itemsize):
         raise ValueError(f"it holds {len(content)} bytes of pixels, its header tells of {total * kind.itemsize} only")
-    big = syntax == "1.2.840.10008.1.2.2"
     flat = np.frombuffer(content, kind.newbyteorder(">" if big else "<"), total)
     if samples > 1 and int(header.get("PlanarConfiguration", 0)) == 1:
         return np.moveaxis(flat.reshape(count, samples, rows, columns), 1, -1)
@@ -73,7 +75,7 @@ def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[n
 
         for index in range(count):
             pixels, _ = RLELosslessDecoder.as_array(header, raw=True, index=index)
-            yield pixels.view(f"u{pixels.dtype.itemsize}")
+            yield pixels
         return
     if syntax not in _CODECS:
         from pydicom.uid import UID
@@ -91,14 +93,24 @@ def _decoded(header: Any, content: bytes, syntax: str, count: int) -> Iterator[n
         else:
             apart.needed()
         pixels = _jpeg(frame, colours) if codec is _jpeg else codec(frame)
-        yield pixels.view(f"u{pixels.dtype.itemsize}")
+        yield to_rgb(pixels, colours) if pixels.ndim == 3 and not _turned(codec, frame, colours) else pixels
+
+
+def _turned(codec: Callable[[bytes], np.ndarray], frame: bytes, colours: str) -> bool:
+    """Whether the colours of a frame are RGB when it is decoded: those of lossless JPEG and of JPEG-LS are as stored."""
+    if not colours.startswith("YBR"):
+        return True
+    if codec is imagecodecs.jpeg2k_decode:
+        return colours_are_mixed(frame) or not colours.startswith("YBR_FULL")
+    return codec is _jpeg and not is_lossless(frame)
 
 
 def _checked(pixels: np.ndarray, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     pixels = pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
     if pixels.shape != shape:
         raise ValueError(f"a frame has the shape {pixels.shape}, its header promises {shape}")
-    return pixels.astype(kind, copy=False)
+    wide = pixels.astype(f"{pixels.dtype.kind}{kind.itemsize}", copy=False)  # with its sign, where it has one
+    return wide.view(kind)
 
 
 def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
@@ -117,13 +129,15 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
     return (native << left) >> (width - stored) if width > stored else native
 
 
-def to_rgb(values: np.ndarray, header: Any, kind: str) -> np.ndarray:
-    """Colours of the kinds YBR as RGB, unless the decoder turned them."""
-    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
-    if syntax in _CODECS and _CODECS[syntax] is not imagecodecs.jpegls_decode:
-        return values  # the decoder turned them
+def is_decoded(header: Any) -> bool:
+    """Whether the frames of a file come from a decoder of `_CODECS`, which gives colours as RGB."""
+    return str(getattr(header.file_meta, "TransferSyntaxUID", "")) in _CODECS
+
+
+def to_rgb(values: np.ndarray, kind: str) -> np.ndarray:
+    """Colours of the kinds YBR as RGB."""
     if kind not in ("YBR_FULL", "YBR_FULL_422"):
-        raise Refused(f"its colours are {kind}, uncompressed, which is not read; save it as RGB")
+        raise Refused(f"its colours are {kind}, as stored, which is not read; save it as RGB")
     from pydicom.pixels import convert_color_space
 
     return convert_color_space(values.astype(np.uint8), "YBR_FULL", "RGB")

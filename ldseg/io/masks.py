@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
-from ldseg.scratch import copy_into, ends
+from ldseg.later import Later
+from ldseg.scratch import copy_into, ends, scratch, slabs
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 
 def narrowed(path: Path, mask: np.ndarray) -> np.ndarray:
@@ -22,7 +28,7 @@ def narrowed(path: Path, mask: np.ndarray) -> np.ndarray:
     low, high = (int(value) for value in ends(mask))
     if low < 0 or high > 65535:
         raise DataError(f"{path}: mask values must be in 0..65535, got {low} to {high}")
-    found = np.empty(mask.shape, np.uint8 if high <= 255 else np.uint16)
+    found = scratch(mask.shape, np.uint8 if high <= 255 else np.uint16)
     copy_into(found, mask)
     return found
 
@@ -43,5 +49,8 @@ def write_pages(path: Path, mask: np.ndarray) -> Path:
 def write_stack(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
     """Write values (H, W) or (N, H, W) as a TIFF, as `Format.write` asks; it holds no place in space."""
     stream = io.BytesIO()
-    tifffile.imwrite(stream, values, photometric="minisblack", compression="zlib", metadata=None)
+    # Page by page, so that no more of a video is in memory.
+    pages = values if values.ndim == 2 else (np.ascontiguousarray(page) for slab in slabs(values) for page in slab)
+    kind = {"shape": values.shape, "dtype": values.dtype}
+    tifffile.imwrite(stream, pages, **kind, photometric="minisblack", compression="zlib", metadata=None)
     return write_bytes(path, stream.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -37,7 +38,9 @@ def read_meta(path: Path, axes: str, label: bool = False) -> Content:
                 raise Refused("its voxels lie in a list of files, expected one")
             with beside(path, name).open("rb") as voxels:
                 held = _voxels(voxels, fields, needed, kind)
-    return placed(held.view(kind).reshape(*size[::-1], planes), size, *place, axes, source=str(path), label=label)
+    values = _scaled(held.view(kind).reshape(*size[::-1], planes), fields)
+    # Four bytes are a colour and transparency, four other numbers are not.
+    return placed(values, size, *place, axes, source=str(path), label=label, colours=kind == np.uint8)
 
 
 def write_meta(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -77,7 +80,7 @@ def _fields(stream: BinaryIO) -> dict[str, str]:
         line = stream.readline(65536)
         if line and not line.strip() and stream.tell() < _MOST_HEADER:
             continue
-        name, equals, value = line.decode("latin-1").partition("=")
+        name, equals, value = re.match(r"([^=:]*)([=:]?)(.*)", line.decode("latin-1")).groups()  # type: ignore[union-attr]
         if not equals or stream.tell() > _MOST_HEADER:
             raise ValueError("it has no MetaImage header that ends with ElementDataFile")
         fields[name.strip()] = value.strip()
@@ -95,12 +98,29 @@ def _shape_of(fields: dict[str, str]) -> tuple[tuple[int, ...], int, np.dtype]:
         raise ValueError(f"its header has the lengths {fields['DimSize']}, and {rank} axes")
     if kind not in _KINDS:
         raise Refused(f"voxels of the type {fields['ElementType']}, expected whole or floating-point numbers")
-    big = _true(fields, "BinaryDataByteOrderMSB") or _true(fields, "ElementByteOrderMSB")
+    order = "BinaryDataByteOrderMSB" if "BinaryDataByteOrderMSB" in fields else "ElementByteOrderMSB"
+    big = _true(fields, order)
     return size, planes, np.dtype(_KINDS[kind]).newbyteorder(">" if big else "<")
 
 
 def _true(fields: dict[str, str], name: str) -> bool:
     return fields.get(name, "False").lower() in ("true", "t", "1", "yes")
+
+
+def _scaled(values: np.ndarray, fields: dict[str, str]) -> np.ndarray:
+    """Values as the header scales them."""
+    try:
+        slope, shift = (
+            float(fields.get(f"ElementToIntensityFunction{name}", usual))
+            for name, usual in (("Slope", "1"), ("Offset", "0"))
+        )
+    except ValueError as error:
+        raise ValueError(f"its MetaImage header cannot be understood ({error})") from error
+    if (slope, shift) == (1, 0):
+        return values
+    if not (np.isfinite(slope) and np.isfinite(shift)) or slope == 0:
+        raise ValueError(f"its header scales values by {slope:g} and shifts them by {shift:g}")
+    return (values * slope + shift).astype(np.float32)
 
 
 def _voxels(stream: BinaryIO, fields: dict[str, str], needed: int, kind: np.dtype) -> np.ndarray:

@@ -48,7 +48,8 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
         values = held.view(kind).reshape(*size[::-1], colours)
     else:
         values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
-    return placed(_scaled(values, header), size, spacing, origin, direction, axes, source=str(path), label=label)
+    place = spacing, origin, direction
+    return placed(_scaled(values, header), size, *place, axes, source=str(path), label=label, colours=colours > 1)
 
 
 def _starts_of(path: Path, header: Any, start: int, needed: int) -> tuple[int, ...]:
@@ -201,9 +202,10 @@ def _type_of(header: Any) -> tuple[np.dtype, int]:
 def _scaled(values: np.ndarray, header: Any) -> np.ndarray:
     import nibabel
 
-    if not isinstance(header, nibabel.Nifti1Header):
-        return values
-    slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
+    if isinstance(header, nibabel.Nifti1Header):
+        slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
+    else:  # Analyze, where SPM and others have the scale
+        slope, shift = float(header["funused1"]), 0.0
     if not np.isfinite(slope) or slope == 0 or (slope, shift) == (1, 0):
         return values
     if not np.isfinite(shift):

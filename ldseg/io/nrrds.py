@@ -9,16 +9,21 @@ import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import nrrd
 import numpy as np
 
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Format, Refused, check_file
 from ldseg.io.geometry import Geometry
 from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.later import Later
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import nrrd
+else:
+    nrrd = Later("nrrd")
 
 _MOST_HEADER = 1 << 20
 _LIST = rb"^(?i:data ?file):[ \t]*LIST([ \t]+\d+)?\s*$"
@@ -37,11 +42,13 @@ _KINDS = {
     "double": "f8",
 }
 _TO_LPS = {
-    **dict.fromkeys(("left-posterior-superior", "lps"), (1, 1)),
-    **dict.fromkeys(("right-anterior-superior", "ras"), (-1, -1)),
-    **dict.fromkeys(("left-anterior-superior", "las"), (1, -1)),
+    **dict.fromkeys(("left-posterior-superior", "lps", "left-posterior-superior-time", "lpst"), (1, 1)),
+    **dict.fromkeys(("right-anterior-superior", "ras", "right-anterior-superior-time", "rast"), (-1, -1)),
+    **dict.fromkeys(("left-anterior-superior", "las", "left-anterior-superior-time", "last"), (1, -1)),
 }
 """Signs that turn x and y of a space into left and back."""
+_COLOURS = ("rgba-color", "4-color")
+"""Kinds of an axis whose fourth value is transparency."""
 _DOMAINS = ("domain", "space", "time")
 
 
@@ -65,7 +72,8 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
     # The first axis runs fastest, whichever it is.
     values = held.view(kind).reshape((*size[::-1], planes) if first else (planes, *size[::-1]))
     values = values if first else np.moveaxis(values, 0, -1)
-    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label)
+    colours = any(str(kind).lower() in _COLOURS for kind in header.get("kinds", _COLOURS))
+    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label, colours=colours)
 
 
 def write_nrrd(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -191,7 +199,9 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
             return read_voxels(packed, needed, to_end=True)
     if encoding in ("ascii", "text", "txt"):
         return numbers_of(stream, needed, kind)
-    raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2 or ascii")
+    if encoding == "hex":
+        return read_voxels(io.BytesIO(bytes.fromhex(stream.read(4 * needed).decode("ascii"))), needed, to_end=True)
+    raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2, ascii or hex")
 
 
 def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:

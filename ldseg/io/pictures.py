@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import tifffile
 
 from ldseg.errors import DataError
 from ldseg.io.codecs import decode
@@ -20,8 +20,14 @@ from ldseg.io.contract import Content, Format, Refused, check_size, read_checked
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
+from ldseg.later import Later
 from ldseg.spatial import COLOUR
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 LOSSLESS_SUFFIXES = (".bmp", ".png", *TIFF_SUFFIXES)
 IMAGE_SUFFIXES = (
@@ -87,10 +93,10 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     numbers of 32 bits.
     """
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
-        raise DataError(
-            f"{source}: a label needs one plane of class or instance numbers, found a colour image"
-            " (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
-        )
+        found = "a colour image (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
+        if pixels.shape[-1] != 3 or pixels.max() <= 1:  # a plane for each class, or layers of segments
+            found = f"{pixels.shape[-1]} planes (of a plane for each class, save the number of the class)"
+        raise DataError(f"{source}: a label needs one plane of class or instance numbers, found {found}")
     pixels = pixels[..., 0]
     with np.errstate(invalid="ignore"):
         whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()

@@ -9,12 +9,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import imagecodecs
-from PIL import PngImagePlugin
 
 from ldseg.io.contract import check_size
 from ldseg.io.pixels import ORIENTATION, Pixels, by_pillow
+from ldseg.later import Later
+
+if TYPE_CHECKING:
+    from PIL import PngImagePlugin
+else:
+    PngImagePlugin = Later("PIL.PngImagePlugin")
 
 # Of woven rows, and of rows that lack, imagecodecs logs a warning; the error says it.
 logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
 from ldseg.io.tiff_coding import check_coding, check_strips, steady
+from ldseg.later import Later
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MOST_PAGES = 1 << 16
@@ -25,6 +31,8 @@ MOST_PAGES = 1 << 16
 # Of a damaged file tifffile logs line after line; the error says it once.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
+_STRAIGHT = 0
+"""The number of a straight line among the functions by which ImageJ calibrates values."""
 _ORIENTATION, _PALETTE, _YCBCR_FACTORS, _BLACK_WHITE, _MAXIMA = 274, 320, 529, 532, (281, 341)
 
 
@@ -48,7 +56,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         for each in whole:
             check_coding(each)
         if len(series) > 1 and all(part.kind == "generic" and _meaning(part.keyframe) == _meaning(page) for part in series):
-            return _one_by_one(stored, whole, axes, label, str(path))
+            return _calibrated(_one_by_one(stored, whole, axes, label, str(path)), stored, page)
         if len(series) != 1:
             raise Refused(f"{len(series)} series of pages, expected one")
         _check_alike(whole, label)
@@ -60,7 +68,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
             apart.needed()
         check_strips(stored, whole)
         values = series[0].asarray(maxworkers=1)
-        return _content(values, series[0].axes, page, axes, label, str(path))
+        return _calibrated(_content(values, series[0].axes, page, axes, label, str(path)), stored, page)
 
 
 def _pages_of(stored: tifffile.TiffFile) -> list[Any]:
@@ -188,6 +196,18 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
     return Content(values=values, bits=_bits(page, bits), modalities=channels and values.shape[-1] > 1)
 
 
+def _calibrated(content: Content, stored: tifffile.TiffFile, page: Any) -> Content:
+    """Gray values in the units that ImageJ tells by a straight line: of signed ones it stores what is above the lowest."""
+    told = stored.imagej_metadata or {} if stored.is_imagej else {}
+    start, slope = (float(told.get(name, usual)) for name, usual in (("c0", 0.0), ("c1", 1.0)))
+    gray = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+    if told.get("cf") != _STRAIGHT or not gray or (start, slope) == (0, 1):
+        return content
+    if not (math.isfinite(start) and math.isfinite(slope)) or slope == 0:
+        raise ValueError(f"its description scales values by {slope:g} and shifts them by {start:g}")
+    return replace(content, values=(content.values * slope + start).astype(np.float32), bits=None)
+
+
 def _refuse_planes(planes: int) -> np.ndarray:
     raise Refused(f"{planes} planes, expected gray or RGB, with transparency or without")
 
@@ -242,7 +262,7 @@ def _rgb(values: np.ndarray, page: Any) -> np.ndarray:
 def _bits(page: Any, bits: int | None) -> int | None:
     """The bits in use: of samples that are packed, or by the highest value that the file tells."""
     if bits is None or bits not in (16, 12, 10, 14):
-        return bits if bits in (8,) else None
+        return bits if bits is not None and bits <= 8 else None
     tags = [page.tags.get(code) for code in _MAXIMA]
     highest = max((float(np.max(tag.value)) for tag in tags if tag is not None), default=0.0)
     return bits if bits < 16 else depth_of(highest) if highest > 0 else None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
 from ldseg.io.contract import Refused
 from ldseg.io.streams import check_jpeg, frame_of
+from ldseg.later import Later
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 _PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD", "ZSTD_DEPRECATED"}
 """Compressions that keep the bytes of the samples, whatever these mean."""

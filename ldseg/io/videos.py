@@ -6,17 +6,23 @@ import io
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import GifImagePlugin, ImageSequence
 
 from ldseg.io import apart
 from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size
 from ldseg.io.names import suffix_of
+from ldseg.later import Later
 from ldseg.scratch import copy_into, release, scratch
+
+if TYPE_CHECKING:
+    from PIL import GifImagePlugin, ImageSequence
+else:
+    GifImagePlugin, ImageSequence = Later("PIL.GifImagePlugin"), Later("PIL.ImageSequence")
 
 GIF_SUFFIX = ".gif"
 VIDEO_SUFFIXES = (GIF_SUFFIX, ".avi", ".mp4", ".m4v", ".mov")
@@ -52,18 +58,23 @@ def read_video(path: Path, axes: str, label: bool = False) -> Content:
     frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
     if not len(frames):
         raise ValueError("found no frame in it")
-    return Content(values=np.stack(frames) if isinstance(frames, list) else frames)
+    return Content(values=frames)
 
 
-def _read_gif(path: Path) -> list[np.ndarray]:
+def _read_gif(path: Path) -> np.ndarray:
     check_size((path.stat().st_size,), 1)
     content = path.read_bytes()
     count, height, width = gif_size(content)
     _check_count(max(count, 1), height, width)
+    frames, read = scratch((count, height, width, 3), np.uint8), 0
     with GifImagePlugin.GifImageFile(io.BytesIO(content)) as video:
-        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(video)]
-    if len(frames) != count:
-        raise ValueError(f"{len(frames)} of {count} frames can be read")
+        for read, frame in enumerate(ImageSequence.Iterator(video), start=1):
+            if read <= count:
+                frames[read - 1] = frame.convert("RGB")
+            if read % _HELD == 0:
+                release(frames)
+    if read != count:
+        raise ValueError(f"{read} of {count} frames can be read")
     return frames
 
 
@@ -138,6 +149,8 @@ def _check_said(said: list[str]) -> None:
         ValueError: a frame was not decoded as it was stored.
     """
     lines = [line.partition("] ")[2] for line in said if line.startswith("[OPENCV:FFMPEG:")]
+    if any("hardware accelerated AV1" in line for line in lines):
+        raise Refused("it is coded in AV1, which is not read; code it anew (ffmpeg -i IN -c:v libx264 -crf 12 OUT)")
     if any("interlaced" in line for line in lines):
         raise Refused("its frames are interlaced, which is not read; make them whole first (ffmpeg -i IN -vf yadif OUT)")
     told = next((line for line in lines if not any(word in line for word in _HARMLESS)), "")
@@ -169,13 +182,27 @@ def _check_boxes(path: Path) -> bool:
                     size = end - place
                 _check_end(place + size, end)
                 if kind == b"moov":
-                    edited = b"elst" in stream.read(min(size, 1 << 26))
+                    told = stream.read(min(size, 1 << 26))
+                    edited = b"elst" in told
+                    _check_upright(told)
                 media = media or kind in (b"mdat", b"moof")
                 place += max(size, 8)
             if not media:
                 raise ValueError(f"the file ends early, at byte {end}")
             return edited
     return False
+
+
+def _check_upright(told: bytes) -> None:
+    """Raises Refused for frames that players mirror, by the matrix of a track (ISO 14496-12, 8.3.2): OpenCV only turns."""
+    place = told.find(b"tkhd")
+    while place >= 0:
+        start = place + (44 if told[place + 4 : place + 5] == b"\0" else 56)
+        if start + 20 <= len(told):
+            across, down, _, back, up = struct.unpack_from(">5i", told, start)
+            if across * up - down * back < 0:
+                raise Refused("its frames are to be mirrored, which is not done; write them so (ffmpeg -i IN OUT)")
+        place = told.find(b"tkhd", place + 4)
 
 
 def pictures_in_avi(path: Path) -> int:

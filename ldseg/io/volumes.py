@@ -36,9 +36,11 @@ def check_volume(size: Sequence[int], planes: int, kind: np.dtype, letters: str)
     """
     needed = check_size((*size, planes), kind.itemsize)
     _axes_of(tuple(size), letters)
-    if kind.kind not in "uif" or planes not in (1, 3, 4):
+    if kind.kind not in "uif" or not 1 <= planes <= MOST_CHANNELS:
         what = "values" if planes == 1 else "vectors"
-        raise Refused(f"expected gray or RGB voxels, found {planes} of {what} of {kind.name}")
+        raise Refused(
+            f"expected gray or RGB voxels, or up to {MOST_CHANNELS} channels, found {planes} of {what} of {kind.name}"
+        )
     return needed
 
 
@@ -52,6 +54,7 @@ def placed(
     *,
     source: str,
     label: bool,
+    colours: bool = True,
 ) -> Content:
     """Voxels and their place as the content of a file.
 
@@ -64,6 +67,7 @@ def placed(
         letters: the axes that the array is to have.
         source: what messages call the file.
         label: whether it is one, see `without_alpha`.
+        colours: whether the fourth of four values is transparency; otherwise two and four values are images of their own.
     """
     planes, axes, rank = values.shape[-1], _axes_of(tuple(size), letters), len(size)
     channels = size[3] if _has_channels(tuple(size), letters) else 1
@@ -82,7 +86,9 @@ def placed(
             raise Refused(f"{channels} channels of {planes} values each, expected one of them")
         return Content(values=np.moveaxis(values[..., 0], 0, -1), geometry=geometry, modalities=True)
     shaped = values.reshape(*geometry.array_size, planes)
-    return Content(values=without_alpha(shaped, source, label) if planes == 4 else shaped, geometry=geometry)
+    if planes == 4 and colours:
+        return Content(values=without_alpha(shaped, source, label), geometry=geometry)
+    return Content(values=shaped, geometry=geometry, modalities=planes in (2, 4))
 
 
 def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:

@@ -17,7 +17,8 @@ MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))
 
 _BRATS = re.compile(r"(.+)[-_](flair|t1|t1ce|t2|t2f|t1n|t1c|t2w|seg)\.nii(\.gz)?", re.IGNORECASE)
 _MASKS = re.compile(
-    r"(?<!un)(?<!da)mask(?!ed|ing)|(?<!un)label|annotation|ground.?truth|(?<![a-z])gt(?![a-z])", re.IGNORECASE
+    r"(?<!un)(?<!da)mask(?!ed|ing)|(?<!un)label|annotation|ground.?truth|segmentation.?class|(?<![a-z])gt(?![a-z])",
+    re.IGNORECASE,
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """The words of a name: TestData, test_data and testdata2 are about a test, intestine and contest are not."""

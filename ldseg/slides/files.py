@@ -16,6 +16,7 @@ from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference.engine import Engine
 from ldseg.io.slides.kinds import open_slide
 from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
+from ldseg.options import SLIDE_FORMATS
 from ldseg.slides.objects import blocks_of
 from ldseg.slides.outlined import Numbered, features_of, lines_of, numbered
 from ldseg.slides.plan import at_resolution
@@ -26,9 +27,6 @@ from ldseg.writers.table import check_formats
 from ldseg.writers.tables import OBJECTS
 from ldseg.writing import remove, write_file
 
-FORMATS = ("mask", "geojson", "csv")
-"""What can be written of a slide, of [Output] Formats."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SlideSettings:
@@ -38,7 +36,7 @@ class SlideSettings:
         microns: µm per pixel at which the network sees them; None for what the weights say.
         image_microns: µm per pixel of a slide that does not say; None where that is not known.
         skip_background: whether parts without tissue are left out.
-        formats: of `FORMATS`.
+        formats: of `SLIDE_FORMATS`.
         quality: of the weights: what their masks are like.
         familiarity: of the weights: what they learned from.
         batch_size: tiles at a time.
@@ -48,7 +46,7 @@ class SlideSettings:
     microns: float | None = None
     image_microns: float | None = None
     skip_background: bool = True
-    formats: tuple[str, ...] = FORMATS[:2]
+    formats: tuple[str, ...] = SLIDE_FORMATS[:2]
     quality: Quality | None = None
     familiarity: Familiarity | None = None
     batch_size: int = 4
@@ -153,8 +151,8 @@ def segment_slide(
         ConfigError: a format that slides are not written in.
         DataError: a slide that cannot be read, or whose resolution is not known, or a folder that cannot be written.
     """
-    if unknown := [each for each in settings.formats if each not in FORMATS]:
-        raise ConfigError(f"Output.Formats: expected some of {', '.join(FORMATS)} for slides, got {unknown[0]}")
+    if unknown := [each for each in settings.formats if each not in SLIDE_FORMATS]:
+        raise ConfigError(f"Output.Formats: expected some of {', '.join(SLIDE_FORMATS)} for slides, got {unknown[0]}")
     check_formats(settings.formats)
     step, progress = slide_step(step, settings.microns, path), progress or Progress()
     if step.num_classes > 256:

@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ldseg.errors import DataError
+from ldseg.later import Later
 from ldseg.viz.canvas import Canvas, Picture
 from ldseg.viz.legends import Entry, strip
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+else:
+    Image = Later("PIL.Image")
 
 Shown = Sequence[tuple[str, Picture]]
 """Pictures of one size side by side, each with its heading."""

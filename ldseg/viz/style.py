@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ImageColor
 
 from ldseg.errors import DataError
+from ldseg.later import Later
 from ldseg.writing import write_bytes
+
+if TYPE_CHECKING:
+    from PIL import ImageColor
+else:
+    ImageColor = Later("PIL.ImageColor")
 
 OKABE_ITO: dict[str, str] = {
     "black": "#000000",

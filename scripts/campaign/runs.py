@@ -25,6 +25,10 @@ from ldseg.weights import WEIGHTS_FILE
 from ldseg.writing import LOCK
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 3600
+"""Seconds after which a run hangs: on a busy machine one of ten seconds takes minutes."""
+BEGINS = {"training": 0.4}
+"""The share of a run in which libraries are imported and nothing is written, where it is long."""
 TIMED = (".json", ".jsonl", ".csv", ".html")
 """Files that tell seconds and dates: their content differs from run to run."""
 KINDS = {
@@ -39,15 +43,10 @@ KINDS = {
             "Data.Labels=instances",
             "Data.Size=32, 32",
             "Parameters.Epoch=3",
-            "Training.ValidateEvery=1",
+            "Model.Preset=lean",
         ),
-        *(
-            "Model.Preset=small",
-            "Sampler.Sampling_Steps=1",
-            "Parameters.BatchSize=2",
-            "Training.Workers=0",
-            "Training.WarmUp=1",
-        ),
+        *("Model.Outline=False", "Training.ValidateEvery=1", "Training.Workers=0", "Training.WarmUp=1"),
+        *("Sampler.Sampling_Steps=1", "Parameters.BatchSize=2"),
     ),
 }
 
@@ -63,7 +62,8 @@ class Place:
         """Start a run that writes to a folder; no file of it becomes larger than so many bytes, if any."""
         target = f"Model.Weights={out}" if self.kind == "training" else f"Output.Folder={out}"
         given = (*KINDS[self.kind], f"Data.Root={self.folder}", "Data.Dataset=Set", target, *more)
-        command = [sys.executable, "LDSeg.py", *(word for setting in given for word in ("--set", setting))]
+        program = "scripts/campaign/quick.py" if self.kind == "training" else "LDSeg.py"
+        command = [sys.executable, program, *(word for setting in given for word in ("--set", setting))]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "MPLBACKEND": "Agg"}
         if temporary is not None:
             environment["TMPDIR"] = str(temporary)
@@ -79,7 +79,7 @@ class Place:
     def run(self, out: Path, *more: str, limit: int = 0, temporary: Path | None = None) -> tuple[int, str]:
         """Its status, and what it said."""
         process = self.start(out, *more, limit=limit, temporary=temporary)
-        said, _ = process.communicate(timeout=600)
+        said, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, said
 
 
@@ -144,16 +144,16 @@ def places(kinds: tuple[str, ...]) -> Iterator[dict[str, tuple[Place, dict[str, 
         yield made
 
 
-def kills(seed: int, count: int, keep: Path) -> Iterator[str]:
+def kills(seed: int, count: int, keep: Path, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[str]:
     """Runs that are killed with -9 at any moment, up to three times, then left to come to their end."""
-    with places(tuple(KINDS)) as made:
+    with places(kinds) as made:
         for index in range(count):
             random = np.random.default_rng([seed, index])
-            place, whole, seconds = made[tuple(KINDS)[index % len(KINDS)]]
+            place, whole, seconds = made[kinds[index % len(kinds)]]
             out, moments = place.folder / f"out{index}", []
             for _ in range(int(random.integers(1, 3))):
                 process = place.start(out)
-                moments.append(seconds * random.uniform(0.1, 1.0))
+                moments.append(seconds * random.uniform(BEGINS.get(place.kind, 0.1), 1.0))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.communicate(timeout=moments[-1])
                 if process.poll() is None:
@@ -164,12 +164,12 @@ def kills(seed: int, count: int, keep: Path) -> Iterator[str]:
             yield from _kept(wrong, out, keep, f"{place.kind} killed after {', '.join(f'{m:.1f} s' for m in moments)}")
 
 
-def disks(seed: int, count: int, keep: Path) -> Iterator[str]:
+def disks(seed: int, count: int, keep: Path, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[str]:
     """Runs in which no file can grow beyond so many bytes, or that have no temporary folder; then one without limit."""
-    with places(tuple(KINDS)) as made:
+    with places(kinds) as made:
         for index in range(count):
             random = np.random.default_rng([seed, index])
-            place, whole, _ = made[tuple(KINDS)[index % len(KINDS)]]
+            place, whole, _ = made[kinds[index % len(kinds)]]
             out, largest = place.folder / f"out{index}", 4_000_000 if place.kind == "training" else 60_000
             limit = int(np.exp(random.uniform(np.log(100), np.log(largest))))
             if index % 10 == 9:
@@ -189,9 +189,9 @@ def disks(seed: int, count: int, keep: Path) -> Iterator[str]:
             yield from _kept(wrong, out, keep, f"{place.kind}, files of up to {limit} bytes")
 
 
-def neighbours(seed: int, count: int, keep: Path) -> Iterator[str]:
+def neighbours(seed: int, count: int, keep: Path, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[str]:
     """Two runs with other seeds that begin at one time in one folder: what is there at the end is of one of them."""
-    with places(tuple(KINDS)) as made:
+    with places(kinds) as made:
         for kind, (place, _, _) in made.items():
             key = "Training.Seed" if kind == "training" else "Sampler.Seed"
             alone = {}
@@ -204,7 +204,7 @@ def neighbours(seed: int, count: int, keep: Path) -> Iterator[str]:
                 first = place.start(out, f"{key}=1")
                 time.sleep(float(random.uniform(0, 1.5)))
                 second = place.start(out, f"{key}=2")
-                ends = [(process.communicate(timeout=900)[0], process.returncode) for process in (first, second)]
+                ends = [(process.communicate(timeout=PATIENCE)[0], process.returncode) for process in (first, second)]
                 refused = [said for said, status in ends if status == 2]
                 wrong = ""
                 if any("another run of LDSeg" not in said for said in refused) or any(

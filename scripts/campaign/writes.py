@@ -19,7 +19,7 @@ from ldseg.phantoms import write_phantoms
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 _QUICK = {
-    "training": ("Parameters.Epoch=2", "Model.Preset=lean", "Model.Outline=False"),
+    "training": ("Parameters.Epoch=2",),
     "segmenting": (),
     "robustness": ("Evaluation.Sigmas=0, 0.2",),
 }

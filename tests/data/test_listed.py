@@ -75,6 +75,36 @@ def test_tabs_quotes_and_ends_of_lines(tmp_path: Path) -> None:
     assert [case.image.name for case in cases_in(table, "YX").cases] == ["a\nb.png", "c\u2028d.png", "e.png"]
 
 
+@pytest.mark.parametrize(
+    "content", ["image;name\na, b.png;b\n", "sep=;\r\nimage;name\r\na, b.png;b\r\n", "name\timage\nb\ta, b.png\n"]
+)
+def test_tables_of_spreadsheets(tmp_path: Path, content: str) -> None:
+    table = tmp_path / "list.csv"
+    table.write_bytes(content.encode("utf-8-sig"))
+    assert cases_in(table, "YX").cases == (Case(name="b", image=tmp_path / "a, b.png", label=None, group="b"),)
+
+
+def test_what_does_not_fit_the_header(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("image,age,mask,patient\na.png,3,a_mask.png,P1\nb, c.png,4,x,y\nd.png,5,,,\n", "utf-8")
+    found = cases_in(table, "YX")
+    assert [case.name for case in found.cases] == ["a", "d"]
+    assert found.problems == (
+        f"{table}: row 2: left out, as it has more cells than the header: y; a cell with a comma in it needs quotes",
+    )
+    assert f"{table}: not used: mask, patient; read are image, label, name, group" in caplog.text
+
+
+def test_paths_as_windows_writes_them(tmp_path: Path) -> None:
+    (tmp_path / r"b\c.png").write_bytes(b"x")
+    table = tmp_path / "list.csv"
+    table.write_text("image,label,name\na\\1.png,l\\1.png,\nb\\c.png,,d\n", "utf-8")
+    assert cases_in(table, "YX").cases == (
+        Case(name="1", image=tmp_path / "a/1.png", label=tmp_path / "l/1.png", group="1"),
+        Case(name="d", image=tmp_path / r"b\c.png", label=None, group="d"),
+    )
+
+
 def test_a_column_is_there_once(tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
     table.write_text("image,name,IMAGE\na.png,,b.png\n", "utf-8")

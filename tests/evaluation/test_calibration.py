@@ -96,7 +96,15 @@ def test_cases_one_by_one_are_all_cases_at_once(monkeypatch: pytest.MonkeyPatch)
     for index in range(6):
         parts.add(probabilities[index], uncertainty[index], mask[index], label[index])
     assert (whole.cases, parts.cases) == (1, 6)
+    joined = Calibration()
+    for index in range(6):
+        part = Calibration()
+        part.add(probabilities[index], uncertainty[index], mask[index], label[index])
+        joined.take(part)
+    assert joined.cases == 6
     one, other = whole.report(), parts.report()
+    assert joined.report()["retained"] == other["retained"]
+    assert joined.report()["ece"] == pytest.approx(other["ece"], abs=1e-12)
     assert one["ece"] == pytest.approx(other["ece"], abs=1e-12)
     assert one["auroc"] == other["auroc"]
     assert one["retained"] == other["retained"]

@@ -78,42 +78,54 @@ def settings(weights: Path) -> list[str]:
     ]
 
 
-def workers() -> list[int]:
-    """The processes of the cluster that hold networks."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if (
-                path.joinpath("cmdline").read_bytes().startswith(b"ray::")
-                and b"Map" in path.joinpath("cmdline").read_bytes()
-            ):
-                found.append((int(path.name), _above(int(path.name))))
-        except OSError:
-            continue
-    return [process for process, above in found if os.getpid() in above]
+HELD = """
+import os, sys, time
+from pathlib import Path
+from ldseg.cli import cluster, main
+
+gate, out, enough = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+
+class Held(cluster.Actor):
+    def __call__(self, rows):
+        (gate / str(os.getpid())).touch()
+        while not (gate / "open").exists() and len(list(out.glob("*_segmentation.png"))) >= enough:
+            time.sleep(0.1)
+        return super().__call__(rows)
+
+cluster.Actor = Held
+sys.exit(main(sys.argv[4:]))
+"""
+"""A run whose workers hold on before their next task when enough is segmented, until the gate is open."""
 
 
-def _above(process: int) -> list[int]:
-    """The processes that began it, and those that began these."""
-    found: list[int] = []
-    while process > 1:
-        process = int(Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
-        found.append(process)
-    return found
+class Begun:
+    """A run that has segmented a quarter of its cases, and whose workers have all begun something.
 
+    Attributes:
+        command: what ``ldseg`` was told.
+        workers: the processes of the cluster that hold networks.
+    """
 
-def begun(tmp_path: Path, address: str, weights: Path, cases: int) -> tuple[list[str], subprocess.Popen[bytes]]:
-    """A run that has segmented a quarter of its cases, and how it was begun."""
-    out = tmp_path / "out"
-    command = ["segment", str(tmp_path / "Set"), "--out", str(out), *settings(weights), "--ray", address]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.Popen([sys.executable, "-m", "ldseg", *command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
-    ended = time.monotonic() + 300
-    while len(list(out.glob("*_segmentation.png"))) < cases // 4:
-        assert run.poll() is None, run.stderr and run.stderr.read()
-        assert time.monotonic() < ended, "nothing is segmented"
-        time.sleep(0.1)
-    return command, run
+    def __init__(self, tmp_path: Path, address: str, weights: Path, cases: int, workers: int) -> None:
+        out, self._gate, enough = tmp_path / "out", tmp_path / "gate", cases // 4
+        self._gate.mkdir()
+        self.command = ["segment", str(tmp_path / "Set"), "--out", str(out), *settings(weights), "--ray", address]
+        given = ["-c", HELD, str(self._gate), str(out), str(enough), *self.command]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._run = subprocess.Popen([sys.executable, *given], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+        ended, self.workers = time.monotonic() + 600, list[int]()
+        while len(list(out.glob("*_segmentation.png"))) < enough or len(self.workers) < workers:
+            assert self._run.poll() is None, self._run.stderr and self._run.stderr.read()
+            assert time.monotonic() < ended, "nothing is segmented"
+            time.sleep(0.1)
+            self.workers = [int(path.name) for path in self._gate.iterdir()]
+        assert len(self.workers) == workers
+
+    def end(self, status: int) -> None:
+        """Let the workers go on, to an end with this status."""
+        (self._gate / "open").touch()
+        _, told = self._run.communicate(timeout=600)
+        assert self._run.returncode == status, told.decode()
 
 
 def same_as_single(tmp_path: Path, weights: Path, status: int) -> list[str]:
@@ -130,12 +142,9 @@ def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: 
     write_phantoms(tmp_path / "Set", CASES, size=(24, 28), seed=3)
     (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes(b"no image")
     out = tmp_path / "out"
-    command, run = begun(tmp_path, address, weights, CASES)
-    os.kill(workers()[0], signal.SIGKILL)
-    before = len(list(out.glob("*_segmentation.png")))
-    assert before < CASES - 1, "killed too late"
-    _, told = run.communicate(timeout=600)
-    assert run.returncode == 1, told.decode()
+    begun = Begun(tmp_path, address, weights, CASES, workers=2)
+    os.kill(begun.workers[0], signal.SIGKILL)
+    begun.end(status=1)
 
     record = CaseTable(out).record()  # which refuses a case that is there twice
     assert [case.name for case in record.cases] == [f"Phantom{number}" for number in range(1, CASES + 1)]
@@ -147,7 +156,7 @@ def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: 
     # Nothing is missing, so nothing is begun but what was no image.
     started = {path: path.stat().st_mtime_ns for path in out.glob("*_segmentation.png")}
     (tmp_path / "Set" / "Image" / "Phantom7.png").write_bytes((tmp_path / "Set" / "Image" / "Phantom8.png").read_bytes())
-    assert main(command) == 0
+    assert main(begun.command) == 0
     assert {path: path.stat().st_mtime_ns for path in started} == started
     assert len(CaseTable(out).record().segmented) == CASES
 
@@ -156,12 +165,9 @@ def test_a_node_is_lost_and_every_case_is_there_once(nodes: Any, weights: Path, 
     cases = 120
     write_phantoms(tmp_path / "Set", cases, size=(24, 28), seed=3)
     third = nodes.add_node(**NODE)
-    _, run = begun(tmp_path, nodes.address, weights, cases)
-    assert len(workers()) == 3
+    begun = Begun(tmp_path, nodes.address, weights, cases, workers=3)
     nodes.remove_node(third, allow_graceful=False)
-    assert len(list((tmp_path / "out").glob("*_segmentation.png"))) < cases, "lost too late"
-    _, told = run.communicate(timeout=600)
-    assert run.returncode == 0, told.decode()
+    begun.end(status=0)
     record = CaseTable(tmp_path / "out").record()  # which refuses a case that is there twice
     assert [case.name for case in record.segmented] == [f"Phantom{number}" for number in range(1, cases + 1)]
     assert len(same_as_single(tmp_path, weights, 0)) == cases

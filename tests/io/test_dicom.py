@@ -8,45 +8,15 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import header_of, save, volume
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from ldseg.data.intensity import scaling_of
 from ldseg.errors import DataError
 from ldseg.io import contract
 from ldseg.io.dicom_sources import sources_of
 from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
-
-SIZE = (6, 8, 10)  # z, y, x
-
-
-def volume() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 4096, SIZE).astype(np.uint16)
-
-
-def header_of(values: np.ndarray, **attributes: Any) -> Any:
-    header = pydicom.Dataset()
-    header.file_meta = pydicom.dataset.FileMetaDataset()
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = CTImageStorage
-    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = pydicom.uid.generate_uid()
-    header.SeriesInstanceUID, header.StudyInstanceUID, header.Modality = "1.2.3", "1.2", "CT"
-    header.Rows, header.Columns = values.shape[-2:]
-    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
-    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
-    if values.ndim == 3:
-        header.NumberOfFrames = len(values)
-    header.PixelData = values.astype("<u2").tobytes()
-    for name, value in attributes.items():
-        setattr(header, name, value)
-    return header
-
-
-def save(path: Path, header: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header.save_as(path, enforce_file_format=True)
-    return path
 
 
 def series(folder: Path, change: Callable[[int, Any], None] = lambda index, header: None, suffix: str = ".dcm") -> Path:
@@ -368,6 +338,21 @@ def test_frames_of_one_place(tmp_path: Path, attributes: dict[str, Any], step: f
     assert [index for _, index in frames] == (list(range(6))[::-1] if down else list(range(6)))
 
 
+@pytest.mark.parametrize("step", [2.5, -2.5])
+def test_the_place_of_a_detector(tmp_path: Path, step: float) -> None:
+    """In nuclear medicine the detector tells it, and a step below 0 leads to the front."""
+    header = one_place(volume(), Modality="NM", SpacingBetweenSlices=step)
+    detector = pydicom.Dataset()
+    for name in ("ImagePositionPatient", "ImageOrientationPatient"):
+        setattr(detector, name, header[name].value)
+        delattr(header, name)
+    header.DetectorInformationSequence = [detector]
+    scan = read_scan(save(tmp_path / "a.dcm", header), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], volume() if step > 0 else volume()[::-1])
+    assert scan.geometry is not None
+    assert scan.geometry.origin == (1, 2, 3 if step > 0 else -9.5)
+
+
 def test_a_frame_more_than_is_told(tmp_path: Path) -> None:
     header = one_place(volume(), SliceThickness=2)
     header.NumberOfFrames = 5
@@ -420,7 +405,7 @@ def test_colours_that_are_not_told(tmp_path: Path, samples: int) -> None:
     del header.PhotometricInterpretation
     np.testing.assert_array_equal(read_scan(save(tmp_path / "b.dcm", header), "YX").values, values)
     header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelData = 2, "", bytes(160)
-    with pytest.raises(DataError, match=r"c\.dcm: expected gray or RGB voxels, found 2 of vectors"):
+    with pytest.raises(DataError, match=r"c\.dcm: 2 samples of MONOCHROME2, expected gray"):
         read_scan(save(tmp_path / "c.dcm", header), "YX")
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -129,6 +130,8 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
         ({"ElementDataFile": "/dev/zero"}, "names the file '/dev/zero' for its voxels"),
         ({"ElementDataFile": "../a.raw"}, r"names the file '\.\./a\.raw' for its voxels"),
         ({"ElementDataFile": "none.raw"}, r"its voxels: .*none\.raw: cannot be read: No such file"),
+        ({"ElementToIntensityFunctionSlope": "0"}, "scales values by 0 and shifts them by 0"),
+        ({"ElementToIntensityFunctionOffset": "x"}, "cannot be understood"),
         ({"ElementDataFile": "LIST"}, "its voxels lie in a list of files"),
     ],
 )
@@ -141,6 +144,68 @@ def test_headers_of_metaimage(tmp_path: Path, fields: dict[str, str], message: s
     (tmp_path / "a.mha").write_bytes(text.encode() + bytes(840))
     with pytest.raises(DataError, match=rf"a\.mha: .*{message}"):
         read_scan(tmp_path / "a.mha", "ZYX")
+
+
+@pytest.mark.parametrize(
+    ("fields", "order", "wanted"),
+    [
+        ("ElementToIntensityFunctionSlope = 2\nElementToIntensityFunctionOffset = -10\n", "<", (2, -10)),
+        ("BinaryDataByteOrderMSB = True\n", ">", (1, 0)),
+        ("BinaryDataByteOrderMSB = False\nElementByteOrderMSB = True\n", "<", (1, 0)),  # as ITK has it
+        ("Comment : a\nElementByteOrderMSB : True\n", ">", (1, 0)),
+    ],
+)
+def test_values_of_metaimage(tmp_path: Path, fields: str, order: str, wanted: tuple[int, int]) -> None:
+    values = np.arange(60).reshape(3, 4, 5)
+    head = f"NDims = 3\nDimSize = 5 4 3\nElementType = MET_SHORT\n{fields}ElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes(head.encode() + values.astype(f"{order}i2").tobytes())
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.mha", "ZYX").values[..., 0], values * wanted[0] + wanted[1])
+
+
+def vectors(folder: Path, kind: str, values: np.ndarray) -> Path:
+    """Values (z, y, x, c) as a file of a kind, with the last axis as values of a voxel."""
+    size, count = " ".join(str(length) for length in values.shape[2::-1]), values.shape[-1]
+    if kind == "mha":
+        name = {"uint8": "MET_UCHAR", "int16": "MET_SHORT"}[values.dtype.name]
+        head = f"NDims = 3\nDimSize = {size}\nElementType = {name}\nElementNumberOfChannels = {count}\n"
+        head += "ElementDataFile = LOCAL\n"
+        (folder / "a.mha").write_bytes(head.encode() + values.tobytes())
+    elif kind == "nii":
+        nibabel.save(nibabel.Nifti1Image(values.transpose(2, 1, 0, 3)[:, :, :, np.newaxis], np.eye(4)), folder / "a.nii")
+    else:
+        head = (
+            f"NRRD0004\ntype: {values.dtype.name}\ndimension: 4\nsizes: {count} {size}\nencoding: raw\nendian: little\n"
+            f"kinds: {kind} domain domain domain\n\n"
+        )
+        (folder / "a.nrrd").write_bytes(head.encode() + values.tobytes())
+    return next(folder.glob("a.*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "dtype", "kept"),
+    [
+        ("mha", 4, np.int16, 4),
+        ("mha", 2, np.int16, 2),
+        ("mha", 4, np.uint8, 3),
+        ("nii", 4, np.int16, 4),
+        ("list", 4, np.uint8, 4),
+        ("list", 2, np.uint8, 2),
+        ("RGBA-color", 4, np.uint8, 3),
+        ("RGB-color", 3, np.uint8, 3),
+    ],
+)
+def test_values_of_a_voxel_are_kept(tmp_path: Path, kind: str, count: int, dtype: type, kept: int) -> None:
+    """The fourth is transparency where the file has colours alone."""
+    values = np.random.default_rng(0).integers(0, 99, (3, 4, 5, count)).astype(dtype)
+    path = vectors(tmp_path, kind, values)
+    scan = read_scan(path, "ZYX")
+    np.testing.assert_array_equal(scan.values, values[..., :kept])
+    assert scan.modalities == (kept in (2, 4))
+    values[..., :] = values[..., :1] % 2
+    values[..., -1] = 0
+    if kept != 3:
+        with pytest.raises(DataError, match=rf"a\.\w+: a label needs one plane .*, found {kept} planes"):
+            read_scan_label(vectors(tmp_path, kind, values), "ZYX")
 
 
 def test_voxels_in_a_subfolder(tmp_path: Path) -> None:
@@ -158,7 +223,7 @@ def test_voxels_in_a_subfolder(tmp_path: Path) -> None:
         read_scan(tmp_path / "a.nhdr", "ZYX")
 
 
-@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii", "hex"])
 @pytest.mark.parametrize("endian", ["little", "big"])
 def test_encodings_of_nrrd(tmp_path: Path, encoding: str, endian: str) -> None:
     import bz2
@@ -169,6 +234,8 @@ def test_encodings_of_nrrd(tmp_path: Path, encoding: str, endian: str) -> None:
     content = pack.get(encoding, lambda raw: raw)(values.tobytes())
     if encoding == "ascii":
         content = " ".join(str(value) for value in values.ravel().tolist()).encode()
+    if encoding == "hex":
+        content = values.tobytes().hex(" ", 10).encode()
     head = f"NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nendian: {endian}\nencoding: {encoding}\nspacings: 1 2 3\n\n"
     (tmp_path / "a.nrrd").write_bytes(head.encode() + content)
     scan = read_scan(tmp_path / "a.nrrd", "ZYX")

@@ -102,6 +102,15 @@ def test_a_pair_of_files(tmp_path: Path) -> None:
         read_scan(tmp_path / "a.hdr", "ZYX")
 
 
+def test_analyze_of_spm_is_scaled(tmp_path: Path) -> None:
+    image = nibabel.Spm99AnalyzeImage(np.linspace(0, 7, 60).reshape(5, 4, 3), np.eye(4))
+    image.set_data_dtype(np.int16)
+    nibabel.save(image, tmp_path / "a.img")
+    wanted = np.asarray(nibabel.load(tmp_path / "a.hdr").dataobj).T
+    assert wanted.max() == pytest.approx(7)
+    np.testing.assert_allclose(read_scan(tmp_path / "a.hdr", "ZYX").values[..., 0], wanted, rtol=1e-6)
+
+
 def test_values_are_scaled_as_the_header_says(tmp_path: Path) -> None:
     path = patched(tmp_path, ("<2f", 112, (2.5, -7)))
     np.testing.assert_array_equal(read_scan(path, "ZYX").values[..., 0], (values() * 2.5 - 7).astype(np.float32))

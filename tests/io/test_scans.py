@@ -1,5 +1,6 @@
 """Arrays in memory beside the files that hold them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import tifffile
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.io.masks import write_stack
 from ldseg.io.scans import label_of, read_scan, scan_of
+from ldseg.scratch import slabs
 
 SIZE = (6, 8)
 STEP = Preprocessing(size=(16, 16), intensity="percentile")
@@ -87,3 +90,24 @@ def test_the_label_of_an_array() -> None:
         label_of(numbers + 0.5, "YX", "l")
     with pytest.raises(DataError, match="label: label of size 5×8, expected 6×8 as its image array"):
         prepare("a", scan, STEP, label_of(numbers[1:], "YX"))
+
+
+@pytest.mark.parametrize("shape", [(7, 30, 40), (3, 30, 3), (1, 9, 9), (30, 40)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_stack_is_written_page_by_page_as_all_of_it_at_once(
+    shape: tuple[int, ...], kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (np.random.default_rng(0).random(shape) * 200).astype(kind)
+    tifffile.imwrite(tmp_path / "whole.tif", values, photometric="minisblack", compression="zlib", metadata=None)
+    monkeypatch.setattr("ldseg.scratch.LARGE", 4)
+    held = []
+
+    def watched(array: np.ndarray) -> Iterator[np.ndarray]:
+        for slab in slabs(array):
+            held.append(len(slab))
+            yield slab
+
+    monkeypatch.setattr("ldseg.io.masks.slabs", watched)
+    path = write_stack(tmp_path / "a.tif", values, None, None)
+    assert path.read_bytes() == (tmp_path / "whole.tif").read_bytes()
+    assert len(shape) == 2 or sum(held) == len(held) == shape[0]

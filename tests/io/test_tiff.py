@@ -275,3 +275,15 @@ def test_a_strip_of_jpeg_that_lacks_pixels(tmp_path: Path) -> None:
     path.write_bytes(content[:start] + strip + content[start + length :])
     with pytest.raises(DataError, match=r"a\.tif: not a readable image .*premature end"):
         read_scan(path, "YX")
+
+
+@pytest.mark.parametrize(("start", "slope", "kind"), [(-32768.0, 1.0, 0), (0.0, 0.5, 0), (-32768.0, 1.0, 21)])
+def test_values_that_imagej_calibrates(tmp_path: Path, start: float, slope: float, kind: int) -> None:
+    """Of signed values it stores what is above the lowest, and says so; other functions than a line are not obeyed."""
+    values = (np.arange(48).reshape(6, 8) % 2 + 32768).astype(np.uint16)
+    told = f"ImageJ=1.53t\nunit=\ncf={kind}\nc0={start}\nc1={slope}\nvunit=gray\n"
+    tifffile.imwrite(tmp_path / "a.tif", values, description=told, metadata=None)
+    wanted = values * slope + start if kind == 0 else values
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", "YX").values[..., 0], wanted)
+    if slope == 1:
+        np.testing.assert_array_equal(read_scan_label(tmp_path / "a.tif", "YX")[0], wanted)

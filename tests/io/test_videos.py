@@ -13,8 +13,10 @@ from PIL import Image
 from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.io.contract import Refused
 from ldseg.io.pictures import read_label, write_image, write_mask
 from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
+from ldseg.io.videos import _check_said
 
 SIZE = (6, 32, 48)  # t, y, x
 STEP = Preprocessing(size=(4, 32, 48), axes="TYX", classes=("background", "chamber"))
@@ -326,6 +328,27 @@ def test_interlaced_frames(tmp_path: Path) -> None:
         read_scan(path, "TYX")
 
 
+@pytest.mark.parametrize(("across", "up", "mirrored"), [(1, 1, False), (-1, -1, False), (-1, 1, True), (1, -1, True)])
+def test_frames_that_players_mirror(tmp_path: Path, across: int, up: int, mirrored: bool) -> None:
+    """OpenCV turns frames as the file says, and does not mirror them."""
+    frames = np.zeros((2, 64, 64, 3), np.uint8)
+    frames[:, :32] = 200
+    path = save_video(tmp_path / "a.mp4", frames)
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, across << 16, 0, 0, 0, up << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    if mirrored:
+        with pytest.raises(DataError, match=r"a\.mp4: its frames are to be mirrored"):
+            read_scan(path, "TYX")
+    else:
+        assert (read_scan(path, "TYX").values[:, :30].mean() > 150) == (up > 0)
+
+
+def test_what_a_decoder_does_not_know() -> None:
+    with pytest.raises(Refused, match=r"it is coded in AV1, which is not read; code it anew \(ffmpeg"):
+        _check_said(["[OPENCV:FFMPEG:16] [av1 @ 0x1] Your platform doesn't support hardware accelerated AV1 decoding."])
+
+
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
 def test_a_video_with_a_hole(tmp_path: Path, share: float) -> None:
     """Decoders show what was before, or gray, and go on."""
@@ -430,3 +453,15 @@ def test_a_gif_with_a_hole(tmp_path: Path) -> None:
             assert "b.gif: not a readable video" in str(error)
             refused += 1
     assert 0 < refused < len(places)
+
+
+def test_a_gif_is_not_held_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frames go to an array of `scratch`, of which those that were read are let out of memory."""
+    monkeypatch.setattr("ldseg.io.videos._HELD", 2)
+    made: list[np.ndarray] = []
+    released: list[np.ndarray] = []
+    monkeypatch.setattr("ldseg.io.videos.scratch", lambda shape, kind: made.append(np.zeros(shape, kind)) or made[-1])
+    monkeypatch.setattr("ldseg.io.videos.release", released.append)
+    found = read_scan(save_video(tmp_path / "a.gif", video()), "TYX").values
+    assert found is made[0] or np.shares_memory(found, made[0])
+    assert len(released) == len(video()) // 2

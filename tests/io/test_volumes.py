@@ -166,6 +166,19 @@ def test_nrrd_of_other_spaces(tmp_path: Path) -> None:
         assert read_scan_label(written, "ZYX")[1] == scan.geometry
 
 
+@pytest.mark.parametrize("space", ["right-anterior-superior-time", "RAST"])
+def test_nrrd_of_space_and_time(tmp_path: Path, space: str) -> None:
+    head = (
+        f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 5 4 3 1\nencoding: raw\nspace: {space}\n"
+        "space directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)\nspace origin: (4,5,6,0)\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(60))
+    geometry = read_scan(tmp_path / "a.nrrd", "ZYX").geometry
+    assert geometry is not None
+    assert geometry.origin[:3] == (-4, -5, 6)
+    assert (geometry.direction[0], geometry.direction[5], geometry.direction[10]) == (-1, -1, 1)
+
+
 def test_a_nrrd_whose_voxels_lie_in_a_file_called_like_a_list(tmp_path: Path) -> None:
     head = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: {2} {1} {0}\nencoding: raw\n{3}: {4}\n"
     values = values_of()
@@ -189,8 +202,8 @@ def test_types_and_planes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_scan(store(tmp_path / "alpha.mha", alpha), "ZYX").values, colour)
     with pytest.raises(DataError, match=r"c\.mha: a label needs one plane"):
         read_scan_label(tmp_path / "c.mha", "ZYX")
-    with pytest.raises(DataError, match=r"v\.mha: expected gray or RGB voxels, found 2 of vector"):
-        read_scan(store(tmp_path / "v.mha", colour[..., :2]), "ZYX")
+    with pytest.raises(DataError, match=r"v\.mha: expected gray or RGB voxels, or up to 4 channels, found 5 of vector"):
+        read_scan(store(tmp_path / "v.mha", np.concatenate([colour, colour[..., :2]], -1)), "ZYX")
     with pytest.raises(DataError, match=r"f\.mha: a label needs whole numbers, found 0\.5"):
         read_scan_label(store(tmp_path / "f.mha", np.full(SIZE, 0.5)), "ZYX")
 

@@ -172,6 +172,12 @@ def test_paired_folders_of_no_part(tmp_path: Path) -> None:
         find_cases(tmp_path, training=True)
 
 
+def test_the_folders_of_voc(tmp_path: Path) -> None:
+    photo(tmp_path / "JPEGImages" / "a.jpg")
+    mask(tmp_path / "SegmentationClass" / "a.png")
+    assert pairs(tmp_path) == {"a": "SegmentationClass/a.png"}
+
+
 def test_two_images_of_one_name_in_several_folders(tmp_path: Path) -> None:
     for place in ("one", "two"):
         photo(tmp_path / "images" / place / "a.png")

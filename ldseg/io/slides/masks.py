@@ -8,14 +8,19 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import tifffile
 
 from ldseg.io.slides.contract import CACHE, Kept
+from ldseg.later import Later
 from ldseg.version import __version__
 from ldseg.writing import write_bytes, write_file
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 TILE = 512
 """Pixels along a side of a tile."""

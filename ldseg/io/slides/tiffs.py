@@ -7,10 +7,9 @@ import math
 import xml.etree.ElementTree as ElementTree
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused
@@ -19,7 +18,13 @@ from ldseg.io.slides.contract import Kept, Slide, check_planes, usable_microns
 from ldseg.io.streams import check_jpeg
 from ldseg.io.tiff import MOST_PAGES
 from ldseg.io.tiff_coding import check_coding, steady
+from ldseg.later import Later
 from ldseg.text import times
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = Later("tifffile")
 
 TIFF_SLIDES = (".svs", ".ndpi", ".scn", ".bif")
 """Extensions of slides that are TIFF files of makers of scanners."""

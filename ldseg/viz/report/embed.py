@@ -7,12 +7,18 @@ import logging
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from ldseg.errors import DataError
 from ldseg.io.pictures import read_image
+from ldseg.later import Later
+
+if TYPE_CHECKING:
+    from PIL import Image
+else:
+    Image = Later("PIL.Image")
 
 logger = logging.getLogger(__name__)
 

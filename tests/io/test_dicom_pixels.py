@@ -1,0 +1,108 @@
+"""Pixels of DICOM as they are stored and coded, with their colours and signs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from dicom_files import header_of, save
+from pydicom.encaps import encapsulate
+from pydicom.pixels import convert_color_space
+from pydicom.uid import ExplicitVRBigEndian
+
+from ldseg.data.intensity import scale_intensity
+from ldseg.errors import DataError
+from ldseg.io.scans import read_scan
+
+RGB = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+YBR = convert_color_space(RGB, "RGB", "YBR_FULL")
+J2K, JPEG_LS, LOSSLESS = (f"1.2.840.10008.1.2.4.{number}" for number in (90, 80, 70))
+
+
+def coded(header: Any, syntax: str, frame: bytes) -> Any:
+    header.PixelData = encapsulate([frame])
+    header["PixelData"].is_undefined_length = True
+    header.file_meta.TransferSyntaxUID = syntax
+    return header
+
+
+def of_bytes(values: np.ndarray, **attributes: Any) -> Any:
+    header = header_of(values[..., 0], BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=values.tobytes())
+    header.SamplesPerPixel, header.PlanarConfiguration = values.shape[-1], 0
+    for name, value in attributes.items():
+        setattr(header, name, value)
+    return header
+
+
+def jpeg2000(values: np.ndarray, **options: Any) -> bytes:
+    return imagecodecs.jpeg2k_encode(values, level=0, reversible=True, **options)
+
+
+def lossless(values: np.ndarray) -> bytes:
+    return imagecodecs.jpeg8_encode(values, lossless=True, predictor=1, colorspace="YCBCR", outcolorspace="YCBCR")
+
+
+@pytest.mark.parametrize(
+    ("kind", "syntax", "encode", "stored"),
+    [
+        ("YBR_FULL", J2K, lambda values: jpeg2000(values, mct=False), YBR),
+        ("YBR_FULL", J2K, jpeg2000, RGB),  # mixed by the encoder, whatever the header says
+        ("YBR_RCT", J2K, jpeg2000, RGB),
+        ("RGB", J2K, lambda values: jpeg2000(values, mct=False), RGB),
+        ("YBR_FULL", LOSSLESS, lossless, YBR),
+        ("YBR_FULL", JPEG_LS, imagecodecs.jpegls_encode, YBR),
+        ("RGB", JPEG_LS, imagecodecs.jpegls_encode, RGB),
+    ],
+)
+def test_colours_are_turned_once(
+    tmp_path: Path, kind: str, syntax: str, encode: Callable[[np.ndarray], bytes], stored: np.ndarray
+) -> None:
+    header = coded(of_bytes(stored, PhotometricInterpretation=kind), syntax, encode(stored))
+    wanted = RGB if stored is RGB else convert_color_space(YBR, "YBR_FULL", "RGB")
+    np.testing.assert_array_equal(read_scan(save(tmp_path / "a.dcm", header), "YX").values, wanted)
+
+
+def test_bytes_in_words_of_the_other_order(tmp_path: Path) -> None:
+    header = of_bytes(RGB[..., :1], PhotometricInterpretation="MONOCHROME2")
+    header.PixelData = RGB[..., 0].copy().view("<u2").byteswap().tobytes()
+    header.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    for name, kind in (("a", "OW"), ("b", "OB")):
+        header["PixelData"].VR = kind
+        header.PixelData = header.PixelData if kind == "OW" else RGB[..., 0].tobytes()
+        values = read_scan(save(tmp_path / f"{name}.dcm", header), "YX").values
+        np.testing.assert_array_equal(values, RGB[..., :1])
+
+
+def test_signed_values_that_are_coded_in_fewer_bits(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).integers(-100, 100, (8, 10)).astype(np.int8)
+    header = header_of(values, BitsStored=16, HighBit=15, PixelRepresentation=1)
+    path = save(tmp_path / "a.dcm", coded(header, J2K, jpeg2000(values)))
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
+
+
+@pytest.mark.parametrize(("attributes", "bits"), [({"RescaleSlope": 16}, None), ({"RescaleSlope": 1}, 8), ({}, 8)])
+def test_scaled_values_have_other_bits(tmp_path: Path, attributes: dict[str, Any], bits: int | None) -> None:
+    header = of_bytes(RGB[..., :1], PhotometricInterpretation="MONOCHROME2", RescaleIntercept=0, **attributes)
+    assert read_scan(save(tmp_path / "a.dcm", header), "YX").bits == bits
+
+
+def test_few_bits_in_eight(tmp_path: Path) -> None:
+    header = of_bytes(RGB[..., :1] % 16, PhotometricInterpretation="MONOCHROME2", BitsStored=4, HighBit=3)
+    scan = read_scan(save(tmp_path / "a.dcm", header), "YX")
+    scaled = scale_intensity(scan.values, "dtype", "a.dcm", bits=scan.bits)
+    np.testing.assert_allclose(scaled, (RGB[..., :1] % 16) / 15, rtol=1e-6)
+
+
+def test_the_mark_of_lossless_jpeg_in_a_profile_of_colours(tmp_path: Path) -> None:
+    """It says nothing: colours are turned once, and pixels that lack are seen."""
+    frame = imagecodecs.jpeg8_encode(RGB.repeat(4, 0).repeat(4, 1))
+    profile = b"ICC_PROFILE\0\1\1" + b"\xff\xc3" + bytes(40)
+    frame = frame[:2] + b"\xff\xe2" + (len(profile) + 2).to_bytes(2, "big") + profile + frame[2:]
+    header = of_bytes(np.zeros((64, 64, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422")
+    path = save(tmp_path / "a.dcm", coded(header, "1.2.840.10008.1.2.4.50", frame))
+    np.testing.assert_array_equal(read_scan(path, "YX").values, imagecodecs.jpeg8_decode(frame))
+    path = save(tmp_path / "b.dcm", coded(header, "1.2.840.10008.1.2.4.50", frame[: len(frame) * 3 // 4] + b"\xff\xd9"))
+    with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file .*premature end"):
+        read_scan(path, "YX")
