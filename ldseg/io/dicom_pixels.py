@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_length
-from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed
+from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_lossless
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
@@ -102,7 +102,7 @@ def _turned(codec: Callable[[bytes], np.ndarray], frame: bytes, colours: str) ->
         return True
     if codec is imagecodecs.jpeg2k_decode:
         return colours_are_mixed(frame) or not colours.startswith("YBR_FULL")
-    return codec is _jpeg and b"\xff\xc3" not in frame
+    return codec is _jpeg and not is_lossless(frame)
 
 
 def _checked(pixels: np.ndarray, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:

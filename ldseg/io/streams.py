@@ -12,9 +12,9 @@ from ldseg.io.huffman import check_coded
 
 def check_jpeg(content: bytes) -> None:
     """Raises ValueError for a stream of JPEG that lacks pixels, which other decoders pass over."""
-    precision, mark = frame_of(content, lossless=True)[0], content.find(b"\xff\xc3")
-    if mark >= 0:  # lossless decoders tell by themselves
+    if is_lossless(content):  # its decoders tell by themselves
         return
+    precision = frame_of(content)[0]
     if precision != 8:
         check_coded(content)
         return
@@ -25,6 +25,15 @@ def check_jpeg(content: bytes) -> None:
     target = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(kind, "CMYK")
     # An eighth of the size is enough to read all of the stream.
     simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, strict=True)
+
+
+def is_lossless(content: bytes) -> bool:
+    """Whether a JPEG is lossless, by its header: the mark of such may stand in a profile of colours, too."""
+    try:
+        frame_of(content)
+    except Refused:
+        return True
+    return False
 
 
 def colours_of(content: bytes) -> str:

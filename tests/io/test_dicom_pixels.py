@@ -13,6 +13,7 @@ from pydicom.pixels import convert_color_space
 from pydicom.uid import ExplicitVRBigEndian
 
 from ldseg.data.intensity import scale_intensity
+from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
 
 RGB = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
@@ -92,3 +93,16 @@ def test_few_bits_in_eight(tmp_path: Path) -> None:
     scan = read_scan(save(tmp_path / "a.dcm", header), "YX")
     scaled = scale_intensity(scan.values, "dtype", "a.dcm", bits=scan.bits)
     np.testing.assert_allclose(scaled, (RGB[..., :1] % 16) / 15, rtol=1e-6)
+
+
+def test_the_mark_of_lossless_jpeg_in_a_profile_of_colours(tmp_path: Path) -> None:
+    """It says nothing: colours are turned once, and pixels that lack are seen."""
+    frame = imagecodecs.jpeg8_encode(RGB.repeat(4, 0).repeat(4, 1))
+    profile = b"ICC_PROFILE\0\1\1" + b"\xff\xc3" + bytes(40)
+    frame = frame[:2] + b"\xff\xe2" + (len(profile) + 2).to_bytes(2, "big") + profile + frame[2:]
+    header = of_bytes(np.zeros((64, 64, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422")
+    path = save(tmp_path / "a.dcm", coded(header, "1.2.840.10008.1.2.4.50", frame))
+    np.testing.assert_array_equal(read_scan(path, "YX").values, imagecodecs.jpeg8_decode(frame))
+    path = save(tmp_path / "b.dcm", coded(header, "1.2.840.10008.1.2.4.50", frame[: len(frame) * 3 // 4] + b"\xff\xd9"))
+    with pytest.raises(DataError, match=r"b\.dcm: not a readable DICOM file .*premature end"):
+        read_scan(path, "YX")
