@@ -60,7 +60,7 @@ class Constants:
     join: float = 480e-6
     held: float = 17_900
     read: float = 460_000
-    written: float = 3_700
+    written: float = 7_500
     disk: float = 319.0
     network: float = 1250.0
     price: float = 0.04
