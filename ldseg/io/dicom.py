@@ -26,6 +26,8 @@ warnings.filterwarnings("ignore", module=r"pydicom\.")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_CM = 3
+"""The unit cm of regions of ultrasound (DICOM PS3.3, C.8.5.5.1.15)."""
 _RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
 """Modalities whose pixels have the spacing of the detector where there is no other."""
 
@@ -224,9 +226,19 @@ def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
     spacing = _numbers(_own(header, group, "PixelMeasuresSequence", "PixelSpacing"), 2)
     if spacing is None and header.get("Modality") in _RADIOGRAPHS:
         spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
+    spacing = _of_regions(header) if spacing is None else spacing
     unknown = spacing is None or not (spacing > 0).all()
     steps = (1.0, 1.0) if spacing is None or unknown else (float(spacing[0]), float(spacing[1]))
     return Frame(values=values, place=place, turn=turn, spacing=steps, unknown=unknown)
+
+
+def _of_regions(header: Any) -> np.ndarray | None:
+    """mm from row to row and from column to column of ultrasound, where the regions of the picture agree on cm."""
+    regions = header.get("SequenceOfUltrasoundRegions") or []
+    units, steps = ("PhysicalUnitsXDirection", "PhysicalUnitsYDirection"), ("PhysicalDeltaY", "PhysicalDeltaX")
+    flat = [region for region in regions if all(region.get(name) == _CM for name in units)]
+    found = {tuple(abs(_number(region.get(name)) or 0.0) for name in steps) for region in flat}
+    return 10 * np.array(found.pop()) if len(found) == 1 else None
 
 
 def _own(header: Any, group: Any, sequence: str, name: str) -> Any:
