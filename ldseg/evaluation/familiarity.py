@@ -9,8 +9,9 @@ Four things are measured on each tile of an image, as the network sees it:
 
 For each of them, the images of training give a normal distribution, of which the distance is that of Mahalanobis (1936),
 its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out
-of the fit, by whole patients. Beside them, ``ldseg.evaluation.magnification`` tells images at another magnification. Of all,
-the largest counts. An image above 1 is named.
+of the fit, by whole patients. Beside them, ``ldseg.evaluation.magnification`` tells images at another magnification, by
+``sizes`` as well: how much of an image bright and dark parts of each width make up. Of all, the largest counts. An image
+above 1 is named.
 """
 
 from __future__ import annotations
@@ -47,15 +48,19 @@ QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 BANDS = 5
 FINEST = 0.7
 """Standard deviation in pixels of the first of ``BANDS`` blurs; each is twice the one before."""
+WIDTHS = (3, 5, 9, 17, 33, 65)
+"""Pixels of the squares of the granulometry (Matheron 1975)."""
 PLANES = 8
 """Planes of a volume and frames of a video that are looked at, at most."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FLOOR = 1e-4  # of a deviation, on a scale where white is 1
+_TRACE = 1e-3  # of a share
 _SHRINK = {"features": 0.1, "intensities": 0.1, "scale": 0.01, "shape": 0.01}
+_COLOURED = ("intensities", "scale")  # what other colours change: brightness, and how strong structures are
 _FOLDS = 10
-_QUANTILE = 0.995
-_MARGIN = {"features": 1.4, "intensities": 1.05, "scale": 1.25, "shape": 1.25}  # other hospitals lie further out
+_QUANTILE, _ALL = 0.995, 0.99  # of one kind, and of all together
+_MARGIN = 1.4  # other hospitals lie further out
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
@@ -65,7 +70,7 @@ def signature_of(features: np.ndarray, image: np.ndarray) -> Signature:
 
 
 def measure(image: np.ndarray) -> dict[str, np.ndarray]:
-    """The intensities, the scale and the shape of one tile.
+    """The intensities, the scale, the shape and the sizes of one tile.
 
     Args:
         image: float32 ``(*S, c)`` in [0, 1], its last two axes of space Y and X.
@@ -75,9 +80,8 @@ def measure(image: np.ndarray) -> dict[str, np.ndarray]:
     planes = image.reshape(-1, *image.shape[-3:]) if image.ndim > 3 else image[np.newaxis]
     chosen = np.linspace(0, len(planes) - 1, min(PLANES, len(planes))).round().astype(int)  # each another
     found = np.mean([_structure(plane) for plane in planes[chosen]], axis=0)
-    return {
-        "intensities": intensities, "scale": found[: BANDS + 1], "shape": found[BANDS + 1 :],
-    }  # fmt: skip
+    scale, shape, sizes = np.split(found, [BANDS + 1, 2 * BANDS + 1])
+    return {"intensities": intensities, "scale": scale, "shape": shape, "sizes": sizes}
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
@@ -91,8 +95,8 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 
 
 def _structure(plane: np.ndarray) -> np.ndarray:
-    """Log deviation of each band of a plane ``(H, W, c)`` and of what is coarser, then log kurtosis of each band."""
-    before = plane @ _LUMA if plane.shape[-1] == 3 else np.ascontiguousarray(plane[..., 0])
+    """Log deviation of each band of a plane ``(H, W, c)`` and of what is coarser, log kurtosis of each, and the sizes."""
+    brightness = before = plane @ _LUMA if plane.shape[-1] == 3 else np.ascontiguousarray(plane[..., 0])
     deviations, kurtoses = [], []
     for index in range(BANDS):
         blurred = cv2.GaussianBlur(before, (0, 0), FINEST * 2**index)
@@ -103,7 +107,24 @@ def _structure(plane: np.ndarray) -> np.ndarray:
         deviations.append(math.log(deviation))
         kurtoses.append(math.log1p(cv2.norm(squares, cv2.NORM_L2SQR) / squares.size / deviation**4))
         before = blurred
-    return np.array([*deviations, math.log(before.std() + _FLOOR), *kurtoses])
+    return np.array([*deviations, math.log(before.std() + _FLOOR), *kurtoses, *_sizes(brightness)])
+
+
+def _sizes(plane: np.ndarray) -> list[float]:
+    """How much each of ``WIDTHS`` takes from a plane ``(H, W)`` of the bright parts, then of the dark ones, on a log scale.
+
+    That is the granulometry by openings, and that by closings, as a share of the deviation; in 8 bits, which are quick.
+    """
+    levels = cv2.normalize(plane, np.empty(plane.shape, np.uint8), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    spread, found = max(float(cv2.meanStdDev(levels)[1][0, 0]), 1.0), []
+    for way in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
+        before = levels
+        for width in WIDTHS:
+            square = cv2.getStructuringElement(cv2.MORPH_RECT, (width, width))
+            left = cv2.morphologyEx(levels, way, square)
+            found.append(math.log(cv2.norm(left, before, cv2.NORM_L1) / plane.size / spread + _TRACE))
+            before = left
+    return found
 
 
 def mean_signature(signatures: Sequence[Signature]) -> dict[str, np.ndarray]:
@@ -214,7 +235,7 @@ def fit_familiarity(
     clouds: dict[str, Cloud] = {}
     shares = []
     for kind in KINDS:
-        parts = [cases, recoloured] if recoloured and kind == "intensities" else [cases]
+        parts = [cases, recoloured] if recoloured and kind in _COLOURED else [cases]
         tables = [[np.array([tile[kind] for tile in case]) for case in part] for part in parts]
 
         def fitted(kept: np.ndarray, tables: Any = tables, shrink: float = _SHRINK[kind]) -> Cloud:
@@ -230,7 +251,7 @@ def fit_familiarity(
                     left_out[row, place] = cloud.distance(part[place].mean(axis=0))
         cloud = fitted(fold >= 0)
         others = [cloud.distance(mean_signature(case)[kind]) for case in held_back]
-        limit = _limit(np.concatenate([left_out.ravel(), others])) * _MARGIN[kind]
+        limit = _limit(np.concatenate([left_out.ravel(), others])) * _MARGIN
         clouds[kind] = replace(cloud, limit=limit)
         shares.append(np.concatenate([left_out[0], others]) / limit)
     magnification = None
@@ -241,7 +262,7 @@ def fit_familiarity(
         magnification, share = fit_magnification(usual, colours, aside, moved, fold)
         shares.append(share)
     # Several limits are passed more often than one.
-    factor = max(float(np.quantile(np.max(shares, axis=0), _QUANTILE)), 1.0)
+    factor = max(float(np.quantile(np.max(shares, axis=0), _ALL)), 1.0)
     clouds = {kind: replace(cloud, limit=cloud.limit * factor) for kind, cloud in clouds.items()}
     if magnification is not None:
         magnification = replace(magnification, limits=magnification.limits * factor)
@@ -250,7 +271,7 @@ def fit_familiarity(
 
 def joined(signature: Signature) -> np.ndarray:
     """What tells the magnification, as one vector."""
-    return np.concatenate([signature[kind] for kind in ("features", "scale", "shape")])
+    return np.concatenate([signature[kind] for kind in ("features", "scale", "shape", "sizes")])
 
 
 def _limit(distances: np.ndarray) -> float:

@@ -23,8 +23,8 @@ DIRECTIONS = ("larger", "smaller")
 
 _SHAPES = {"centre": "d", "scale": "d", "limits": "k", "directions": "kd"}
 _SHRINK = 0.001
-_QUIET, _QUIET_COLOURS, _SEEN = 0.995, 0.95, 0.05
-_ROOM, _LEAST = 0.75, 0.1
+_QUIET, _QUIET_COLOURS, _SEEN = 0.99, 0.95, 0.05
+_ROOM, _LEAST = 0.5, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,11 @@ class Magnification:
         return cls(centre=centre, scale=scale, directions=np.stack(directions), limits=np.ones(len(DIRECTIONS)))
 
     def scores(self, vector: np.ndarray) -> np.ndarray:
-        """How far an image lies towards each of ``DIRECTIONS``, ``(2,)``."""
-        found: np.ndarray = self.directions @ ((vector - self.centre) / self.scale)
+        """How far an image lies towards each of ``DIRECTIONS``, ``(2,)``.
+
+        Fits from before knew fewer numbers: the first of them.
+        """
+        found: np.ndarray = self.directions @ ((vector[: len(self.centre)] - self.centre) / self.scale)
         return found
 
     def distance(self, vector: np.ndarray) -> float:
@@ -98,8 +101,8 @@ def fit_magnification(
 ) -> tuple[Magnification, np.ndarray]:
     """Fit the directions, and draw the line by what is left out of the fit.
 
-    It lies above hardly any image as it is; and near those at the other magnification, where there is room, as images of
-    another hospital lie further out.
+    It lies above hardly any image as it is, and, where there is room, half-way to those at the other magnification: images
+    of another hospital lie further out, and not all magnifications are made as these.
 
     Args:
         usual: of each case the vectors ``(n, d)`` of its tiles.

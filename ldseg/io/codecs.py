@@ -145,7 +145,9 @@ def _jpeg2000(content: bytes) -> Pixels:
     if palette:
         raise Refused("a JPEG 2000 file with a palette, which is not read; save it as PNG")
     apart.needed()
-    return Pixels(values=imagecodecs.jpeg2k_decode(content))
+    values = imagecodecs.jpeg2k_decode(content)
+    bits = (content[content.find(b"\xff\x4f\xff\x51") + 42] & 127) + 1  # T.800, A.5.1
+    return Pixels(values=values, bits=bits if bits < 16 and values.dtype.kind == "u" else None)
 
 
 def _avif(content: bytes) -> Pixels:
@@ -210,9 +212,7 @@ def _pnm(content: bytes) -> Pixels:
         return Pixels(values=values == 0)
     if values.min() < 0 or values.max() > top:
         raise ValueError(f"it holds values from {values.min()} to {values.max()}, its header promises 0 to {top}")
-    return Pixels(
-        values=values.astype(np.uint16 if top > 255 else np.uint8), bits=int(top).bit_length() if top > 255 else None
-    )
+    return Pixels(values=values.astype(np.uint16 if top > 255 else np.uint8), bits=int(top).bit_length())
 
 
 DECODERS: tuple[tuple[bytes, int, Callable[[bytes], Pixels]], ...] = (

@@ -36,6 +36,8 @@ IMAGE_SUFFIXES = (
 )
 WRITTEN_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
+_NEAR = 48
+"""By how much JPEG changes black and white, at the most that counts as such."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -54,8 +56,21 @@ def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
         raise Refused(f"expected one gray or RGB plane (H, W) or (H, W, 3), found {values.shape}")
     values = upright(values, pixels.orientation)
     if label:
+        if start.startswith(b"\xff\xd8"):
+            _check_numbers(values)
         return Content(values=values // pixels.steps if pixels.steps > 1 else values)
     return Content(values=values if pixels.palette is None else pixels.palette[values[..., 0]], bits=pixels.bits)
+
+
+def _check_numbers(values: np.ndarray) -> None:
+    """Raises Refused for black and white that JPEG has changed: what lies near them would be taken for objects."""
+    found = np.unique(values)
+    near = found[((found > 0) & (found <= _NEAR)) | ((found >= 255 - _NEAR) & (found < 255))]
+    if found[-1] >= 255 - _NEAR and near.size:
+        raise Refused(
+            f"a label of black and white in JPEG, which has changed its numbers: {_some(found)}; make two of them"
+            " (above 127 or not) and save it as PNG"
+        )
 
 
 def read_image(path: Path) -> np.ndarray:

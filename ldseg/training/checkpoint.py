@@ -21,7 +21,9 @@ from ldseg.writing import write_file
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"
-_KINDS: dict[str, type] = {"epoch": int, "history": list, "split": dict, "chosen": dict, "settings": dict, "networks": str}
+_KINDS: dict[str, type] = {
+    "epoch": int, "history": list, "split": dict, "chosen": dict, "settings": dict, "networks": str, "validated": int,
+}  # fmt: skip
 _COUNTED = re.compile(r"_\d+(?=[/_]|$)")
 """What Keras adds to names that a process has used before: it differs from one run to the next."""
 

@@ -124,7 +124,7 @@ def train(
         clock = Clock(minutes=plan.minutes, spent=meta.get("spent", 0.0), since=since, now=now, picks=plan.picks)
         training, validation = apply_manifest(cases, plan.split)
         keras.utils.set_random_seed(plan.seed)
-        validator = Validator(plan, validation, group)
+        validator = Validator(plan, validation, group, meta.get("validated"))
         parallel = data_parallel(plan.several_devices, group)
         if plan.batch_size % parallel.count:
             wanted = f"expected a multiple of {parallel.count} devices"
@@ -162,7 +162,7 @@ def _train(
             load_checkpoint(checkpoint, trainer, group)
             result.history.extend(before["history"])
             batches.epoch = before["epoch"]
-    meta = {
+    meta: dict[str, Any] = {
         "split": plan.split, "networks": networks_of(segmenter.spec), "chosen": plan.chosen, "settings": plan.settings,
     }  # fmt: skip
     if not before and group.first:
@@ -174,6 +174,7 @@ def _train(
 
     def validate() -> tuple[dict[str, float], Collapse]:
         found: tuple[dict[str, float], Collapse] = apart(validator, trainer)
+        meta["validated"] = len(validator.cases)
         if isinstance(clock.now, CommonTime):
             clock.now.tick()
         return found

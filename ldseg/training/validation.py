@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ldseg.data.cases import Case
@@ -26,31 +29,44 @@ from ldseg.inference.predictor import Predictor
 from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
 from ldseg.shards import Shard, whole
+from ldseg.training.clock import SHARE
 from ldseg.training.plan import Plan
 from ldseg.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+FEWEST = 8
+"""Cases that are validated on, however long they take."""
 
 
 class Validator:
     """Segments the validation cases of a plan with the moving average of a trainer's weights.
 
     Processes of a group share them out, and so do the devices of each. A case that cannot be read is left out, told once,
-    and put down in ``problems``.
+    and put down in ``problems``. Where the first validation would take more than ``SHARE`` of the minutes of a training, the
+    cases that it has come to by then stand for all from then on: a sample by chance, of ``FEWEST`` or more.
 
     Args:
         plan: the training.
         cases: those to validate on.
         group: the processes that train together.
+        reached: of how many cases the validations of an earlier start were; None before the first.
 
     Attributes:
+        cases: those to validate on, by chance in another order where a training has minutes.
         problems: by name, what was wrong with cases that could not be read, one line each.
         quality: what tells the Dice of a mask without a label, fitted in the last validation; None with too few cases.
     """
 
-    def __init__(self, plan: Plan, cases: Sequence[Case], group: Group | None = None) -> None:
+    def __init__(
+        self, plan: Plan, cases: Sequence[Case], group: Group | None = None, reached: int | None = None
+    ) -> None:  # fmt: skip
         self.plan = plan
-        self.cases = cases
+        self.cases = list(cases)
+        if plan.minutes:
+            order = np.random.default_rng(plan.seed).permutation(len(cases))
+            self.cases = [self.cases[index] for index in order[:reached]]
+        self._seconds = 60 * plan.minutes * SHARE if plan.minutes and reached is None else math.inf
         self.group = group or Group()
         self.devices = own_devices(plan.several_devices)
         with on_device(self.devices[0]):
@@ -90,9 +106,14 @@ class Validator:
         size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
         hidden = not self.group.first
-        shares = self.group.gather("a validation", list(rows_of(own, self.plan.preprocessing, predictor, size, hidden)))
-        rows, bad = [], {}
-        for case, row in zip(self.cases, whole(shares), strict=True):
+        measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, size, hidden), len(own))
+        rows, bad, before = [], {}, len(self.cases)
+        found_of = zip(self.cases, whole(self.group.gather("a validation", measured)), strict=True)
+        reached = [(case, row) for case, row in found_of if row]
+        self.cases, self._seconds = [case for case, _ in reached], math.inf
+        if len(reached) < before and self.group.first:
+            logger.warning("validation is slow: on %d of %d cases from now on", len(reached), before)
+        for case, row in reached:
             if "problem" not in row:
                 rows.append(row)
             else:
@@ -104,6 +125,15 @@ class Validator:
             raise DataError(f"none of {len(bad)} cases can be validated on, the first: {next(iter(bad.values()))}")
         found, collapse, self.quality = validation_scores(rows, self.plan.preprocessing, self.plan.spec.strides)
         return found, collapse
+
+    def _in_time(self, rows: Iterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+        """As many rows as there is time for, and empty ones in place of the others."""
+        since, found = time.perf_counter(), []
+        for row in rows:
+            found.append(row)
+            if len(found) >= FEWEST and time.perf_counter() - since > self._seconds:
+                break
+        return found + [{}] * (count - len(found))
 
 
 def rows_of(

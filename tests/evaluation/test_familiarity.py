@@ -10,6 +10,7 @@ from ldseg.evaluation.familiarity import (
     BANDS,
     FEWEST_GROUPS,
     KINDS,
+    WIDTHS,
     Familiarity,
     Signature,
     fit_familiarity,
@@ -78,7 +79,7 @@ def test_colours_that_training_makes_are_familiar() -> None:
     images = [tissue(rng) for _ in range(60)]
     groups = [str(index) for index in range(60)]
     cases = [[signature(image)] for image in images]
-    colours = [[{"intensities": measure(recoloured(image))["intensities"]}] for image in images]
+    colours = [[measure(recoloured(image))] for image in images]
     plain, wide = fit_familiarity(cases, groups), fit_familiarity(cases, groups, (), colours)
     assert plain is not None and wide is not None
     changed = [measure(recoloured(tissue(rng)))["intensities"] for _ in range(40)]
@@ -137,8 +138,23 @@ def test_it_is_written_and_read(familiarity: Familiarity) -> None:
 def test_what_is_measured(shape: tuple[int, ...], channels: int) -> None:
     image = np.random.default_rng(7).random((*shape, channels)).astype(np.float32)
     found = measure(image)
-    assert set(found) == set(KINDS) - {"features"}
+    assert set(found) == set(KINDS) - {"features"} | {"sizes"}
     assert found["intensities"].shape == (6 * channels,)
     assert found["intensities"][2 * channels] == pytest.approx(np.median(image[..., 0]), abs=1e-6)
     assert (found["scale"].shape, found["shape"].shape) == ((BANDS + 1,), (BANDS,))
+    assert found["sizes"].shape == (2 * len(WIDTHS),)
     assert all(np.isfinite(values).all() for values in measure(np.zeros_like(image)).values())
+
+
+@pytest.mark.parametrize("width", [4, 12, 24])
+def test_sizes_are_those_of_bright_and_of_dark_parts(width: int) -> None:
+    """What is narrower than a square is taken by it, and nothing before or after."""
+    image = np.full((200, 200, 1), 0.2, np.float32)
+    image[90 : 90 + width, 90 : 90 + width] = 0.6
+    first = next(index for index, side in enumerate(WIDTHS) if side > width)
+    for shown, place in ((image, first), (1 - image, len(WIDTHS) + first)):
+        sizes = np.exp(measure(shown)["sizes"])
+        share = width**2 / 200**2
+        assert sizes[place] == pytest.approx(np.sqrt(share / (1 - share)) + 0.001, rel=0.01)
+        assert np.delete(sizes, place).max() == pytest.approx(0.001, rel=0.01)
+    assert measure(image / 16)["sizes"] == pytest.approx(measure(image)["sizes"], abs=1e-3)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, measure, unfamiliar
+from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, joined, measure, unfamiliar
 from ldseg.evaluation.magnification import Magnification, Moved, fit_magnification
 
 WAYS = {"larger": 8.0, "smaller": -8.0}
@@ -56,7 +57,7 @@ def test_another_magnification_is_named_and_hardly_any_other_image(fits: tuple[F
     usual, larger, smaller = ([of(rng, coarse) for _ in range(40)] for coarse in (8, 24, 8 / 3))
     assert without.magnification is None and fit.magnification is not None
     assert named(usual, fit) <= 0.05
-    assert named(larger, fit) > 0.9 and named(smaller, fit) > 0.9
+    assert named(larger, fit) > 0.9 and named(smaller, fit) > 0.8
     assert min(named(larger, without), named(smaller, without)) < 0.5
 
 
@@ -99,6 +100,19 @@ def test_it_is_written_and_read(fits: tuple[Familiarity, Familiarity]) -> None:
     for name, part in (("centre", 3.5), ("limits", [1.0, 1.0])):
         with pytest.raises(TypeError):
             Familiarity.from_dict({**values, "magnification": {**values["magnification"], name: part}})
+
+
+def test_fits_from_before_knew_the_first_numbers_alone(fits: tuple[Familiarity, Familiarity]) -> None:
+    magnification = fits[1].magnification
+    assert magnification is not None
+    fewer = replace(
+        magnification,
+        centre=magnification.centre[:-12],
+        scale=magnification.scale[:-12],
+        directions=magnification.directions[:, :-12],
+    )
+    vector = joined(of(np.random.default_rng(6), 24))
+    np.testing.assert_array_equal(fewer.scores(vector), fewer.scores(vector[:-12]))
 
 
 def test_few_images_have_no_such_fit() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from ldseg.data.intensity import scale_intensity
 from ldseg.errors import DataError
 from ldseg.io.contract import LIMIT_VARIABLE
 from ldseg.io.pictures import read_image, read_label
@@ -292,3 +293,32 @@ def test_a_jpeg_thinned_out_in_another_way(tmp_path: Path) -> None:
         else:
             with pytest.raises(DataError, match=r"a\.jpg: not a readable image .*lacks coded pixels"):
                 read_image(path)
+
+
+def test_black_and_white_that_jpeg_has_changed(tmp_path: Path) -> None:
+    """Its numbers may be all from 0 to 255, as those of so many objects."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 2, (10, 12)), np.ones((5, 7), int)).astype(np.uint8) * 255
+    Image.fromarray(mask).save(tmp_path / "a.jpg", quality=60)
+    with pytest.raises(
+        DataError, match=r"a\.jpg: a label of black and white in JPEG.*\(above 127 or not\) and save it as PNG"
+    ):
+        read_scan_label(tmp_path / "a.jpg", "YX")
+    assert read_image(tmp_path / "a.jpg").shape == (50, 84, 1)
+    flat = np.kron([[0, 255], [127, 0]], np.ones((16, 16), int)).astype(np.uint8)
+    Image.fromarray(flat).save(tmp_path / "b.jpg", quality=100)
+    np.testing.assert_array_equal(read_scan_label(tmp_path / "b.jpg", "YX")[0], flat)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 12])
+def test_bits_of_portable_maps_and_jpeg_2000(tmp_path: Path, bits: int) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (6, 8)).astype(np.uint8 if bits <= 8 else np.uint16)
+    content = b"P5\n8 6\n%d\n" % (2**bits - 1) + values.astype(">u2" if bits > 8 else "u1").tobytes()
+    (tmp_path / "a.pgm").write_bytes(content)
+    coded = imagecodecs.jpeg2k_encode(values, bitspersample=bits, level=0, reversible=True)
+    (tmp_path / "a.jp2").write_bytes(coded)
+    for name in ("a.pgm", "a.jp2"):
+        scan = read_scan(tmp_path / name, "YX")
+        np.testing.assert_array_equal(scan.values[..., 0], values)
+        assert scan.bits == bits
+        scaled = scale_intensity(scan.values, "dtype", name, bits=scan.bits)
+        np.testing.assert_allclose(scaled[..., 0], values / (2**bits - 1), rtol=1e-6)
