@@ -14,6 +14,7 @@ import numpy as np
 from ldseg.io.contract import Content, Format, Refused, check_size, said_once
 from ldseg.io.dicom_order import Frame, arranged
 from ldseg.io.dicom_pixels import is_decoded, pixels_of, signed, to_rgb
+from ldseg.io.dicom_places import number, own, side_by_side, step_of, with_place
 from ldseg.io.dicom_segments import numbered
 from ldseg.io.geometry import TOLERANCE
 from ldseg.io.volumes import check_volume, placed
@@ -26,8 +27,6 @@ warnings.filterwarnings("ignore", module=r"pydicom\.")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
-_RADIOGRAPHS = ("CR", "DX", "MG", "RF", "XA")
-"""Modalities whose pixels have the spacing of the detector where there is no other."""
 
 
 class NoPicture(ValueError):
@@ -82,7 +81,7 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         raise ValueError(f"it describes {len(groups)} frames and promises {count}")
     frames = [_frame(header, frame, groups[index] if groups else None, stored, label) for index, frame in enumerate(values)]
     if not groups and axes != "TYX":
-        frames = _side_by_side(frames, header)
+        frames = side_by_side(frames, header)
     if label and groups:
         frames = numbered(frames, header, groups)
     if frames[0].unknown:
@@ -91,7 +90,7 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
     # That all bits of 16 are in use is what programs write that do not know.
     bits = int(table.LUTDescriptor[2]) if table is not None else stored if stored < 16 else 0
     bits = 0 if any(frame.scaled for frame in frames) else bits
-    return Slices(frames=frames, header=header, step=_step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
+    return Slices(frames=frames, header=header, step=step_of(header) if count > 1 or axes == "ZYX" else 1.0, bits=bits)
 
 
 def _colours_of(header: Any) -> str:
@@ -110,18 +109,6 @@ def _check_colours(kind: str, samples: int) -> None:
 def _table_of(header: Any) -> Any:
     """The table by which stored numbers are turned to those that count, in place of a slope; None without one."""
     return (header.get("ModalityLUTSequence") or [None])[0]
-
-
-def _step_of(header: Any) -> float:
-    """mm from frame to frame as the file says, else 1."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
-    measures = (shared.get("PixelMeasuresSequence") or [{}])[0]
-    for part in (measures, header):
-        for name in ("SpacingBetweenSlices", "SliceThickness"):
-            step = _number(part.get(name))
-            if step:
-                return abs(step)
-    return 1.0
 
 
 def header_of(path: Path) -> Any:
@@ -207,64 +194,14 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
             from pydicom.pixels import apply_modality_lut
 
             values = apply_modality_lut(values, header)
-        slope = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
-        slope = _number(header.get("DoseGridScaling")) if slope is None else slope
-        shift = _number(_own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
+        slope = number(own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
+        slope = number(header.get("DoseGridScaling")) if slope is None else slope
+        shift = number(own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
         before, values = values, _scaled(values, slope, shift, stored)
         scaled = values is not before
         if int(header.BitsAllocated) == 1 and not label and values.dtype == np.uint8:
             values = values.astype(bool)  # which images have as black and white
-    return replace(_placed(header, group, values), scaled=scaled)
-
-
-def _placed(header: Any, group: Any, values: np.ndarray) -> Frame:
-    """Values of one frame with its own place."""
-    place = _numbers(_own(header, group, "PlanePositionSequence", "ImagePositionPatient"), 3)
-    turn = _numbers(_own(header, group, "PlaneOrientationSequence", "ImageOrientationPatient"), 6)
-    spacing = _numbers(_own(header, group, "PixelMeasuresSequence", "PixelSpacing"), 2)
-    if spacing is None and header.get("Modality") in _RADIOGRAPHS:
-        spacing = _numbers(header.get("ImagerPixelSpacing"), 2)
-    unknown = spacing is None or not (spacing > 0).all()
-    steps = (1.0, 1.0) if spacing is None or unknown else (float(spacing[0]), float(spacing[1]))
-    return Frame(values=values, place=place, turn=turn, spacing=steps, unknown=unknown)
-
-
-def _own(header: Any, group: Any, sequence: str, name: str) -> Any:
-    """An attribute of a frame, of all frames, of the file, or of its one detector, as nuclear medicine has it."""
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-    for part in (group, shared):
-        found = part.get(sequence) if part is not None else None
-        if found and found[0].get(name) is not None:
-            return found[0].get(name)
-    detectors = header.get("DetectorInformationSequence") or []
-    return header.get(name, detectors[0].get(name) if len(detectors) == 1 else None)
-
-
-def _side_by_side(frames: list[Frame], header: Any) -> list[Frame]:
-    """Frames of a file that tells the place of the first alone and the steps from it, as files of dose do."""
-    first, steps = frames[0], header.get("GridFrameOffsetVector")
-    if len(frames) < 2 or first.place is None or first.turn is None:
-        return frames
-    normal = np.cross(first.turn[:3], first.turn[3:])
-    offsets = _numbers(steps, len(frames))
-    if offsets is None:
-        # In nuclear medicine a step below 0 leads to the front (DICOM PS3.3, C.8.4.15).
-        back = header.get("Modality") != "NM" or (_number(header.get("SpacingBetweenSlices")) or 0) >= 0
-        offsets = np.arange(len(frames)) * _step_of(header) * (1 if back else -1)
-    elif abs(offsets[0] - first.place @ normal) < TOLERANCE:  # they may be places themselves
-        offsets = offsets - offsets[0]
-    return [
-        replace(frame, place=first.place + normal * offset) for frame, offset in zip(frames, offsets.tolist(), strict=True)
-    ]
-
-
-def frames_without_pixels(header: Any, axes: str) -> list[Frame]:
-    """The frames of a file in its order, with their places and without values, (H, W, 0)."""
-    empty = np.empty((int(header.Rows), int(header.Columns), 0), np.uint8)
-    own = header.get("PerFrameFunctionalGroupsSequence")
-    groups = own or [None] * int(header.get("NumberOfFrames") or 1)
-    frames = [_placed(header, group, empty) for group in groups]
-    return frames if own or axes == "TYX" else _side_by_side(frames, header)
+    return replace(with_place(header, group, values), scaled=scaled)
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:
@@ -278,18 +215,6 @@ def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored
     if slope == int(slope) and shift == int(shift) and min(ends) >= 0 and max(ends) < 65536:
         return (values.astype(np.int64) * int(slope) + int(shift)).astype(np.uint8 if max(ends) < 256 else np.uint16)
     return (values * slope + shift).astype(np.float32)
-
-
-def _number(value: Any) -> float | None:
-    found = _numbers(value, 1)
-    return None if found is None else float(found[0])
-
-
-def _numbers(value: Any, count: int) -> np.ndarray | None:
-    if value is None or value == "":
-        return None
-    found = np.atleast_1d(np.array(value, float)).ravel()
-    return found if found.size == count and np.isfinite(found).all() else None
 
 
 DICOM = Format(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.io.contract import Refused
-from ldseg.io.dicom import frames_without_pixels, header_of
+from ldseg.io.dicom import header_of
 from ldseg.io.dicom_order import Frame, arranged
+from ldseg.io.dicom_places import frames_without_pixels
 from ldseg.io.formats import format_of
 from ldseg.io.series import dicom_files, number_of
 

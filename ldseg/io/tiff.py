@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,8 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
     """
     with tifffile.TiffFile(path, _multifile=False) as stored:
         pages = _pages_of(stored)
+        if stored.is_ome:
+            _check_set(stored.ome_metadata or "")
         whole = [page for page in pages if not page.is_reduced]
         if axes == "YX" and len(whole) != 1:
             raise Refused(f"{len(whole)} pages, expected one")
@@ -88,6 +91,17 @@ def _pages_of(stored: tifffile.TiffFile) -> list[Any]:
     if _unpack(stored, next_page, stored.pages.next_page_offset):
         raise ValueError(f"the file ends early, after page {len(pages)}")
     return pages
+
+
+def _check_set(told: str) -> None:
+    """Raises Refused for a file of OME-TIFF that holds a part of an image alone, of which tifffile makes a whole."""
+    own = re.search(r"<(?:\w+:)?OME\b[^>]*?\bUUID=[\"'](urn:uuid:[^\"']+)", told)
+    for image in re.findall(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", told, re.DOTALL):
+        files = set(re.findall(r">\s*(urn:uuid:[^<\s]+)", image))
+        if len(files) > 1 and own is not None and own[1] in files:
+            raise Refused(f"one of {len(files)} files that hold an image together (OME-TIFF); save it as one file first")
+    if re.search(r"<(?:\w+:)?BinaryOnly\b", told):
+        raise Refused("one of several files that hold an image together (OME-TIFF); save it as one file first")
 
 
 def _unpack(stored: tifffile.TiffFile, kind: struct.Struct, place: int) -> int:

@@ -353,6 +353,21 @@ def test_the_place_of_a_detector(tmp_path: Path, step: float) -> None:
     assert scan.geometry.origin == (1, 2, 3 if step > 0 else -9.5)
 
 
+@pytest.mark.parametrize(
+    ("steps", "unit", "spacing"), [([0.05], 3, (0.5, 0.3)), ([0.05, 0.04], 3, (1, 1)), ([0.05], 4, (1, 1))]
+)
+def test_pixels_of_ultrasound(tmp_path: Path, steps: list[float], unit: int, spacing: tuple[float, float]) -> None:
+    """Regions tell cm (3) or seconds (4), and count where they agree."""
+    header, regions = header_of(volume()[0], Modality="US"), [pydicom.Dataset() for _ in steps]
+    for region, step in zip(regions, steps, strict=True):
+        region.PhysicalDeltaX, region.PhysicalDeltaY = 0.03, step
+        region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = unit
+    header.SequenceOfUltrasoundRegions = regions
+    geometry = read_scan(save(tmp_path / "a.dcm", header), "YX").geometry
+    assert geometry is not None
+    assert geometry.array_spacing == pytest.approx(spacing)
+
+
 def test_a_frame_more_than_is_told(tmp_path: Path) -> None:
     header = one_place(volume(), SliceThickness=2)
     header.NumberOfFrames = 5

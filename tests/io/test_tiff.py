@@ -183,6 +183,32 @@ def test_planes_that_are_promised_and_not_there(tmp_path: Path) -> None:
         read_scan(tmp_path / "set.ome.tif", "ZYX")
 
 
+OME = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">{}</OME>"""
+OF_OME = """<Image ID="Image:{0}"><Pixels ID="Pixels:{0}" DimensionOrder="XYZCT" Type="uint8"
+ SizeX="56" SizeY="40" SizeC="1" SizeT="1" SizeZ="{1}">{2}</Pixels></Image>"""
+PART = """<TiffData IFD="0" FirstZ="{0}" PlaneCount="1"><UUID FileName="z{1}.ome.tif">urn:uuid:{1}</UUID></TiffData>"""
+
+
+@pytest.mark.parametrize(
+    ("told", "part"),
+    [
+        (OF_OME.format(0, 2, PART.format(0, 1) + PART.format(1, 2)), "one of 2 files"),
+        ('<BinaryOnly MetadataFile="a.ome.tif" UUID="urn:uuid:2"/>', "one of several files"),
+        (OF_OME.format(0, 1, PART.format(0, 1)) + OF_OME.format(1, 1, PART.format(0, 2)), ""),  # two images, a file each
+        (OF_OME.format(0, 1, '<TiffData IFD="0"/>'), ""),
+    ],
+)
+def test_a_file_of_several(tmp_path: Path, told: str, part: str) -> None:
+    plane = np.random.default_rng(0).integers(0, 256, SIZE).astype(np.uint8)
+    save(tmp_path / "a.ome.tif", plane, photometric="minisblack", description=OME.format(told))
+    if part:
+        for axes in ("YX", "ZYX"):
+            with pytest.raises(DataError, match=rf"a\.ome\.tif: {part} that hold an image together"):
+                read_scan(tmp_path / "a.ome.tif", axes)
+    else:
+        np.testing.assert_array_equal(image(tmp_path / "a.ome.tif", "YX")[..., 0], plane)
+
+
 def test_one_header_for_all_images_of_imagej(tmp_path: Path) -> None:
     volume = np.random.default_rng(0).integers(0, 999, (12, *SIZE)).astype("<u2")
     save(tmp_path / "a.tif", volume[0], description="ImageJ=1.53t\nimages=12\nslices=12\n")
