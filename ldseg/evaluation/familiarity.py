@@ -61,7 +61,7 @@ _COLOURED = ("intensities", "scale")  # what other colours change: brightness, a
 _FOLDS = 10
 _QUANTILE, _ALL = 0.995, 0.99  # of one kind, and of all together
 _MARGIN = {"features": 1.4, "intensities": 1.1, "scale": 1.4, "shape": 1.4}
-"""Other hospitals lie further out. With 1.25 or more of the intensities, images of training, 12 bits read as 16, may pass."""
+"""Other hospitals lie further out. With 1.25 or more for the intensities, 12 bits read as 16 may pass."""
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
