@@ -64,8 +64,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as error:
         print(f"error: {_missing(error)}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if not str(stop):  # a training has told more
+            print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
     return PARTLY if problems else DONE
 

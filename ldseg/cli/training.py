@@ -15,7 +15,7 @@ from ldseg.text import number, one_line
 from ldseg.training.fit import TrainingResult
 from ldseg.training.held_back import told
 from ldseg.training.prepare import train_config
-from ldseg.training.stop import TrainingStopped
+from ldseg.training.stop import TrainingStopped, ended_in_time, saying, terminated_as_interrupted
 from ldseg.viz import save_figure, training_curves_figure
 from ldseg.viz.report.held_back import HeldBack
 
@@ -60,11 +60,16 @@ def run(config: Config, group: Group | None = None) -> int:
     if others := unlike_published(config):
         logger.info("MedSegDiff was published with other settings (%s): %s", PUBLISHED.name, ", ".join(others))
     held_back, first = HeldBack(config), group is None or group.first
-    try:
-        result = train_config(config, watch=draw, show=held_back.show, group=group)
-    except TrainingStopped as stop:
+
+    def tell(text: str) -> None:
         if first:
-            print(f"\n{stop}", file=sys.stderr)
+            print(f"\n{text}", file=sys.stderr, flush=True)
+
+    try:
+        with terminated_as_interrupted(), ended_in_time(tell), saying(lambda: "stopped before the training began"):
+            result = train_config(config, watch=draw, show=held_back.show, group=group)
+    except TrainingStopped as stop:
+        tell(str(stop))
         raise
     if not first:
         return 0

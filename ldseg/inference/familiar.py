@@ -13,7 +13,7 @@ from ldseg.augmentation.strength import STRENGTHS
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.evaluation.familiarity import Familiarity, Signature, fit_familiarity, signature_of
+from ldseg.evaluation.familiarity import FEWEST, FEWEST_GROUPS, Familiarity, Signature, fit_familiarity, signature_of
 from ldseg.evaluation.magnification import DIRECTIONS, FACTOR
 from ldseg.inference.tiles import cover
 from ldseg.spec import SegmenterSpec
@@ -54,7 +54,7 @@ def fit(
         held_back: what they did not learn from.
         augmentation: how training changed the colours of images.
         seed: of the sample and of those changes.
-        seconds: after so many, no more cases of training are looked at.
+        seconds: after so many, no more cases of training are looked at, but as few as a fit takes.
 
     Returns:
         None where there are too few.
@@ -74,7 +74,8 @@ def fit(
         if (loaded := _loaded(case, preprocessing)) is not None:
             others.append(signatures(some(loaded, loaded.image)))
     for case in _sample(training, rng, MOST_CASES):
-        if time.perf_counter() - since > seconds:
+        enough = sum(map(len, own)) >= FEWEST and len(set(groups)) >= FEWEST_GROUPS
+        if enough and time.perf_counter() - since > seconds:
             break
         if (loaded := _loaded(case, preprocessing)) is None:
             continue

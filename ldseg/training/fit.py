@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
@@ -38,7 +39,7 @@ from ldseg.training.memory import check_memory
 from ldseg.training.plan import Plan
 from ldseg.training.progress import Progress
 from ldseg.training.sampling import pick_sampling
-from ldseg.training.stop import TrainingStopped, farewell, terminated_as_interrupted
+from ldseg.training.stop import AGAIN, TrainingStopped, check_stopped, farewell, saying, terminated_as_interrupted
 from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
@@ -129,7 +130,8 @@ def train(
         if plan.batch_size % parallel.count:
             wanted = f"expected a multiple of {parallel.count} devices"
             raise ConfigError(f"Parameters.BatchSize: {wanted}, got {plan.batch_size}")
-        return _train(plan, training, validator, folder, clock, meta, watch, parallel)
+        with saying(lambda: f"training stopped while it was made ready; {AGAIN}"):
+            return _train(plan, training, validator, folder, clock, meta, watch, parallel)
 
 
 def is_over(plan: Plan, meta: Mapping[str, Any]) -> bool:
@@ -203,14 +205,16 @@ def _train(
         with parallel.running():
             _fit(plan, trainer, batches, epochs, result)
         if group.first and plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
-            pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
+            with saying(lambda: f"trained to its end, weights in {folder}; which sampling pays was being measured; {AGAIN}"):
+                pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
     if epochs.diverged:
         raise WeightsError(
             f"{folder}: {epochs.diverged}, and the training was stopped; the last checkpoint and the best weights "
             "are kept; try a lower [Parameters] LearningRate"
         )
     elif group.first and (folder / WEIGHTS_FILE).exists():
-        _recognise(plan, cases, validator, folder)
+        with saying(lambda: f"trained to its end, weights in {folder}; what is familiar was being measured; {AGAIN}"):
+            _recognise(plan, cases, validator, folder)
     problems: dict[str, str] = {}
     for own in group.gather("the problems", {**batches.problems, **validator.problems}):
         problems |= own
@@ -226,10 +230,17 @@ def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: 
         load_weights(folder, validator.segmenter)
     seconds = max(SECONDS * plan.minutes * 60, 2.0) if plan.minutes else 60.0
     options: dict[str, Any] = {"augmentation": plan.augmentation, "seed": plan.seed, "seconds": seconds}
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        check_stopped()
+        return validator.predictor.encode(images)
+
     familiarity = familiar.fit(
-        validator.predictor.encode, plan.spec, plan.preprocessing, cases, validator.cases, **options
+        encode, plan.spec, plan.preprocessing, cases, validator.cases, **options
     )  # fmt: skip
-    if familiarity is not None:
+    if familiarity is None:
+        logger.info("too few images to train on to learn what is like them: images unlike them will not be named")
+    else:
         change_description(folder, plan.spec.own, familiarity=familiarity)
 
 
@@ -279,21 +290,26 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     if epochs.writes and importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
         callbacks.append(Optional(board, "the log of TensorBoard"))
-    stopped = ""
-    try:
-        trainer.fit(
-            batches,
-            steps_per_epoch=length,
-            epochs=plan.epochs if not plan.minutes else ENDLESS,
-            initial_epoch=batches.epoch,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-    except KeyboardInterrupt:
+
+    def said() -> str:
         fallen = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate)) / plan.learning_rate
         total = 0 if plan.minutes else plan.epochs
-        stopped = farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)
+        return farewell(result.folder, result.history, max(epochs.epoch, 1), total, fallen)
+
+    stopped = ""
+    try:
+        with saying(said):
+            trainer.fit(
+                batches,
+                steps_per_epoch=length,
+                epochs=plan.epochs if not plan.minutes else ENDLESS,
+                initial_epoch=batches.epoch,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+    except TrainingStopped as stop:
+        stopped = str(stop)
     finally:
         bar.close()
         batches.close()

@@ -23,7 +23,7 @@ from ldseg.training.fit import TrainingResult, is_over, train
 from ldseg.training.folder import checkpoint_of, checkpoint_to_go_on, set_aside
 from ldseg.training.held_back import measure_folds
 from ldseg.training.plan import Plan
-from ldseg.training.stop import TrainingStopped, terminated_as_interrupted
+from ldseg.training.stop import AGAIN, TrainingStopped, saying, terminated_as_interrupted
 from ldseg.weights import WEIGHTS_FILE, read_description
 from ldseg.writing import held_folder, remove
 
@@ -114,13 +114,9 @@ def train_folds(
             return replace(result, held_back=read_run(folder / MEASURED))
         spent = max(spent, time.perf_counter() - began)
         left = max(60 * config.training.minutes - spent, 0.0) if config.training.minutes else None
-        try:
+        measuring = f"all {folds} folds are trained, and what they hold back was being measured; {AGAIN}"
+        with saying(lambda: measuring):
             record = measure_folds(plan, cases, config, [one.folder for one in trained], seconds=left, show=show)
-        except KeyboardInterrupt as stop:
-            raise TrainingStopped(
-                f"all {folds} folds are trained, and what they hold back was being measured; start it again with the same "
-                "settings and it goes on there"
-            ) from stop
         return replace(result, held_back=record)
 
 
@@ -128,11 +124,10 @@ def _train(
     plan: Plan, cases: Sequence[Case], folder: Path, watch: Callable[[TrainingResult], None] | None, which: str
 ) -> TrainingResult:
     try:
-        return train(plan, cases, folder, watch=watch)
+        with saying(lambda: f"stopped; {AGAIN}"):  # between two steps of a training
+            return train(plan, cases, folder, watch=watch)
     except TrainingStopped as stop:
         raise TrainingStopped(f"{which}: {stop}") from stop
-    except KeyboardInterrupt as stop:  # between two steps of a training
-        raise TrainingStopped(f"{which}: stopped; start it again with the same settings and it goes on there") from stop
 
 
 def _finished(plan: Plan, folder: Path, ended: bool) -> TrainingResult | None:

@@ -18,6 +18,7 @@ from ldseg.inference import segment_cases
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.text import counted
 from ldseg.training.plan import Plan
+from ldseg.training.stop import check_stopped
 from ldseg.weights import change_description
 
 logger = logging.getLogger(__name__)
@@ -136,8 +137,10 @@ def chosen(found: dict[tuple[int, int], float]) -> tuple[int, int]:
 def _dices(plan: Plan, opened: Opened, cases: Sequence[Case], steps: int, samples: int) -> list[list[float]]:
     engine = opened.engine(sampler=plan.sampler, steps=steps, samples=samples, at_once=plan.batch_size)
     segmented = segment_cases(engine, cases, plan.preprocessing, batch_size=plan.batch_size, seed=0, learning=True)
-    return [
-        scored(dice, item.mask, item.loaded.label, plan.spec.classes, plan.preprocessing.unions).tolist()
-        for item in segmented
-        if item.loaded is not None and item.loaded.label is not None
-    ]
+    found = []
+    for item in segmented:
+        check_stopped()
+        if item.loaded is not None and item.loaded.label is not None:
+            pair = item.mask, item.loaded.label, plan.spec.classes, plan.preprocessing.unions
+            found.append(scored(dice, *pair).tolist())
+    return found

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from ldseg.group import INTERRUPTED
 
 
 class TrainingStopped(KeyboardInterrupt):
     """A training was stopped; its text says where it was, what there is, and how to go on."""
 
 
+PATIENCE = 5.0
+"""Seconds that a training has to end by itself, once it was asked to."""
+
+AGAIN = "start it again with the same settings ([Parameters] Checkpoint = True) and it goes on there"
+
 _asked = threading.Event()
+
+_texts: list[Callable[[], str]] = []
 
 
 def _interrupt(*_: Any) -> None:
@@ -43,6 +53,69 @@ def terminated_as_interrupted() -> Iterator[None]:
             signal.signal(number, handler)
         if not inner:
             _asked.clear()
+
+
+@contextlib.contextmanager
+def saying(text: Callable[[], str]) -> Iterator[None]:
+    """What a stop says that comes within: KeyboardInterrupt becomes ``TrainingStopped`` with this text.
+
+    Args:
+        text: made when it is needed, maybe in another thread.
+    """
+    _texts.append(text)
+    try:
+        yield
+    except TrainingStopped:
+        raise
+    except KeyboardInterrupt as stop:
+        raise TrainingStopped(text()) from stop
+    finally:
+        _texts.remove(text)
+
+
+@contextlib.contextmanager
+def ended_in_time(tell: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
+    """A signal ends this process within seconds, whatever the main thread waits for.
+
+    Python raises KeyboardInterrupt only when the library that it is in comes back; where networks are compiled, or sampled
+    in a long loop, that may take minutes. Who has not left this block by then is ended as by ``kill -9``: what is written is
+    whole or not there, see ``ldseg.writing``. It is for a command: it would end a notebook, too.
+
+    Args:
+        tell: called from another thread with what ``saying`` has there is to say, before the end.
+        patience: seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if os.read(reader, 1)[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(patience):
+                try:
+                    text = _texts[-1]()
+                except Exception:  # JAX has no step size amid an epoch
+                    text = f"training stopped; {AGAIN}"
+                try:
+                    tell(text)
+                finally:
+                    os._exit(INTERRUPTED)
+
+    thread = threading.Thread(target=watch, name="ended in time", daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        over.set()
+        os.write(writer, b"\0")
+        thread.join()
+        os.close(reader)
+        os.close(writer)
 
 
 def check_stopped() -> None:

@@ -31,6 +31,7 @@ from ldseg.segmenter import Segmenter
 from ldseg.shards import Shard, whole
 from ldseg.training.clock import SHARE
 from ldseg.training.plan import Plan
+from ldseg.training.stop import check_stopped
 from ldseg.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ def rows_of(
     results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0, learning=True)
     bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
     for result in tqdm(results, **bar):
+        check_stopped()
         if result.loaded is None or result.loaded.label is None:
             yield {"problem": f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"}
             continue
