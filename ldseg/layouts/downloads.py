@@ -8,7 +8,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
-from ldseg.layouts.pairs import Pairs, beside, by_name, groups_of, labels_of, not_used, rows_of, several_masks
+from ldseg.layouts.pairs import Pairs, beside, by_name, groups_of, labels_of, not_used, reason_of, rows_of, several_masks
 from ldseg.outputs import FOLDERS, METRICS
 from ldseg.text import natural
 
@@ -223,10 +223,10 @@ def _scans(folder: Path, axes: str) -> list[Path]:
 
 
 def _others(folder: Path, axes: str) -> list[str]:
-    """A line with the pictures at any depth whose type is not read, and the links that lead nowhere."""
+    """A line with the pictures at any depth whose type is not read, links that lead nowhere, pipes and devices."""
     names = [
-        str(path.relative_to(folder))
+        f"{path.relative_to(folder)} ({reason_of(path)})"
         for path in _files(folder)
-        if (suffix_of(path) in _UNREAD and suffix_of(path) not in SUFFIXES[axes]) or not path.exists()
+        if (suffix_of(path) in _UNREAD and suffix_of(path) not in SUFFIXES[axes]) or not path.is_file()
     ]
     return [not_used(folder, names)] if names else []

@@ -148,17 +148,23 @@ def left_out(folder: Path, axes: str) -> list[str]:
         if path.is_dir():
             if len(axes) == 2 and path.name not in FOLDERS and any(path.iterdir()):
                 names.append(f"{path.name} (a folder)")
-        elif not path.is_file():
-            kind = "a pipe or a device" if path.exists() else "a link that leads nowhere"
-            names.append(f"{path.name} ({kind})")
-        elif not is_scan(path, axes) and suffix_of(path) not in _COMPANIONS and path.stem.lower() not in _TEXTS:
-            names.append(path.name)
+        elif not path.is_file() or not (
+            is_scan(path, axes) or suffix_of(path) in _COMPANIONS or path.stem.lower() in _TEXTS
+        ):
+            names.append(f"{path.name} ({reason_of(path)})")
     return [not_used(folder, names)] if names else []
 
 
+def reason_of(path: Path) -> str:
+    """Why what stands at a path, and is no folder, is not used as a scan."""
+    if path.is_file():
+        return "of no type that is read"
+    return "a pipe or a device" if path.exists() else "a link that leads nowhere"
+
+
 def not_used(folder: Path, names: Sequence[str]) -> str:
-    """The line that names files of types that are not read."""
-    return f"{folder}: not used, as {'it is' if len(names) == 1 else 'they are'} of no type that is read: {some(names)}"
+    """The line that names what is not used, each with its reason."""
+    return f"{folder}: not used: {some(names)}"
 
 
 _TEXTS = ("license", "licence", "readme", "attribution", "dicomdir", "desktop", "thumbs")
