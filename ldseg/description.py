@@ -275,7 +275,9 @@ def _stored(path: Path, size: int) -> Any:
     digest = digest_of(path)
     kept = cache_folder() / "descriptions" / f"{digest}-{__version__}.json"
     with contextlib.suppress(OSError, ValueError):
-        return parsed(kept.read_bytes())
+        found = parsed(kept.read_bytes())
+        if isinstance(found, dict) and found.get("format_version") == FORMAT_VERSION:
+            return found
     import h5py
 
     with h5py.File(path, "r") as file:

@@ -173,12 +173,14 @@ def test_gpus_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(bool(devices.gpus("name")) or sys.platform != "linux", reason="a processor that Linux describes")
 def test_a_precision_that_the_processor_does_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: False)
+    monkeypatch.setattr(devices, "_flags", lambda: {"avx2"})
     assert devices.slow_precision("float32") == ""
-    for precision in ("bfloat16", "float16"):
+    for precision, flag in (("bfloat16", "avx512_bf16"), ("float16", "avx512_fp16")):
+        monkeypatch.setattr(devices, "_flags", lambda: {"avx2"})
         assert devices.slow_precision(precision).startswith(f"[GPU] Precision = {precision}: this processor has no")
-    monkeypatch.setattr(devices, "_processor_knows", lambda instructions: "avx512_bf16" in instructions)
-    assert devices.slow_precision("bfloat16") == ""
+        for known in ({"avx2", flag}, set()):  # it has, and nothing tells
+            monkeypatch.setattr(devices, "_flags", lambda known=known: known)
+            assert devices.slow_precision(precision) == ""
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,9 @@ def test_a_description_is_kept_by_what_its_file_holds(
     first = read_description(folder)
     assert (read_description(folder), len(opened)) == (first, 1)
     (kept,) = (tmp_path / "cache" / "descriptions").iterdir()
-    kept.write_text("damaged")
-    assert (read_description(folder), len(opened)) == (first, 2)
+    for count, damaged in enumerate(("damaged", "{}"), start=2):
+        kept.write_text(damaged)
+        assert (read_description(folder), len(opened)) == (first, count)
     save_weights(folder, segmenter, replace(DESCRIPTION, figures={"epoch": 4}))
     assert read_description(folder).figures == {"epoch": 4}
     # What is no file of weights is looked at every time.

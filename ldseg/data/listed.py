@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -65,7 +66,7 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
         if row.get(_MORE):
             problems.append(
                 f"{url_of(path)}: row {number}: left out, as it has more cells than the header: {row[_MORE]};"
-                " a cell with a comma in it needs quotes"
+                " a cell that holds what parts cells needs quotes"
             )
             continue
         name = same_form(row["name"]) if row["name"] else stem_of(image)
@@ -91,9 +92,13 @@ def _is_name(name: str) -> bool:
 
 
 def _place(table: Path, text: str) -> Path | None:
-    if "\\" in text and not is_remote(table) and not (table.parent / text).exists():
+    if not text:
+        return None
+    if is_remote(Path(text)):
+        return Path(text)
+    if "\\" in text and not is_remote(table) and not os.path.lexists(table.parent / text):
         text = text.replace("\\", "/")  # as Windows writes paths
-    return table.parent / Path(text).expanduser() if text and not is_remote(Path(text)) else Path(text) if text else None
+    return table.parent / Path(text).expanduser()
 
 
 def _header(path: Path, names: Iterable[str]) -> list[str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ldseg.group import Group
 
 BACKENDS = ("tensorflow", "jax", "torch")
-BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""Instructions of a processor for bfloat16, as Linux names them."""
+INSTRUCTIONS = {"bfloat16": {"avx512_bf16", "amx_bf16"}, "float16": {"avx512_fp16", "amx_fp16"}}
+"""Those of a processor for a precision, as Linux names them."""
 
 
 def gpus(what: str) -> dict[str, str]:
@@ -166,7 +166,8 @@ def training_precision(precision: str) -> str:
 
     if precision != AUTO:
         return precision
-    here = keras.backend.backend() == "tensorflow" and not gpus("name") and _processor_knows(BFLOAT16)
+    here = keras.backend.backend() == "tensorflow" and not gpus("name")
+    here = here and not INSTRUCTIONS["bfloat16"].isdisjoint(_flags())
     return "bfloat16" if here else "float32"
 
 
@@ -175,19 +176,17 @@ def slow_precision(precision: str) -> str:
 
     Without instructions for them a processor makes such numbers one by one: an update takes tens of times as long.
     """
-    if PRECISIONS.get(precision, "float32") == "float32" or peak_memory()[1] == "GPU":
-        return ""
-    if precision == "bfloat16" and (_processor_knows(BFLOAT16) or sys.platform != "linux"):
+    known, wanted = _flags(), INSTRUCTIONS.get(precision)
+    if wanted is None or not known or known & wanted or peak_memory()[1] == "GPU":
         return ""
     return f"[GPU] Precision = {precision}: this processor has no instructions for it; float32 is many times faster"
 
 
-def _processor_knows(instructions: tuple[str, ...]) -> bool:
-    """Whether the processor has one of these, as Linux names them."""
+def _flags() -> set[str]:
+    """What the processor has, as Linux names it; nothing where that is not told, as by those of ARM."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as listed:
-        flags = next((line.partition(":")[2].split() for line in listed if line.startswith("flags")), [])
-        return not set(flags).isdisjoint(instructions)
-    return False
+        return next((set(line.partition(":")[2].split()) for line in listed if line.startswith("flags")), set())
+    return set()
 
 
 def peak_memory() -> tuple[int, str]:

@@ -63,7 +63,12 @@ def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
 
 
 def _check_numbers(values: np.ndarray) -> None:
-    """Raises Refused for black and white that JPEG has changed: what lies near them would be taken for objects."""
+    """Raises Refused for black and white that JPEG has changed: what lies near them would be taken for objects.
+
+    Of colours ``[Data] LabelMap`` says which are meant.
+    """
+    if not (values == values[..., :1]).all():
+        return
     found = np.unique(values)
     near = found[((found > 0) & (found <= _NEAR)) | ((found >= 255 - _NEAR) & (found < 255))]
     if found[-1] >= 255 - _NEAR and near.size:

@@ -167,6 +167,8 @@ def _train(
     meta: dict[str, Any] = {
         "split": plan.split, "networks": networks_of(segmenter.spec), "chosen": plan.chosen, "settings": plan.settings,
     }  # fmt: skip
+    if "validated" in before:  # kept where this start is stopped before it validates
+        meta["validated"] = before["validated"]
     if not before and group.first:
         begin(folder, lambda path: save_checkpoint(path, trainer, {**meta, "epoch": 0, "history": [], "spent": 0.0}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -66,7 +67,7 @@ class Validator:
         self.cases = list(cases)
         if plan.minutes:
             order = np.random.default_rng(plan.seed).permutation(len(cases))
-            self.cases = [self.cases[index] for index in order[:reached]]
+            self.cases = [self.cases[index] for index in order[: None if reached is None else max(reached, FEWEST)]]
         self._seconds = 60 * plan.minutes * SHARE if plan.minutes and reached is None else math.inf
         self.group = group or Group()
         self.devices = own_devices(plan.several_devices)
@@ -110,7 +111,7 @@ class Validator:
         measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, size, hidden), len(own))
         rows, bad, before = [], {}, len(self.cases)
         found_of = zip(self.cases, whole(self.group.gather("a validation", measured)), strict=True)
-        reached = [(case, row) for case, row in found_of if row]
+        reached = list(itertools.takewhile(lambda pair: pair[1], found_of))  # the first ones, so that a number tells which
         self.cases, self._seconds = [case for case, _ in reached], math.inf
         if len(reached) < before and self.group.first:
             logger.warning("validation is slow: on %d of %d cases from now on", len(reached), before)

@@ -74,9 +74,10 @@ def test_nothing_piles_up_before_who_is_slow(slow: str, most: int, tmp_path: Pat
     with ThreadPoolExecutor(1) as pool, contextlib.closing(here.segment(cases)) as results:
         first = pool.submit(next, results)
         before = -1
-        while before < begun[0] and not beyond.is_set():  # until nothing more is begun
+        while (not begun[0] or before < begun[0]) and not first.done():  # until nothing more is begun
             before = begun[0]
-            beyond.wait(0.4)
+            if beyond.wait(0.4):
+                break
         piled = beyond.is_set()
         held.set()
         assert first.result().ok, first.result().message

@@ -90,7 +90,8 @@ def test_what_does_not_fit_the_header(tmp_path: Path, caplog: pytest.LogCaptureF
     found = cases_in(table, "YX")
     assert [case.name for case in found.cases] == ["a", "d"]
     assert found.problems == (
-        f"{table}: row 2: left out, as it has more cells than the header: y; a cell with a comma in it needs quotes",
+        f"{table}: row 2: left out, as it has more cells than the header: y;"
+        " a cell that holds what parts cells needs quotes",
     )
     assert f"{table}: not used: mask, patient; read are image, label, name, group" in caplog.text
 
@@ -103,6 +104,9 @@ def test_paths_as_windows_writes_them(tmp_path: Path) -> None:
         Case(name="1", image=tmp_path / "a/1.png", label=tmp_path / "l/1.png", group="1"),
         Case(name="d", image=tmp_path / r"b\c.png", label=None, group="d"),
     )
+    long = "b" * 5000
+    table.write_text(f"image,name\ns3://bucket/b\\c.png,1\na\\{long},2\n", "utf-8")
+    assert [case.image for case in cases_in(table, "YX").cases] == [Path(r"s3://bucket/b\c.png"), tmp_path / "a" / long]
 
 
 def test_a_column_is_there_once(tmp_path: Path) -> None:

@@ -307,6 +307,10 @@ def test_black_and_white_that_jpeg_has_changed(tmp_path: Path) -> None:
     flat = np.kron([[0, 255], [127, 0]], np.ones((16, 16), int)).astype(np.uint8)
     Image.fromarray(flat).save(tmp_path / "b.jpg", quality=100)
     np.testing.assert_array_equal(read_scan_label(tmp_path / "b.jpg", "YX")[0], flat)
+    colours = np.kron([[0, 1], [1, 0]], np.ones((16, 16), int))[..., np.newaxis] * np.array([254, 2, 0])
+    Image.fromarray(colours.astype(np.uint8)).save(tmp_path / "c.jpg", quality=100, subsampling=0)
+    with pytest.raises(DataError, match=r"c\.jpg: a label needs one plane .*LabelMap"):
+        read_scan_label(tmp_path / "c.jpg", "YX")
 
 
 @pytest.mark.parametrize("bits", [4, 8, 12])

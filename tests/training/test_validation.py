@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ldseg.group import Group
 from ldseg.training import validation
 
 
@@ -47,3 +48,28 @@ def test_a_slow_validation_goes_on_with_fewer_cases(
     assert seen[2] == seen[0]  # a training that goes on
     told = [line for line in caplog.messages if "validation is slow" in line]
     assert told == ([f"validation is slow: on {expected[0]} of 40 cases from now on"] if expected[0] < 40 else [])
+
+
+def test_processes_of_other_speed_go_on_with_the_first_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many they are tells which, also to a training that goes on."""
+
+    class Two(Group):
+        count = 2
+
+        def gather(self, what: str, value: Any) -> list[Any]:
+            return [value, [*value[:9], *[{}] * (len(value) - 9)]]
+
+    monkeypatch.setattr(validation, "rows_of", lambda cases, *_: iter([{"name": case.name} for case in cases]))
+    monkeypatch.setattr(validation, "validation_scores", lambda *_: ({}, None, None))
+    monkeypatch.setattr(validation, "Segmenter", lambda _: None)
+    monkeypatch.setattr(validation.Validator, "predictor", None)
+    spec = SimpleNamespace(strides=(8, 8))
+    plan: Any = SimpleNamespace(minutes=5.0, seed=0, batch_size=4, preprocessing=None, spec=spec, several_devices=False)
+    cases: Any = [SimpleNamespace(name=f"{index:02d}") for index in range(40)]
+    validator = validation.Validator(plan, cases, Two())
+    trainer: Any = SimpleNamespace(copy_average=lambda _: None)
+    before = list(validator.cases)
+    validator(trainer)
+    assert validator.cases == before[:19]
+    assert validation.Validator(plan, cases, reached=19).cases == validator.cases
+    assert len(validation.Validator(plan, cases, reached=0).cases) == validation.FEWEST
