@@ -60,7 +60,9 @@ def fit(
         None where there are too few.
     """
     rng, since = np.random.default_rng(seed), time.perf_counter()
-    own, groups, colours, others = [], [], [], []
+    own: list[list[Signature]] = []
+    groups: list[str] = []
+    colours, others = [], []
     zoomed: list[list[Mapping[str, Signature]]] = []
 
     def some(loaded: LoadedCase, image: np.ndarray, most: int = MOST_TILES) -> list[np.ndarray]:
