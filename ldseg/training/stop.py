@@ -26,6 +26,8 @@ _asked = threading.Event()
 
 _texts: list[Callable[[], str]] = []
 
+_told: list[str] = []
+
 
 def _interrupt(*_: Any) -> None:
     _asked.set()
@@ -68,7 +70,8 @@ def saying(text: Callable[[], str]) -> Iterator[None]:
     except TrainingStopped:
         raise
     except KeyboardInterrupt as stop:
-        raise TrainingStopped(text()) from stop
+        _told.append(text())
+        raise TrainingStopped(_told[-1]) from stop
     finally:
         _texts.remove(text)
 
@@ -88,6 +91,7 @@ def ended_in_time(tell: Callable[[str], None], patience: float = PATIENCE) -> It
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _told.clear()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     over = threading.Event()
@@ -96,7 +100,8 @@ def ended_in_time(tell: Callable[[str], None], patience: float = PATIENCE) -> It
         while not over.is_set():
             if os.read(reader, 1)[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(patience):
                 try:
-                    text = _texts[-1]()
+                    # What is put in order after a stop may take long, too.
+                    text = _told[-1] if _told else _texts[-1]()
                 except Exception:  # JAX has no step size amid an epoch
                     text = f"training stopped; {AGAIN}"
                 try:

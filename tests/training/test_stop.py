@@ -19,10 +19,16 @@ DEAF = """
 import hashlib, sys
 from ldseg.training.stop import ended_in_time, saying, terminated_as_interrupted
 told = lambda text: print(text, flush=True)
-with terminated_as_interrupted(), ended_in_time(told, patience=0.2), saying(lambda: "stopped in epoch 3"):
-    print("begun", flush=True)
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, in which Python runs no handler
+with terminated_as_interrupted(), ended_in_time(told, patience=0.2), saying(lambda: "outer"):
+    try:
+        with saying(lambda: "stopped in epoch 3"):
+            print("begun", flush=True)
+            {}
+    finally:
+        {}
 """
+LONG = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)'
+"""Minutes, in which Python runs no handler."""
 
 
 def raised(number: int) -> None:
@@ -64,9 +70,10 @@ def test_another_thread_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_training_whose_library_does_not_come_back(number: int) -> None:
-    """Such as one that compiles."""
-    script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{DEAF}"
+@pytest.mark.parametrize("steps", [(LONG, "pass"), ("import time; time.sleep(60)", LONG)], ids=["work", "order"])
+def test_a_signal_ends_a_training_whose_library_does_not_come_back(number: int, steps: tuple[str, str]) -> None:
+    """Such as one that compiles, or that takes long to put things in order after a stop."""
+    script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{DEAF.format(*steps)}"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, encoding="utf-8") as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "begun\n"
