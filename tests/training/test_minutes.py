@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from ldseg.training import prepare
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.clock import Clock
 from ldseg.training.prepare import train_config
-from ldseg.training.stop import TrainingStopped, farewell
+from ldseg.training.stop import TrainingStopped, ended_in_time, farewell
 from ldseg.training.validation import Validator
 from ldseg.weights import WEIGHTS_FILE, read_description
 
@@ -133,6 +134,8 @@ def test_a_signal_ends_a_training_with_what_there_is(
         os.kill(os.getpid(), getattr(signal, name))
 
     monkeypatch.setattr(fit, "save_weights", save_and_signal)
+    # However slow the machine is: else these tests would end with the training.
+    monkeypatch.setattr(training, "ended_in_time", partial(ended_in_time, patience=600))
     # A shell that starts tests in the background ignores it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
