@@ -22,6 +22,9 @@ from ldseg.spec import SegmenterSpec
 
 logger = logging.getLogger(__name__)
 
+UPRIGHT = "anatomy"
+"""The augmentation whose images keep their upright position."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
@@ -49,6 +52,13 @@ class Opened:
 
         Of weights of several folds, ``folds`` is how many of them, and ``samples`` how many members each of them draws.
         """
+        learned = self.description.training.get("Training", {}).get("Augmentation")
+        if options.get("flips") and learned == UPRIGHT:
+            logger.warning(
+                "Sampler.Flips: copies are mirrored along every axis, but these weights learned from images that were"
+                " mirrored along X alone (Training.Augmentation = %s): masks may be far worse than without",
+                learned,
+            )
         return self.make(**options)
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_the_light_engine_is_taken_on_a_processor(folder: Path, caplog: pytest.L
     assert open_weights(folder).kind == "onnx"
     assert "engine onnx (ONNX Runtime" in caplog.text
     assert open_weights(folder, "keras").kind == "keras"
+
+
+@pytest.mark.parametrize(("augmentation", "told"), [("anatomy", True), ("histology", False), ("", False)])
+def test_copies_unlike_what_was_learned_are_told(
+    augmentation: str, told: bool, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    learned = {"Training": {"Augmentation": augmentation}} if augmentation else {}
+    opened = open_weights(folder, "onnx", description=replace(read_description(folder), training=learned))
+    opened.engine(steps=1)
+    assert "mirrored" not in caplog.text
+    opened.engine(steps=1, flips=True)
+    assert ("mirrored along X alone (Training.Augmentation = anatomy)" in caplog.text) == told
 
 
 @pytest.mark.parametrize(
