@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dicom_files
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_files import save
 from pydicom.uid import (
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
     UltrasoundMultiFrameImageStorage,
 )
 from scipy.spatial.transform import Rotation
@@ -37,26 +38,10 @@ UPRIGHT, OBLIQUE = np.eye(3), Rotation.from_euler("xyz", [20, -35, 10], degrees=
 
 
 def header_of(values: np.ndarray, kind: str, **attributes: Any) -> Any:
-    header = pydicom.Dataset()
-    header.file_meta = pydicom.dataset.FileMetaDataset()
-    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = kind
-    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = pydicom.uid.generate_uid()
-    header.SeriesInstanceUID, header.StudyInstanceUID, header.FrameOfReferenceUID = "1.2.3", "1.2", "1.2.4"
-    header.Modality, header.PatientID, header.PatientName = "CT", "P1", "Doe^Jane"
-    header.Rows, header.Columns = values.shape[-2:]
-    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
-    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
-    header.PixelData = values.astype("<u2").tobytes()
-    for name, value in attributes.items():
-        setattr(header, name, value)
+    patient = {"FrameOfReferenceUID": "1.2.4", "PatientID": "P1", "PatientName": "Doe^Jane"}
+    header = dicom_files.header_of(values, SOPClassUID=kind, **(patient | attributes))
+    header.file_meta.MediaStorageSOPClassUID = kind
     return header
-
-
-def save(path: Path, header: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header.save_as(path, enforce_file_format=True)
-    return path
 
 
 def volume() -> np.ndarray:
