@@ -32,6 +32,10 @@ _HELD = 64
 """Frames that are in memory while it is decoded."""
 _EXACT = ("FFV1", "HFYU", "FFVH", "MPNG", "png", "PNG1", "RGBA", "mrle", "RLE", "DIB", "raw", "")
 """Codings of frames, by their four letters, that keep their values."""
+_STRICT = {"VP90": "libvpx-vp9", "vp09": "libvpx-vp9"}
+"""Decoders that notice where coded bytes do not end where they should; FFmpeg's own give the same frames, and do not."""
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+"""The environment variable by which OpenCV lets a decoder be chosen."""
 _HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
 """What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
@@ -103,21 +107,46 @@ def _read_frames(path: Path) -> tuple[np.ndarray, str]:
 
 def _decoded(path: Path) -> tuple[np.ndarray, int, str]:
     """The frames (T, H, W, 3), few of them in memory at a time, how many the file declares, and the coding."""
-    # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    video = _opened(path)
     try:
         if not video.isOpened():
             raise ValueError("it cannot be opened as a video")
+        coding = _coding_of(video)
+        if coding in _STRICT and (other := _opened(path, _STRICT[coding])).isOpened():
+            video = other
         height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         # As a video is opened its sound is tried too, and of that decoders tell what is no matter here.
         with said_by_decoder() as said:
             frames = _frames_of(video, height, width)
+        if not len(frames) and any("Unsupported bitstream profile" in line for line in said):
+            video = _opened(path)  # more than 8 bits, which the strict decoder may have been built without
+            with said_by_decoder() as said:
+                frames = _frames_of(video, height, width)
         _check_said(said)
-        letters = int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-        return frames, declared, letters.decode("latin-1").strip("\0 ")
+        return frames, declared, coding
     finally:
         video.release()
+
+
+def _opened(path: Path, decoder: str = "") -> cv2.VideoCapture:
+    """A video that FFmpeg reads, with its usual decoder or another one."""
+    before = os.environ.get(_OPTIONS)
+    if decoder:
+        os.environ[_OPTIONS] = f"video_codec;{decoder}"
+    try:
+        # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    finally:
+        if decoder:
+            os.environ.pop(_OPTIONS)
+            os.environ |= {} if before is None else {_OPTIONS: before}
+
+
+def _coding_of(video: cv2.VideoCapture) -> str:
+    """The letters of its coding."""
+    letters = int(video.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    return letters.to_bytes(4, "little").decode("latin-1").strip("\0 ")
 
 
 def _frames_of(video: cv2.VideoCapture, height: int, width: int) -> np.ndarray:
