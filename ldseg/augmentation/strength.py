@@ -138,6 +138,6 @@ KINDS = (*STRENGTHS, "flips", "none")
 
 def mirrored(kind: str | None) -> str:
     """The axes of space along which samples may have been mirrored by an augmentation; all of them if it is not known."""
-    if kind in STRENGTHS:
-        return STRENGTHS[kind].mirror
-    return "" if kind == "none" else "ZYX"
+    if kind == "none":
+        return ""
+    return STRENGTHS[kind].mirror if kind is not None and kind in STRENGTHS else "ZYX"
