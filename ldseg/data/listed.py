@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -44,8 +45,8 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
     as ``s3://bucket/a.png`` are whole.
 
     Args:
-        path: the table, CSV or TSV in UTF-8, or Parquet; here or in an object store. Cells of a CSV may be parted by
-            semicolons or tabs, as spreadsheets do in some languages.
+        path: the table, CSV or TSV in UTF-8 (or UTF-16 with its mark), or Parquet; here or in an object store. Cells may be
+            parted by commas, semicolons, tabs or upright strokes, as spreadsheets do in some languages.
         patterns: of the names of the cases that are wanted.
 
     Raises:
@@ -137,10 +138,11 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:
     try:
         # Line ends as they are: those within quotes belong to the cell.
-        text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-        cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(_decoded(content), newline="")
+        delimiter = _delimiter(text, path.suffix.lower())
+        # A space may stand between what parts cells and a quote.
+        cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter, skipinitialspace=True)]
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{url_of(path)}: not a table in UTF-8: {error}") from error
     filled = [row for row in cells if any(row)]
     header = _header(path, filled[0] if filled else ())
@@ -151,17 +153,33 @@ def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[s
     )
 
 
-def _delimiter(text: io.StringIO) -> str:
-    """What parts the cells of a CSV: what stands beside the column image. A line as Excel writes it (sep=;) is passed."""
-    start, found = 0, ""
-    while not found.strip() or found.lower().startswith("sep="):
+def _decoded(content: bytes) -> str:
+    """The text of a table: UTF-8, or UTF-16 where its first bytes tell so, as Excel saves "Unicode text"."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    if b"\0" in content:
+        raise ValueError("it holds zero bytes, as text in UTF-16 does")
+    return content.decode("utf-8-sig")
+
+
+def _delimiter(text: io.StringIO, suffix: str) -> str:
+    """What parts the cells: what a line says as Excel writes it (sep=;), which is passed, else what stands beside ``image``.
+
+    A column that is alone, or beside several such marks, says nothing: then the extension does.
+    """
+    start, found, told = 0, "", ""
+    while not found.strip() or told == found:
         start, found = text.tell(), text.readline()
+        if found.strip().strip('"').lower().startswith("sep="):
+            told = found
         if not found:
             break
     text.seek(start)
-    beside = re.search(r"(?i)(?:^|[,;\t])[\s\"]*image[\s\"]*?([,;\t]|$)", found)
-    parted = [mark for mark in ",;\t" if mark in found]
-    return parted[0] if beside and len(parted) == 1 else ","
+    if said := told.strip("\r\n").strip('"')[4:5]:
+        return said
+    beside = re.search(r"(?i)(?:^|[,;|\t])[\s\"]*image[\s\"]*?([,;|\t]|$)", found)
+    parted = [mark for mark in ",;|\t" if mark in found]
+    return parted[0] if beside and len(parted) == 1 else "\t" if suffix == ".tsv" else ","
 
 
 def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:

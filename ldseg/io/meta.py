@@ -12,6 +12,7 @@ import numpy as np
 from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_length
 from ldseg.io.geometry import Geometry
 from ldseg.io.nrrds import beside, numbers_of
+from ldseg.io.units import factor_of
 from ldseg.io.volumes import check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
@@ -173,7 +174,9 @@ def _place_of(fields: dict[str, str], rank: int) -> tuple[np.ndarray, np.ndarray
     if abs(abs(np.linalg.det(columns)) - 1) > 0.5:
         matrix = fields.get("TransformMatrix", "")
         raise Refused(f"its header has the directions (TransformMatrix) {matrix}, expected axes at right angles")
-    return spacing, origin, columns.T.copy()
+    scale = np.ones(rank)
+    scale[:3] = factor_of(fields.get("DistanceUnits", "mm"), "DistanceUnits")  # a fourth axis is time
+    return spacing * scale, origin * scale, columns.T.copy()
 
 
 META = Format(

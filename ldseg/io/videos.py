@@ -30,6 +30,8 @@ MOST_FRAMES = 1 << 16
 """Frames that a video may have."""
 _HELD = 64
 """Frames that are in memory while it is decoded."""
+_EXACT = ("FFV1", "HFYU", "FFVH", "MPNG", "png", "PNG1", "RGBA", "mrle", "RLE", "DIB", "raw", "")
+"""Codings of frames, by their four letters, that keep their values."""
 _HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
 """What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
@@ -55,10 +57,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 def read_video(path: Path, axes: str, label: bool = False) -> Content:
     """Read a video as `Format.read` asks: uint8 (T, H, W, 3), red first."""
-    frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
+    frames, lossy = (_read_gif(path), "") if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
     if not len(frames):
         raise ValueError("found no frame in it")
-    return Content(values=frames)
+    return Content(values=frames, lossy=lossy)
 
 
 def _read_gif(path: Path) -> np.ndarray:
@@ -85,21 +87,22 @@ def _check_count(frames: int, height: int, width: int) -> None:
         raise Refused(f"more than {MOST_FRAMES} frames; cut it into parts")
 
 
-def _read_frames(path: Path) -> np.ndarray:
+def _read_frames(path: Path) -> tuple[np.ndarray, str]:
+    """The frames, and the coding that has changed their values, if any."""
     edited = _check_boxes(path)
     apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        frames, declared = _decoded(path)
+        frames, declared, coding = _decoded(path)
     finally:
         cv2.utils.logging.setLogLevel(level)
     if 0 < len(frames) < declared and not edited and len(frames) != pictures_in_avi(path):
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
-    return frames
+    return frames, "" if coding in _EXACT else f"video ({coding})"
 
 
-def _decoded(path: Path) -> tuple[np.ndarray, int]:
-    """The frames (T, H, W, 3), few of them in memory at a time, and how many the file declares."""
+def _decoded(path: Path) -> tuple[np.ndarray, int, str]:
+    """The frames (T, H, W, 3), few of them in memory at a time, how many the file declares, and the coding."""
     # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
@@ -111,7 +114,8 @@ def _decoded(path: Path) -> tuple[np.ndarray, int]:
         with said_by_decoder() as said:
             frames = _frames_of(video, height, width)
         _check_said(said)
-        return frames, declared
+        letters = int(video.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        return frames, declared, letters.decode("latin-1").strip("\0 ")
     finally:
         video.release()
 
