@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
@@ -16,6 +15,7 @@ from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.names import same_form, stem_of
+from ldseg.io.tables import cells_of
 from ldseg.remote import NEEDED, is_remote, read_remote, url_of
 from ldseg.text import some
 
@@ -137,49 +137,15 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 
 def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:
     try:
-        # Line ends as they are: those within quotes belong to the cell.
-        text = io.StringIO(_decoded(content), newline="")
-        delimiter = _delimiter(text, path.suffix.lower())
-        # A space may stand between what parts cells and a quote.
-        cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter, skipinitialspace=True)]
+        filled = cells_of(content, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",")
     except (ValueError, csv.Error) as error:
         raise DataError(f"{url_of(path)}: not a table in UTF-8: {error}") from error
-    filled = [row for row in cells if any(row)]
     header = _header(path, filled[0] if filled else ())
     # A row that is short has nothing in its last columns.
     return header, (
         dict(zip(header, [*row, *[""] * len(header)], strict=False)) | {_MORE: ", ".join(filter(None, row[len(header) :]))}
         for row in filled[1:]
     )
-
-
-def _decoded(content: bytes) -> str:
-    """The text of a table: UTF-8, or UTF-16 where its first bytes tell so, as Excel saves "Unicode text"."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    if b"\0" in content:
-        raise ValueError("it holds zero bytes, as text in UTF-16 does")
-    return content.decode("utf-8-sig")
-
-
-def _delimiter(text: io.StringIO, suffix: str) -> str:
-    """What parts the cells: what a line says as Excel writes it (sep=;), which is passed, else what stands beside ``image``.
-
-    A column that is alone, or beside several such marks, says nothing: then the extension does.
-    """
-    start, found, told = 0, "", ""
-    while not found.strip() or told == found:
-        start, found = text.tell(), text.readline()
-        if found.strip().strip('"').lower().startswith("sep="):
-            told = found
-        if not found:
-            break
-    text.seek(start)
-    if said := told.strip("\r\n").strip('"')[4:5]:
-        return said
-    beside = re.search(r"(?i)(?:^|[,;|\t])[\s\"]*image[\s\"]*?([,;|\t]|$)", found)
-    parted = [mark for mark in ",;|\t" if mark in found]
-    return parted[0] if beside and len(parted) == 1 else "\t" if suffix == ".tsv" else ","
 
 
 def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:

@@ -211,8 +211,11 @@ def _pnm(content: bytes) -> Pixels:
         return Pixels(values=np.unpackbits(rows, axis=1, count=width) == 0)
     if kind in (5, 6):
         count = int(np.prod(shape))
-        if content[place : place + 2] == b"\r\n" and len(content) - place - 1 == count * depth.itemsize + 1:
+        behind = len(content) - place - 1 - count * depth.itemsize
+        if content[place : place + 2] == b"\r\n" and behind == 1:
             place += 1  # the end of a line as Windows writes it
+        if content[place + 1 : place + 2] == b"#" and content[place + behind : place + behind + 1] == b"\n":
+            place += behind  # a comment that ends where the pixels begin
         values = np.frombuffer(content, depth, count, place + 1)
         if content[place + 1 + values.nbytes :].lstrip()[:2] == content[:2]:
             raise Refused("several pictures in one file, expected one")

@@ -68,6 +68,8 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
             raise Refused("pixels in floating point, which are not read; save them as whole numbers with a slope")
         raise ValueError("it has no pixels")
+    if "MOSAIC" in (header.get("ImageType") or ()):
+        raise Refused("a mosaic of slices in one plane (ImageType MOSAIC); take it apart first (dcm2niix does)")
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel", 1))
     count, allocated = int(header.get("NumberOfFrames") or 1), int(header.BitsAllocated)
     if allocated not in (1, 8, 16, 32):

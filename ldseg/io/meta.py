@@ -28,6 +28,8 @@ def read_meta(path: Path, axes: str, label: bool = False) -> Content:
     """Read a file as `Format.read` asks."""
     with path.open("rb") as stream:
         fields = _fields(stream)
+        if fields.get("ObjectType", "Image").lower() != "image":
+            raise Refused(f"a MetaIO file of the type {fields['ObjectType']}, expected Image")
         size, planes, kind = _shape_of(fields)
         needed = check_volume(size, planes, kind, axes)
         place = _place_of(fields, len(size))

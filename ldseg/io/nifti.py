@@ -50,7 +50,9 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
     else:
         values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
     place = spacing, origin, direction
-    return placed(_scaled(values, header), size, *place, axes, source=str(path), label=label, colours=colours > 1)
+    # Of colours the fields of the scale mean nothing (nifti1.h).
+    scaled = values if int(header["datatype"]) in _COLOURS else _scaled(values, header)
+    return placed(scaled, size, *place, axes, source=str(path), label=label, colours=colours > 1)
 
 
 def _starts_of(path: Path, header: Any, start: int, needed: int) -> tuple[int, ...]:

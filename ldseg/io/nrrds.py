@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ldseg.errors import DataError
-from ldseg.io.contract import Content, Format, Refused, check_file, said_once
+from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.units import factor_of
-from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
 from ldseg.later import Later
 from ldseg.writing import write_bytes
 
@@ -199,13 +199,33 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
     if encoding in ("gzip", "gz", "bzip2", "bz2"):
         unpack: Callable[[Any], Any] = gzip.open if encoding.startswith("g") else bz2.open
         with unpack(stream) as packed:
-            packed.read(max(back, 0))
+            if back == -1:
+                return _last(packed, needed)
+            packed.read(back)
             return read_voxels(packed, needed, to_end=True)
+    if back == -1:
+        raise Refused(f"its header skips all bytes but the last (byte skip: -1), which voxels in {encoding} have not")
+    stream.seek(back, io.SEEK_CUR)
     if encoding in ("ascii", "text", "txt"):
         return numbers_of(stream, needed, kind)
     if encoding == "hex":
         return read_voxels(io.BytesIO(bytes.fromhex(stream.read(4 * needed).decode("ascii"))), needed, to_end=True)
     raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2, ascii or hex")
+
+
+def _last(packed: Any, needed: int) -> np.ndarray:
+    """The last bytes (needed,) of an unpacked stream.
+
+    Raises:
+        CutShort: it has fewer.
+        Refused: more than `MOST_TRAILING` come before them.
+    """
+    content = packed.read(needed + MOST_TRAILING + 1)
+    if len(content) > needed + MOST_TRAILING:
+        raise Refused(f"more than {MOST_TRAILING >> 20} MiB come before the voxels that its header promises")
+    if len(content) < needed:
+        raise CutShort(f"it holds {len(content)} bytes, its header promises {needed}")
+    return np.frombuffer(content, np.uint8)[-needed:]
 
 
 def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:
