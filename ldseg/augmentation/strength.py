@@ -134,3 +134,10 @@ STRENGTHS: Mapping[str, Strength] = {
 
 KINDS = (*STRENGTHS, "flips", "none")
 """Every kind, as [Training] Augmentation knows it beside auto."""
+
+
+def mirrored(kind: str | None) -> str:
+    """The axes of space along which samples may have been mirrored by an augmentation; all of them if it is not known."""
+    if kind == "none":
+        return ""
+    return STRENGTHS[kind].mirror if kind is not None and kind in STRENGTHS else "ZYX"

@@ -103,21 +103,24 @@ def finish(this: Run, item: Segmented, trace: viz.Trace | None) -> Finished:
     """
     if item.problem or item.loaded is None:
         return _skip(item, item.problem)
+    missing: list[str] = []
     try:
         with memory_told(str(item.case.image), "write its mask"):
-            return _finished(this, item, item.loaded, trace)
+            return _finished(this, item, item.loaded, trace, missing)
     except UnwrittenError as error:
         this.results.unwritten.add(item.case.name)
-        return _skip(item, f"{error}; what there was of this case is kept")
+        return _skip(item, f"{error}; what there was of this case is kept", missing)
     except DataError as error:
-        return _skip(item, str(error))
+        return _skip(item, str(error), missing)
 
 
-def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace | None) -> Finished:
+def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace | None, missing: list[str]) -> Finished:
+    """Write it all; what is missing is noted as soon as it is known, as the rest may fail."""
     name, task = item.case.name, this.task
     config, preprocessing, mask = task.config, task.preprocessing, item.mask
     numbered = item.instances if config.output.masks == "instances" else mask
-    files, missing = this.results.write(item, numbered if config.output.masks == "instances" else None)
+    files, lines = this.results.write(item, numbered if config.output.masks == "instances" else None)
+    missing += lines
     if config.output.overlay:
         this.pictures.draw_overlay(item, numbered)
     else:
@@ -148,6 +151,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
     return Finished(result=result, files=files, missing=missing, trust=trust, collapse=collapse)
 
 
-def _skip(item: Segmented, problem: str) -> Finished:
-    """A case that is left out."""
-    return Finished(result=CaseResult(name=item.case.name, status="skipped", message=problem, seconds=item.seconds))
+def _skip(item: Segmented, problem: str, missing: Sequence[str] = ()) -> Finished:
+    """A case that is left out, and the formats that it lacked before that."""
+    result = CaseResult(name=item.case.name, status="skipped", message="; ".join((problem, *missing)), seconds=item.seconds)
+    return Finished(result=result)

@@ -38,9 +38,10 @@ def run(config: Config) -> int:
             print(f"- {reason.why}")
     print("\nEach may be set otherwise: --set Data.Size=... Train as planned:")
     print(f"  {_command(config)}")
-    for line in proposal.found.problems:
+    problems = (*proposal.found.problems, *proposal.seen.problems)
+    for line in problems:
         print(f"problem: {one_line(line)}")
-    return len(proposal.found.problems)
+    return len(problems)
 
 
 def _table(reasons: Sequence[Reason]) -> Iterator[str]:

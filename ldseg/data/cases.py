@@ -7,6 +7,7 @@ An image and its label belong together by name, never by position.
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,6 +31,9 @@ from ldseg.scratch import slabs
 from ldseg.text import natural, some, times
 
 log = logging.getLogger(__name__)
+
+_MOST_ENLARGED, _MOST_TILES = 16, 64
+"""By how much a case is enlarged at most along an axis where it then covers more than so many tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +205,7 @@ def prepare(
     """
     step, size, label, instances, occurring = preprocessing, scan.values.shape[:-1], None, None, None
     check_prepared(size, max(step.channels, scan.values.shape[-1]), source)
+    _check_grid(step, size, scan.geometry, source)
     scaled = scaling_of(scan.values, step.intensity, source, step.window, scan.modalities, scan.bits)
 
     def made(values: np.ndarray) -> np.ndarray:
@@ -224,6 +229,19 @@ def prepare(
         stored=scan.values,
         made=made,
     )
+
+
+def _check_grid(step: Preprocessing, size: tuple[int, ...], geometry: Geometry | None, source: str) -> None:
+    """Raises DataError for a case whose grid does not fit into memory, or is far larger than what there is to see."""
+    grid = step.grid_of(size, None if geometry is None else geometry.array_spacing)
+    check_prepared(grid, step.channels, f"{source}: its grid")
+    space = [index for index, axis in enumerate(step.axes) if axis != "T"]
+    enlarged = max(grid[index] / size[index] for index in space)
+    if enlarged > _MOST_ENLARGED and math.prod(grid[index] / step.size[index] for index in space) > _MOST_TILES:
+        raise DataError(
+            f"{source}: {times(size)} is too narrow, or its spacing too wide: the networks would see it {enlarged:.0f} times"
+            f" as large, as {times(grid)} in tiles of {times(step.size)}; cut it or add to its sides"
+        )
 
 
 def content_digest(values: np.ndarray) -> str:

@@ -15,6 +15,7 @@ from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.names import same_form, stem_of
+from ldseg.io.tables import cells_of
 from ldseg.remote import NEEDED, is_remote, read_remote, url_of
 from ldseg.text import some
 
@@ -44,8 +45,8 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
     as ``s3://bucket/a.png`` are whole.
 
     Args:
-        path: the table, CSV or TSV in UTF-8, or Parquet; here or in an object store. Cells of a CSV may be parted by
-            semicolons or tabs, as spreadsheets do in some languages.
+        path: the table, CSV or TSV in UTF-8 (or UTF-16 with its mark), or Parquet; here or in an object store. Cells may be
+            parted by commas, semicolons, tabs or upright strokes, as spreadsheets do in some languages.
         patterns: of the names of the cases that are wanted.
 
     Raises:
@@ -136,32 +137,15 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 
 def _text(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:
     try:
-        # Line ends as they are: those within quotes belong to the cell.
-        text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-        cells = [[cell.strip() for cell in row] for row in csv.reader(text, delimiter=delimiter)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        filled = cells_of(content, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",")
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{url_of(path)}: not a table in UTF-8: {error}") from error
-    filled = [row for row in cells if any(row)]
     header = _header(path, filled[0] if filled else ())
     # A row that is short has nothing in its last columns.
     return header, (
         dict(zip(header, [*row, *[""] * len(header)], strict=False)) | {_MORE: ", ".join(filter(None, row[len(header) :]))}
         for row in filled[1:]
     )
-
-
-def _delimiter(text: io.StringIO) -> str:
-    """What parts the cells of a CSV: what stands beside the column image. A line as Excel writes it (sep=;) is passed."""
-    start, found = 0, ""
-    while not found.strip() or found.lower().startswith("sep="):
-        start, found = text.tell(), text.readline()
-        if not found:
-            break
-    text.seek(start)
-    beside = re.search(r"(?i)(?:^|[,;\t])[\s\"]*image[\s\"]*?([,;\t]|$)", found)
-    parted = [mark for mark in ",;\t" if mark in found]
-    return parted[0] if beside and len(parted) == 1 else ","
 
 
 def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], Iterable[Mapping[str, str]]]:

@@ -41,8 +41,8 @@ class Engine:
 
     A case's masks depend on its image and its noise alone: all members of an ensemble share the image, each has its own
     noise, and the first members do not depend on how many follow. With ``flips``, the case is segmented as it is and
-    mirrored along each combination of the axes of space, each copy from noise of its own, one copy after the other; their
-    probabilities, mirrored back, are averaged.
+    mirrored along each combination of the axes of ``mirror``, each copy from noise of its own, one copy after the other;
+    their probabilities, mirrored back, are averaged.
 
     To add an engine, write a subclass with ``run`` and ``decode`` and enter what opens it in ``ldseg.inference.engines``.
 
@@ -51,6 +51,7 @@ class Engine:
         sampler: a name in ``ldseg.diffusion.SAMPLERS``, or a sampler of your own.
         steps: evaluations of the denoiser.
         flips: whether each member is an average over mirrored copies.
+        mirror: letters of the axes that copies are mirrored along; all those of space by default.
         samples: E, the members of the ensemble.
         at_once: members in memory at the same time, for each image; more than that go in several loops, one after the
             other. All of them by default.
@@ -82,6 +83,7 @@ class Engine:
         sampler: str | Sampler = "DDIM",
         steps: int = 15,
         flips: bool = False,
+        mirror: str = "ZYX",
         samples: int = 1,
         at_once: int | None = None,
     ) -> None:
@@ -94,7 +96,7 @@ class Engine:
         self.samples = samples
         # Parts of equal size, so that as few places as can be are left over in the last.
         self.part = math.ceil(samples / math.ceil(samples / (at_once or samples)))
-        space = [index for index, axis in enumerate(spec.axes, start=1) if axis != "T"]
+        space = [index for index, axis in enumerate(spec.axes, start=1) if axis in mirror]
         chosen = itertools.chain.from_iterable(itertools.combinations(space, n) for n in range(len(space) + 1))
         self.mirrors = tuple(chosen) if flips else ((),)
         count = min(self.steps + 1, STATES)

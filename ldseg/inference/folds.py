@@ -27,9 +27,9 @@ class FoldsEngine(Engine):
             first.spec,
             sampler=first.sampler,
             steps=first.steps,
-            flips=len(first.mirrors) > 1,
             samples=len(engines) * first.samples,
         )
+        self.mirrors = first.mirrors
         self.whole_batches = first.whole_batches
         self.kind = first.kind
         self.devices = first.devices

@@ -11,34 +11,35 @@ from ldseg.components import boxes, components, measured, shared_out
 MIN_SHARE = 2e-4
 """Objects, holes in them, and insides of objects below this share of the image do not count, unless more is known."""
 
+CLEAR = (0.5, 0.1)
+"""Probability of an outline from which on a pixel is not of the inside; the next where that leaves something of it. Low, so
+that an outline with a gap still parts what touches: what it parts for nothing is joined again."""
+
 INSIDE = 0.25
 """An inside has at least this share of the smallest object: less is a speck."""
 
-SEEN = 0.25
-"""Mean probability of an outline where two objects touch: below it none was seen there, and they are one. Where glands in
-validation images of GlaS met that were two, it was 0.36 and more; where they were one, 0.18 and less, but for one."""
+SEEN = 0.3
+"""Mean probability of an outline where two objects touch: below it none was seen there, and they are one."""
 
 
 def label_instances(
     mask: np.ndarray,
-    inside: np.ndarray | None = None,
+    outline: np.ndarray | None = None,
     smallest: float = 0.0,
     *,
-    outline: np.ndarray | None = None,
     video: bool = False,
 ) -> np.ndarray:
     """Number the objects of a mask.
 
-    Connected parts are objects. Where several insides lie in one part, it is that of several objects, which touch: the part
-    is shared out from its insides by a watershed, so that each pixel goes to the inside that reaches it first. What meets
-    where no outline was seen is one object nevertheless: a thin place. A part with one inside or none is an object as it is.
+    Connected parts are objects. Where an outline parts the inside of one into several, they may be objects that touch: the
+    part is shared out from them by a watershed, so that each pixel goes to the inside that reaches it first. What then meets
+    where hardly any outline was seen is one object nevertheless.
 
     Args:
         mask: int ``(*S)``, 0 and 1.
-        inside: the insides of objects, bool ``(*S)``, see ``ldseg.inference.parts``; None where nothing tells them.
+        outline: probability of the outline of an object, float32 ``(*S)``; None where nothing tells it.
         smallest: pixels that an object has at least, where that is known (``Preprocessing.smallest``): smaller ones do not
             count; 0 where it is not.
-        outline: probability of the outline, float32 ``(*S)``; without it every inside stands.
         video: whether the first axis is time, along which objects go on and do not touch.
 
     Returns:
@@ -53,7 +54,7 @@ def label_instances(
         return np.zeros(mask.shape, np.int32)
     kept = ~without_small(~kept, hole)
     objects, _ = components(kept)
-    return objects if inside is None else parted(objects, without_small(inside & kept, speck), outline, video)
+    return objects if outline is None else parted(objects, outline, speck, video)
 
 
 def without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
@@ -69,9 +70,9 @@ def without_small(mask: np.ndarray, smallest: int) -> np.ndarray:
     return kept
 
 
-def parted(objects: np.ndarray, inside: np.ndarray, outline: np.ndarray | None = None, video: bool = False) -> np.ndarray:
-    """Objects with each that holds several insides shared out among them; numbers without a gap."""
-    seeds, _ = components(inside)
+def parted(objects: np.ndarray, outline: np.ndarray, speck: int, video: bool = False) -> np.ndarray:
+    """Objects, each shared out among its insides of more than ``speck`` pixels; numbers without a gap."""
+    seeds = _insides(objects > 0, outline, speck)
     found, count = np.zeros_like(objects), 0
     for index, box in enumerate(boxes(objects), start=1):
         own = objects[box] == index
@@ -79,14 +80,25 @@ def parted(objects: np.ndarray, inside: np.ndarray, outline: np.ndarray | None =
         numbers = np.flatnonzero(np.bincount(own_seeds.ravel())[1:]) + 1
         if len(numbers) > 1:
             own_seeds = np.searchsorted(numbers, own_seeds) + (own_seeds > 0)  # from 1 without a gap
-            shared = shared_out(own, own_seeds)
-            if outline is not None:
-                shared = _joined(shared, outline[box], video)
+            shared = _joined(shared_out(own, own_seeds), outline[box], video)
         else:
             shared = own
         found[box] += np.where(own, shared + np.int32(count), 0).astype(np.int32)
         count += int(shared.max())
     return found
+
+
+def _insides(kept: np.ndarray, outline: np.ndarray, speck: int) -> np.ndarray:
+    """Numbered insides, each at the last level of CLEAR at which something of it is left."""
+    seeds, count = np.zeros(kept.shape, np.int32), 0
+    for level in CLEAR:
+        found, more = components(without_small(kept & (outline < level), speck))
+        parted_further = np.zeros(count + 1, bool)
+        parted_further[seeds[found > 0]] = True
+        seeds = np.where(parted_further[seeds], 0, seeds)
+        seeds = np.where(found > 0, found + np.int32(count), seeds)
+        count += more
+    return seeds
 
 
 def _joined(pieces: np.ndarray, outline: np.ndarray, video: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ldseg.augmentation.strength import mirrored
 from ldseg.description import WEIGHTS_FILE, Description, read_description
 from ldseg.devices import gpus
 from ldseg.engines import ENGINES, KERAS
@@ -21,9 +22,6 @@ from ldseg.options import AUTO
 from ldseg.spec import SegmenterSpec
 
 logger = logging.getLogger(__name__)
-
-UPRIGHT = "anatomy"
-"""The augmentation whose images keep their upright position."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +48,13 @@ class Opened:
     def engine(self, **options: Any) -> Engine:
         """An engine that draws masks as the options of ``Engine`` say: sampler, steps, flips, samples, at_once.
 
+        Copies are mirrored along the axes that samples of the training were mirrored along: an organ upside down is unlike
+        all that upright images have taught.
+
         Of weights of several folds, ``folds`` is how many of them, and ``samples`` how many members each of them draws.
         """
         learned = self.description.training.get("Training", {}).get("Augmentation")
-        if options.get("flips") and learned == UPRIGHT:
-            logger.warning(
-                "Sampler.Flips: copies are mirrored along every axis, but these weights learned from images that were"
-                " mirrored along X alone (Training.Augmentation = %s): masks may be far worse than without",
-                learned,
-            )
-        return self.make(**options)
+        return self.make(mirror=mirrored(learned), **options)
 
 
 def open_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ class OpenVinoRuntime:
 
         kinds = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}
         settings = {"CACHE_DIR": str(cache_folder() / "openvino"), "INFERENCE_PRECISION_HINT": kinds[precision]}
-        core = openvino.Core()
+        core = _core()
         self._models = {
             name: core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", settings) for name, graph in graphs.items()
         }
@@ -50,6 +51,14 @@ class OpenVinoRuntime:
             # Copied: inputs that it shares it lets go of without Python's lock, which crashes where other threads run.
             found = model(given, share_inputs=False)
         return [np.asarray(found[port]) for port in model.outputs]
+
+
+@functools.cache
+def _core() -> Any:
+    """One for the process, which lasts as long: a model that is compiled while another core is taken down can crash."""
+    import openvino
+
+    return openvino.Core()
 
 
 def missing() -> str:

@@ -1,4 +1,4 @@
-"""What the probabilities that networks give are made into: classes, masks, and the insides of objects. Needs no Keras."""
+"""What the probabilities that networks give are made into: classes and masks. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -44,17 +44,3 @@ def most_probable(probabilities: np.ndarray) -> np.ndarray:
     if probabilities.shape[-1] == 2:  # the same as argmax, which is slow for two numbers each
         return (probabilities[..., 1] > probabilities[..., 0]).astype(np.int32)
     return np.argmax(probabilities, axis=-1).astype(np.int32)
-
-
-def inside_of(probabilities: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """Where the inside of an object is more probable than its outline, and than the background.
-
-    Args:
-        probabilities: of background and object, float32 ``(*S, 2)``.
-        outline: of the outline, which is part of the object, float32 ``(*S)``.
-
-    Returns:
-        bool ``(*S)``.
-    """
-    inside = probabilities[..., 1] - outline
-    return (inside > outline) & (inside > probabilities[..., 0])

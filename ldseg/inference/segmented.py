@@ -12,7 +12,7 @@ from ldseg.deferred import Deferred
 from ldseg.evaluation.familiarity import Signature
 from ldseg.evaluation.quality import Signs, SignSums, signs_of
 from ldseg.inference.instances import label_instances
-from ldseg.inference.parts import inside_of, most_probable
+from ldseg.inference.parts import most_probable
 from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.regions import Unions
 
@@ -80,8 +80,7 @@ class Segmented:
     @cached_property
     def instances(self) -> np.ndarray:
         """A number from 1 for each object of a mask of two classes, int32 ``(*S)``; see ``label_instances``."""
-        inside = None if self.outline is None else inside_of(self._found, self.outline)
-        return label_instances(self.mask, inside, self.smallest, outline=self.outline, video=self.video)
+        return label_instances(self.mask, self.outline, self.smallest, video=self.video)
 
     @cached_property
     def entropy(self) -> np.ndarray:

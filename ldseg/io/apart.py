@@ -31,6 +31,9 @@ from ldseg.scratch import scratch, slabs
 _ASLEEP = 300.0
 """Seconds without a sign of life: a decoder that waits for what never comes takes no time of the processor."""
 
+SIMPLE = ("bits", "modalities", "lossy")
+"""What the other process tells of a `Content` beside its values and its geometry."""
+
 Read = Callable[..., Content]
 T = TypeVar("T")
 _state = threading.local()
@@ -65,7 +68,7 @@ def read(do: Read, path: Path, *given: Any) -> Content:
         turned: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in (known or {}).items()}
         reader.give_back()
         geometry = Geometry(**turned) if known else None
-        return Content(values=values, geometry=geometry, bits=head["bits"], modalities=head["modalities"])
+        return Content(values=values, geometry=geometry, **{name: head[name] for name in SIMPLE})
 
     return guarded(lambda: do(path, *given), ask)
 

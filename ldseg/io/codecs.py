@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -17,7 +18,7 @@ from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
 from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
 from ldseg.io.png import PNG_START, read_png
-from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of
+from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of, is_irreversible
 from ldseg.later import Later
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ def _jpeg(content: bytes) -> Pixels:
     check_size((height, width, planes), 1 if precision == 8 else 2)
     if precision != 8:
         check_jpeg(content)
-        return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
+        return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content), lossy="JPEG")
     kind = colours_of(content)
     if kind in ("Gray", "YCbCr", "RGB"):
         values = simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", strict=True)
-        return Pixels(values=values, orientation=_exif(content))
+        return Pixels(values=values, orientation=_exif(content), lossy="JPEG")
     check_jpeg(content)  # of colours that Pillow alone turns to RGB, or thinned out as Pillow alone reads it
-    return by_pillow(JpegImagePlugin.JpegImageFile, content)
+    return replace(by_pillow(JpegImagePlugin.JpegImageFile, content), lossy="JPEG")
 
 
 def _exif(content: bytes) -> int:
@@ -140,7 +141,18 @@ def _webp(content: bytes) -> Pixels:
     if 8 + struct.unpack_from("<I", content, 4)[0] > len(content):
         raise ValueError(f"the WebP file ends early, at byte {len(content)}")
     apart.needed()
-    return by_pillow(WebPImagePlugin.WebPImageFile, content)
+    pixels = by_pillow(WebPImagePlugin.WebPImageFile, content)
+    return replace(pixels, lossy="WebP") if b"VP8 " in _parts_of_webp(content) else pixels
+
+
+def _parts_of_webp(content: bytes) -> set[bytes]:
+    """The kinds of the parts of a WebP file: ``VP8 `` is coded with loss, ``VP8L`` without."""
+    found, place = set(), 12
+    while place + 8 <= len(content):
+        found.add(content[place : place + 4])
+        length = struct.unpack_from("<I", content, place + 4)[0]
+        place += 8 + length + length % 2
+    return found
 
 
 def _jpeg2000(content: bytes) -> Pixels:
@@ -157,7 +169,8 @@ def _jpeg2000(content: bytes) -> Pixels:
     apart.needed()
     values = imagecodecs.jpeg2k_decode(content)
     bits = (content[content.find(b"\xff\x4f\xff\x51") + 42] & 127) + 1  # T.800, A.5.1
-    return Pixels(values=values, bits=bits if bits < 16 and values.dtype.kind == "u" else None)
+    known = bits if bits < 16 and values.dtype.kind == "u" else None
+    return Pixels(values=values, bits=known, lossy="JPEG 2000" if is_irreversible(content) else "")
 
 
 def _avif(content: bytes) -> Pixels:
@@ -166,12 +179,12 @@ def _avif(content: bytes) -> Pixels:
     apart.needed()
     depth = _avif_depth(content)
     if depth == 8:
-        return by_pillow(AvifImagePlugin.AvifImageFile, content)
+        return replace(by_pillow(AvifImagePlugin.AvifImageFile, content), lossy="AVIF")
     with AvifImagePlugin.AvifImageFile(io.BytesIO(content)) as image:  # it would round values to 8 bits
         check_size((image.height, image.width, 4), 2)
     if b"irot" in content or b"imir" in content:
         raise Refused(f"an AVIF of {depth} bits that is to be turned, which is not read; save it as PNG")
-    return Pixels(values=imagecodecs.avif_decode(content), bits=depth)
+    return Pixels(values=imagecodecs.avif_decode(content), bits=depth, lossy="AVIF")
 
 
 def _avif_depth(content: bytes) -> int:
@@ -208,8 +221,11 @@ def _pnm(content: bytes) -> Pixels:
         return Pixels(values=np.unpackbits(rows, axis=1, count=width) == 0)
     if kind in (5, 6):
         count = int(np.prod(shape))
-        if content[place : place + 2] == b"\r\n" and len(content) - place - 1 == count * depth.itemsize + 1:
+        behind = len(content) - place - 1 - count * depth.itemsize
+        if content[place : place + 2] == b"\r\n" and behind == 1:
             place += 1  # the end of a line as Windows writes it
+        if content[place + 1 : place + 2] == b"#" and content[place + behind : place + behind + 1] == b"\n":
+            place += behind  # a comment that ends where the pixels begin
         values = np.frombuffer(content, depth, count, place + 1)
         if content[place + 1 + values.nbytes :].lstrip()[:2] == content[:2]:
             raise Refused("several pictures in one file, expected one")

@@ -43,12 +43,14 @@ class Content:
         geometry: where they lie; None where the file does not say.
         bits: how many bits of each value are in use; None where the file does not say.
         modalities: whether the channels are images of their own, such as sequences of MR.
+        lossy: the coding that has changed the values a little, such as JPEG; empty where they are as they were.
     """
 
     values: np.ndarray
     geometry: Geometry | None = None
     bits: int | None = None
     modalities: bool = False
+    lossy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

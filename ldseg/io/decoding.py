@@ -41,7 +41,7 @@ def _read(path: str, words: list[Any], are_paths: list[bool]) -> Answer:
     given: Any = [Path(word) if is_path else word for word, is_path in zip(words, are_paths, strict=True)]
     content = scans.read_content(Path(path), *given)
     geometry = content.geometry and asdict(content.geometry)
-    return {"bits": content.bits, "modalities": content.modalities, "geometry": geometry}, content.values
+    return {"geometry": geometry} | {name: getattr(content, name) for name in apart.SIMPLE}, content.values
 
 
 def _open(path: str, kind: str) -> Answer:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_size, said_once
 from ldseg.io.dicom_order import Frame, arranged
-from ldseg.io.dicom_pixels import is_decoded, pixels_of, signed, to_rgb
+from ldseg.io.dicom_pixels import coded_with_loss, is_decoded, pixels_of, signed, to_rgb
 from ldseg.io.dicom_places import number, own, side_by_side, step_of, with_place
 from ldseg.io.dicom_segments import numbered
 from ldseg.io.geometry import TOLERANCE
@@ -57,7 +57,8 @@ class Slices:
 def read_dicom(path: Path, axes: str, label: bool = False) -> Content:
     """Read one file as `Format.read` asks. Frames with places in the patient are put in their order."""
     slices = read_slices(path, axes, label)
-    return stacked([(path.name, frame) for frame in slices.frames], axes, slices.step, slices.bits)
+    content = stacked([(path.name, frame) for frame in slices.frames], axes, slices.step, slices.bits)
+    return replace(content, lossy=coded_with_loss(slices.header))
 
 
 def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
@@ -67,6 +68,8 @@ def read_slices(path: Path, axes: str, label: bool = False) -> Slices:
         if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
             raise Refused("pixels in floating point, which are not read; save them as whole numbers with a slope")
         raise ValueError("it has no pixels")
+    if "MOSAIC" in (header.get("ImageType") or ()):
+        raise Refused("a mosaic of slices in one plane (ImageType MOSAIC); take it apart first (dcm2niix does)")
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel", 1))
     count, allocated = int(header.get("NumberOfFrames") or 1), int(header.BitsAllocated)
     if allocated not in (1, 8, 16, 32):

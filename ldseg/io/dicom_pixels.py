@@ -31,6 +31,9 @@ _CODECS: dict[str, Callable[[bytes], np.ndarray]] = {
     "1.2.840.10008.1.2.4.91": imagecodecs.jpeg2k_decode,
 }
 """Decoders of one frame, by transfer syntax: JPEG, JPEG-LS, JPEG 2000."""
+_WITH_LOSS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
+_MAYBE = ("1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
+"""JPEG-LS and JPEG 2000 of which the header tells."""
 _RLE = "1.2.840.10008.1.2.5"
 
 
@@ -127,6 +130,13 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
         return (signed << left) >> (width - stored) if width > stored else signed
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return (native << left) >> (width - stored) if width > stored else native
+
+
+def coded_with_loss(header: Any) -> str:
+    """The coding that has changed the values of a file, JPEG; empty where they are as they were, or may be."""
+    syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
+    told = str(header.get("LossyImageCompression", "")) == "01"
+    return "JPEG" if syntax in _WITH_LOSS or (told and syntax in _MAYBE) else ""
 
 
 def is_decoded(header: Any) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_length
 from ldseg.io.geometry import Geometry
 from ldseg.io.nrrds import beside, numbers_of
+from ldseg.io.units import factor_of
 from ldseg.io.volumes import check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
@@ -27,6 +28,8 @@ def read_meta(path: Path, axes: str, label: bool = False) -> Content:
     """Read a file as `Format.read` asks."""
     with path.open("rb") as stream:
         fields = _fields(stream)
+        if fields.get("ObjectType", "Image").lower() != "image":
+            raise Refused(f"a MetaIO file of the type {fields['ObjectType']}, expected Image")
         size, planes, kind = _shape_of(fields)
         needed = check_volume(size, planes, kind, axes)
         place = _place_of(fields, len(size))
@@ -173,7 +176,9 @@ def _place_of(fields: dict[str, str], rank: int) -> tuple[np.ndarray, np.ndarray
     if abs(abs(np.linalg.det(columns)) - 1) > 0.5:
         matrix = fields.get("TransformMatrix", "")
         raise Refused(f"its header has the directions (TransformMatrix) {matrix}, expected axes at right angles")
-    return spacing, origin, columns.T.copy()
+    scale = np.ones(rank)
+    scale[:3] = factor_of(fields.get("DistanceUnits", "mm"), "DistanceUnits")  # a fourth axis is time
+    return spacing * scale, origin * scale, columns.T.copy()
 
 
 META = Format(

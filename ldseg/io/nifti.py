@@ -14,6 +14,7 @@ import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import TOLERANCE, Geometry
+from ldseg.io.units import millimetres
 from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
 from ldseg.writing import write_bytes
 
@@ -49,7 +50,9 @@ def read_nifti(path: Path, axes: str, label: bool = False) -> Content:
     else:
         values = np.moveaxis(held.view(kind).reshape(planes, *size[::-1]), 0, -1)
     place = spacing, origin, direction
-    return placed(_scaled(values, header), size, *place, axes, source=str(path), label=label, colours=colours > 1)
+    # Of colours the fields of the scale mean nothing (nifti1.h).
+    scaled = values if int(header["datatype"]) in _COLOURS else _scaled(values, header)
+    return placed(scaled, size, *place, axes, source=str(path), label=label, colours=colours > 1)
 
 
 def _starts_of(path: Path, header: Any, start: int, needed: int) -> tuple[int, ...]:
@@ -230,6 +233,7 @@ def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarr
     if not np.isfinite(given).all():
         raise ValueError(f"its header has the spacing {given.tolist()}")
     spacing[given > 0] = given[given > 0]
+    untold = [axis for axis, length in enumerate(header["dim"][1 : space + 1]) if length > 1 and not given[axis]]
     turn, place = np.eye(3), np.zeros(3)
     signs = -1
     if isinstance(header, nibabel.Nifti1Header):
@@ -238,7 +242,7 @@ def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarr
             if lengths is not None and (abs(lengths[:space] - given[:3]) > TOLERANCE * lengths[:space]).any():
                 if (given[:3] > 0).all():
                     _say_lengths(source, lengths, given)
-                spacing[:3] = lengths[:space]
+                spacing[:3], untold = lengths[:space], []
         else:
             signs = 1  # as ITK has it: nothing tells where left is
     direction, origin = np.eye(max(rank, 3)), np.zeros(max(rank, 3))
@@ -248,10 +252,26 @@ def _place_of(header: Any, rank: int, source: str) -> tuple[np.ndarray, np.ndarr
     origin[:2] *= signs
     if rank > 3 and isinstance(header, nibabel.Nifti1Header) and np.isfinite(header["toffset"]):
         origin[3] = float(header["toffset"])
-    if isinstance(header, nibabel.Nifti1Header):  # lengths in metres or micrometres, as ITK has it
-        unit = _UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
-        spacing[:3], origin[:3] = spacing[:3] * unit, origin[:3] * unit
+    if untold:
+        told = f"{source}: its header has 0 for the size of its voxels along {' and '.join('xyz'[axis] for axis in untold)}"
+        said_once("zero of NIfTI", f"{told}: taken as 1 (said once)")
+    unit = _unit_of(header, source)
+    spacing[:3], origin[:3] = spacing[:3] * unit, origin[:3] * unit
     return spacing, origin[:rank] + 0.0, direction[:rank, :rank] + 0.0
+
+
+def _unit_of(header: Any, source: str) -> float:
+    """mm in the unit of a header's lengths; 1 where it does not say."""
+    import nibabel
+
+    if not isinstance(header, nibabel.Nifti1Header):  # Analyze, where some programs write it in letters
+        return millimetres(bytes(header["vox_units"]).split(b"\0")[0].decode("latin-1")) or 1.0
+    code = int(header["xyzt_units"]) & 7
+    if code not in (0, 2, *_UNITS):
+        said_once(
+            "unit of NIfTI", f"{source}: its header has lengths in a unit of the code {code}, which is none: taken as mm"
+        )
+    return _UNITS.get(code, 1.0)  # metres or micrometres, as ITK has it
 
 
 def _say_lengths(source: str, lengths: np.ndarray, given: np.ndarray) -> None:

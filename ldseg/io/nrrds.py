@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ldseg.errors import DataError
-from ldseg.io.contract import Content, Format, Refused, check_file
+from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import Geometry
-from ldseg.io.volumes import check_volume, placed, read_voxels
+from ldseg.io.units import factor_of
+from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
 from ldseg.later import Later
 from ldseg.writing import write_bytes
 
@@ -61,7 +62,8 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
         if re.search(_LIST, start[:end], re.MULTILINE):
             raise Refused(_LISTED)
         header = nrrd.read_header(io.BytesIO(start[:end]))
-        size, planes, first = _size_of(header)
+        size, planes, odd = _size_of(header)
+        first = odd != len(size)
         kind = _kind_of(header)
         needed = check_volume(size, planes, kind, axes)
         data = header.get("data file", header.get("datafile"))
@@ -73,7 +75,9 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
     values = held.view(kind).reshape((*size[::-1], planes) if first else (planes, *size[::-1]))
     values = values if first else np.moveaxis(values, 0, -1)
     colours = any(str(kind).lower() in _COLOURS for kind in header.get("kinds", _COLOURS))
-    return placed(values, size, *_place_of(header, len(size)), axes, source=str(path), label=label, colours=colours)
+    return placed(
+        values, size, *_place_of(header, len(size), odd, str(path)), axes, source=str(path), label=label, colours=colours
+    )
 
 
 def write_nrrd(path: Path, values: np.ndarray, geometry: Geometry | None, like: Path | None) -> Path:
@@ -118,8 +122,8 @@ def _lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lengths, vectors * (1.0 / np.where(lengths > 0, lengths, 1.0))[:, np.newaxis]
 
 
-def _size_of(header: dict[str, Any]) -> tuple[tuple[int, ...], int, bool]:
-    """Lengths of the axes of space and time, values of each voxel, and whether these run fastest."""
+def _size_of(header: dict[str, Any]) -> tuple[tuple[int, ...], int, int | None]:
+    """Lengths of the axes of space and time, values of each voxel, and which axis of the file these are: first, last."""
     sizes = [int(length) for length in header["sizes"]]
     kinds = [str(kind).lower() for kind in header.get("kinds", ["domain"] * len(sizes))]
     if len(kinds) != len(sizes) or len(sizes) != int(header["dimension"]):
@@ -130,8 +134,8 @@ def _size_of(header: dict[str, Any]) -> tuple[tuple[int, ...], int, bool]:
     if len(odd) > 1 or (odd and odd[0] not in (0, len(sizes) - 1)):
         raise Refused(f"axes of the kinds {', '.join(kinds)}, expected one axis that is not of space, the first or the last")
     if not odd:
-        return tuple(sizes), 1, True
-    return tuple(length for axis, length in enumerate(sizes) if axis != odd[0]), sizes[odd[0]], odd[0] == 0
+        return tuple(sizes), 1, None
+    return tuple(length for axis, length in enumerate(sizes) if axis != odd[0]), sizes[odd[0]], odd[0]
 
 
 def _directions(header: dict[str, Any]) -> list[np.ndarray]:
@@ -195,13 +199,33 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
     if encoding in ("gzip", "gz", "bzip2", "bz2"):
         unpack: Callable[[Any], Any] = gzip.open if encoding.startswith("g") else bz2.open
         with unpack(stream) as packed:
-            packed.read(max(back, 0))
+            if back == -1:
+                return _last(packed, needed)
+            packed.read(back)
             return read_voxels(packed, needed, to_end=True)
+    if back == -1:
+        raise Refused(f"its header skips all bytes but the last (byte skip: -1), which voxels in {encoding} have not")
+    stream.seek(back, io.SEEK_CUR)
     if encoding in ("ascii", "text", "txt"):
         return numbers_of(stream, needed, kind)
     if encoding == "hex":
         return read_voxels(io.BytesIO(bytes.fromhex(stream.read(4 * needed).decode("ascii"))), needed, to_end=True)
     raise Refused(f"its voxels are encoded as {encoding}, expected raw, gzip, bzip2, ascii or hex")
+
+
+def _last(packed: Any, needed: int) -> np.ndarray:
+    """The last bytes (needed,) of an unpacked stream.
+
+    Raises:
+        CutShort: it has fewer.
+        Refused: more than `MOST_TRAILING` come before them.
+    """
+    content = packed.read(needed + MOST_TRAILING + 1)
+    if len(content) > needed + MOST_TRAILING:
+        raise Refused(f"more than {MOST_TRAILING >> 20} MiB come before the voxels that its header promises")
+    if len(content) < needed:
+        raise CutShort(f"it holds {len(content)} bytes, its header promises {needed}")
+    return np.frombuffer(content, np.uint8)[-needed:]
 
 
 def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:
@@ -217,26 +241,31 @@ def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:
     return np.array(words).astype(kind).view(np.uint8)
 
 
-def _place_of(header: dict[str, Any], rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _place_of(header: dict[str, Any], rank: int, odd: int | None, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spacing, origin and direction of each axis of space and time, in mm; `odd` is the axis of the values of a voxel."""
     spacing, origin, direction = np.ones(rank), np.zeros(rank), np.eye(rank)
     rows = [row for row in _directions(header) if np.isfinite(row).all()]
     if rows:
         if len(rows) != rank or any(len(row) != rank for row in rows):
             raise Refused(f"{len(rows)} space directions for {rank} axes of space")
-        spacing, turned = _lengths(np.array(rows))
+        vectors = np.array(rows) * _factors(header, "space units", rank, None)
+        spacing, turned = _lengths(vectors)
         if not (np.isfinite(spacing).all() and (spacing > 0).all() and abs(np.linalg.det(turned)) > 0.5):
             raise Refused(f"its space directions are {np.array(rows).tolist()}, expected axes near to right angles")
         direction = turned.T.copy()
     elif "spacings" in header:
-        listed = [float(step) for step in header["spacings"] if np.isfinite(step)]
-        spacing = np.array([abs(step) or 1.0 for step in listed[:rank]] + [1.0] * (rank - len(listed)))
-        if not np.isfinite(spacing).all():
-            raise ValueError(f"its header has the spacings {listed}")
+        steps = abs(_of_axes(header, "spacings", rank, odd))
+        said = np.isfinite(steps) & (steps > 0)
+        if not said.all():
+            told = " × ".join(f"{step:g}" for step in steps)
+            said_once(
+                "spacings of NRRD", f"{source}: its header has the spacings {told}: what it does not say is taken as 1"
+            )
+        spacing = np.where(said, steps, 1.0) * _factors(header, "units", rank, odd)
     if "space origin" in header:
-        origin[:] = np.asarray(header["space origin"], float)[:rank]
+        origin[:] = np.asarray(header["space origin"], float)[:rank] * _factors(header, "space units", rank, None)
     elif "axis mins" in header and not rows:
-        mins = [float(low) for low in header["axis mins"]][-rank:]
-        origin[: len(mins)] = np.nan_to_num(mins)
+        origin[:] = np.nan_to_num(_of_axes(header, "axis mins", rank, odd)) * _factors(header, "units", rank, odd)
     if not np.isfinite(origin).all():
         raise ValueError(f"its header has the space origin {origin.tolist()}")
     signs = _TO_LPS.get(str(header.get("space", "lps")).lower(), (1, 1))
@@ -245,6 +274,18 @@ def _place_of(header: dict[str, Any], rank: int) -> tuple[np.ndarray, np.ndarray
             origin[axis] *= -1
             direction[axis] *= -1
     return spacing, origin, direction
+
+
+def _of_axes(header: dict[str, Any], name: str, rank: int, odd: int | None) -> np.ndarray:
+    """The numbers of a field for the axes of space and time; those that are missing are not finite."""
+    listed = [float(number) for axis, number in enumerate(header[name]) if axis != odd]
+    return np.array((listed + [np.nan] * rank)[:rank])
+
+
+def _factors(header: dict[str, Any], name: str, rank: int, odd: int | None) -> np.ndarray:
+    """What turns lengths along each axis to mm, by a field with their units."""
+    units = [str(unit) for axis, unit in enumerate(header.get(name, ())) if axis != odd]
+    return np.array([factor_of(unit, name) for unit in (units + [""] * rank)[:rank]])
 
 
 NRRD = Format(

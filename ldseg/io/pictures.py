@@ -36,8 +36,8 @@ IMAGE_SUFFIXES = (
 )
 WRITTEN_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
-_NEAR = 48
-"""By how much JPEG changes black and white, at the most that counts as such."""
+_APART = 16
+"""Numbers of a label that lie nearer to each other may be one number that a coding with loss has changed."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -56,26 +56,9 @@ def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
         raise Refused(f"expected one gray or RGB plane (H, W) or (H, W, 3), found {values.shape}")
     values = upright(values, pixels.orientation)
     if label:
-        if start.startswith(b"\xff\xd8"):
-            _check_numbers(values)
-        return Content(values=values // pixels.steps if pixels.steps > 1 else values)
-    return Content(values=values if pixels.palette is None else pixels.palette[values[..., 0]], bits=pixels.bits)
-
-
-def _check_numbers(values: np.ndarray) -> None:
-    """Raises Refused for black and white that JPEG has changed: what lies near them would be taken for objects.
-
-    Of colours ``[Data] LabelMap`` says which are meant.
-    """
-    if not (values == values[..., :1]).all():
-        return
-    found = np.unique(values)
-    near = found[((found > 0) & (found <= _NEAR)) | ((found >= 255 - _NEAR) & (found < 255))]
-    if found[-1] >= 255 - _NEAR and near.size:
-        raise Refused(
-            f"a label of black and white in JPEG, which has changed its numbers: {_some(found)}; make two of them"
-            " (above 127 or not) and save it as PNG"
-        )
+        return Content(values=values // pixels.steps if pixels.steps > 1 else values, lossy=pixels.lossy)
+    shown = values if pixels.palette is None else pixels.palette[values[..., 0]]
+    return Content(values=shown, bits=pixels.bits, lossy=pixels.lossy)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -95,7 +78,7 @@ def read_label(path: Path) -> np.ndarray:
     does, and for planes that differ, and for values that are no whole numbers of 32 bits.
     """
     content = read_checked(Path(path), "image", partial(read_picture, Path(path), label=True))
-    return label_numbers(content.values, str(path))
+    return label_numbers(content.values, str(path), content.lossy)
 
 
 def stored(values: np.ndarray) -> np.ndarray:
@@ -106,11 +89,11 @@ def stored(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, kind if kind in (np.uint8, np.uint16) else np.float32)
 
 
-def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
+def label_numbers(pixels: np.ndarray, source: str, lossy: str = "") -> np.ndarray:
     """Values (*S, c) of a label as int32 (*S).
 
-    `source` names the file in messages. Raises DataError for planes that differ, and for values that are no whole
-    numbers of 32 bits.
+    `source` names the file in messages, `lossy` the coding that may have changed its values. Raises DataError for planes
+    that differ, for values that are no whole numbers of 32 bits, and for those that such a coding may have made.
     """
     if pixels.shape[-1] > 1 and not (pixels == pixels[..., :1]).all():
         found = "a colour image (say what the colours mean in [Data] LabelMap, such as #ff0000:1)"
@@ -125,7 +108,26 @@ def label_numbers(pixels: np.ndarray, source: str) -> np.ndarray:
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
         raise DataError(f"{source}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")
+    if lossy:
+        _check_unchanged(pixels, source, lossy)
     return pixels.astype(np.int32)
+
+
+def _check_unchanged(pixels: np.ndarray, source: str, lossy: str) -> None:
+    """Raises DataError for numbers so near to each other that they may be fewer, which a coding with loss has changed."""
+    found, counts = np.unique(pixels, return_counts=True)
+    near = np.diff(found.astype(np.int64)) < _APART
+    if not near.any():
+        return
+    groups = np.split(np.arange(len(found)), np.flatnonzero(~near) + 1)
+    fewer = [found[group[np.argmax(counts[group])]] for group in groups]
+    other = f"{_some(np.array(fewer))}{' alone' * (len(fewer) == 1)}, which {lossy} has changed"
+    if int(found[-1]) - int(found[0]) >= 8 * _APART and len(groups) < 3:
+        other = f"black and white (above {(int(found[-1]) + int(found[0])) // 2} or not), which {lossy} has changed"
+    raise DataError(
+        f"{source}: a label in {lossy}, which changes numbers, can be read in two ways: {_some(found)} as they are, or"
+        f" {other}; save it as PNG with the numbers that are meant"
+    )
 
 
 def colour_numbers(pixels: np.ndarray, source: str) -> np.ndarray:

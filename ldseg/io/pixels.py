@@ -27,6 +27,7 @@ class Pixels:
         orientation: the tag of EXIF; 1 is upright.
         steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
         bits: bits of each value in use; None where the file does not say.
+        lossy: the coding that has changed the values a little; empty where they are as they were.
     """
 
     values: np.ndarray
@@ -34,6 +35,7 @@ class Pixels:
     orientation: int = 1
     steps: int = 1
     bits: int | None = None
+    lossy: str = ""
 
 
 def by_pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:

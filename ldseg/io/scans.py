@@ -15,7 +15,7 @@ import numpy as np
 
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.io import apart
-from ldseg.io.contract import Content, Format, one_line
+from ldseg.io.contract import Content, Format, Refused, one_line
 from ldseg.io.formats import is_scan, read_file, writer_of
 from ldseg.io.frames import frames_of, label_frames, read_frames, write_frames
 from ldseg.io.geometry import Geometry
@@ -24,6 +24,7 @@ from ldseg.io.names import suffix_of, visible
 from ldseg.io.pictures import IMAGE_SUFFIXES, colour_numbers, label_numbers, read_image, read_label, stored
 from ldseg.io.planes import without_alpha
 from ldseg.io.series import dicom_files, read_series
+from ldseg.io.units import check_steps
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
@@ -95,6 +96,10 @@ def scan_of(
             raise DataError(
                 f"{source}: expected a spacing of {len(axes)} positive numbers ({axes.lower()}), found {spacing}"
             )
+        try:
+            check_steps(steps, axes)
+        except Refused as error:
+            raise DataError(f"{source}: {error}") from error
         geometry = Geometry.upright(values.shape[:-1], steps)
     return Scan(values=stored(values), geometry=geometry, modalities=values.shape[-1] in (2, 4))
 
@@ -147,7 +152,10 @@ def read_scan_label(
     without a partner.
     """
     content = _read(path, axes, label=True, like=like, coloured=coloured)
-    return (colour_numbers if coloured else label_numbers)(content.values, str(path)), content.geometry
+    numbers = (
+        colour_numbers(content.values, str(path)) if coloured else label_numbers(content.values, str(path), content.lossy)
+    )
+    return numbers, content.geometry
 
 
 def write_scan_mask(

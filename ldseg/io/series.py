@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
 from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, NoPicture, read_slices, stacked
 from ldseg.io.dicom_order import Frame
+from ldseg.io.dicom_pixels import coded_with_loss
 from ldseg.io.names import suffix_of, visible
 from ldseg.text import some
 
@@ -53,7 +55,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
     owners: dict[str, set[str]] = {"PatientID": set(), "FrameOfReferenceUID": set()}
     senses: set[str] = set()
     numbers: list[float] = []
-    step, bits, size = 1.0, 0, 0
+    step, bits, size, lossy = 1.0, 0, 0, ""
     for path in files:
         size += path.stat().st_size
         try:
@@ -80,7 +82,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
         numbers += [number_of(slices.header)] * len(slices.frames)
-        step, bits = slices.step, max(bits, slices.bits)
+        step, bits, lossy = slices.step, max(bits, slices.bits), lossy or coded_with_loss(slices.header)
     if others:
         said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
     if {"MONOCHROME1", "MONOCHROME2"} <= senses and not label:
@@ -103,7 +105,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         said_once(f"numbers {folder}", f"{folder}: {told}")
     try:
         ordered = [named[index] for index in sorted(range(len(named)), key=lambda index: numbers[index])]
-        return stacked(ordered, axes, step, bits, several=len(ordered) > 1)
+        return replace(stacked(ordered, axes, step, bits, several=len(ordered) > 1), lossy=lossy)
     except Refused as error:
         raise DataError(f"{folder}: {one_line(error)}") from error
 

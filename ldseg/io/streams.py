@@ -59,13 +59,25 @@ def coded_size(content: bytes) -> tuple[int, int]:
 
 def colours_are_mixed(content: bytes) -> bool:
     """Whether a stream of JPEG 2000 has its colours mixed to brightness and two differences, which its decoder undoes."""
+    style = _coding_style(content)
+    return style[8:9] == b"\1"
+
+
+def is_irreversible(content: bytes) -> bool:
+    """Whether a stream of JPEG 2000 is coded with loss, by its wavelet (9-7)."""
+    style = _coding_style(content)
+    return style[13:14] == b"\0"
+
+
+def _coding_style(content: bytes) -> bytes:
+    """The segment COD of a stream of JPEG 2000, with its mark (T.800, A.6.1); empty without one."""
     place = content.find(b"\xff\x4f\xff\x51") + 2
     while place + 9 <= len(content):
         mark, length = struct.unpack_from(">HH", content, place)
-        if mark == 0xFF52:  # COD; T.800, A.6.1
-            return content[place + 8] == 1
+        if mark == 0xFF52:
+            return content[place : place + 2 + length]
         place += 2 + length
-    return False
+    return b""
 
 
 def frame_of(content: bytes, lossless: bool = False) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
-from ldseg.io.tiff_coding import check_coding, check_strips, steady
+from ldseg.io.tiff_coding import check_coding, check_strips, coded_with_loss, steady
 from ldseg.later import Later
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
@@ -207,7 +207,8 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
     bits = page.bitspersample if values.dtype.kind == "u" else None
     if photometric == "MINISWHITE" and not label:
         values = inverted(values, page.bitspersample)
-    return Content(values=values, bits=_bits(page, bits), modalities=channels and values.shape[-1] > 1)
+    modalities = channels and values.shape[-1] > 1
+    return Content(values=values, bits=_bits(page, bits), modalities=modalities, lossy=coded_with_loss(page))
 
 
 def _calibrated(content: Content, stored: tifffile.TiffFile, page: Any) -> Content:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldseg.io.contract import Refused
-from ldseg.io.streams import check_jpeg, frame_of
+from ldseg.io.streams import check_jpeg, frame_of, is_lossless
 from ldseg.later import Later
 
 if TYPE_CHECKING:
@@ -61,6 +61,15 @@ def check_coding(page: Any) -> None:
 def steady(page: Any) -> bool:
     """Whether the decoder of a page does not crash, whatever the bytes."""
     return tifffile.COMPRESSION(page.compression).name in _STEADY
+
+
+def coded_with_loss(page: Any) -> str:
+    """The coding that changes the samples of a page, JPEG; empty for those that keep them, and for what can do either."""
+    if tifffile.COMPRESSION(page.compression).name != "JPEG":
+        return ""
+    handle = page.parent.filehandle
+    handle.seek(page.dataoffsets[0])
+    return "" if is_lossless(handle.read(page.databytecounts[0])) else "JPEG"
 
 
 def _coding(page: Any) -> tuple[tuple[Any, int], ...]:

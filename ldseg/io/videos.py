@@ -29,6 +29,12 @@ MOST_FRAMES = 1 << 16
 """Frames that a video may have."""
 _HELD = 64
 """Frames that are in memory while it is decoded."""
+_EXACT = ("FFV1", "HFYU", "FFVH", "MPNG", "png", "PNG1", "RGBA", "mrle", "RLE", "DIB", "raw", "")
+"""Codings of frames, by their four letters, that keep their values."""
+_STRICT = {"VP90": "libvpx-vp9", "vp09": "libvpx-vp9"}
+"""Decoders that notice where coded bytes do not end where they should; FFmpeg's own give the same frames, and do not."""
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+"""The environment variable by which OpenCV lets a decoder be chosen."""
 _HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
 """What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
@@ -54,10 +60,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 def read_video(path: Path, axes: str, label: bool = False) -> Content:
     """Read a video as `Format.read` asks: uint8 (T, H, W, 3), red first."""
-    frames = _read_gif(path) if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
+    frames, lossy = (_read_gif(path), "") if suffix_of(path) == GIF_SUFFIX else _read_frames(path)
     if not len(frames):
         raise ValueError("found no frame in it")
-    return Content(values=frames)
+    return Content(values=frames, lossy=lossy)
 
 
 def _read_gif(path: Path) -> np.ndarray:
@@ -85,35 +91,62 @@ def _check_count(frames: int, height: int, width: int) -> None:
         raise Refused(f"more than {MOST_FRAMES} frames; cut it into parts")
 
 
-def _read_frames(path: Path) -> np.ndarray:
+def _read_frames(path: Path) -> tuple[np.ndarray, str]:
+    """The frames, and the coding that has changed their values, if any."""
     edited = _check_boxes(path)
     apart.needed()
     level = cv2.utils.logging.setLogLevel(0)
     try:
-        frames, declared = _decoded(path)
+        frames, declared, coding = _decoded(path)
     finally:
         cv2.utils.logging.setLogLevel(level)
     if 0 < len(frames) < declared and not edited and len(frames) != pictures_in_avi(path):
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
-    return frames
+    return frames, "" if coding in _EXACT else f"video ({coding})"
 
 
-def _decoded(path: Path) -> tuple[np.ndarray, int]:
-    """The frames (T, H, W, 3), few of them in memory at a time, and how many the file declares."""
-    # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+def _decoded(path: Path) -> tuple[np.ndarray, int, str]:
+    """The frames (T, H, W, 3), few of them in memory at a time, how many the file declares, and the coding."""
+    video = _opened(path)
     try:
         if not video.isOpened():
             raise ValueError("it cannot be opened as a video")
+        coding = _coding_of(video)
+        if coding in _STRICT and (other := _opened(path, _STRICT[coding])).isOpened():
+            video = other
         height, width = (int(video.get(key)) for key in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         # As a video is opened its sound is tried too, and of that decoders tell what is no matter here.
         with said_by_decoder() as said:
             frames = _frames_of(video, height, width)
+        if not len(frames) and any("Unsupported bitstream profile" in line for line in said):
+            video = _opened(path)  # more than 8 bits, which the strict decoder may have been built without
+            with said_by_decoder() as said:
+                frames = _frames_of(video, height, width)
         _check_said(said)
-        return frames, declared
+        return frames, declared, coding
     finally:
         video.release()
+
+
+def _opened(path: Path, decoder: str = "") -> cv2.VideoCapture:
+    """A video that FFmpeg reads, with its usual decoder or another one."""
+    before = os.environ.get(_OPTIONS)
+    if decoder:
+        os.environ[_OPTIONS] = f"video_codec;{decoder}"
+    try:
+        # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    finally:
+        if decoder:
+            os.environ.pop(_OPTIONS)
+            os.environ |= {} if before is None else {_OPTIONS: before}
+
+
+def _coding_of(video: cv2.VideoCapture) -> str:
+    """The letters of its coding."""
+    letters = int(video.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    return letters.to_bytes(4, "little").decode("latin-1").strip("\0 ")
 
 
 def _frames_of(video: cv2.VideoCapture, height: int, width: int) -> np.ndarray:

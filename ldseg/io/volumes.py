@@ -12,6 +12,7 @@ import numpy as np
 from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_size
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import without_alpha
+from ldseg.io.units import check_steps
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
 
@@ -68,6 +69,9 @@ def placed(
         source: what messages call the file.
         label: whether it is one, see `without_alpha`.
         colours: whether the fourth of four values is transparency; otherwise two and four values are images of their own.
+
+    Raises:
+        Refused: channels of several values, or a size of voxels that cannot be.
     """
     planes, axes, rank = values.shape[-1], _axes_of(tuple(size), letters), len(size)
     channels = size[3] if _has_channels(tuple(size), letters) else 1
@@ -81,6 +85,7 @@ def placed(
         axes=axes,
         channels=channels,
     )
+    check_steps(geometry.array_spacing, letters)
     if channels > 1:
         if planes > 1:
             raise Refused(f"{channels} channels of {planes} values each, expected one of them")

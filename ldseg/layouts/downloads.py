@@ -8,6 +8,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
+from ldseg.io.scans import find_scans
 from ldseg.layouts.pairs import Pairs, beside, by_name, groups_of, labels_of, not_used, reason_of, rows_of, several_masks
 from ldseg.outputs import FOLDERS, METRICS
 from ldseg.text import natural
@@ -180,6 +181,22 @@ def pair_folders(folder: Path, axes: str, training: bool) -> Pairs | None:
         groups=groups_of(folder / "patients.csv", named),
         problems=[*problems, *_others(folder, axes)],
     )
+
+
+def unused_masks(folder: Path, used: str, axes: str) -> list[str]:
+    """A line with the folders beside that of the images whose names say that masks are in them, and that are not used.
+
+    Args:
+        folder: of the data set.
+        used: the name of the folder of labels that is.
+        axes: of the scans.
+    """
+    names = [
+        f"{path.name} (labels are expected in {used})"
+        for path in visible(folder)
+        if path.is_dir() and path.name not in (used, *FOLDERS) and _MASKS.search(path.name) and find_scans(path, axes)
+    ]
+    return [not_used(folder, names)] if names else []
 
 
 def _part(name: str) -> str:

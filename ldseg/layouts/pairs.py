@@ -10,6 +10,7 @@ from ldseg.errors import DataError
 from ldseg.io.contract import check_file
 from ldseg.io.formats import is_scan
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
+from ldseg.io.tables import cells_of
 from ldseg.outputs import FOLDERS
 from ldseg.text import some
 
@@ -25,6 +26,8 @@ _PATIENTS = (
 
 MOST_TABLE = 1 << 26
 """Bytes that a table may have."""
+_COLUMNS = ("name", "patient", "patient id", "image", "img")
+"""Of tables of patients and of pairs."""
 _BESIDE = re.compile(rf"(.+?)[_\-. ]({_WORDS})([_\-. ]?\d+)?", re.IGNORECASE)
 _COMPANIONS = (
     *(".raw", ".zraw", ".img", ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".ini", ".toml"),
@@ -186,7 +189,7 @@ def groups_of(table: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def rows_of(path: Path, errors: str = "strict") -> list[list[str]]:
-    """The rows of a CSV file that are not empty. Old-Mac, Unix and Windows line ends; `errors` of the text as in `open`.
+    """The rows of a CSV file that are not empty, see `ldseg.io.tables`; `errors` of the text as in `open`.
 
     Raises DataError for a file that cannot be read.
     """
@@ -194,13 +197,13 @@ def rows_of(path: Path, errors: str = "strict") -> list[list[str]]:
     try:
         if path.stat().st_size > MOST_TABLE:
             raise DataError(f"{path}: a table of more than {MOST_TABLE >> 20} MiB, which is not read")
-        text = path.read_text(encoding="utf-8-sig", errors=errors)  # universal newlines: a lone carriage return ends a line
-        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        return cells_of(path.read_bytes(), _COLUMNS, errors=errors)
     except csv.Error as error:
         raise DataError(f"{path}: not a table of CSV: {error}") from error
-    return [row for row in rows if any(row)]
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 def _listed(path: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from ldseg.errors import DataError
 from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import stem_of
 from ldseg.io.scans import find_scans
-from ldseg.layouts.downloads import pair_beside, pair_brats, pair_folders, pair_tables
+from ldseg.layouts.downloads import pair_beside, pair_brats, pair_folders, pair_tables, unused_masks
 from ldseg.layouts.pairs import Pairs, annotations_of, beside, by_name, groups_of, labels_of, left_out, several_masks
 from ldseg.text import some
 
@@ -50,6 +50,8 @@ def _pair_ldseg(folder: Path, axes: str, training: bool) -> Pairs | None:
     several = {path for paths in annotations.values() for path in paths}
     labels, orphans = labels_of(images, [path for path in found if path not in several], problems)
     spare = {stem_of(image): own[0] for image, own in masks.items() if own and stem_of(image) not in {*labels, *annotations}}
+    if not found and not spare:
+        problems += unused_masks(folder, "Label", axes)
     unused = [mask.name for image, own in masks.items() for mask in own[:1] if stem_of(image) not in spare]
     problems += several_masks({image: own for image, own in masks.items() if stem_of(image) in spare})
     if unused:
@@ -79,6 +81,8 @@ def _pair_decathlon(folder: Path, axes: str, training: bool) -> Pairs | None:
         images = {name: paths.pop(0) for name, paths in channels.items()}
     labels, orphans = labels_of(images, labelled, problems)
     groups = groups_of(folder / "patients.csv", images)
+    if not known:
+        problems += unused_masks(folder, f"labels{part}", axes)
     return Pairs(
         folder=folder / f"images{part}",
         images=images,

@@ -26,7 +26,7 @@ class SlideObject:
         area: pixels of the full resolution.
         box: its rows and columns there: top, left, bottom, right.
         shown: bool (h, w), where it is, in its box, every so-many-th pixel.
-        inside: bool (h, w), the insides of objects in it; None where nothing tells them.
+        outline: uint8 (h, w), likewise, see `ldseg.slides.panel.Strip`; None where nothing tells it.
         factor: how many; 1 but for objects whose box has more than `MOST` pixels.
     """
 
@@ -34,7 +34,7 @@ class SlideObject:
     area: int
     box: tuple[int, int, int, int]
     shown: np.ndarray
-    inside: np.ndarray | None
+    outline: np.ndarray | None
     factor: int
 
 
@@ -77,7 +77,7 @@ def objects_in(
     levels: list[MaskTiles],
     smallest: int,
     watch: Callable[[int], None] = lambda blocks: None,
-    insides: list[MaskTiles] | None = None,
+    outlines: list[MaskTiles] | None = None,
 ) -> Iterator[SlideObject]:
     """The objects of a mask, in the order of their first pixels, row by row.
 
@@ -87,7 +87,7 @@ def objects_in(
         levels: the mask, and copies of half the size each.
         smallest: pixels of the least object that counts.
         watch: told how many blocks were read.
-        insides: the insides of objects, likewise; None where nothing tells them.
+        outlines: how probable the outlines of objects are, likewise; None where nothing tells it.
     """
     from skimage.measure import label as parts_of
 
@@ -113,7 +113,7 @@ def objects_in(
             watch(1)
         above = below
     for part in parts.whole(smallest):
-        yield _cut(levels, insides, parts, int(part), parts_of)
+        yield _cut(levels, outlines, parts, int(part), parts_of)
 
 
 def blocks_of(mask: MaskTiles) -> int:
@@ -148,7 +148,7 @@ def _join(parts: _Parts, one: np.ndarray, other: np.ndarray) -> None:
 
 def _cut(
     levels: list[MaskTiles],
-    insides: list[MaskTiles] | None,
+    outlines: list[MaskTiles] | None,
     parts: _Parts,
     part: int,
     parts_of: Callable[..., np.ndarray],
@@ -167,5 +167,5 @@ def _cut(
     if level and not number:  # the first pixel is not among every so-many-th: the largest part there is
         number = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1 if labels.any() else -1
     shown = labels == number
-    inside = None if insides is None else insides[level].window(*place).astype(bool) & shown
-    return SlideObject(index=index, area=parts.area[part], box=box, shown=shown, inside=inside, factor=factor)
+    outline = None if outlines is None else outlines[level].window(*place)
+    return SlideObject(index=index, area=parts.area[part], box=box, shown=shown, outline=outline, factor=factor)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.data.preprocess import Preprocessing
-from ldseg.inference.instances import INSIDE, MIN_SHARE, parted, without_small
+from ldseg.inference.instances import INSIDE, MIN_SHARE, parted
 from ldseg.io.slides.contract import Slide
 from ldseg.io.slides.masks import MaskTiles, levels_of
 from ldseg.slides.objects import SlideObject, objects_in
@@ -48,7 +48,7 @@ def numbered(
 ) -> Iterator[Numbered]:
     """The objects of a slide, numbered from 1. Specks are left out, as of a picture of the size of a tile.
 
-    Where the networks tell insides, objects that touch are told apart as `ldseg.inference.instances.label_instances` does.
+    Where the networks tell outlines, objects that touch are told apart as `ldseg.inference.instances.label_instances` does.
 
     Args:
         levels: the mask and its smaller copies.
@@ -59,15 +59,15 @@ def numbered(
     plan = done.plan
     zoom = plan.full[0] * plan.full[1] / (plan.grid[0] * plan.grid[1])
     smallest = max(int(MIN_SHARE * math.prod(plan.tiling.size) * zoom), 1)
-    insides = None if done.inside is None else levels_of(done.inside)
-    if insides is not None and step.smallest:
+    outlines = None if done.outline is None else levels_of(done.outline)
+    if outlines is not None and step.smallest:
         smallest = math.ceil(step.smallest * zoom)
     number = 0
-    for found in objects_in(levels, smallest, watch, insides):
+    for found in objects_in(levels, smallest, watch, outlines):
         labels, count = found.shown.astype(np.int32), 1
-        if found.inside is not None:
+        if found.outline is not None:
             speck = math.ceil(INSIDE * smallest / found.factor**2) - 1
-            labels = parted(labels, without_small(found.inside, speck))
+            labels = parted(labels, found.outline.astype(np.float32) / np.float32(CERTAIN), speck)
             count = int(labels.max())
         labels[labels > 0] += number
         yield Numbered(found=found, labels=labels, first=number + 1, count=count)

@@ -10,7 +10,7 @@ import numpy as np
 from ldseg.data.intensity import between, to_channels
 from ldseg.evaluation.quality import SignSums
 from ldseg.inference.engine import Engine
-from ldseg.inference.parts import check_numbers, classes_of, inside_of
+from ldseg.inference.parts import check_numbers, classes_of
 from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.io.slides.contract import Slide
 from ldseg.regions import Unions
@@ -24,7 +24,7 @@ _WIDE = 2048
 
 
 CERTAIN = 255
-"""What the highest entropy there is counts as, where it is stored."""
+"""What the highest entropy there is, and a probability of 1, count as where they are stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,13 @@ class Strip:
 
     Attributes:
         mask: class numbers, uint8 (h, w).
-        inside: where insides of objects are, 1 or 0; nowhere if the networks tell no outlines.
+        outline: probability of the outline of an object, uint8 from 0 to `CERTAIN`; 0 if the networks tell none.
         entropy: of the probabilities, uint8 from 0 to `CERTAIN`.
         sums: what tells of the quality of the mask.
     """
 
     mask: np.ndarray
-    inside: np.ndarray
+    outline: np.ndarray
     entropy: np.ndarray
     sums: SignSums
 
@@ -178,9 +178,9 @@ class Panel:
             self.top = row
 
     def _strip(self, top: int, bottom: int) -> Strip:
-        plan, outline = self.plan, self.engine.spec.outline
-        found, inside, doubt = np.zeros((3, bottom - top, self.right - self.left), np.uint8)
-        sums = SignSums(self.parts - bool(outline), self.unions)
+        plan, outlined = self.plan, self.engine.spec.outline
+        found, outline, doubt = np.zeros((3, bottom - top, self.right - self.left), np.uint8)
+        sums = SignSums(self.parts - bool(outlined), self.unions)
         y0, y1 = (row + plan.before[0] - self.top for row in plan.written[0].support(top, bottom))
         for left in range(self.left, self.right, _WIDE):
             right = min(left + _WIDE, self.right)
@@ -195,16 +195,16 @@ class Panel:
             )
             probabilities[..., 0] += ~seen[..., 0]
             full = resampled(probabilities, *plan.written, (top, bottom, left, right))
-            classes, tissue = classes_of(full, outline), self.source.tissue_at((top, bottom, left, right))
+            classes, tissue = classes_of(full, outlined), self.source.tissue_at((top, bottom, left, right))
             place = slice(left - self.left, right - self.left)
             found[:, place] = np.argmax(classes, axis=-1) * tissue
             classes = classes * tissue[..., np.newaxis]  # background is certain
             entropy = predictive_entropy(classes)
             doubt[:, place] = np.rint(CERTAIN * entropy)
             sums.add(classes, found[:, place], entropy)
-            if outline:
-                inside[:, place] = inside_of(classes, full[..., -1]) & tissue
-        return Strip(mask=found, inside=inside, entropy=doubt, sums=sums)
+            if outlined:
+                outline[:, place] = np.rint(CERTAIN * full[..., -1]) * tissue
+        return Strip(mask=found, outline=outline, entropy=doubt, sums=sums)
 
 
 class _Field:

@@ -50,7 +50,7 @@ class SegmentedSlide:
         plan: at which resolution, and where its tiles lay.
         seen: what a pass over it told.
         mask: its tiles.
-        inside: where the insides of objects are, 1 or 0; None where the networks tell no outlines.
+        outline: of objects, see `ldseg.slides.panel.Strip`; None where the networks tell none.
         entropy: of its probabilities, from 0 to `ldseg.slides.panel.CERTAIN`; None unless asked for.
         sums: what tells of the quality of the mask.
         signature: what tells how familiar the slide is; None unless asked for, and where it shows no tissue.
@@ -61,7 +61,7 @@ class SegmentedSlide:
     plan: SlidePlan
     seen: Survey
     mask: MaskTiles
-    inside: MaskTiles | None
+    outline: MaskTiles | None
     entropy: MaskTiles | None
     sums: SignSums
     signature: Signature | None
@@ -120,7 +120,7 @@ def segment_tiles(
         watch=progress.step,
     )
     mask = MaskTiles(folder, plan.full)
-    inside = MaskTiles(folder / "inside", plan.full) if engine.spec.outline else None
+    outline = MaskTiles(folder / "outline", plan.full) if engine.spec.outline else None
     doubt = MaskTiles(folder / "entropy", plan.full) if entropy else None
     made_with = {
         "ldseg": __version__,
@@ -137,6 +137,7 @@ def segment_tiles(
         "steps": engine.steps,
         "samples": engine.samples,
         "flips": len(engine.mirrors) > 1,
+        "outline": engine.spec.outline,
         **key,
     }
     _claim(folder, made_with)
@@ -162,8 +163,8 @@ def segment_tiles(
         )
         edges = [(row * TILE, min((row + 1) * TILE, plan.full[0])) for row in range(rows[0], mask.tiles[0])]
         for row, strip in zip(range(rows[0], mask.tiles[0]), panel.strips(iter(edges)), strict=True):
-            if inside is not None:
-                inside.write(row, column, strip.inside)
+            if outline is not None:
+                outline.write(row, column, strip.outline)
             if doubt is not None:
                 doubt.write(row, column, strip.entropy)
             # The last: a strip of the mask tells that all of this row is there.
@@ -176,7 +177,7 @@ def segment_tiles(
         plan=plan,
         seen=seen,
         mask=mask,
-        inside=inside,
+        outline=outline,
         entropy=doubt,
         sums=sums,
         signature=_signature(source, engine, [start for start, tissue in shown.items() if tissue]) if recognise else None,

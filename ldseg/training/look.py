@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Seen:
     Attributes:
         sizes: lengths of each image along the axes of space and time.
         spacings: its spacing in mm along them, or None where the file knows none.
-        channels: the most that an image has.
+        channels: those of most images; 3 where some are in colour and some are gray.
         eight_bits: whether all images are of 8 bits.
         stained: share of the coloured pictures that look like stained tissue, see ``looks_stained``.
         cases: how many there are in all.
@@ -59,7 +60,7 @@ class Seen:
         outlines: labels to try grids on.
         numbers: those that occur in the labels as stored.
         numbered: whether a label numbers its objects.
-        problem: what was wrong with the first label that could not be read.
+        problems: what was wrong with images and labels that could not be read, a line each.
     """
 
     sizes: tuple[tuple[int, ...], ...]
@@ -73,7 +74,7 @@ class Seen:
     outlines: tuple[Outline, ...] = ()
     numbers: frozenset[int] = frozenset()
     numbered: bool = False
-    problem: str = ""
+    problems: tuple[str, ...] = ()
 
     @property
     def whole(self) -> np.ndarray:
@@ -129,7 +130,7 @@ def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
     names = data.classes or ("0", "1")
     rules = {"labels": data.labels, "label_map": data.label_map, "sparse": data.sparse}
     step = Preprocessing(size=(1,) * len(axes), axes=axes, classes=names, **rules)  # type: ignore[arg-type]  # of labels alone
-    problem: DataError | None = None
+    problems: list[DataError] = []
     found: list[_Case] = []
     read = kept = 0
     with ThreadPoolExecutor(2) as pool:
@@ -141,7 +142,7 @@ def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
             try:
                 case = future.result()
             except DataError as error:
-                problem = problem or error
+                problems.append(error)
                 continue
             read += math.prod(case.size)
             if case.classes is not None:
@@ -151,9 +152,8 @@ def look(cases: Sequence[Case], data: DataConfig, seed: int = 0) -> Seen:
                     case.classes = None
             found.append(case)
     if not found:
-        assert problem is not None
-        raise problem
-    return _seen(found, len(cases), count)
+        raise problems[0]
+    return _seen(found, len(cases), count, tuple(str(error) for error in problems))
 
 
 @dataclass(kw_only=True)
@@ -202,13 +202,20 @@ def _read(case: Case, step: Preprocessing) -> _Case:
     )
 
 
-def _seen(found: Sequence[_Case], cases: int, count: int) -> Seen:
+def _channels_of(found: Sequence[_Case]) -> int:
+    """The channels of most images, gray and colours counted together: one is made of the other."""
+    kinds = Counter(3 if case.channels == 1 else case.channels for case in found)
+    most = max(kinds, key=lambda channels: (kinds[channels], channels))
+    return 1 if most == 3 and not any(case.channels == 3 for case in found) else most
+
+
+def _seen(found: Sequence[_Case], cases: int, count: int, problems: tuple[str, ...]) -> Seen:
     counts = np.array([case.counts for case in found if case.counts is not None], np.int64).reshape(-1, count)
     stained = [case.stained for case in found if case.stained is not None]
     return Seen(
         sizes=tuple(case.size for case in found),
         spacings=tuple(case.spacing for case in found),
-        channels=max(case.channels for case in found),
+        channels=_channels_of(found),
         eight_bits=all(case.eight_bits for case in found),
         stained=float(np.mean(stained)) if stained else 0.0,
         cases=cases,
@@ -221,7 +228,7 @@ def _seen(found: Sequence[_Case], cases: int, count: int) -> Seen:
         ),
         numbers=frozenset(value for case in found for value in case.numbers.tolist()),
         numbered=any(case.numbered for case in found),
-        problem=next((case.problem for case in found if case.problem), ""),
+        problems=(*problems, *(case.problem for case in found if case.problem)),
     )
 
 

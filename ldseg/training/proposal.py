@@ -79,7 +79,7 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
     given = replace(config.data, classes=config.data.classes or tuple(earlier.get("Data.Classes", ())))
     check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not seen.shares:
-        raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problem}")
+        raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problems[0]}")
     config, reasons = choose(config, seen, earlier, preset)
     return Proposal(
         config=config,

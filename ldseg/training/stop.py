@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def _interrupt(*_: Any) -> None:
 def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM raises KeyboardInterrupt, as SIGINT does, where the main thread trains; elsewhere nothing changes.
 
-    Python drops an exception that is raised in what cleans up memory; ``check_stopped`` raises it again.
+    Python drops an exception that is raised in what cleans up memory, and would print it; ``check_stopped`` raises it again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,9 +49,17 @@ def terminated_as_interrupted() -> Iterator[None]:
         wanted.append(signal.SIGINT)
     inner = signal.getsignal(signal.SIGTERM) is _interrupt
     before = {number: signal.signal(number, _interrupt) for number in wanted}
+    told = sys.unraisablehook
+
+    def quiet(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            told(dropped)
+
+    sys.unraisablehook = quiet
     try:
         yield
     finally:
+        sys.unraisablehook = told
         for number, handler in before.items():
             signal.signal(number, handler)
         if not inner:

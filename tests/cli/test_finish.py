@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from ldseg.cli import segment
+from ldseg.cli.finish import finish
 from ldseg.config import Config
+from ldseg.errors import UnwrittenError
 
 BATCH, CASES = 3, 12
 
@@ -79,3 +81,23 @@ def test_what_cannot_be_foreseen_ends_the_run(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(RuntimeError, match="broken"):
         next(results)
     assert len(begun) <= 2 + BATCH + 1
+
+
+def test_a_format_that_is_missing_is_told_where_what_follows_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a case whose pictures cannot be written, the first fault may be the one to know."""
+
+    def fail(*_: Any) -> None:
+        raise UnwrittenError("a_overlay.png: cannot be written: No space left on device")
+
+    results = SimpleNamespace(write=lambda *_: ({"mask": "a.png"}, ["a: not written as geojson: odd"]), unwritten=set())
+    config = Config().with_values({"Output.Overlay": True})
+    this: Any = SimpleNamespace(
+        task=SimpleNamespace(config=config, preprocessing=None),
+        results=results,
+        pictures=SimpleNamespace(draw_overlay=fail),
+    )
+    case = SimpleNamespace(name="a", image="a.png")
+    item: Any = SimpleNamespace(case=case, problem="", loaded=object(), mask=None, instances=None, seconds=0.0)
+    found = finish(this, item, None)
+    assert found.result.status == "skipped" and results.unwritten == {"a"}
+    assert "No space left on device" in found.result.message and "a: not written as geojson: odd" in found.result.message

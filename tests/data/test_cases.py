@@ -301,3 +301,19 @@ def test_reading_data_does_not_import_keras() -> None:
     modules = "ldseg.io.pictures, ldseg.data.cases, ldseg.data.labels, ldseg.data.splits, ldseg.data.preprocess"
     check = f"import sys, {modules}; sys.exit(bool({{'keras', 'tensorflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_case_that_is_too_narrow_for_the_grid(tmp_path: Path) -> None:
+    """By one factor along all axes it would be enlarged to thousands of tiles, for hours."""
+    step = Preprocessing(size=(64, 64), fit="aspect")
+    with pytest.raises(DataError, match=r"a\.png: 2×600 is too narrow, .* 32 times as large, as 64×19200 in tiles of 64×64"):
+        load_case(case_of(picture(tmp_path / "a.png", size=(2, 600, 3))), step)
+    assert load_case(case_of(picture(tmp_path / "b.png", size=(2, 40, 3))), step).size == (2, 40)
+    assert load_case(case_of(picture(tmp_path / "c.png", size=(8, 900, 3))), step).size == (8, 900)
+    assert load_case(case_of(tmp_path / "a.png"), Preprocessing(size=(64, 64))).size == (2, 600)
+    wide = tmp_path / "d.nrrd"
+    head = "NRRD0005\ntype: uint8\ndimension: 3\nsizes: 5 4 3\nencoding: raw\nspacings: 9000 9000 9000\n\n"
+    wide.write_bytes(head.encode() + bytes(range(60)))
+    tiles = Preprocessing(size=(8, 8, 8), axes="ZYX", channels=1, intensity="minmax", fit="tile", spacing=(1, 1, 1))
+    with pytest.raises(DataError, match=r"d\.nrrd: its grid: 27000×36000×45000 in 1 channels take"):
+        load_case(case_of(wide), tiles)

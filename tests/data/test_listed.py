@@ -75,13 +75,28 @@ def test_tabs_quotes_and_ends_of_lines(tmp_path: Path) -> None:
     assert [case.image.name for case in cases_in(table, "YX").cases] == ["a\nb.png", "c\u2028d.png", "e.png"]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize(
-    "content", ["image;name\na, b.png;b\n", "sep=;\r\nimage;name\r\na, b.png;b\r\n", "name\timage\nb\ta, b.png\n"]
-)
-def test_tables_of_spreadsheets(tmp_path: Path, content: str) -> None:
-    table = tmp_path / "list.csv"
-    table.write_bytes(content.encode("utf-8-sig"))
+    "content",
+    [
+        *("image;name\na, b.png;b\n", "name\timage\nb\ta, b.png\n", "image|name\na, b.png|b\n"),
+        *(f"{line}\r\nimage;name\r\na, b.png;b\r\n" for line in ("sep=;", '"sep=;"', "SEP=;\r\n")),
+        *("sep=\t\nname\timage\nb\ta, b.png\n", "sep=|\nname|image|note, long\nb|a, b.png|\n"),
+        *('image,name\n"a, b.png", "b"\n', 'name,image\rb, "a, b.png"\r'),
+    ],
+)  # fmt: skip
+def test_tables_of_spreadsheets(tmp_path: Path, content: str, code: str, suffix: str) -> None:
+    table = tmp_path / f"list{suffix}"
+    table.write_bytes(content.encode(code))
     assert cases_in(table, "YX").cases == (Case(name="b", image=tmp_path / "a, b.png", label=None, group="b"),)
+
+
+def test_utf_16_without_its_mark(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_bytes("image\na.png\n".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"list\.csv: not a table in UTF-8: it holds zero bytes, as text in UTF-16 does"):
+        cases_in(table, "YX")
 
 
 def test_what_does_not_fit_the_header(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from ldseg.data.outline import label_on_grid, outlines
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation import object_sums
 from ldseg.inference.instances import label_instances
-from ldseg.inference.parts import classes_of, inside_of, most_probable
+from ldseg.inference.parts import classes_of, most_probable
 from ldseg.inference.segmented import Segmented
 
 BALLS: dict[str, tuple[tuple[int, ...], list[tuple[tuple[int, ...], int]]]] = {
@@ -34,7 +34,7 @@ def test_touching_objects_are_told_apart_by_their_outlines(axes: str) -> None:
     ids = touching(axes)
     mask, edge = (ids > 0).astype(np.int32), outlines(ids, axes)
     assert label_instances(mask).max() == 2  # the first two are one
-    found = label_instances(mask, mask.astype(bool) & ~edge, outline=edge.astype(np.float32), video=axes == "TYX")
+    found = label_instances(mask, edge.astype(np.float32), video=axes == "TYX")
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found > 0, mask > 0)
     assert found.max() == 3
@@ -50,31 +50,44 @@ def test_nothing_changes_where_no_objects_touch() -> None:
     mask = np.zeros((100, 100), np.int32)
     mask[5:45, 5:45] = mask[55:95, 5:45] = mask[55:95, 55:95] = 1
     mask[70:75, 70:75] = 0
-    inside = np.zeros(mask.shape, bool)
-    inside[10:40, 10:40] = inside[60:90, 10:40] = True
-    inside[60, 43] = True  # a speck
-    inside[20:30, 60:70] = True  # not of the mask
-    np.testing.assert_array_equal(label_instances(mask, inside), label_instances(mask))
-    np.testing.assert_array_equal(label_instances(mask, np.zeros_like(inside)), label_instances(mask))
+    outline = np.ones(mask.shape, np.float32)
+    outline[10:40, 10:40] = outline[60:90, 10:40] = 0
+    outline[60, 43] = 0  # a speck
+    outline[20:30, 60:70] = 0  # not of the mask
+    np.testing.assert_array_equal(label_instances(mask, outline), label_instances(mask))
+    np.testing.assert_array_equal(label_instances(mask, np.ones_like(outline)), label_instances(mask))
     empty = np.zeros_like(mask)
-    assert not label_instances(empty, inside).any()
+    assert not label_instances(empty, outline).any()
 
 
 def test_what_meets_where_no_outline_was_seen_is_one() -> None:
     """Three in a row: the first two meet in an outline, the last at a thin place."""
     mask = np.zeros((40, 100), np.int32)
     mask[10:30, 10:50] = mask[10:30, 52:90] = mask[19:21, 50:52] = 1
-    inside = mask.astype(bool)
-    inside[:, 28:32] = inside[:, 50:52] = False
-    outline = np.where(mask.astype(bool) & ~inside, 0.9, 0.05).astype(np.float32)
-    outline[:, 50:52] = 0.1
-    assert label_instances(mask, inside).max() == 3
-    found = label_instances(mask, inside, outline=outline)
+    outline = np.full(mask.shape, 0.05, np.float32)
+    outline[:, 28:32], outline[:, 50:52] = 0.9, 0.35
+    assert label_instances(mask, outline).max() == 3
+    outline[:, 50:52] = 0.25
+    found = label_instances(mask, outline)
     assert found.max() == 2
     assert found[20, 15] == 1
     assert (found[20, [40, 80]] == 2).all()
-    video = label_instances(np.stack([mask] * 3), np.stack([inside] * 3), outline=np.stack([outline] * 3), video=True)
+    video = label_instances(np.stack([mask] * 3), np.stack([outline] * 3), video=True)
     np.testing.assert_array_equal(video, np.stack([found] * 3))
+
+
+def test_a_gap_in_an_outline_lets_nothing_through() -> None:
+    """Where the outline between two is weak in one place, the inside of the one is not joined to that of the other."""
+    mask = np.zeros((40, 100), np.int32)
+    mask[10:30, 10:90] = 1
+    outline = np.zeros(mask.shape, np.float32)
+    outline[10:30, 49:51] = 0.9
+    outline[18:22, 49:51] = 0.2  # the inside is the most probable here
+    found = label_instances(mask, outline)
+    assert found.max() == 2
+    assert (found[20, [45, 55]] == [1, 2]).all()
+    outline[18:22, 49:51], outline[10:30, 10:49] = 0.9, 0.3  # nothing of the first is clear of an outline
+    assert label_instances(mask, outline).max() == 2
 
 
 def test_what_is_too_small_to_be_an_object_is_known_from_training() -> None:
@@ -87,10 +100,10 @@ def test_what_is_too_small_to_be_an_object_is_known_from_training() -> None:
     assert found[11, 11] == 1
     assert found[31, 11] == 0
     assert label_instances(mask, smallest=20.5).max() == 1
-    inside = np.zeros(mask.shape, bool)
-    inside[51:59, 51:54] = inside[52:55, 57] = True
-    assert label_instances(mask, inside, 13.0).max() == 3  # three pixels are a speck
-    assert label_instances(mask, inside, 12.0).max() == 4
+    outline = np.ones(mask.shape, np.float32)
+    outline[51:59, 51:54] = outline[52:55, 57] = 0
+    assert label_instances(mask, outline, 13.0).max() == 3  # three pixels are a speck
+    assert label_instances(mask, outline, 12.0).max() == 4
 
 
 def test_the_outline_belongs_to_the_object() -> None:
@@ -100,7 +113,6 @@ def test_the_outline_belongs_to_the_object() -> None:
     np.testing.assert_allclose(classes, np.stack([parts[..., 0], parts[..., 1] + parts[..., 2]], axis=-1))
     np.testing.assert_array_equal(parts, kept)
     assert classes_of(parts, False) is parts
-    np.testing.assert_array_equal(inside_of(classes, parts[..., 2]), parts.argmax(axis=-1) == 1)
 
 
 @pytest.mark.parametrize("size", [(60, 90), (160, 120)])

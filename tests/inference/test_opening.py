@@ -53,16 +53,15 @@ def test_the_light_engine_is_taken_on_a_processor(folder: Path, caplog: pytest.L
     assert open_weights(folder, "keras").kind == "keras"
 
 
-@pytest.mark.parametrize(("augmentation", "told"), [("anatomy", True), ("histology", False), ("", False)])
-def test_copies_unlike_what_was_learned_are_told(
-    augmentation: str, told: bool, folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize(
+    ("augmentation", "axes"),
+    [("anatomy", [(), (2,)]), ("histology", [(), (1,), (2,), (1, 2)]), ("", [(), (1,), (2,), (1, 2)]), ("none", [()])],
+)
+def test_copies_are_mirrored_as_the_samples_were(augmentation: str, axes: list[tuple[int, ...]], folder: Path) -> None:
     learned = {"Training": {"Augmentation": augmentation}} if augmentation else {}
     opened = open_weights(folder, "onnx", description=replace(read_description(folder), training=learned))
-    opened.engine(steps=1)
-    assert "mirrored" not in caplog.text
-    opened.engine(steps=1, flips=True)
-    assert ("mirrored along X alone (Training.Augmentation = anatomy)" in caplog.text) == told
+    assert opened.engine(steps=1).mirrors == ((),)
+    assert list(opened.engine(steps=1, flips=True).mirrors) == axes
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 
 from ldseg.data.intensity import scale_intensity
@@ -299,14 +301,18 @@ def test_black_and_white_that_jpeg_has_changed(tmp_path: Path) -> None:
     """Its numbers may be all from 0 to 255, as those of so many objects."""
     mask = np.kron(np.random.default_rng(0).integers(0, 2, (10, 12)), np.ones((5, 7), int)).astype(np.uint8) * 255
     Image.fromarray(mask).save(tmp_path / "a.jpg", quality=60)
-    with pytest.raises(
-        DataError, match=r"a\.jpg: a label of black and white in JPEG.*\(above 127 or not\) and save it as PNG"
-    ):
+    with pytest.raises(DataError, match=r"a\.jpg: a label in JPEG.*black and white \(above 127 or not\).*save it as PNG"):
         read_scan_label(tmp_path / "a.jpg", "YX")
     assert read_image(tmp_path / "a.jpg").shape == (50, 84, 1)
     flat = np.kron([[0, 255], [127, 0]], np.ones((16, 16), int)).astype(np.uint8)
     Image.fromarray(flat).save(tmp_path / "b.jpg", quality=100)
     np.testing.assert_array_equal(read_scan_label(tmp_path / "b.jpg", "YX")[0], flat)
+    near = np.kron([[0, 1], [255, 0]], np.ones((16, 16), int)).astype(np.uint8)
+    Image.fromarray(near).save(tmp_path / "d.jpg", quality=100)
+    with pytest.raises(
+        DataError, match=r"d\.jpg: .* two ways: 0, 1, .* as they are, or black and white \(above 127 or not\)"
+    ):
+        read_scan_label(tmp_path / "d.jpg", "YX")
     colours = np.kron([[0, 1], [1, 0]], np.ones((16, 16), int))[..., np.newaxis] * np.array([254, 2, 0])
     Image.fromarray(colours.astype(np.uint8)).save(tmp_path / "c.jpg", quality=100, subsampling=0)
     with pytest.raises(DataError, match=r"c\.jpg: a label needs one plane .*LabelMap"):
@@ -326,3 +332,20 @@ def test_bits_of_portable_maps_and_jpeg_2000(tmp_path: Path, bits: int) -> None:
         assert scan.bits == bits
         scaled = scale_intensity(scan.values, "dtype", name, bits=scan.bits)
         np.testing.assert_allclose(scaled[..., 0], values / (2**bits - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.jp2", "a.avif", "a.tif"])
+def test_a_label_whose_numbers_a_coding_may_have_changed(tmp_path: Path, name: str) -> None:
+    """Classes 0, 1 and 2 may be one class, and what the coding made of it: whoever wrote it has to say."""
+    label = np.kron(np.random.default_rng(0).integers(0, 3, (8, 8)), np.ones((16, 16), int)).astype(np.uint8)
+    options: dict[str, Any] = {"a.jpg": {"quality": 95}, "a.jp2": {"irreversible": True}, "a.webp": {"quality": 90}}
+    if name == "a.tif":
+        tifffile.imwrite(tmp_path / name, label, compression="jpeg", tile=(128, 128))
+    else:
+        Image.fromarray(label).save(tmp_path / name, **options.get(name, {}))
+    coding = {"a.webp": "WebP", "a.jp2": "JPEG 2000", "a.avif": "AVIF"}.get(name, "JPEG")
+    with pytest.raises(DataError, match=rf"{name}: a label in {coding}, which changes numbers, .* 0, 1.* as they are, or "):
+        read_scan_label(tmp_path / name, "YX")
+    if name in ("a.webp", "a.jp2"):
+        Image.fromarray(label).save(tmp_path / name, **({"lossless": True} if name == "a.webp" else {"irreversible": False}))
+        np.testing.assert_array_equal(read_scan_label(tmp_path / name, "YX")[0], label)

@@ -495,3 +495,10 @@ def test_one_bit(tmp_path: Path) -> None:
     path = save(tmp_path / "a.dcm", header)
     np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values * 255)
     np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+
+
+def test_a_mosaic_of_slices_is_no_slice(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.dcm", header_of(volume()[0], ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]))
+    for axes in ("YX", "ZYX"):
+        with pytest.raises(DataError, match=r"a\.dcm: a mosaic of slices in one plane"):
+            read_scan(path, axes)

@@ -1,5 +1,6 @@
 """The table of formats: what a new one takes, and what is common to all."""
 
+import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -327,3 +328,31 @@ def test_voxels_in_a_file_of_their_own(tmp_path: Path, name: str) -> None:
                 read_scan(tmp_path / name, "ZYX")
         else:
             np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values.ravel(), voxels)
+
+
+def test_what_headers_say_and_few_readers_heed(tmp_path: Path) -> None:
+    """A scale that colours do not have, bytes that are passed over in packed or written voxels, other things than images."""
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((4, 2, 1))
+    header["datatype"], header["bitpix"], header["vox_offset"], header["scl_slope"] = 128, 24, 352, 2
+    (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(4) + values.tobytes())
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.nii", "YX").values.ravel(), values.ravel())
+    head = "NRRD0005\ntype: uint8\ndimension: 3\nsizes: 4 3 2\nencoding: {}\nbyte skip: {}\n\n"
+    for skip in (7, -1):
+        packed = gzip.compress(b"passed." + values.tobytes())
+        (tmp_path / "b.nrrd").write_bytes(head.format("gzip", skip).encode() + packed)
+        np.testing.assert_array_equal(read_scan(tmp_path / "b.nrrd", "ZYX").values[..., 0], values)
+    written = " ".join(map(str, values.ravel().tolist())).encode()
+    (tmp_path / "c.nrrd").write_bytes(head.format("ascii", 7).encode() + b"passed." + written)
+    np.testing.assert_array_equal(read_scan(tmp_path / "c.nrrd", "ZYX").values[..., 0], values)
+    (tmp_path / "c.nrrd").write_bytes(head.format("ascii", -1).encode() + written)
+    with pytest.raises(DataError, match=r"c\.nrrd: its header skips all bytes but the last"):
+        read_scan(tmp_path / "c.nrrd", "ZYX")
+    lines = "ObjectType = Tube\nNDims = 3\nDimSize = 4 3 2\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    (tmp_path / "d.mha").write_bytes(lines.encode() + values.tobytes())
+    with pytest.raises(DataError, match=r"d\.mha: a MetaIO file of the type Tube, expected Image"):
+        read_scan(tmp_path / "d.mha", "ZYX")
+    plane = values[0]
+    (tmp_path / "e.pgm").write_bytes(b"P5\n4 3\n255 # white\n" + plane.tobytes())
+    np.testing.assert_array_equal(read_scan(tmp_path / "e.pgm", "YX").values[..., 0], plane)

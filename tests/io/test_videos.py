@@ -379,6 +379,29 @@ def test_what_is_damaged_is_refused_every_time(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+def test_what_is_damaged_within_frames_of_vp9(tmp_path: Path) -> None:
+    """The decoder that FFmpeg takes by itself notices none of these; the other one gives the same frames."""
+    path, size = tmp_path / "a.mp4", (64, 48)
+    noise = np.random.default_rng(0).integers(0, 256, (8, *size[::-1], 3)).astype(np.uint8)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"vp09"), 25, size)
+    if not writer.isOpened():
+        pytest.skip("OpenCV without VP9")
+    for frame in noise:
+        writer.write(frame)
+    writer.release()
+    usual = cv2.VideoCapture(str(path))
+    frames = [usual.read()[1][..., ::-1] for _ in noise]
+    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    start = content.index(b"mdat") + 200
+    for place in rng.integers(start, start + 8000, 12).tolist():
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.mp4: not a readable video .*its decoder says: "):
+            read_scan(path, "TYX")
+
+
 def avi_part(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 

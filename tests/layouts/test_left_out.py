@@ -173,3 +173,25 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         pytest.skip("this file system takes no such name")
     (case,) = find_cases(tmp_path).cases
     assert load_case(case, STEP).size == (6, 8)
+
+
+@pytest.mark.parametrize("name", ["Labels", "GT", "ground_truth", "Masks"])
+@pytest.mark.parametrize("layout", [("Image", "Label"), ("imagesTr", "labelsTr")])
+def test_masks_in_a_folder_of_another_name(tmp_path: Path, layout: tuple[str, str], name: str) -> None:
+    images, wanted = layout
+    photo(tmp_path / images / "a.png")
+    mask(tmp_path / name / "a.png")
+    found = find_cases(tmp_path)
+    assert found.problems == (f"{tmp_path}: not used: {name} (labels are expected in {wanted})",)
+    mask(tmp_path / wanted / "a.png")
+    found = find_cases(tmp_path)
+    assert found.problems == () and labels(found)["a"] is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [("name;patient\na;P1\n", "utf-8-sig"), ("sep=;\rname;patient\ra;P1\r", "utf-16")]
+)
+def test_tables_of_patients_as_spreadsheets_write_them(tmp_path: Path, content: str, code: str) -> None:
+    photo(tmp_path / "Image" / "a.png")
+    (tmp_path / "patients.csv").write_bytes(content.encode(code))
+    assert [case.group for case in find_cases(tmp_path).cases] == ["P1"]

@@ -1,5 +1,6 @@
 """What the settings leave open, chosen from the data, with reasons."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,24 @@ def test_unreadable_cases_are_passed_over(tmp_path: Path) -> None:
     assert choose(load_config(None), cases).data.size == (64, 64)
     with pytest.raises(DataError, match=r"0\.png"):
         choose(load_config(None), cases[:1])
+
+
+def test_channels_are_those_of_most_images(tmp_path: Path) -> None:
+    """One image of other channels does not leave out all others; gray and colours are made of each other."""
+    cases = images(tmp_path, (20, 30), (20, 30), (20, 30))
+    tifffile.imwrite(tmp_path / "four.tif", np.zeros((20, 30, 4), np.uint8), photometric="minisblack", planarconfig="contig")
+    odd = Case(name="four", image=tmp_path / "four.tif", label=None, group="four")
+    data = Config().with_values({"Data.Dimensions": "2D"}).data
+    assert look([*cases, odd], data).channels == 3
+    gray = images(tmp_path, (20, 30), (20, 30), (20, 30), mode="L")
+    assert look([*gray, odd], data).channels == 1
+    assert look([odd], data).channels == 4
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    cases = images(tmp_path, (20, 30), (20, 30), (20, 30))
+    (tmp_path / "0.png").write_bytes(b"")
+    Image.fromarray(np.full((20, 30), 7, np.uint8)).save(tmp_path / "label.png")
+    cases[1] = replace(cases[1], label=tmp_path / "label.png")
+    told = sorted(look(cases, Config().with_values({"Data.Dimensions": "2D"}).data).problems)
+    assert len(told) == 2 and "0.png" in told[0] and "label.png: label values 7 do not fit" in told[1]

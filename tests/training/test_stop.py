@@ -39,6 +39,35 @@ def raised(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_memory_is_cleaned_up_is_not_printed(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python prints what is raised there, and drops it; other errors are still printed."""
+
+    class Cleaned:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            threading.Event().wait(5)
+
+    class Broken:
+        def __del__(self) -> None:
+            raise OSError("told")
+
+    given, hook = signal.signal(signal.SIGINT, signal.default_int_handler), sys.unraisablehook
+    sys.unraisablehook = sys.__unraisablehook__  # without that of pytest
+    try:
+        with terminated_as_interrupted():
+            Cleaned()
+            assert capsys.readouterr().err == ""
+            with pytest.raises(KeyboardInterrupt):
+                check_stopped()
+            Broken()
+            assert "OSError: told" in capsys.readouterr().err
+        assert sys.unraisablehook is sys.__unraisablehook__  # as before
+    finally:
+        signal.signal(signal.SIGINT, given)
+        sys.unraisablehook = hook
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_not_lost_with_its_exception(number: int) -> None:
     usual = signal.getsignal(signal.SIGTERM)
     given = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it

@@ -18,6 +18,7 @@ from ldseg.io.slides.contract import Kept, Slide, check_planes, usable_microns
 from ldseg.io.streams import check_jpeg
 from ldseg.io.tiff import MOST_PAGES
 from ldseg.io.tiff_coding import check_coding, steady
+from ldseg.io.units import millimetres
 from ldseg.later import Later
 from ldseg.text import times
 
@@ -35,7 +36,6 @@ _APERIO_YCC = 33003
 _ORIENTATION, _X, _Y, _UNIT = 274, 282, 283, 296
 _UNITS = {2: 25400.0, 3: 10000.0}
 """µm in an inch and in a centimetre."""
-_LENGTHS = {"µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "Å": 1e-4}
 
 
 class TiffSlide(Slide):
@@ -193,11 +193,16 @@ def _microns(stored: tifffile.TiffFile, page: Any) -> tuple[float, float] | None
     unit = int(page.tags.valueof(_UNIT, 2))
     scale = _UNITS.get(unit)
     if stored.is_imagej and unit == 1:
-        scale = _LENGTHS.get(str((stored.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
+        scale = _microns_in(str((stored.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
     y, x = (_ratio(page.tags.valueof(code)) for code in (_Y, _X))
     if scale is None or not y or not x:
         return None
     return usable_microns(scale / y, scale / x)
+
+
+def _microns_in(unit: str) -> float | None:
+    found = millimetres(unit)
+    return None if found is None else found * 1000
 
 
 def _ratio(value: Any) -> float:
@@ -219,7 +224,7 @@ def _ome_microns(text: str) -> tuple[float, float] | None:
     found = []
     for axis in ("Y", "X"):
         value, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
-        scale = _LENGTHS.get(unit)
+        scale = _microns_in(unit)
         if value is None or scale is None:
             return None
         found.append(float(value) * scale)

@@ -12,12 +12,11 @@ import numpy as np
 from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.slides.contract import Slide, check_planes, usable_microns
+from ldseg.io.units import millimetres
 from ldseg.text import times
 
 ZARR_SLIDES = (".zarr",)
 """Extensions of the folders."""
-
-_MICRONS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6, "angstrom": 1e-4}
 
 
 class ZarrSlide(Slide):
@@ -77,7 +76,8 @@ def _microns(image: dict[str, Any], letters: Sequence[str]) -> tuple[float, floa
         if change.get("type") == "scale":
             steps = [step * float(factor) for step, factor in zip(steps, change["scale"], strict=True)]
             said = True
-    if not said or any(units.get(axis) not in _MICRONS for axis in "yx"):
+    scales = [millimetres(str(units.get(axis))) for axis in "yx"]
+    if not said or None in scales:
         return None
-    y, x = (steps[letters.index(axis)] * _MICRONS[str(units[axis])] for axis in "yx")
+    y, x = (steps[letters.index(axis)] * scale * 1000 for axis, scale in zip("yx", scales, strict=True) if scale is not None)
     return usable_microns(y, x)
