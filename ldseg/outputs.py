@@ -136,8 +136,8 @@ class Outputs:
                         found[case].append(path)
         for case, own in found.items():
             for picture in (self.overlay, self.diffusion):
-                own += (path for suffix in (".png", ".gif") if (path := picture(case, suffix)).exists())
-            if self.uncertainty(case).exists():
+                own += (path for suffix in (".png", ".gif") if os.path.exists(path := picture(case, suffix)))
+            if os.path.exists(self.uncertainty(case)):
                 own.append(self.uncertainty(case))
         return found
 

@@ -64,6 +64,12 @@ def _main(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as error:
         print(f"error: {_missing(error)}", file=sys.stderr)
         return FAILED
+    except OSError as error:  # of a name that no system takes, say: whoever asks for a file may meet it first
+        from ldseg.text import one_line
+
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, Path)) else ""
+        print(f"error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt as stop:
         if not str(stop):  # a training has told more
             print("interrupted; what was finished is kept", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def split_cases(task: Task) -> tuple[list[Case], list[Case]]:
     from ldseg.slides.plan import at_resolution
 
     known = at_resolution(task.preprocessing, settings_of(task).microns) is not None
-    slides = [case for case in found if known or case.image.is_dir() or case.image.suffix.lower() in SLIDE_SUFFIXES]
+    slides = [case for case in found if known or os.path.isdir(case.image) or case.image.suffix.lower() in SLIDE_SUFFIXES]
     chosen = set(map(id, slides))
     return [case for case in task.cases if id(case) not in chosen], slides
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _is_picture(case: Case) -> bool:
 
 def _deep(case: Case) -> tuple[str, str]:
     path, suffix = case.image, suffix_of(case.image).lower()
-    if path.is_dir():
+    if os.path.isdir(path):
         if any(is_dicom(entry) for entry in visible(path)):
             return "3D", f"{path.name} is a folder of DICOM slices"
         return "2D+t", f"{path.name} is a folder of frames; 3D says that they are slices of a volume"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
     Raises:
         DataError: there is nothing at the path, or nothing in it that can be a case.
     """
-    if is_table(path) and not path.is_dir():
+    if is_table(path) and not os.path.isdir(path):
         return listed_cases(path, patterns)
     if is_remote(path):
         try:
@@ -45,9 +46,12 @@ def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:
 
 
 def _cases_here(path: Path, axes: str, patterns: Sequence[str]) -> Found:
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder, expected an image or a data set")
-    if not path.is_dir() or is_slide(path):
+    try:
+        path.stat()
+    except OSError as error:
+        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise DataError(f"{path}: {reason}, expected an image or a data set") from error
+    if not os.path.isdir(path) or is_slide(path):
         return Found(cases=(_case(path),), problems=())
     try:
         return find_cases(path, patterns, axes=axes)

@@ -68,7 +68,7 @@ def to_classes(
         consecutive = rule == "auto" and foreground.size >= 2 and foreground[-1] == foreground.size
         if rule == "instances" or whole_binary or whole_byte or consecutive:
             return (label > 0).astype(np.int32)
-    message = f"{source}: label values {listed(values.tolist())} do not fit {_expected(rule, num_classes)}"
+    message = f"{source}: label values {listed(values.tolist())} do not fit {_expected(rule, num_classes, foreground)}"
     raise Misread(message, values)
 
 
@@ -144,7 +144,8 @@ def distinct(label: np.ndarray) -> np.ndarray:
     return np.unique(label)
 
 
-def _expected(rule: str, num_classes: int) -> str:
+def _expected(rule: str, num_classes: int, foreground: np.ndarray) -> str:
+    """What a rule expects, and a remedy for what it found instead above 0 or below."""
     classes = f"0..{num_classes - 1}"
     if rule == "classes":
         return f"the rule 'classes', which expects {classes}"
@@ -153,11 +154,14 @@ def _expected(rule: str, num_classes: int) -> str:
     if rule == "instances":
         return "the rule 'instances', which expects ids of 0 and above"
     if num_classes == 2:
-        return (
-            "the rule 'auto', which expects 0/1, 0/255 or instance ids 0..n without a gap"
-            " (set [Data] Labels to binary or instances to say what they are)"
-        )
-    return f"the rule 'auto', which expects {classes} for {num_classes} classes"
+        wanted = "the rule 'auto', which expects 0/1, 0/255 or instance ids 0..n without a gap"
+        if foreground.tolist() == [1, 255]:
+            return f"{wanted} (if nobody was sure of 255, say so: [Data] LabelMap = 0:0, 1:1, 255:ignore)"
+        ways = "binary or instances" if foreground.size == 1 else "instances"
+        return f"{wanted} (set [Data] Labels to {ways}, or [Data] LabelMap, to say what they are)"
+    odd = foreground[(foreground < 0) | (foreground >= num_classes)]
+    remedy = f"say what others mean in [Data] LabelMap, such as {odd[-1]}:{num_classes - 1}"
+    return f"the rule 'auto', which expects {classes} for {num_classes} classes ({remedy})"
 
 
 def listed(values: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.models import Preset
 from ldseg.writing import claim_folder, write_bytes, write_file, write_text
 
-SCHEDULE_FILE = "schedule.npy"
+SCHEDULE_FILE, README = "schedule.npy", "README.md"
+NETWORKS = ("encoder", "denoiser", "decoder")
+"""Names of the networks of an export."""
 
 
 def export(weights: Path, to: str, out: Path, *, preset: Preset | None = None) -> None:
@@ -37,15 +40,29 @@ def export(weights: Path, to: str, out: Path, *, preset: Preset | None = None) -
         raise ConfigError(f"expected a format of {', '.join(FORMATS)}, got {to!r}")
     description = read_network(weights, "an export", preset)
     claim_folder(out, "the exported networks")
+    _check_own(out)
     try:
-        FORMATS[to](weights, description, out)
-        write_text(out / DESCRIPTION_FILE, json.dumps(description.to_dict(), indent=2) + "\n")
+        # The first file tells the next export that this folder is one, also where this one is killed.
         write_file(out / SCHEDULE_FILE, lambda stream: np.save(stream, description.spec.schedule.alpha_bar))
-        write_text(out / "README.md", readme(description, to))
+        write_text(out / DESCRIPTION_FILE, json.dumps(description.to_dict(), indent=2) + "\n")
+        FORMATS[to](weights, description, out)
+        write_text(out / README, readme(description, to))
     except DataError as error:
         raise WeightsError(str(error)) from error
     except OSError as error:
         raise WeightsError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_own(out: Path) -> None:
+    """Raises WeightsError for a folder where no export was, with files of the names that one writes."""
+    if (out / SCHEDULE_FILE).is_file():
+        return
+    names = (DESCRIPTION_FILE, README, *(f"{name}{suffix}" for name in NETWORKS for suffix in (".onnx", ".xml", ".bin", "")))
+    for name in names:
+        if os.path.lexists(out / name):
+            raise WeightsError(
+                f"{out / name}: no export of LDSeg wrote it, and it would be overwritten; name another folder (--out)"
+            )
 
 
 def _graphs(weights: Path, description: Description) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def is_dicom_scan(path: Path | None, axes: str) -> bool:
     """Whether a scan was read from DICOM: a file, or a folder with a series."""
     if path is None:
         return False
-    return bool(dicom_files(path)) if path.is_dir() else format_of(path, axes).thing == "DICOM file"
+    return bool(dicom_files(path)) if os.path.isdir(path) else format_of(path, axes).thing == "DICOM file"
 
 
 def sources_of(path: Path, axes: str) -> Sources:
@@ -47,14 +48,14 @@ def sources_of(path: Path, axes: str) -> Sources:
     Raises:
         Refused: they are no longer those that were read.
     """
-    files = dicom_files(path) if path.is_dir() else [path]
+    files = dicom_files(path) if os.path.isdir(path) else [path]
     headers = []
     for file in files:
         header = header_of(file)
         if "PixelData" in header:
             del header.PixelData
         headers.append(header)
-    order = sorted(range(len(files)), key=lambda index: number_of(headers[index])) if path.is_dir() else [0]
+    order = sorted(range(len(files)), key=lambda index: number_of(headers[index])) if os.path.isdir(path) else [0]
     found: list[tuple[str, Frame]] = []
     of_frame: dict[int, tuple[int, int]] = {}
     for place in order:
@@ -63,6 +64,6 @@ def sources_of(path: Path, axes: str) -> Sources:
             of_frame[id(frame)] = (place, index)
     if not found:
         raise Refused("its DICOM files are no longer there")
-    ordered, _ = arranged(found, axes, 1.0, several=path.is_dir() and len(found) > 1)
+    ordered, _ = arranged(found, axes, 1.0, several=os.path.isdir(path) and len(found) > 1)
     planes = [of_frame[id(frame)] for _, frame in ordered]
     return Sources(headers=headers, planes=planes, frames=[frame for _, frame in ordered])

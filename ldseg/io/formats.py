@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _by_suffix(suffix: str, axes: str) -> Format | None:
 
 def _by_magic(path: Path, axes: str) -> Format | None:
     """For files such as IM00001, whose name says nothing."""
-    if suffix_of(path) and not suffix_of(path)[1:].isdigit() or not path.is_file() or path.name.upper() == "DICOMDIR":
+    if suffix_of(path) and not suffix_of(path)[1:].isdigit() or not os.path.isfile(path) or path.name.upper() == "DICOMDIR":
         return None
     try:
         with path.open("rb") as stream:

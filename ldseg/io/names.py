@@ -53,7 +53,7 @@ def stem_of(path: Path) -> str:
 
 def _parts_of(path: Path) -> tuple[str, str]:
     known: tuple[str, str] | None = getattr(path, "_parts_of_name", None)
-    return _parted(path.name, path.is_dir()) if known is None else known
+    return _parted(path.name, os.path.isdir(path)) if known is None else known
 
 
 def _parted(name: str, folder: bool) -> tuple[str, str]:

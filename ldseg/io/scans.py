@@ -6,6 +6,7 @@ A scan is a file or, for volumes and videos, a folder with a file for each slice
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ def write_scan_mask(
     Raises DataError for a mask that cannot be written, or not there.
     """
     path = folder / f"{case_name}_segmentation"
-    if like is not None and like.is_dir() and (frames := _planes_in(like)):
+    if like is not None and os.path.isdir(like) and (frames := _planes_in(like)):
         return write_frames(path, mask, list(frames))
     values = narrowed(path, mask)
     target, suffix = _target(like, values.ndim == 2, geometry)
@@ -197,7 +198,7 @@ def write_scan_map(
 def map_path(folder: Path, case_name: str, kind: str, like: Path | None, planar: bool = False) -> Path:
     """Where a map of a case goes: that of a volume has the format of its mask, any other is a TIFF, a page a frame."""
     path = folder / f"{case_name}_{kind}"
-    if like is None or (like.is_dir() and _planes_in(like)):
+    if like is None or (os.path.isdir(like) and _planes_in(like)):
         return _with(path, ".tif")
     source = writer_of(suffix_of(like), planar) or writer_of(suffix_of(like), not planar)
     if source is not None and source.maps:
@@ -248,7 +249,7 @@ def _read(path: Path, axes: str, label: bool = False, like: Path | None = None, 
 
 def read_content(path: Path, axes: str, label: bool = False, like: Path | None = None, coloured: bool = False) -> Content:
     """What a file or a folder holds, (*S, c) as stored; the colours of a label as those of an image."""
-    if path.is_dir() and len(axes) > 2:
+    if os.path.isdir(path) and len(axes) > 2:
         return _read_folder(path, axes, label, like, coloured)
     return read_file(path, axes, label and not coloured)
 
@@ -264,6 +265,6 @@ def _read_folder(folder: Path, axes: str, label: bool, like: Path | None, colour
         raise DataError(f"{folder}: expected {what}, or images of type {' '.join(IMAGE_SUFFIXES)}, found none")
     if not label:
         return Content(values=read_frames(frames, read_image))
-    if like is not None and like.is_dir() and _planes_in(like):
+    if like is not None and os.path.isdir(like) and _planes_in(like):
         frames = label_frames(folder, like)
     return Content(values=read_frames(frames, read_image) if coloured else read_frames(frames, read_label)[..., np.newaxis])

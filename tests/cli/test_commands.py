@@ -145,3 +145,21 @@ def test_what_is_missing_for_a_command_is_said_before_its_work(
     with pytest.raises(ModuleNotFoundError) as caught:
         cli._module(name)
     assert cli._missing(caught.value) == f'{library} is not installed, which this needs: pip install "ldseg[figures]"'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["segment", "{}"],
+        ["segment", "{}.png"],
+        ["segment", ".", "--weights", "{}"],
+        ["segment", ".", "--config", "{}"],
+        ["validate", "{}"],
+        ["plan", "{}", "--classes", "a,b"],
+        ["export", "{}", "--to", "onnx"],
+    ],
+)
+def test_names_that_are_too_long_are_an_error_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    long = "n" * 300
+    assert main([word.format(long) for word in arguments]) == 2
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]

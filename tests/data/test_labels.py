@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,18 @@ def test_ids_of_objects(rule: str, num_classes: int, values: list[int], holds: b
         assert found.dtype == np.int32
         np.testing.assert_array_equal(found, label)
     assert to_instances(label, rule, num_classes, {0: 0, 7: 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "count", "remedy"),
+    [
+        ([0, 7], 2, "set [Data] Labels to binary or instances, or [Data] LabelMap, to say what they are"),
+        ([0, 3, 7], 2, "set [Data] Labels to instances, or [Data] LabelMap, to say what they are"),
+        ([0, 1, 255], 2, "if nobody was sure of 255, say so: [Data] LabelMap = 0:0, 1:1, 255:ignore"),
+        ([0, 128, 255], 3, "say what others mean in [Data] LabelMap, such as 255:2"),
+    ],
+)
+def test_the_remedy_fits_the_numbers(values: list[int], count: int, remedy: str) -> None:
+    """By the rule binary three numbers would be refused again, and by that of instances 255 be an object."""
+    with pytest.raises(DataError, match=re.escape(f"({remedy})")):
+        to_classes(np.array(values), "auto", count, "a.png")

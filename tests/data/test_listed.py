@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from ldseg.data.cases import Case
+from ldseg.data.cases import Case, load_case
 from ldseg.data.inputs import cases_in, cases_of
+from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
+from ldseg.io.slides.kinds import is_slide
 from ldseg.remote import write_remote
 
 
@@ -155,3 +159,20 @@ def test_a_table_of_parquet_in_an_object_store(tmp_path: Path) -> None:
     write_remote(place, b"no table")
     with pytest.raises(DataError, match="memory://bucket/test-listed/t.parquet: not a table of Parquet"):
         cases_in(place, "YX")
+
+
+def test_a_path_that_no_system_takes_costs_one_row(tmp_path: Path) -> None:
+    """Python raises for it where it only asks whether a folder is there."""
+    long = "n" * 300
+    (tmp_path / "list.csv").write_text(f"image,label\na.png,\n{long}.png,\nb.png,{long}.png\n", "utf-8")
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "a.png")
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "b.png")
+    first, *others = cases_in(tmp_path / "list.csv", "YX").cases
+    step = Preprocessing(size=(8, 8))
+    assert load_case(first, step).size == (8, 8)
+    for case in others:
+        with pytest.raises(DataError, match="cannot be read: File name too long"):
+            load_case(case, step)
+        assert not is_slide(case.image)
+    found = cases_of([tmp_path / "a.png", tmp_path / f"{long}.png"], "YX")
+    assert len(found.cases) == len(found.problems) == 1 and "File name too long" in found.problems[0]

@@ -108,3 +108,19 @@ def test_no_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
         export(tmp_path / "none", "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+    """An export goes to a folder of its own, or to that of an earlier one; not into the folder of the weights."""
+    weights_of("lean", tmp_path / "weights")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("mine", "utf-8")
+    with pytest.raises(WeightsError, match=r"README\.md: no export of LDSeg wrote it, and it would be overwritten"):
+        export(tmp_path / "weights", "onnx", out)
+    assert [path.name for path in out.iterdir()] == ["README.md"]
+    with pytest.raises(WeightsError, match=r"segmenter\.json: no export of LDSeg wrote it"):
+        export(tmp_path / "weights", "onnx", tmp_path / "weights")
+    for _ in range(2):
+        export(tmp_path / "weights", "onnx", tmp_path / "new")
+    assert (tmp_path / "new" / "README.md").is_file()

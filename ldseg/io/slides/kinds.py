@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from ldseg.errors import DataError
@@ -37,11 +38,11 @@ LARGE = 1 << 26
 def is_slide(path: Path) -> bool:
     """Whether a path is a slide: by its extension, or as a TIFF that is large."""
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if os.path.isdir(path):
         return suffix in ZARR_SLIDES
     if suffix in SLIDE_SUFFIXES:
         return True
-    if suffix not in TIFF_SUFFIXES or not path.is_file():
+    if suffix not in TIFF_SUFFIXES or not os.path.isfile(path):
         return False
     try:
         with TiffSlide(path) as slide:
