@@ -10,7 +10,7 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -86,39 +86,49 @@ def _bmp(content: bytes) -> Pixels:
     return by_pillow(BmpImagePlugin.BmpImageFile, content)
 
 
-def gif_size(content: bytes) -> tuple[int, int, int]:
-    """Frames, height and width of a GIF, by its blocks alone. Raises ValueError for one that ends early."""
+def gif_size(stream: BinaryIO) -> tuple[int, int, int]:
+    """Frames, height and width of a GIF, by its blocks alone, few of which are in memory. The place in it is then elsewhere.
 
-    def table(packed: int) -> int:
-        return 3 << (packed & 7) + 1 if packed & 0x80 else 0
+    Raises ValueError for one that ends early.
+    """
+
+    def take(count: int) -> bytes:
+        found = stream.read(count)
+        if len(found) < count:
+            raise EOFError
+        return found
+
+    def skip_table(packed: int) -> None:
+        if packed & 0x80:
+            stream.seek(3 << (packed & 7) + 1, io.SEEK_CUR)
 
     frames = 0
     try:
-        width, height = struct.unpack_from("<HH", content, 6)
-        place = 13 + table(content[10])
-        while content[place] != 0x3B:  # the end mark
-            if content[place] == 0x2C:
+        stream.seek(6)
+        width, height, packed = struct.unpack("<HHB2x", take(7))
+        skip_table(packed)
+        while (kind := take(1)) != b"\x3b":  # the end mark
+            if kind == b"\x2c":
                 frames += 1
-                left, top, wide, high = struct.unpack_from("<4H", content, place + 1)
+                left, top, wide, high, packed = struct.unpack("<4HB", take(9))
                 width, height = max(width, left + wide), max(height, top + high)  # Pillow makes the picture larger
-                place += 11 + table(content[place + 9])
-            elif content[place] == 0x21:
-                place += 2
-            elif content[place] == 0:  # what programs leave between the parts
-                place += 1
+                skip_table(packed)
+                take(1)
+            elif kind == b"\x21":
+                take(1)
+            elif kind == b"\0":  # what programs leave between the parts
                 continue
             else:
-                raise ValueError(f"the GIF is damaged at byte {place}")
-            while content[place]:
-                place += 1 + content[place]
-            place += 1
-    except (IndexError, struct.error):
-        raise ValueError(f"the GIF ends early, at byte {len(content)}") from None
+                raise ValueError(f"the GIF is damaged at byte {stream.tell() - 1}")
+            while length := take(1)[0]:
+                stream.seek(length, io.SEEK_CUR)
+    except EOFError:
+        raise ValueError(f"the GIF ends early, at byte {stream.seek(0, io.SEEK_END)}") from None
     return frames, height, width
 
 
 def _gif(content: bytes) -> Pixels:
-    frames, height, width = gif_size(content)
+    frames, height, width = gif_size(io.BytesIO(content))
     check_size((max(frames, 1), height, width), 1)
     if frames != 1:
         raise Refused(f"{frames} frames, expected one picture")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from pathlib import Path
@@ -69,16 +68,17 @@ def read_video(path: Path, axes: str, label: bool = False) -> Content:
 
 def _read_gif(path: Path) -> np.ndarray:
     check_size((path.stat().st_size,), 1)
-    content = path.read_bytes()
-    count, height, width = gif_size(content)
-    _check_count(max(count, 1), height, width)
-    frames, read = scratch((count, height, width, 3), np.uint8), 0
-    with GifImagePlugin.GifImageFile(io.BytesIO(content)) as video:
-        for read, frame in enumerate(ImageSequence.Iterator(video), start=1):
-            if read <= count:
-                frames[read - 1] = frame.convert("RGB")
-            if read % _HELD == 0:
-                release(frames)
+    with path.open("rb") as stream:
+        count, height, width = gif_size(stream)
+        _check_count(max(count, 1), height, width)
+        frames, read = scratch((count, height, width, 3), np.uint8), 0
+        stream.seek(0)
+        with GifImagePlugin.GifImageFile(stream) as video:
+            for read, frame in enumerate(ImageSequence.Iterator(video), start=1):
+                if read <= count:
+                    frames[read - 1] = frame.convert("RGB")
+                if read % _HELD == 0:
+                    release(frames)
     if read != count:
         raise ValueError(f"{read} of {count} frames can be read")
     return frames

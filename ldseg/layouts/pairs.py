@@ -124,12 +124,13 @@ def beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:
 
     Further ones, ``x_mask_1``, ``x_mask_2``, ..., come after it.
     """
-    images = {(path.parent, stem_of(path)): path for path in paths}
+    paths = list(paths)
+    named = [(path, match) for path in paths if (match := _BESIDE.fullmatch(stem_of(path)))]
+    images = {(path.parent, stem_of(path)): path for path in paths} if named else {}
     found: dict[Path, list[Path]] = {}
-    for (folder, stem), path in images.items():
-        match = _BESIDE.fullmatch(stem)
-        if match and (folder, match[1]) in images:
-            found.setdefault(images[folder, match[1]], []).append(path)
+    for path, match in named:
+        if (path.parent, match[1]) in images and images[path.parent, stem_of(path)] == path:  # of two of one name the last
+            found.setdefault(images[path.parent, match[1]], []).append(path)
     return {image: sorted(masks, key=lambda mask: (len(stem_of(mask)), mask.name)) for image, masks in found.items()}
 
 

@@ -107,7 +107,7 @@ def outline(
         return
     # How far each pixel lies from the next edge of each colour; the nearest of them gives its colour.
     distances = []
-    for turn in np.unique(turns):
+    for turn in np.flatnonzero(np.bincount(turns)):
         others = np.ones(labels.shape, np.uint8)
         others[edge] = turns != turn
         distances.append((cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), palette[1 + turn]))

@@ -1,4 +1,5 @@
 import base64
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -488,3 +489,27 @@ def test_a_gif_is_not_held_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monkey
     found = read_scan(save_video(tmp_path / "a.gif", video()), "TYX").values
     assert found is made[0] or np.shares_memory(found, made[0])
     assert len(released) == len(video()) // 2
+
+
+def test_a_gif_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the file itself no more is in memory than what is looked at."""
+    path = save_video(tmp_path / "a.gif", video())
+    frames = read_scan(path, "TYX").values
+    # A comment of 1 MiB before the end mark: a reader that takes all of it at once holds it.
+    comment = b"\x21\xfe" + (b"\xff" + b"x" * 255) * 4096 + b"\0"
+    path.write_bytes(path.read_bytes()[:-1] + comment + b"\x3b")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read whole"))
+    most, opened = [], Path.open
+
+    class Counting(io.BufferedReader):
+        def read(self, count: int | None = -1) -> bytes:
+            found = super().read(count)
+            most.append(len(found))
+            return found
+
+    def counting(self: Path, mode: str = "r", *more: object) -> object:
+        return Counting(opened(self, mode, *more).detach()) if mode == "rb" else opened(self, mode, *more)
+
+    monkeypatch.setattr(Path, "open", counting)
+    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+    assert most and max(most) < 1 << 17
