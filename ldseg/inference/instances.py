@@ -102,15 +102,22 @@ def _insides(kept: np.ndarray, outline: np.ndarray, speck: int) -> np.ndarray:
 
 
 def _joined(pieces: np.ndarray, outline: np.ndarray, video: bool) -> np.ndarray:
-    """Pieces 1 to n, those joined that meet where no outline was seen; numbers in their order, without a gap."""
+    """Pieces 1 to n, those joined that meet where no outline was seen; numbers in their order, without a gap.
+
+    Of a video, what meets within a frame tells; along time only where two pieces meet in no frame: an object goes on through
+    a frame that shows nothing clear of its outline.
+    """
     n = int(pieces.max()) + 1
-    pairs, seen = [], []
-    for axis in range(int(video), pieces.ndim):
+    pairs: list[np.ndarray] = []
+    seen: list[np.ndarray] = []
+    for axis in (*range(int(video), pieces.ndim), *(0,) * video):
         one, two = ((slice(None),) * axis + (side,) for side in (slice(None, -1), slice(1, None)))
         a, b = pieces[one], pieces[two]
         meet = (a != b) & (a > 0) & (b > 0)
-        pairs.append(np.minimum(a, b)[meet].astype(np.int64) * n + np.maximum(a, b)[meet])
-        seen.append((outline[one][meet] + outline[two][meet]) / 2)
+        pair = np.minimum(a, b)[meet].astype(np.int64) * n + np.maximum(a, b)[meet]
+        new = ~np.isin(pair, np.concatenate(pairs)) if video and axis == 0 else slice(None)
+        pairs.append(pair[new])
+        seen.append(((outline[one][meet] + outline[two][meet]) / 2)[new])
     found, which = np.unique(np.concatenate(pairs), return_inverse=True)
     mean = np.bincount(which, np.concatenate(seen)) / np.maximum(np.bincount(which), 1)
     least = np.arange(n)

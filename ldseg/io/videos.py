@@ -29,8 +29,11 @@ MOST_FRAMES = 1 << 16
 """Frames that a video may have."""
 _HELD = 64
 """Frames that are in memory while it is decoded."""
-_EXACT = ("FFV1", "HFYU", "FFVH", "MPNG", "png", "PNG1", "RGBA", "mrle", "RLE", "DIB", "raw", "")
-"""Codings of frames, by their four letters, that keep their values."""
+_EXACT = (
+    *("ffv1", "hfyu", "ffvh", "ulrg", "ulra", "m8rg", "m8ra", "lags", "mpng", "png", "png1", "8bps"),
+    *("mrle", "rle", "zlib", "mszh", "zmbv", "rgba", "dib", "raw", ""),
+)
+"""Codings of frames, by their letters in small (programs write either), that keep their values."""
 _STRICT = {"VP90": "libvpx-vp9", "vp09": "libvpx-vp9"}
 """Decoders that notice where coded bytes do not end where they should; FFmpeg's own give the same frames, and do not."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -102,7 +105,7 @@ def _read_frames(path: Path) -> tuple[np.ndarray, str]:
         cv2.utils.logging.setLogLevel(level)
     if 0 < len(frames) < declared and not edited and len(frames) != pictures_in_avi(path):
         raise ValueError(f"{len(frames)} of {declared} frames can be read")
-    return frames, "" if coding in _EXACT else f"video ({coding})"
+    return frames, "" if coding.lower() in _EXACT else f"video ({coding})"
 
 
 def _decoded(path: Path) -> tuple[np.ndarray, int, str]:

@@ -90,6 +90,15 @@ def test_a_gap_in_an_outline_lets_nothing_through() -> None:
     assert label_instances(mask, outline).max() == 2
 
 
+def test_an_object_of_a_video_goes_on_through_a_frame_that_is_not_clear() -> None:
+    mask, outline = np.ones((5, 20, 20), np.int32), np.zeros((5, 20, 20), np.float32)
+    outline[2] = 0.3  # more likely the inside than not
+    assert label_instances(mask, outline, video=True).max() == 1
+    outline[2], outline[:, :, 9:11] = 0.45, 0.9  # two that touch in every frame: nothing joins them
+    found = label_instances(mask, outline, video=True)
+    assert (found[0, 0, [4, 15]] == [1, 2]).all() and len({*found[:, 0, 4]} & {*found[:, 0, 15]}) == 0
+
+
 def test_what_is_too_small_to_be_an_object_is_known_from_training() -> None:
     mask = np.zeros((200, 200), np.int32)
     mask[10:14, 10:15] = mask[30:33, 10:16] = mask[50:60, 50:60] = 1

@@ -379,6 +379,19 @@ def test_what_is_damaged_is_refused_every_time(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+def test_a_label_in_a_coding_without_loss(tmp_path: Path) -> None:
+    """Programs write its letters in capitals or in small."""
+    path, label = tmp_path / "a.avi", np.random.default_rng(0).integers(0, 3, (4, 48, 64)).astype(np.uint8)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25, (64, 48))
+    for frame in label:
+        writer.write(np.repeat(frame[..., np.newaxis], 3, axis=-1))
+    writer.release()
+    content = path.read_bytes()
+    for letters in (b"FFV1", b"ffv1"):
+        path.write_bytes(content.replace(b"FFV1", letters).replace(b"ffv1", letters))
+        np.testing.assert_array_equal(read_scan_label(path, "TYX")[0], label)
+
+
 def test_what_is_damaged_within_frames_of_vp9(tmp_path: Path) -> None:
     """The decoder that FFmpeg takes by itself notices none of these; the other one gives the same frames."""
     path, size = tmp_path / "a.mp4", (64, 48)
