@@ -53,12 +53,20 @@ def _delimiter(text: io.StringIO, columns: Sequence[str], usual: str) -> str:
             told = line
         if not line:
             break
+    below = _outside_quotes(next(filter(str.strip, text), ""))
     text.seek(start)
     if said := told.strip("\r\n").strip('"')[4:5]:
         return said
-    found = [mark for mark in _MARKS if mark in line]
-    if len(found) > 1:
-        names = "|".join(re.escape(name) for name in columns)
-        beside = re.search(rf"(?i)(?:^|[{_MARKS}])[\s\"]*(?:{names})[\s\"]*?([{_MARKS}]|$)", line)
-        found = [beside[1]] if beside and beside[1] else []
-    return found[0] if found else usual
+    line = _outside_quotes(line)
+    names = "|".join(re.escape(name) for name in columns)
+    beside = re.search(rf"(?i)(?:^|[{_MARKS}])[\s\"]*(?:{names})[\s\"]*?([{_MARKS}]|$)", line)
+    if beside and beside[1]:
+        return beside[1]
+    # No name tells: the marks of a title that stands first may be those of its words.
+    found = [mark for mark in _MARKS if mark in line and (mark in below or not any(other in below for other in _MARKS))]
+    return found[0] if len(found) == 1 else usual
+
+
+def _outside_quotes(line: str) -> str:
+    """A line whose cells in quotes hold no mark."""
+    return re.sub(r'"[^"]*"', lambda cell: re.sub(f"[{_MARKS}]", " ", cell[0]), line)

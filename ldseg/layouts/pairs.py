@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ldseg.errors import DataError
 from ldseg.io.contract import check_file
-from ldseg.io.formats import is_scan
+from ldseg.io.formats import SUFFIXES, is_scan
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
 from ldseg.io.tables import cells_of
 from ldseg.outputs import FOLDERS
@@ -26,6 +26,7 @@ _PATIENTS = (
 
 MOST_TABLE = 1 << 26
 """Bytes that a table may have."""
+_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 _COLUMNS = ("name", "patient", "patient id", "image", "img")
 """Of tables of patients and of pairs."""
 _BESIDE = re.compile(rf"(.+?)[_\-. ]({_WORDS})([_\-. ]?\d+)?", re.IGNORECASE)
@@ -181,7 +182,8 @@ def groups_of(table: Path, names: Iterable[str]) -> dict[str, str]:
     """
     if table.exists():
         listed = _listed(table)
-        files = {stem_of(Path(name)): patient for name, patient in listed.items()}  # some list the files of their images
+        # Some list the files of their images; a dot in a name is none of a file.
+        files = {stem_of(Path(name)): patient for name, patient in listed.items() if suffix_of(Path(name)) in _SUFFIXES}
         return {name: files[name] for name in names if name in files} | listed
     for pattern in _PATIENTS:
         found = {name: re.fullmatch(pattern, name) for name in names}

@@ -109,6 +109,14 @@ def test_isic_by_its_tables(tmp_path: Path, above: bool) -> None:
     assert pairs(tmp_path) == {"ISIC_0000003": "ISBI2016_ISIC_Part1_Test_GroundTruth/ISIC_0000003_Segmentation.png"}
 
 
+@pytest.mark.parametrize("title", ["Skin; 2016", "# images | masks", '"Skin, 2016"'])
+def test_a_title_above_a_table(tmp_path: Path, title: str) -> None:
+    """What parts its words does not part the cells."""
+    isic(tmp_path, "2016")
+    (tmp_path / "Training.csv").write_text(f"{title}\nISIC_0000001.jpg,ISIC_0000001_Segmentation.png\n")
+    assert list(pairs(tmp_path, training=True)) == ["ISIC_0000001"]
+
+
 def test_a_table_that_is_wrong(tmp_path: Path) -> None:
     isic(tmp_path, "2016")
     table = tmp_path / "Training.csv"

@@ -200,5 +200,7 @@ def test_tables_of_patients_as_spreadsheets_write_them(tmp_path: Path, content: 
 def test_tables_of_patients_that_list_files(tmp_path: Path) -> None:
     photo(tmp_path / "Image" / "a.b.png")
     photo(tmp_path / "Image" / "c.png")
-    (tmp_path / "patients.csv").write_text("name,patient\na.b.png,P1\nc,P2\n", "utf-8")
-    assert [case.group for case in find_cases(tmp_path).cases] == ["P1", "P2"]
+    photo(tmp_path / "Image" / "d.png")
+    (tmp_path / "patients.csv").write_text("name,patient\na.b.png,P1\nc,P2\nd.2,P3\n", "utf-8")
+    groups = {case.name: case.group for case in find_cases(tmp_path).cases}
+    assert groups["a.b"] == "P1" and groups["c"] == "P2" and groups["d"] != "P3"  # d.2 is another one
