@@ -54,7 +54,12 @@ class Opened:
         Of weights of several folds, ``folds`` is how many of them, and ``samples`` how many members each of them draws.
         """
         learned = self.description.training.get("Training", {}).get("Augmentation")
-        return self.make(mirror=mirrored(learned), **options)
+        engine = self.make(mirror=mirrored(learned), **options)
+        if options.get("flips") and len(engine.mirrors) == 1:
+            logger.warning(
+                "Sampler.Flips: no copies, as the training mirrored nothing (Training.Augmentation = %s)", learned
+            )
+        return engine
 
 
 def open_weights(

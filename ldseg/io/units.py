@@ -22,9 +22,15 @@ _NAMES: dict[float, tuple[str, ...]] = {
     1000.0: ("m", "meter", "metre"),
     1e6: ("km", "kilometer", "kilometre"),
 }
-_NO_LENGTH = ("", "?", "???", "none", "unknown", "pixel", "px", "voxel", "arbitrary", "unitless")
+_NO_LENGTH = (
+    *("", "?", "???", "none", "unknown", "undefined", "unspecified", "n/a", "arbitrary", "a.u.", "unitless"),
+    *("dimensionless", "pixel", "px", "voxel", "index", "slice", "frame"),
+)
 """What headers say where they know no unit."""
-_TIMES = ("s", "sec", "second", "ms", "msec", "millisecond", "us", "µs", "usec", "microsecond", "min", "minute", "h", "hour")
+_TIMES = (
+    *("ns", "nanosecond", "us", "µs", "usec", "microsecond", "ms", "msec", "millisecond", "s", "sec", "second"),
+    *("min", "minute", "h", "hr", "hour", "d", "day"),
+)
 
 
 def millimetres(unit: str) -> float | None:

@@ -60,7 +60,7 @@ class Seen:
         outlines: labels to try grids on.
         numbers: those that occur in the labels as stored.
         numbered: whether a label numbers its objects.
-        problems: what was wrong with images and labels that could not be read, a line each.
+        problems: what was wrong with labels that could not be read, then with images, a line each.
     """
 
     sizes: tuple[tuple[int, ...], ...]
@@ -228,7 +228,7 @@ def _seen(found: Sequence[_Case], cases: int, count: int, problems: tuple[str, .
         ),
         numbers=frozenset(value for case in found for value in case.numbers.tolist()),
         numbered=any(case.numbered for case in found),
-        problems=(*problems, *(case.problem for case in found if case.problem)),
+        problems=(*(case.problem for case in found if case.problem), *problems),
     )
 
 

@@ -57,11 +57,15 @@ def test_the_light_engine_is_taken_on_a_processor(folder: Path, caplog: pytest.L
     ("augmentation", "axes"),
     [("anatomy", [(), (2,)]), ("histology", [(), (1,), (2,), (1, 2)]), ("", [(), (1,), (2,), (1, 2)]), ("none", [()])],
 )
-def test_copies_are_mirrored_as_the_samples_were(augmentation: str, axes: list[tuple[int, ...]], folder: Path) -> None:
+def test_copies_are_mirrored_as_the_samples_were(
+    augmentation: str, axes: list[tuple[int, ...]], folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     learned = {"Training": {"Augmentation": augmentation}} if augmentation else {}
     opened = open_weights(folder, "onnx", description=replace(read_description(folder), training=learned))
     assert opened.engine(steps=1).mirrors == ((),)
+    assert not caplog.text
     assert list(opened.engine(steps=1, flips=True).mirrors) == axes
+    assert ("Sampler.Flips: no copies, as the training mirrored nothing" in caplog.text) == (len(axes) == 1)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def analyze(path: Path, unit: bytes) -> Path:
         *(("mm", 1), ("Millimeters", 1), ("um", 1e-3), ("µm", 1e-3), ("μm", 1e-3), ("microns", 1e-3)),
         *(("cm", 10), ("m", 1000), ("nanometer", 1e-6), ("Å", 1e-7)),
         *(("\N{ANGSTROM SIGN}", 1e-7), ("inches", 25.4), ("metres", 1000)),
-        *(("pixel", None), ("s", None), ("", None)),
+        *(("pixel", None), ("s", None), ("", None), ("frames", None), ("a.u.", None), ("days", None)),
     ],
 )  # fmt: skip
 def test_units_by_name(unit: str, mm: float | None) -> None:
