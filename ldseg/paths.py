@@ -50,8 +50,9 @@ def require_folder(folder: Path, expected: str) -> None:
         mode = folder.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{folder}: no such folder{nearest_folder(folder)}, expected {expected}") from None
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be looked at ({error.strerror}), expected {expected}") from error
+    except (OSError, ValueError) as error:  # the latter for a name that holds a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder}: cannot be looked at ({reason}), expected {expected}") from error
     if not stat.S_ISDIR(mode):
         raise DataError(f"{folder}: is a file, expected {expected}")
 

@@ -10,6 +10,7 @@ import atexit
 import hashlib
 import importlib.util
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -77,8 +78,8 @@ Layers = dict[str, list[list[np.ndarray]]]
 def is_published(place: Path) -> bool:
     """Whether a path is a folder of published weights, or one of the files in it, and holds no weights of ours."""
     if place.name in _names():
-        return place.is_file()
-    return not (place / WEIGHTS_FILE).exists() and any((place / name).is_file() for name in _names())
+        return os.path.isfile(place)
+    return not os.path.exists(place / WEIGHTS_FILE) and any(os.path.isfile(place / name) for name in _names())
 
 
 def _names() -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def find_weights(name: str | Path) -> Path:
         return shipped[str(name)]
     if is_published(folder):
         return open_published(folder)
-    if folder.is_dir() or folder.name != str(name):  # what is wrong with a path is said when it is read
+    if os.path.isdir(folder) or folder.name != str(name):  # what is wrong with a path is said when it is read
         return folder
     raise WeightsError(
         f"{name}: expected a folder with {WEIGHTS_FILE}, or the name of weights that come with LDSeg: {', '.join(shipped)}"

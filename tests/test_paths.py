@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.errors import ConfigError, DataError
+from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.paths import named_path, nearest_folder, require_folder
+from ldseg.published import find_weights
 
 
 @pytest.fixture
@@ -67,3 +68,11 @@ def test_the_folder_of_a_user() -> None:
     assert named_path("Data.Root", "data") == Path("data")
     with pytest.raises(ConfigError, match="^Data.Root: expected a path, got '~nosuchuser/data', whose user has no home"):
         named_path("Data.Root", "~nosuchuser/data")
+
+
+@pytest.mark.parametrize(("name", "reason"), [("n" * 300, "File name too long"), ("a\0b", "embedded null byte")])
+def test_names_that_no_system_takes(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(DataError, match=rf"cannot be looked at \({reason}\), expected images"):
+        require_folder(tmp_path / name, "images")
+    with pytest.raises(WeightsError, match="expected a folder with .*, or the name of weights that come with LDSeg"):
+        find_weights(name)

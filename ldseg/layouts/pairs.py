@@ -180,7 +180,9 @@ def groups_of(table: Path, names: Iterable[str]) -> dict[str, str]:
     Raises DataError for a table that cannot be read or lacks a column.
     """
     if table.exists():
-        return _listed(table)
+        listed = _listed(table)
+        files = {stem_of(Path(name)): patient for name, patient in listed.items()}  # some list the files of their images
+        return {name: files[name] for name in names if name in files} | listed
     for pattern in _PATIENTS:
         found = {name: re.fullmatch(pattern, name) for name in names}
         if all(found.values()) and any(match and match["mark"] for match in found.values()):

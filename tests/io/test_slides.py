@@ -3,6 +3,7 @@
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -210,3 +211,33 @@ def test_a_decoder_that_crashes_costs_one_slide(tmp_path: Path) -> None:
     assert len(apart._idle) == 1
     with open_slide(path) as slide:
         assert slide.window(0, 5, 5, 10, 10).tolist() == tifffile.imread(path)[5:15, 5:15].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "microns"),
+    [
+        ({"description": "Aperio Image Library v11\n64x64|AppMag = 40|MPP = 0,2500"}, (0.25, 0.25)),
+        ({"description": "Aperio Image Library v11\n64x64|AppMag = 40|MPP = "}, None),
+        ({"resolution": (2000, 2000), "resolutionunit": 4}, (0.5, 0.5)),
+        ({"resolution": (2, 4), "resolutionunit": 5}, (0.25, 0.5)),
+    ],
+)
+def test_sizes_of_pixels_as_some_programs_write_them(
+    tmp_path: Path, options: dict[str, Any], microns: tuple[float, float] | None
+) -> None:
+    path = tmp_path / "a.svs"
+    tifffile.imwrite(path, tissue(64, 64), photometric="rgb", tile=(32, 32), metadata=None, **options)
+    with open_slide(path) as slide:
+        assert slide.microns == microns
+
+
+@pytest.mark.parametrize(
+    ("unit", "step"), [("μm", 0.5), ("µm", 0.5), ("nm", 500), ("Å", 5000), ("mm", 0.0005), ("furlong", 0.5)]
+)
+def test_units_of_ome(tmp_path: Path, unit: str, step: float) -> None:
+    path = tmp_path / "a.ome.tif"
+    sizes: dict[str, Any] = {"PhysicalSizeX": step, "PhysicalSizeY": step}
+    units = {"PhysicalSizeXUnit": unit, "PhysicalSizeYUnit": unit}
+    tifffile.imwrite(path, tissue(64, 64), photometric="rgb", tile=(32, 32), metadata={"axes": "YXS", **sizes, **units})
+    with open_slide(path) as slide:
+        assert slide.microns == (None if unit == "furlong" else pytest.approx((0.5, 0.5)))

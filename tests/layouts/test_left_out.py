@@ -195,3 +195,10 @@ def test_tables_of_patients_as_spreadsheets_write_them(tmp_path: Path, content: 
     photo(tmp_path / "Image" / "a.png")
     (tmp_path / "patients.csv").write_bytes(content.encode(code))
     assert [case.group for case in find_cases(tmp_path).cases] == ["P1"]
+
+
+def test_tables_of_patients_that_list_files(tmp_path: Path) -> None:
+    photo(tmp_path / "Image" / "a.b.png")
+    photo(tmp_path / "Image" / "c.png")
+    (tmp_path / "patients.csv").write_text("name,patient\na.b.png,P1\nc,P2\n", "utf-8")
+    assert [case.group for case in find_cases(tmp_path).cases] == ["P1", "P2"]

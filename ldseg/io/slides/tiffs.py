@@ -34,8 +34,8 @@ _APERIO_YCC = 33003
 """JPEG 2000 whose components are luma and chroma, as Aperio has it: the file does not say so, its number does."""
 
 _ORIENTATION, _X, _Y, _UNIT = 274, 282, 283, 296
-_UNITS = {2: 25400.0, 3: 10000.0}
-"""µm in an inch and in a centimetre."""
+_UNITS = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
+"""µm in an inch, a centimetre and, as some programs have it, a millimetre and a micrometre."""
 
 
 class TiffSlide(Slide):
@@ -189,7 +189,7 @@ def _microns(stored: tifffile.TiffFile, page: Any) -> tuple[float, float] | None
         said = dict(part.split("=", 1) for part in page.description.split("|") if "=" in part)
         for name, value in said.items():
             if name.strip() == "MPP":
-                return usable_microns(float(value), float(value))
+                return usable_microns(_number(value), _number(value))
     unit = int(page.tags.valueof(_UNIT, 2))
     scale = _UNITS.get(unit)
     if stored.is_imagej and unit == 1:
@@ -203,6 +203,14 @@ def _microns(stored: tifffile.TiffFile, page: Any) -> tuple[float, float] | None
 def _microns_in(unit: str) -> float | None:
     found = millimetres(unit)
     return None if found is None else found * 1000
+
+
+def _number(text: str) -> float:
+    """A number as programs write it, some with a comma; 0 for what is none."""
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return 0.0
 
 
 def _ratio(value: Any) -> float:
@@ -227,5 +235,5 @@ def _ome_microns(text: str) -> tuple[float, float] | None:
         scale = _microns_in(unit)
         if value is None or scale is None:
             return None
-        found.append(float(value) * scale)
+        found.append(_number(value) * scale)
     return usable_microns(found[0], found[1])
