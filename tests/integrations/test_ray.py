@@ -162,6 +162,25 @@ def test_a_worker_is_killed_and_every_case_is_there_once(address: str, weights: 
     assert len(CaseTable(out).record().segmented) == CASES
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is looked up in /proc")
+def test_tasks_take_little_memory_of_the_command(address: str) -> None:
+    def held() -> float:
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+    cases = [Case(name=f"c{i}", image=Path(f"/images/c{i}.png"), label=None, group=f"c{i}") for i in range(4000)]
+    ray.init(address=address, log_to_driver=False)
+    try:
+        of_ldseg._tasks(ray, cases[:40], range(0, 40, 4))  # what is made once
+        before = held()
+        tasks = of_ldseg._tasks(ray, cases, range(0, len(cases), 4))
+        assert (held() - before) / 1000 < 16, "kB a task"
+        assert tasks.num_blocks() == 1000
+        assert [row["name"] for row in tasks.take(6)] == [f"c{i}" for i in range(6)]
+    finally:
+        ray.shutdown()
+
+
 def test_a_node_is_lost_and_every_case_is_there_once(nodes: Any, weights: Path, tmp_path: Path) -> None:
     cases = 120
     write_phantoms(tmp_path / "Set", cases, size=(24, 28), seed=3)
