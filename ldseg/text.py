@@ -72,6 +72,12 @@ def number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
+def interval(ends: Sequence[float | None], digits: int = 4) -> str:
+    """Its two ends to read; one dash where there is none."""
+    low, high = (number(end, digits) for end in ends)
+    return "–" if low == "–" else f"{low} to {high}"
+
+
 def counted(count: int, thing: str) -> str:
     """Such as 1 case, 2 cases."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

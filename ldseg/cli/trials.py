@@ -24,7 +24,7 @@ from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, degraded, segment_each
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
-from ldseg.text import counted, number, one_line
+from ldseg.text import counted, interval, number, one_line
 from ldseg.viz import save_figure
 from ldseg.viz.report.trial import write_trial_report
 from ldseg.writing import held_folder, remove
@@ -158,8 +158,7 @@ class Trial:
         rows = []
         for condition in report["conditions"]:
             whole, classes = condition["foreground"], condition["classes"]
-            low, high = map(number, whole["interval"])
-            scores = [number(whole["mean"]), f"{low} to {high}", *(number(classes[name]["mean"]) for name in names)]
+            scores = [number(whole["mean"]), interval(whole["interval"]), *(number(classes[name]["mean"]) for name in names)]
             rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, str(whole["n"])])
         print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
         print(f"\n{counted(len(self.problems), 'problem')}. Written to {path.with_suffix('.json')} and beside it")

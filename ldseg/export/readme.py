@@ -7,6 +7,7 @@ from ldseg.description import Description
 _OPEN = {
     "onnx": """\
 import numpy as np, onnxruntime
+onnxruntime.set_default_logger_severity(3)  # else it warns of constants that no layer uses
 nets = {{n: onnxruntime.InferenceSession(f"{{n}}.onnx") for n in ("encoder", "denoiser", "decoder")}}
 run = lambda name, **given: nets[name].run(None, {{i.name: given[i.name] for i in nets[name].get_inputs()}})""",
     "openvino": """\

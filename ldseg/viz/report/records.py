@@ -12,7 +12,7 @@ from typing import Any
 from ldseg.config import Config
 from ldseg.evaluation.metrics import DISTANCES
 from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord
-from ldseg.text import counted, number
+from ldseg.text import counted, interval, number
 
 TITLES = {
     "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",
@@ -69,8 +69,7 @@ class Statistic:
 
     @property
     def interval(self) -> str:
-        low, high = (number(end, self._digits) for end in self.values.interval)
-        return "–" if low == "–" else f"{low} to {high}"
+        return interval(self.values.interval, self._digits)
 
     @property
     def median(self) -> str:

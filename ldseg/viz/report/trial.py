@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.config import Config
-from ldseg.text import counted, number
+from ldseg.text import counted, interval, number
 from ldseg.viz.report.embed import Pictures
 from ldseg.viz.report.records import flat, words
 from ldseg.viz.report.rendering import render
@@ -36,8 +36,7 @@ def write_trial_report(record: Path, found: Mapping[str, Any], title: str, colum
     rows = []
     for condition in found["conditions"]:
         whole, own = condition["foreground"], condition["classes"]
-        low, high = map(number, whole["interval"])
-        scores = [number(whole["mean"]), "–" if low == "–" else f"{low} to {high}", str(whole["n"])]
+        scores = [number(whole["mean"]), interval(whole["interval"]), str(whole["n"])]
         rows.append(
             [*(_cell(condition[name]) for name in columns), *scores, *(number(own[name]["mean"]) for name in several)]
         )
