@@ -253,6 +253,7 @@ class OnTime(keras.callbacks.Callback):
         self.warm_up = warm_up
         self.epoch = epoch
         self.done = 0
+        self.compiled = False
         self.planned = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -264,6 +265,8 @@ class OnTime(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.done += 1
+        if not self.compiled:
+            self._tell_if_late()
         if keras.backend.backend() != "jax":
             self._set()
         if self.clock.over:
@@ -273,6 +276,16 @@ class OnTime(keras.callbacks.Callback):
 
     def _set(self) -> None:
         self.model.optimizer.learning_rate = rate(self.peak, self.clock.progress, self.done, self.warm_up)
+
+    def _tell_if_late(self) -> None:
+        """The first update of a start holds the compiling, which may leave nothing of a few minutes."""
+        self.compiled = True
+        took, given = self.clock.elapsed - self.clock.spent, self.clock.budget - self.clock.spent
+        if took > given / 2:
+            logger.warning(
+                "the first update was done after %.1f of %.1f minutes, compiling included: give it more, and more is learned",
+                took / 60, given / 60,
+            )  # fmt: skip
 
     def _plan(self) -> None:
         self.planned = True

@@ -49,9 +49,10 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         total = self.updates or None
-        self.bar = Bar(total=total, initial=self.done, desc="training", mininterval=1.0, bar_format=self.FORMAT)
+        self.bar = Bar(total=total, initial=self.done, desc="compiling", mininterval=1.0, bar_format=self.FORMAT)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.bar.set_description_str("training", refresh=False)  # the first update holds the compiling
         if self.clock.budget and not math.isnan(self.clock.update):
             self.bar.total = self.bar.n + 1 + round(max(self.clock.left() - self.clock.reserve, 0) / self.clock.update)
         todo = max(self.updates - self.bar.n - 1, 0)

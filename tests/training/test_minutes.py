@@ -18,6 +18,7 @@ import tiny
 import ldseg.training.fit as fit
 from ldseg.cli import training
 from ldseg.training import prepare
+from ldseg.training.callbacks import OnTime
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.clock import Clock
 from ldseg.training.prepare import train_config
@@ -85,6 +86,20 @@ def test_minutes_are_kept_over_a_stop(tmp_path: Path, caplog: pytest.LogCaptureF
     length = len(result.history)
     assert len(train_config(config).history) == length
     assert "raise [Training] Minutes" in caplog.text
+
+
+@pytest.mark.parametrize(("spent", "seconds", "told"), [(0, 70, True), (0, 50, False), (100, 15, True), (100, 5, False)])
+def test_minutes_that_compiling_takes_are_told(
+    spent: float, seconds: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    callback = OnTime(Clock(minutes=2, spent=spent, now=lambda: now[0]), peak=1.0, warm_up=1, epoch=1)
+    callback.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.0), stop_training=False))
+    now[0] = seconds
+    callback.on_train_batch_end(0)
+    callback.on_train_batch_end(1)
+    said = f"after {seconds / 60:.1f} of {2 - spent / 60:.1f} minutes, compiling included"
+    assert caplog.text.count(said) == told
 
 
 SCRIPT = f"""
