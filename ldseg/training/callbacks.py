@@ -283,7 +283,7 @@ class OnTime(keras.callbacks.Callback):
         took, given = self.clock.elapsed - self.clock.spent, self.clock.budget - self.clock.spent
         if took > given / 2:
             logger.warning(
-                "the first update was done after %.1f of %.1f minutes, compiling included: give it more, and more is learned",
+                "the first update was done after %.1f of %.1f minutes, compiling included: more minutes teach more",
                 took / 60, given / 60,
             )  # fmt: skip
 
