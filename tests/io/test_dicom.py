@@ -375,55 +375,6 @@ def test_a_frame_more_than_is_told(tmp_path: Path) -> None:
         read_scan(save(tmp_path / "a.dcm", header), "ZYX")
 
 
-@pytest.mark.parametrize(("kind", "planes"), [("ARGB", 4), ("CMYK", 4), ("HSV", 3), ("RGB", 4), ("MONOCHROME2", 3)])
-def test_colours_that_are_not_read(tmp_path: Path, kind: str, planes: int) -> None:
-    header = header_of(volume()[0], SamplesPerPixel=planes, PhotometricInterpretation=kind, PlanarConfiguration=0)
-    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
-    header.PixelData = bytes(planes * header.Rows * header.Columns)
-    with pytest.raises(DataError, match=rf"a\.dcm: {planes} samples of {kind}, expected gray, a palette, RGB or YBR"):
-        read_scan(save(tmp_path / "a.dcm", header), "YX")
-
-
-def test_colours_thinned_out_in_pairs(tmp_path: Path) -> None:
-    """Two values of luma, and chroma for both (PS3.3, C.7.6.3.1.2)."""
-    header = header_of(volume()[0], SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422", PlanarConfiguration=0)
-    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
-    luma = (volume()[0] // 16).astype(np.uint8).reshape(-1, 2)
-    header.PixelData = np.concatenate([luma, np.full_like(luma, 128)], axis=1).tobytes()
-    found = read_scan(save(tmp_path / "a.dcm", header), "YX").values
-    np.testing.assert_array_equal(found, np.repeat(luma.reshape(8, 10, 1), 3, axis=-1))
-
-
-def test_colours_that_are_not_thinned_out(tmp_path: Path) -> None:
-    """Some programs tell of pairs and store three values for each pixel."""
-    header = header_of(volume()[0], SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422", PlanarConfiguration=0)
-    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
-    for held in (158, 162, 240):
-        header.PixelData = bytes(held)
-        with pytest.raises(DataError, match=rf"a\.dcm: .*it holds {held} bytes of pixels, YBR_FULL_422 tells of 160"):
-            read_scan(save(tmp_path / "a.dcm", header), "YX")
-    header.PixelData = bytes([99, 99, 128, 128]) * 40
-    content = save(tmp_path / "a.dcm", header).read_bytes()
-    (tmp_path / "b.dcm").write_bytes(content[:-164] + (161).to_bytes(4, "little") + content[-160:] + b"x")
-    for name in ("a.dcm", "b.dcm"):
-        np.testing.assert_array_equal(read_scan(tmp_path / name, "YX").values, np.full((8, 10, 3), 99))
-
-
-@pytest.mark.parametrize("samples", [1, 3])
-def test_colours_that_are_not_told(tmp_path: Path, samples: int) -> None:
-    """The tag is there, and empty, or it is not there."""
-    header = header_of(volume()[0], SamplesPerPixel=samples, PhotometricInterpretation="", PlanarConfiguration=0)
-    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
-    values = np.random.default_rng(1).integers(0, 256, (8, 10, samples)).astype(np.uint8)
-    header.PixelData = values.tobytes()
-    np.testing.assert_array_equal(read_scan(save(tmp_path / "a.dcm", header), "YX").values, values)
-    del header.PhotometricInterpretation
-    np.testing.assert_array_equal(read_scan(save(tmp_path / "b.dcm", header), "YX").values, values)
-    header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelData = 2, "", bytes(160)
-    with pytest.raises(DataError, match=r"c\.dcm: 2 samples of MONOCHROME2, expected gray"):
-        read_scan(save(tmp_path / "c.dcm", header), "YX")
-
-
 def test_slices_that_lack_what_others_tell(tmp_path: Path) -> None:
     for name in ("PatientID", "FrameOfReferenceUID"):
         folder = series(tmp_path / name, lambda index, header, name=name: index == 2 or setattr(header, name, "1.2"))

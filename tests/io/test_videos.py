@@ -1,5 +1,4 @@
 import base64
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 import tifffile
 from PIL import Image
+from video_files import SIZE, moving, save_video, video
 
 from ldseg.data.cases import Case, find_cases, load_case
 from ldseg.data.preprocess import Preprocessing
@@ -19,37 +19,7 @@ from ldseg.io.pictures import read_label, write_image, write_mask
 from ldseg.io.scans import find_scans, read_scan, read_scan_label, write_scan_mask
 from ldseg.io.videos import _check_said
 
-SIZE = (6, 32, 48)  # t, y, x
 STEP = Preprocessing(size=(4, 32, 48), axes="TYX", classes=("background", "chamber"))
-CODECS = {".avi": "FFV1", ".mp4": "mp4v", ".mov": "mp4v"}
-
-
-def video(size: tuple[int, ...] = (*SIZE, 3)) -> np.ndarray:
-    """A gray square that moves over a ramp in colour."""
-    frames = np.zeros(size, np.uint8)
-    frames += np.linspace(0, 90, size[2]).astype(np.uint8)[:, np.newaxis] * np.arange(1, size[3] + 1, dtype=np.uint8)
-    frames //= 2
-    for index, frame in enumerate(frames):
-        frame[8:20, 4 + 4 * index : 16 + 4 * index] = 200
-    return frames
-
-
-def moving() -> np.ndarray:
-    return (video()[..., 0] == 200).astype(np.int32)
-
-
-def save_video(path: Path, frames: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":
-        first, *rest = [Image.fromarray(frame).quantize(64) for frame in frames]
-        first.save(path, save_all=True, append_images=rest, duration=40)
-    else:
-        code = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 25, frames.shape[2:0:-1])
-        for frame in frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        writer.release()
-    return path
 
 
 def save_frames(folder: Path, frames: np.ndarray, suffix: str = ".png", ending: str = "") -> Path:
@@ -297,13 +267,6 @@ def test_what_stands_between_and_behind_the_parts_of_a_video(tmp_path: Path, suf
         np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
 
 
-def test_what_is_behind_a_gif(tmp_path: Path) -> None:
-    path = save_video(tmp_path / "a.gif", video())
-    frames = read_scan(path, "TYX").values
-    path.write_bytes(path.read_bytes() + b"\r\n" + b"x" * 90)
-    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
-
-
 # Three frames of 32 x 32 pixels in MPEG-4 with two fields each, as ffmpeg writes them; OpenCV cannot write such.
 INTERLACED = (
     b"c-muNV30{GsVvAW&d+6FU}6B#Kx~v-U}DI?z^t8{pI^qnz>t$$mXX4M0+?SgFfi&cFfxD;0x+VgLgza$-~~)TR8>-xm<?pdlw^bLWX3cNXfFePd$"
@@ -472,57 +435,3 @@ def test_frames_that_only_last_longer(tmp_path: Path) -> None:
     struct.pack_into("<I", content, 4, len(content) - 8)
     path.write_bytes(content)
     np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
-
-
-def test_a_gif_with_a_hole(tmp_path: Path) -> None:
-    """What looks like an end within is none: nothing but zeros may lie between its parts."""
-    path = save_video(tmp_path / "a.gif", video())
-    content, refused = bytearray(path.read_bytes()), 0
-    assert len(read_scan(path, "TYX").values) == len(video())
-    places = range(900, len(content) - 60, 97)
-    for place in places:
-        damaged = bytearray(content)
-        damaged[place : place + 8] = b"\0\0\0\0\0ab;"
-        (tmp_path / "b.gif").write_bytes(damaged)
-        try:
-            assert len(read_scan(tmp_path / "b.gif", "TYX").values) == len(video())
-        except DataError as error:
-            assert "b.gif: not a readable video" in str(error)
-            refused += 1
-    assert 0 < refused < len(places)
-
-
-def test_a_gif_is_not_held_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its frames go to an array of `scratch`, of which those that were read are let out of memory."""
-    monkeypatch.setattr("ldseg.io.videos._HELD", 2)
-    made: list[np.ndarray] = []
-    released: list[np.ndarray] = []
-    monkeypatch.setattr("ldseg.io.videos.scratch", lambda shape, kind: made.append(np.zeros(shape, kind)) or made[-1])
-    monkeypatch.setattr("ldseg.io.videos.release", released.append)
-    found = read_scan(save_video(tmp_path / "a.gif", video()), "TYX").values
-    assert found is made[0] or np.shares_memory(found, made[0])
-    assert len(released) == len(video()) // 2
-
-
-def test_a_gif_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the file itself no more is in memory than what is looked at."""
-    path = save_video(tmp_path / "a.gif", video())
-    frames = read_scan(path, "TYX").values
-    # A comment of 1 MiB before the end mark: a reader that takes all of it at once holds it.
-    comment = b"\x21\xfe" + (b"\xff" + b"x" * 255) * 4096 + b"\0"
-    path.write_bytes(path.read_bytes()[:-1] + comment + b"\x3b")
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read whole"))
-    most, opened = [], Path.open
-
-    class Counting(io.BufferedReader):
-        def read(self, count: int | None = -1) -> bytes:
-            found = super().read(count)
-            most.append(len(found))
-            return found
-
-    def counting(self: Path, mode: str = "r", *more: object) -> object:
-        return Counting(opened(self, mode, *more).detach()) if mode == "rb" else opened(self, mode, *more)
-
-    monkeypatch.setattr(Path, "open", counting)
-    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
-    assert most and max(most) < 1 << 17
