@@ -76,7 +76,7 @@ REPORTED = {
     "NIfTI-2": "io/test_nifti.py::test_the_second_version",
     "NIfTI in gzip by another name": "io/test_nifti.py::test_packed_under_the_name_of_one_that_is_not",
     "an empty sform": "io/test_nifti.py::test_an_empty_sform_that_claims_to_be_one",
-    "bytes behind a GIF": "io/test_videos.py::test_what_is_behind_a_gif",
+    "bytes behind a GIF": "io/test_gifs.py::test_what_is_behind_a_gif",
     "NIfTI headers that hang": "io/test_nifti.py::test_headers_that_no_reader_survives",
     "colours in four axes": "io/test_nifti.py::test_colours_in_four_axes",
     "sizes that are none": "io/test_formats.py::test_sizes_that_are_none",
