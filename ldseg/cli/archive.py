@@ -74,6 +74,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     compared = {other: read_run(named_path("Output.Compare", other), names) for other in config.output.compare}
     table = CaseTable(folder)
     facts = {**facts_of(config, task.opened), "problems": list(task.problems), "seconds": 0.0}
+    if task.doubts:
+        facts["doubts"] = list(task.doubts)
     with _held(table, task.cases, task.cases if not files else ()):
         todo, before = _missing(table, task.cases, names, facts)
         rows = _Rows(table=table, classes=names, facts=facts, started=started, before=before)

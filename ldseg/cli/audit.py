@@ -81,7 +81,8 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
     else:
         remove(record.with_suffix(".html"))
     print(_table(report))
-    print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {record.parent}")
+    page = record.with_suffix(".html" if task.config.output.report else ".json")
+    print(f"\n{len(scores)} audited, {counted(len(problems), 'problem')}. Written to {page} and beside it")
     for line in problems:
         print(f"problem: {one_line(line)}")
     return len(problems)

@@ -69,11 +69,17 @@ CLASSES = Option(flag="--classes", key="Data.Classes", shown="A,B", help="names 
 REGIONS = Option(
     flag="--regions", key="Data.Regions", shown="A:1+2,B:2", help="unions of classes that figures are given for"
 )
+LABELS = Option(
+    flag="--labels", key="Data.Labels", shown="RULE", help="what numbers in labels mean: classes, binary or instances"
+)
 SEED = Option(flag="--seed", key="Sampler.Seed", shown="N", help="seed of the noise: the same seed gives the same masks")
 BATCH = Option(flag="--batch-size", key="Parameters.BatchSize", shown="N", help="images at a time")
-SAMPLING = (
+WAY = (
     Option(flag="--steps", key="Sampler.Sampling_Steps", shown="N", help="steps from noise to mask"),
     Option(flag="--sampler", key="Sampler.Sampler", shown="NAME", help="DDIM, DDPM or DPM-Solver++"),
+)
+SAMPLING = (
+    *WAY,
     Option(flag="--samples", key="Sampler.Samples", shown="N", help="masks drawn for each image, fused into one"),
     Option(flag="--folds", key="Sampler.Folds", shown="N", help="folds that segment, of weights that have several [all]"),
     Option(flag="--fusion", key="Sampler.Fusion", shown="NAME", help="how they are fused: mean, vote or staple"),
@@ -125,6 +131,7 @@ COMMANDS = {
         options=(
             CLASSES,
             REGIONS,
+            LABELS,
             DIMENSIONS,
             Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
             Option(flag="--folds", key="Training.Folds", shown="K", help="cross-validation by K trainings, which share it"),
@@ -139,6 +146,7 @@ COMMANDS = {
         options=(
             CLASSES,
             REGIONS,
+            LABELS,
             Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
             Option(
                 flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"
@@ -198,7 +206,7 @@ COMMANDS = {
     "audit": Command(
         help="measure whether the masks depend on the state of the diffusion",
         about="Give the denoiser other states than its own and compare the masks, on labelled cases.",
-        options=(WEIGHTS, OUT, SEED, BATCH),
+        options=(WEIGHTS, OUT, *WAY, SEED),
         settings=(*_ORDINARY[:3], "Evaluation.StateAudit=True"),
         paths="?",
         paths_help="the folder of the data set",
@@ -210,7 +218,7 @@ COMMANDS = {
             CLASSES,
             REGIONS,
             DIMENSIONS,
-            Option(flag="--labels", key="Data.Labels", shown="RULE", help="how numbers in labels are read"),
+            LABELS,
         ),
         settings=_ORDINARY,
         paths="?",

@@ -15,6 +15,7 @@ from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import Description, read_description
 from ldseg.errors import DataError, WeightsError
+from ldseg.evaluation.collapse import NOISE, SOUND
 from ldseg.evaluation.quality import Quality
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
@@ -87,6 +88,18 @@ class Task:
         known = self.preprocessing.regions == self.description.preprocessing.regions
         return self.description.quality if known else None
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why no mask of the weights is to be trusted, a line each."""
+        figures = self.description.figures
+        kind = figures.get("collapse", SOUND)
+        if kind == SOUND:
+            return ()
+        what = "no better ordered than noise" if kind == NOISE else f"{kind} alone"
+        updates = figures.get("updates")
+        after = f" after {counted(updates, 'update')}" if isinstance(updates, int) else ""
+        return (f"weights that are not trained well: in validation{after} their masks were {what}",)
+
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
 
@@ -148,7 +161,10 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
         problems = problems if shard.index == 1 else ()  # those of the data set are told once
         if not cases:
             raise DataError(f"Data.Shard: expected at most {len(found.cases)} shares of as many cases, got {shard}")
-    return Task(config=config, cases=cases, problems=problems, opened=opened)
+    task = Task(config=config, cases=cases, problems=problems, opened=opened)
+    for line in task.doubts:
+        logger.warning("%s: %s", config.weights_folder, line)
+    return task
 
 
 def _weights(config: Config) -> Path:

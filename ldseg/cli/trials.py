@@ -79,7 +79,7 @@ class Trial:
             return
         sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
         step = self.task.preprocessing
-        _warm_up(predictor, predictor.together(batch_size))
+        predictor.warm_up(batch_size)
         held = devices.forget_peak()
         load = functools.lru_cache(maxsize=1)(lambda case: load_case(case, self.task.preprocessing))
 
@@ -161,7 +161,8 @@ class Trial:
             scores = [number(whole["mean"]), interval(whole["interval"]), *(number(classes[name]["mean"]) for name in names)]
             rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, str(whole["n"])])
         print(table([*columns, "Dice", "95 % interval", *names, "cases"], rows))
-        print(f"\n{counted(len(self.problems), 'problem')}. Written to {path.with_suffix('.json')} and beside it")
+        page = path.with_suffix(".html" if self.task.config.output.report else ".json")
+        print(f"\n{counted(len(self.problems), 'problem')}. Written to {page} and beside it")
         for line in self.problems.values():
             print(f"problem: {one_line(line)}")
         return len(self.problems)
@@ -204,10 +205,3 @@ def prepared(
 
 def _key(case: str, condition: Condition) -> tuple[Any, ...]:
     return case, *(condition.get(name) for name in ("sigma", "sampler", "steps"))
-
-
-def _warm_up(predictor: Engine, batch_size: int) -> None:
-    """One call on nothing, so that no case pays for what is compiled."""
-    spec = predictor.spec
-    shapes = {"image": (*spec.size, spec.channels), "noise": predictor.noise_shape}
-    predictor.run({name: np.zeros((batch_size, *shape), np.float32) for name, shape in shapes.items()})

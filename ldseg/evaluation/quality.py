@@ -23,8 +23,11 @@ from ldseg.evaluation.metrics import scored
 from ldseg.evaluation.overlap import dice
 from ldseg.regions import Unions, inside
 
-FEWEST = 8
+FEWEST = 3
 """Cases of validation from which on there is a fit."""
+
+ENOUGH = 8
+"""Cases from which on it is of slopes as well; of fewer, of the level alone."""
 
 _EDGE = 0.01  # Dice this near to 0 and 1 counts as that near: a logarithm there has no end
 _RIDGE = 1.0
@@ -152,7 +155,7 @@ class Quality:
 
     .. math:: \operatorname{logit} D = a + b \operatorname{logit} \hat D + c \log d
 
-    with :math:`\hat D` the expected Dice and :math:`d` the doubt.
+    with :math:`\hat D` the expected Dice and :math:`d` the doubt; of fewer than ``ENOUGH`` cases b is 1 and c is 0.
 
     Attributes:
         weights: a, b and c.
@@ -230,6 +233,8 @@ def _solve(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The weights, drawn towards those of a mask that is as good as it expects."""
     prior = np.array([0.0, 1.0, 0.0])
     wanted = np.array([_logit(score) for score in scores]) - rows @ prior
+    if len(rows) < ENOUGH:
+        return prior + np.array([wanted.sum() / (len(rows) + _RIDGE), 0.0, 0.0])
     penalty = np.diag([0.0, _RIDGE, _RIDGE])
     return prior + np.linalg.solve(rows.T @ rows + penalty, rows.T @ wanted)
 

@@ -129,6 +129,16 @@ class Engine:
         """Images or tiles that go in one call where there are so many members in a batch, for each of its devices."""
         return max(1, batch_size // self.at_a_time) * self.devices
 
+    def warm_up(self, batch_size: int) -> None:
+        """One call on nothing, so that no case pays for what is compiled.
+
+        Args:
+            batch_size: as for ``together``.
+        """
+        shapes = {"image": (*self.spec.size, self.spec.channels), "noise": self.noise_shape}
+        count = self.together(batch_size)
+        self.run({name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items()})
+
     @property
     def strides(self) -> tuple[int, ...]:
         """Stride of the latent along each axis."""

@@ -46,6 +46,7 @@ class Epochs(keras.callbacks.Callback):
         meta: more plain values for the checkpoint.
         clock: the time of the training; where it has a budget, it says when to validate, in place of the number of epochs.
         writes: whether this process writes; of several that train together, the first one does.
+        prepare: called before each validation, whose time does not hold what it takes: at the first, compiling.
 
     Attributes:
         diverged: why the training was stopped before its end, with the last checkpoint kept; empty if it was not.
@@ -65,9 +66,11 @@ class Epochs(keras.callbacks.Callback):
         meta: dict[str, Any],
         clock: Clock | None = None,
         writes: bool = True,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.clock = clock or Clock()
+        self.prepare = prepare
         self.writes = writes
         self.epoch = 0
         self.validate = validate
@@ -129,6 +132,7 @@ class Epochs(keras.callbacks.Callback):
 
     def _validated(self, row: dict[str, Any], logs: dict[str, Any] | None) -> dict[str, Any]:
         """The row with the scores of a validation, whose weights are kept where it is the best."""
+        self.prepare()
         began = self.clock.now()
         scores, collapse = self.validate()
         better = scores["val_dice"] > self.best

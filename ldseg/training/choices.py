@@ -207,7 +207,7 @@ def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: M
     within = 60 * minutes / (updates * each)
     if within >= most:
         return most, "scaled down to what a common machine trains on"
-    return max(within, most / 16), f"so small that {minutes:g} minutes on {machine.cores} cores are about {updates} updates"
+    return max(within, most / 16), f"smaller, so that {minutes:g} minutes on {machine.cores} cores teach more"
 
 
 def _focus(seen: Seen, classes: Sequence[str], several: bool) -> tuple[float, str]:

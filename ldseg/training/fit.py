@@ -176,6 +176,11 @@ def _train(
         with parallel.apart():
             return work(*given)
 
+    def prepare() -> None:
+        apart(validator.warm_up)
+        if isinstance(clock.now, CommonTime):
+            clock.now.tick()
+
     def validate() -> tuple[dict[str, float], Collapse]:
         found: tuple[dict[str, float], Collapse] = apart(validator, trainer)
         meta["validated"] = len(validator.cases)
@@ -195,6 +200,7 @@ def _train(
         meta=meta,
         clock=clock,
         writes=group.first,
+        prepare=prepare,
     )
     over = bool(before) and is_over(plan, before)
     if over and plan.minutes:

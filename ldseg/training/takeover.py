@@ -44,7 +44,7 @@ class Taken:
 
     def __str__(self) -> str:
         told = [f"{len(self.whole)} of {len(self.whole) + len(self.fitted) + len(self.fresh)} arrays as they are"]
-        told += [f"for other channels {few(self.fitted)}"] if self.fitted else []
+        told += [f"fitted to other classes or channels: {few(self.fitted)}"] if self.fitted else []
         told += [f"anew, as they do not fit: {few(self.fresh)}"] if self.fresh else []
         return "; ".join(told)
 

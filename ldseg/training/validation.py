@@ -74,6 +74,7 @@ class Validator:
         with on_device(self.devices[0]):
             self.copies = [Segmenter(plan.spec)]
         self.quality: Quality | None = None
+        self._warm = False
         self.problems: dict[str, str] = {}
 
     @property
@@ -95,6 +96,19 @@ class Validator:
 
         return spread(make, self.devices, **options)
 
+    def warm_up(self) -> None:
+        """Compile what draws the masks, once: neither planned time nor the number of cases are to rest on that."""
+        if not self._warm:
+            with tqdm(desc="compiling what validates", bar_format="{desc}", leave=False, disable=not self.group.first):
+                self.predictor.warm_up(self._batch)
+            self._warm = True
+            check_stopped()
+
+    @property
+    def _batch(self) -> int:
+        """Cases at a time, for each device."""
+        return -(-self.plan.batch_size // (len(self.devices) * self.group.count))
+
     def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now.
 
@@ -105,10 +119,9 @@ class Validator:
         for name, copy in zip(self.devices, self.copies, strict=True):
             with on_device(name):
                 trainer.copy_average(copy)
-        size = -(-self.plan.batch_size // (len(self.devices) * self.group.count))
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
         hidden = not self.group.first
-        measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, size, hidden), len(own))
+        measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, self._batch, hidden), len(own))
         rows, bad, before = [], {}, len(self.cases)
         found_of = zip(self.cases, whole(self.group.gather("a validation", measured)), strict=True)
         reached = list(itertools.takewhile(lambda pair: pair[1], found_of))  # the first ones, so that a number tells which

@@ -61,7 +61,7 @@ def training_curves_figure(
         _draw_dice(right, epochs, _column(ordered, dice))
         for axes in (left, right):
             axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
             pad = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
             axes.set_xlim(epochs[0] - pad, epochs[-1] + pad)
     return figure
@@ -85,6 +85,8 @@ def _draw_losses(axes: Axes, epochs: FloatArray, columns: Mapping[str, FloatArra
             color=colour,
             alpha=0.25 if smooth else 1.0,
             linewidth=0.8 if smooth else 1.8,
+            marker="o" if np.count_nonzero(seen) == 1 else None,  # one point is no line
+            markersize=4,
             label=None if smooth else _readable(name),
         )
         if smooth:

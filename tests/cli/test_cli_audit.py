@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from ldseg.cli import main
+from ldseg.cli.parser import parse
 from ldseg.segmenter import Segmenter
 from ldseg.weights import Description, save_weights
 
@@ -51,6 +52,11 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
     assert table[1].startswith("1000,own,1.000000,background,3,")
     assert len(table) == 1 + 3 * len(rows)  # two classes and the foreground
     assert "3 audited, 0 problems" in capsys.readouterr().out
+
+
+def test_it_audits_as_many_steps_as_are_asked_for() -> None:
+    asked = parse(["audit", "--weights", "GlaS", "--steps", "15", "--sampler", "DDPM"]).overrides
+    assert {"Sampler.Sampling_Steps=15", "Sampler.Sampler=DDPM"} < set(asked)
 
 
 def test_a_broken_case_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def test_a_plan_says_its_reasons_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     write_phantoms(tmp_path / "Mine", 4, (64, 96), seed=1)
     before = sorted(tmp_path.rglob("*"))
-    line = ["plan", "Mine", "--minutes", "5", "--set", "Data.Labels=instances"]
+    line = ["plan", "Mine", "--minutes", "5", "--labels", "instances"]
     assert main(line) == 0
     out = capsys.readouterr().out
     assert "4 cases, 4 of them looked at: 64×96" in out
@@ -29,7 +29,7 @@ def test_a_plan_says_its_reasons_and_writes_nothing(
         assert any(name in row and f" {value} " in row and "  " in row.strip() for row in out.splitlines()), name
     assert "% of label Dice" in out
     assert "5 minutes" in out
-    assert "ldseg train Mine --set Data.Labels=instances --minutes 5 --weights weights/Mine" in out
+    assert "ldseg train Mine --labels instances --minutes 5 --weights weights/Mine" in out
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from small import QUICK, ROOT, images, out, run
 
+from ldseg.evaluation.quality import Quality
 from ldseg.inference import Segmented, label_instances
 from ldseg.io.pictures import read_image, read_label, write_image
-from ldseg.weights import load_segmenter, save_weights
+from ldseg.weights import change_description, load_segmenter, save_weights
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -137,6 +138,21 @@ def test_masks_of_background_alone_are_said(labelled: bool, place: Path, capsys:
     save_weights(place / "weights", segmenter, description)
     assert run(place, *QUICK) == 0
     assert "Look at the masks: all masks are background alone." in capsys.readouterr().out
+
+
+def test_weights_that_were_noise_when_validated_are_named(
+    place: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(place, *QUICK) == 0
+    assert "no cases of validation have checked it" in capsys.readouterr().out
+    assert "not trained well" not in caplog.text + (out(place) / "report.html").read_text("utf-8")
+    few = Quality(weights=(-1.0, 1.0, 0.0), empty=0.0, cases=4, error=0.1)
+    change_description(place / "weights", quality=few, figures={"collapse": "noise", "updates": 1})
+    assert run(place, *QUICK) == 0
+    assert "only 4 cases of validation have checked it" in capsys.readouterr().out
+    told = "not trained well: in validation after 1 update their masks were no better ordered than noise"
+    assert told in caplog.text
+    assert told in (out(place) / "report.html").read_text("utf-8")
 
 
 def test_the_diffusion_of_the_first_mask_with_an_object_is_drawn(place: Path) -> None:

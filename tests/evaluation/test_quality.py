@@ -72,8 +72,11 @@ def test_a_fit_makes_it_honest() -> None:
 def test_few_cases_and_empty_masks() -> None:
     given, scores = drawn(np.random.default_rng(1), 9)
     nothing = Signs(expected=math.nan, doubt=math.nan)
-    assert fit_quality(given[:7], scores[:7]) is None
-    assert fit_quality([*given[:7], nothing], [*scores[:7], 0.0]) is None
+    assert fit_quality(given[:2], scores[:2]) is None
+    assert fit_quality([*given[:2], nothing], [*scores[:2], 0.0]) is None
+    level = fit_quality(given[:7], scores[:7])  # of fewer than eight, and drawn towards what the masks expect
+    assert level is not None and level.weights[1:] == (1.0, 0.0)
+    assert level.weights[0] == pytest.approx(-0.8 * 7 / 8, abs=0.1)
     quality = fit_quality([*given, nothing, nothing, given[0]], [*scores, 0.0, 0.2, math.nan])
     assert quality is not None
     assert quality.cases == 9

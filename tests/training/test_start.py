@@ -137,7 +137,7 @@ def test_a_training_starts_from_weights_and_goes_on_without_them(
     changes |= {"Data_LabelMap": tuple((value, min(value, 2)) for value in range(32)), "Training_Augmentation": "none"}
     config = tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w", **changes, Model_Start=str(folder), Parameters_Epoch=1)
     result = train_config(config)
-    assert "arrays as they are; for other channels label_encoder" in caplog.text
+    assert "arrays as they are; fitted to other classes or channels: label_encoder" in caplog.text
     assert "learned from cases of these names, which are held back here: " in caplog.text
     description = read_description(tmp_path / "w")
     assert description.spec.prediction == "v"

@@ -27,6 +27,7 @@ from ldseg.layers import AttentiveFusion, FFParser, ResidualBlock
 from ldseg.segmenter import Segmenter
 from ldseg.training.callbacks import COLUMNS, Epochs
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
+from ldseg.training.clock import Clock
 from ldseg.training.fit import TrainingResult
 from ldseg.training.losses import segmentation_loss
 from ldseg.training.optimizer import adamw
@@ -374,12 +375,21 @@ def judged(column: int) -> Collapse:
 
 
 def test_a_validation_that_is_not_better_keeps_the_best(tmp_path: Path) -> None:
-    scores, kept, seen = iter([0.5, 0.7, 0.6, 0.7]), [], []
+    scores, kept, seen, now = iter([0.5, 0.7, 0.6, 0.7]), [], [], [0.0]
     history: list[dict[str, Any]] = []
+
+    def validate() -> tuple[dict[str, float], Collapse]:
+        now[0] += 2
+        return {"val_dice": next(scores), "val_iou": 0.1}, judged(0)
+
+    def compiling() -> None:
+        now[0] += 60
+
+    clock = Clock(now=lambda: now[0])
     epochs = Epochs(
-        validate=lambda: ({"val_dice": next(scores), "val_iou": 0.1}, judged(0)),
-        keep_best=lambda row: kept.append(row["epoch"]), watch=lambda: seen.append(len(history)), validate_every=2, epochs=7,
-        checkpoint=tmp_path / "last.npz", log=tmp_path / "log.csv", history=history, meta={},
+        validate=validate, keep_best=lambda row: kept.append(row["epoch"]), watch=lambda: seen.append(len(history)),
+        validate_every=2, epochs=7, checkpoint=tmp_path / "last.npz", log=tmp_path / "log.csv", history=history, meta={},
+        clock=clock, prepare=compiling,
     )  # fmt: skip
     epochs.set_model(a_trainer())
     for epoch in range(7):
@@ -387,6 +397,7 @@ def test_a_validation_that_is_not_better_keeps_the_best(tmp_path: Path) -> None:
         epochs.on_epoch_end(epoch, {"loss": 1.0})
     assert kept == [2, 4]
     assert seen == [2, 4, 6, 7]  # the last epoch is always validated
+    assert clock.validation == 2  # what is planned by it holds no compiling
     assert epochs.best == 0.7
 
 

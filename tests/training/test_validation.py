@@ -50,6 +50,17 @@ def test_a_slow_validation_goes_on_with_fewer_cases(
     assert told == ([f"validation is slow: on {expected[0]} of 40 cases from now on"] if expected[0] < 40 else [])
 
 
+def test_what_validates_is_compiled_once_and_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(validation, "Segmenter", lambda _: None)
+    monkeypatch.setattr(validation.Validator, "predictor", SimpleNamespace(warm_up=calls.append))
+    plan: Any = SimpleNamespace(minutes=5.0, seed=0, batch_size=4, spec=None, several_devices=False)
+    validator = validation.Validator(plan, [])
+    for _ in range(2):
+        validator.warm_up()
+    assert calls == [4]
+
+
 def test_processes_of_other_speed_go_on_with_the_first_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """How many they are tells which, also to a training that goes on."""
 

@@ -34,6 +34,9 @@ def test_long_curves_are_smoothed_without_a_shift() -> None:
 
 
 def test_an_early_log_still_makes_a_figure() -> None:
+    first = viz.training_curves_figure([{"epoch": 1, "loss": 2.0, "val_dice": 0.4}])
+    assert first.axes[0].lines[0].get_marker() == "o"  # a line of one point shows nothing
+    assert [tick for tick in first.axes[0].get_xticks() if 0.5 < tick < 1.5] == [1]
     figure = viz.training_curves_figure([{"epoch": 1, "loss": 0.0}])
     assert [a.texts[0].get_text() for a in figure.axes] == ["no losses logged", "not validated yet"]
     assert figure_to_array(figure).shape[-1] == 3
