@@ -10,7 +10,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_length
-from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_lossless
+from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_irreversible, is_lossless, is_near
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
@@ -32,8 +32,8 @@ _CODECS: dict[str, Callable[[bytes], np.ndarray]] = {
 }
 """Decoders of one frame, by transfer syntax: JPEG, JPEG-LS, JPEG 2000."""
 _WITH_LOSS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_MAYBE = ("1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
-"""JPEG-LS and JPEG 2000 of which the header tells."""
+_MAYBE = {"1.2.840.10008.1.2.4.81": ("JPEG-LS", is_near), "1.2.840.10008.1.2.4.91": ("JPEG 2000", is_irreversible)}
+"""What can be either, what people call it, and what tells of the first frame."""
 _RLE = "1.2.840.10008.1.2.5"
 
 
@@ -133,10 +133,16 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
 
 
 def coded_with_loss(header: Any) -> str:
-    """The coding that has changed the values of a file, JPEG; empty where they are as they were, or may be."""
+    """The coding that has changed the values of a file; empty where they are as they were."""
     syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
+    if syntax in _WITH_LOSS:
+        return "JPEG"
+    if syntax not in _MAYBE:
+        return ""
+    name, is_changed = _MAYBE[syntax]
+    # Files may be coded with loss and not say so, or have been when they were coded before.
     told = str(header.get("LossyImageCompression", "")) == "01"
-    return "JPEG" if syntax in _WITH_LOSS or (told and syntax in _MAYBE) else ""
+    return name if told or is_changed(header.PixelData) else ""
 
 
 def is_decoded(header: Any) -> bool:
