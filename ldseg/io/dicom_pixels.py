@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 
 from ldseg.io import apart
-from ldseg.io.contract import Refused, check_length
+from ldseg.io.contract import Refused, check_length, said_once
 from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_irreversible, is_lossless, is_near
 
 
@@ -125,11 +125,31 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
             return pixels
         raise ValueError(f"its header has {stored} bits stored up to bit {high} of {width}")
     left = width - 1 - high
+    if width > stored and not _has_overlays(header):
+        _check_unused(pixels, header, stored, high)
     if int(header.get("PixelRepresentation", 0)):
         signed = pixels.astype(f"i{width // 8}")
         return (signed << left) >> (width - stored) if width > stored else signed
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return (native << left) >> (width - stored) if width > stored else native
+
+
+def _has_overlays(header: Any) -> bool:
+    """Whether bits beside those of the pixels are overlays (60xx,0102), as the standard allowed once."""
+    return any(tag.group & 0xFF00 == 0x6000 and tag.element == 0x0102 and header[tag].value for tag in header.keys())  # noqa: SIM118
+
+
+def _check_unused(pixels: np.ndarray, header: Any, stored: int, high: int) -> None:
+    """Say once where bits that the header does not tell of are in use: they are left out, as by most programs."""
+    unused = pixels.astype(f"{'i' if int(header.get('PixelRepresentation', 0)) else 'u'}{pixels.dtype.itemsize}") >> high + 1
+    least, most = int(unused.min()), int(unused.max())
+    if least < -1 or most > 0:  # 0 throughout, or the sign
+        used = high + 1 + max(most, -least - 1).bit_length()
+        said_once(
+            "bits of DICOM",
+            f"{getattr(header, 'filename', 'DICOM')}: its header tells of {stored} bits in use (BitsStored), its pixels use"
+            f" {used}: those beyond are left out (said once)",
+        )
 
 
 def coded_with_loss(header: Any) -> str:
