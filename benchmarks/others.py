@@ -2,14 +2,15 @@
 
     python3 benchmarks/others.py cases FOLDER work --train "train_*" --validation train_2,train_5 --test "testA_*"
     python3 benchmarks/others.py unet work --minutes 10
-    NNUNET/bin/python benchmarks/others.py nnunet work --minutes 10
+    NNUNET/bin/python benchmarks/others.py nnunet work --minutes 30 --memory 1
     python3 benchmarks/others.py score work/unet work/nnunet/masks out
 
-``cases`` writes PNG files that all of them read (``work/Image``, ``work/Label``, ``work/split.json``). ``nnunet`` runs in
-an environment with ``pip install nnunetv2`` and no more of LDSeg than this file. Minutes are those of two idle cores,
-counted as processor time (a minute is 120 s of it), so that other work on the machine takes nothing away from one of
-them. ``score`` reads masks ``NAME.png`` or ``NAME_segmentation.png``; an object is a connected component of a mask (of
-``NAME_instances.png`` where a run wrote such) and a number of the label.
+``cases`` writes PNG files that all of them read (``work/Image``, ``work/Label``, ``work/split.json``). ``nnunet``
+runs in an environment with ``pip install nnunetv2`` and no more of LDSeg than this file; ``--memory`` are the GB of a
+GPU that its plan is made for, as its own patches take minutes for one update on two cores. Minutes are those of two
+idle cores, counted as processor time (a minute is 120 s of it), so that other work on the machine takes nothing away
+from one of them. ``score`` reads masks ``NAME.png`` or ``NAME_segmentation.png``; an object is a connected component
+of a mask (of ``NAME_instances.png`` where a run wrote such) and a number of the label.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ def main() -> None:
     cases.add_argument("--validation", default="", help="names or patterns among these that are not trained on")
     cases.add_argument("--test", required=True)
     cases.set_defaults(run=lambda o: write_cases(o.source, o.work, o.train, o.validation, o.test))
-    for name, train in (("unet", unet), ("nnunet", nnunet)):
+    for name in ("unet", "nnunet"):
         trained = commands.add_parser(name, help="train and segment the test cases")
         trained.add_argument("work", type=Path)
         trained.add_argument("--minutes", type=float, default=10)
-        trained.set_defaults(run=lambda o, train=train: train(o.work, CORES * 60 * o.minutes))
+        if name == "unet":
+            trained.set_defaults(run=lambda o: unet(o.work, CORES * 60 * o.minutes))
+        else:
+            trained.add_argument("--memory", type=float, help="GB that it plans for; its own 8 if not given")
+            trained.set_defaults(run=lambda o: nnunet(o.work, CORES * 60 * o.minutes, o.memory))
     scored = commands.add_parser("score", help="a table of folders of masks")
     scored.add_argument("work", type=Path)
     scored.add_argument("masks", type=Path, nargs="+")
@@ -163,8 +168,11 @@ def unet(work: Path, seconds: float) -> None:
     facts(f"unet: {count} updates, validation Dice {best:.3f}", segmented(work, work / "unet", segment))
 
 
-def nnunet(work: Path, seconds: float) -> None:
-    """nnU-Net as it plans and trains itself, its number of epochs set so that the rate falls to the end within the time."""
+def nnunet(work: Path, seconds: float, memory: float | None) -> None:
+    """nnU-Net as it plans and trains itself, its number of epochs set so that the rate falls to the end within the time.
+
+    It segments each image as it is, as ours does, without the mirrored copies that it adds by default.
+    """
     folder = (work / "nnunet").resolve()
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(folder / name)
@@ -194,7 +202,7 @@ def nnunet(work: Path, seconds: float) -> None:
     }
     (data / "dataset.json").write_text(json.dumps(described))
     extract_fingerprints([1], num_processes=CORES)
-    identifier = plan_experiments([1])
+    identifier = plan_experiments([1], gpu_memory_target_in_gb=memory)
     preprocess([1], identifier, configurations=("2d",), num_processes=[CORES])
     prepared = folder / "preprocessed" / data.name
     (prepared / "splits_final.json").write_text(json.dumps([{"train": split["train"], "val": split["validation"]}]))
@@ -227,7 +235,9 @@ def nnunet(work: Path, seconds: float) -> None:
     trainer = Short(plans, "2d", 0, json.loads((prepared / "dataset.json").read_text()), device=torch.device("cpu"))
     trainer.initialize()
     trainer.run_training()
-    predictor = nnUNetPredictor(device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False)
+    predictor = nnUNetPredictor(
+        device=torch.device("cpu"), use_mirroring=False, perform_everything_on_device=False, allow_tqdm=False
+    )  # fmt: skip
     trained = trainer.output_folder
     network = torch.load(Path(trained) / "checkpoint_best.pth", map_location="cpu", weights_only=False)["network_weights"]
     trainer.network.load_state_dict(network)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -32,6 +33,8 @@ CONTENDERS = {
     "bfloat16": "the same with [GPU] Precision = bfloat16",
     "ldseg-onnx": "preset ldseg, ONNX Runtime, which is what a processor takes",
     "lean-onnx": "preset lean, ONNX Runtime",
+    "lean-openvino": "preset lean, OpenVINO",
+    "lean-openvino-bfloat16": "the same with [GPU] Precision = bfloat16",
     "lean": "preset lean, compiled predictor, on the whole 512 x 512 grid",
     "shipped": "preset lean as weights/GlaS of 0.1 shipped it: resized to 256 x 384, and its probabilities back",
 }
@@ -119,17 +122,22 @@ def compiled(segmenter: Any, steps: int) -> Segment:
     return segment
 
 
-def light(segmenter: Any, steps: int) -> Segment:
-    """The engine of ONNX Runtime on the same networks."""
+def light(segmenter: Any, steps: int, runtime: str = "onnx", precision: str = "float32") -> Segment:
+    """The engine of ONNX Runtime, or of OpenVINO, on the same networks."""
     from ldseg.description import WEIGHTS_FILE
     from ldseg.export.networks import structure_of
     from ldseg.inference.onnx import OnnxEngine, OnnxRuntime, is_light
+    from ldseg.inference.openvino import OpenVinoEngine, OpenVinoRuntime
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS_FILE
         segmenter.save_weights(path)
-        runtime = OnnxRuntime(structure_of(segmenter.spec).completed(path), light=is_light(segmenter.spec))
-        made = OnnxEngine(segmenter.spec, runtime, steps=steps)
+        graphs = structure_of(segmenter.spec).completed(path)
+    made: Any
+    if runtime == "onnx":
+        made = OnnxEngine(segmenter.spec, OnnxRuntime(graphs, light=is_light(segmenter.spec)), steps=steps)
+    else:
+        made = OpenVinoEngine(segmenter.spec, OpenVinoRuntime(graphs, precision), steps=steps)
 
     def segment(images: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return made.run({"image": images, "noise": noise[:, None, None, None]}).probabilities[:, 0]
@@ -156,9 +164,15 @@ def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
         from ldseg.devices import set_precision
 
         set_precision("bfloat16")
-    preset = "lean" if name in ("lean", "lean-onnx", "shipped") else "ldseg"
+    preset = "lean" if name.startswith(("lean", "shipped")) else "ldseg"
     segmenter = build(preset, GRID if name == "shipped" else (options.size, options.size))
-    ways = {"naive": naive, "ldseg-onnx": light, "lean-onnx": light}
+    ways = {
+        "naive": naive,
+        "ldseg-onnx": light,
+        "lean-onnx": light,
+        "lean-openvino": partial(light, runtime="openvino"),
+        "lean-openvino-bfloat16": partial(light, runtime="openvino", precision="bfloat16"),
+    }
     segment = ways.get(name, compiled)(segmenter, options.steps)
     if name == "shipped":
         segment = resized(segment, options.size)
@@ -241,11 +255,11 @@ def compare(options: argparse.Namespace) -> None:
         for name, done in runs.items()
     }
     titles = ("median s", "x naive", "fastest s", "x naive", "CPU s", "x naive", "peak GB")
-    print(f"{'':11}" + "".join(f"{title:>10}" for title in titles))
+    print(f"{'':22}" + "".join(f"{title:>10}" for title in titles))
     for name, done in runs.items():
         figures = [figure for own, naive in zip(found[name], found["naive"], strict=True) for figure in (own, naive / own)]
         figures.append(max(run["peak"] for run in done))
-        print(f"{name:11}" + "".join(f"{figure:10.2f}" for figure in figures) + f"   {CONTENDERS[name]}")
+        print(f"{name:22}" + "".join(f"{figure:10.2f}" for figure in figures) + f"   {CONTENDERS[name]}")
     for name, share in agreement.items():
         print(f"labels of {name} that equal those of naive: {share:.4%}")
 

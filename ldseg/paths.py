@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import stat
 from pathlib import Path
+from urllib.parse import unquote
 
 from ldseg.errors import ConfigError, DataError
 
 ALIKE = 0.8
 """How much alike two names are, from 0 to 1, of which one may be a slip for the other (``difflib``)."""
+_HERE = re.compile(r"file:(?://(?:localhost)?)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
+"""An address of a file of this machine."""
+
+
+def path_of(text: str) -> Path:
+    """The path that a text names: of an address such as ``file:///a%20b.png`` that on this machine, else the text itself."""
+    here = _HERE.fullmatch(text)
+    return Path(unquote(here[1]) if here else text)
 
 
 def named_path(key: str, text: str) -> Path:
@@ -21,7 +31,7 @@ def named_path(key: str, text: str) -> Path:
         ConfigError: for a user who does not exist.
     """
     try:
-        return Path(text).expanduser()
+        return path_of(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{key}: expected a path, got {text!r}, whose user has no home folder") from None
 

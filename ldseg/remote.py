@@ -46,6 +46,8 @@ def store_of(path: Path) -> tuple[Any, str]:
         DataError: there is no such kind of file system, or what reaches it is not installed.
     """
     url = url_of(path)
+    if path.parts[0] == "file:":
+        raise DataError(f"{url}: expected an address of a file of this machine, such as file:///folder/a.png")
     try:
         from fsspec.core import url_to_fs
     except ModuleNotFoundError as error:

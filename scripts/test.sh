@@ -17,17 +17,18 @@ python=$VENV/bin/python
 # which files come first.
 spread="-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder"
 
+marked() { grep -rl --include='test_*.py' "mark\.$1" tests; }  # to import all files takes longer than to look for these
+
 case "${1:-}" in
     jax)
         shift
-        core=$(grep -rl --include='test_*.py' 'mark\.core' tests)  # to import all files takes longer than to look for these
-        exec env KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest $spread -m "core and not once" $core "$@" ;;
+        exec env KERAS_BACKEND=jax JAX_PLATFORMS=cpu "$python" -m pytest $spread -m "core and not once" $(marked core) "$@" ;;
     integrations)
         shift
         exec "$python" -m pytest -m integration "$@" ;;
     smoke)
         shift
-        exec "$python" -m pytest -m smoke "$@" ;;
+        exec "$python" -m pytest $spread -m smoke $(marked smoke) "$@" ;;
     campaign)
         shift
         exec "$python" scripts/campaign "$@" ;;

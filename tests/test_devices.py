@@ -277,7 +277,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.integration)])
 def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
     """The same losses and figures with the same batch, an interruption in between included; and segment as one does.
 

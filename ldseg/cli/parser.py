@@ -11,6 +11,7 @@ from typing import Any
 from ldseg.engines import ENGINES
 from ldseg.export.folder import FORMATS
 from ldseg.options import AUTO
+from ldseg.paths import path_of
 from ldseg.version import __version__
 from ldseg.writers.table import WRITERS
 
@@ -273,7 +274,7 @@ def parser() -> argparse.ArgumentParser:
         own = commands.add_parser(name, help=command.help, description=command.about)
         if command.paths:
             count = int(command.paths) if command.paths.isdecimal() else command.paths
-            own.add_argument("paths", nargs=count, type=Path, metavar="PATH", help=command.paths_help)
+            own.add_argument("paths", nargs=count, type=path_of, metavar="PATH", help=command.paths_help)
         for option in command.options:
             if option.shown:
                 own.add_argument(option.flag, metavar=option.shown, help=f"{option.help} ({option.key})")

@@ -19,6 +19,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """What red, green and blue bring to gray (ITU-R BT.601)."""
 
 
+_MOST = 1e37
+"""What no intensity exceeds: programs write the lowest and the highest number of 32 bits, 3.4e38, where they have none."""
+
 _LARGE = 1 << 22
 """Values from which on they are counted, where they are whole numbers, as to sort them takes longer."""
 
@@ -157,6 +160,11 @@ def bounds_of(
     Raises DataError as `scale_intensity` does.
     """
     low, high = values.low, values.high
+    if max(-low, high) > _MOST:
+        raise DataError(
+            f"{source}: expected intensities, found {low:g} to {high:g}: such numbers stand for what was not measured; give"
+            " it a value like those beside it"
+        )
     if low == high:
         raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
     if intensity == "dtype":

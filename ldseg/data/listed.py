@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.names import same_form, stem_of
 from ldseg.io.tables import cells_of
+from ldseg.paths import path_of
 from ldseg.remote import NEEDED, is_remote, read_remote, url_of
 from ldseg.text import some
 
@@ -42,7 +44,7 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
 
     The column ``image`` names a file or a folder, ``label`` its label, ``name`` the case (else it is the name of the image
     without extension), ``group`` its patient. Paths begin at the folder of the table unless they are whole; addresses such
-    as ``s3://bucket/a.png`` are whole.
+    as ``s3://bucket/a.png`` and ``file:///folder/a.png`` are whole.
 
     Args:
         path: the table, CSV or TSV in UTF-8 (or UTF-16 with its mark), or Parquet; here or in an object store. Cells may be
@@ -95,11 +97,15 @@ def _is_name(name: str) -> bool:
 def _place(table: Path, text: str) -> Path | None:
     if not text:
         return None
-    if is_remote(Path(text)):
-        return Path(text)
+    if is_remote(path_of(text)):
+        return path_of(text)
     if "\\" in text and not is_remote(table) and not os.path.lexists(table.parent / text):
         text = text.replace("\\", "/")  # as Windows writes paths
-    return table.parent / Path(text).expanduser()
+    found = table.parent / path_of(text).expanduser()
+    if "%" in text and not is_remote(table) and not os.path.lexists(found):
+        decoded = table.parent / unquote(text)  # as browsers and programs of annotation write them
+        return decoded if os.path.lexists(decoded) else found
+    return found
 
 
 def _header(path: Path, names: Iterable[str]) -> list[str]:

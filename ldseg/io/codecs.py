@@ -16,6 +16,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
+from ldseg.io.lossless import is_lossless_avif, is_lossless_webp
 from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
 from ldseg.io.png import PNG_START, read_png
 from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of, is_irreversible
@@ -142,17 +143,7 @@ def _webp(content: bytes) -> Pixels:
         raise ValueError(f"the WebP file ends early, at byte {len(content)}")
     apart.needed()
     pixels = by_pillow(WebPImagePlugin.WebPImageFile, content)
-    return replace(pixels, lossy="WebP") if b"VP8 " in _parts_of_webp(content) else pixels
-
-
-def _parts_of_webp(content: bytes) -> set[bytes]:
-    """The kinds of the parts of a WebP file: ``VP8 `` is coded with loss, ``VP8L`` without."""
-    found, place = set(), 12
-    while place + 8 <= len(content):
-        found.add(content[place : place + 4])
-        length = struct.unpack_from("<I", content, place + 4)[0]
-        place += 8 + length + length % 2
-    return found
+    return pixels if is_lossless_webp(content) else replace(pixels, lossy="WebP")
 
 
 def _jpeg2000(content: bytes) -> Pixels:
@@ -177,14 +168,14 @@ def _avif(content: bytes) -> Pixels:
     if content[8:12] not in (b"avif", b"avis"):
         raise Refused("a file of the kind of HEIC or MP4, which is not read as a picture; save it as PNG")
     apart.needed()
-    depth = _avif_depth(content)
+    depth, lossy = _avif_depth(content), "" if is_lossless_avif(content) else "AVIF"
     if depth == 8:
-        return replace(by_pillow(AvifImagePlugin.AvifImageFile, content), lossy="AVIF")
+        return replace(by_pillow(AvifImagePlugin.AvifImageFile, content), lossy=lossy)
     with AvifImagePlugin.AvifImageFile(io.BytesIO(content)) as image:  # it would round values to 8 bits
         check_size((image.height, image.width, 4), 2)
     if b"irot" in content or b"imir" in content:
         raise Refused(f"an AVIF of {depth} bits that is to be turned, which is not read; save it as PNG")
-    return Pixels(values=imagecodecs.avif_decode(content), bits=depth, lossy="AVIF")
+    return Pixels(values=imagecodecs.avif_decode(content), bits=depth, lossy=lossy)
 
 
 def _avif_depth(content: bytes) -> int:

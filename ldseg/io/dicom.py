@@ -102,6 +102,12 @@ def _colours_of(header: Any) -> str:
     return str(header.get("PhotometricInterpretation") or usual)
 
 
+def white_is_zero(header: Any) -> bool:
+    """Whether gray values are to be shown the other way round: MONOCHROME1, or an inverse PresentationLUTShape (C.11.6)."""
+    kind = _colours_of(header)
+    return kind == "MONOCHROME1" or (kind == "MONOCHROME2" and header.get("PresentationLUTShape") == "INVERSE")
+
+
 def _check_colours(kind: str, samples: int) -> None:
     """Raises Refused for colours that are not read."""
     planes = 3 if kind == "RGB" or kind.startswith("YBR") else 1 if kind in _GRAY else 0
@@ -190,7 +196,7 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
     elif kind.startswith("YBR") and values.shape[-1] == 3:
         values = values if is_decoded(header) else to_rgb(values, kind)
     elif values.shape[-1] == 1:
-        if kind == "MONOCHROME1" and not label:
+        if not label and white_is_zero(header):
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
             values = (high + low - values.astype(np.int64)).astype(values.dtype)
         if _table_of(header) is not None:

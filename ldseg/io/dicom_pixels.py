@@ -9,8 +9,8 @@ import imagecodecs
 import numpy as np
 
 from ldseg.io import apart
-from ldseg.io.contract import Refused, check_length
-from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_lossless
+from ldseg.io.contract import Refused, check_length, said_once
+from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_irreversible, is_lossless, is_near
 
 
 def _jpeg(content: bytes, colours: str = "") -> np.ndarray:
@@ -32,8 +32,8 @@ _CODECS: dict[str, Callable[[bytes], np.ndarray]] = {
 }
 """Decoders of one frame, by transfer syntax: JPEG, JPEG-LS, JPEG 2000."""
 _WITH_LOSS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_MAYBE = ("1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
-"""JPEG-LS and JPEG 2000 of which the header tells."""
+_MAYBE = {"1.2.840.10008.1.2.4.81": ("JPEG-LS", is_near), "1.2.840.10008.1.2.4.91": ("JPEG 2000", is_irreversible)}
+"""What can be either, what people call it, and what tells of the first frame."""
 _RLE = "1.2.840.10008.1.2.5"
 
 
@@ -125,6 +125,8 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
             return pixels
         raise ValueError(f"its header has {stored} bits stored up to bit {high} of {width}")
     left = width - 1 - high
+    if width > stored and not _has_overlays(header):
+        _check_unused(pixels, header, stored, high)
     if int(header.get("PixelRepresentation", 0)):
         signed = pixels.astype(f"i{width // 8}")
         return (signed << left) >> (width - stored) if width > stored else signed
@@ -132,11 +134,35 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
     return (native << left) >> (width - stored) if width > stored else native
 
 
+def _has_overlays(header: Any) -> bool:
+    """Whether bits beside those of the pixels are overlays (60xx,0102), as the standard allowed once."""
+    return any(tag.group & 0xFF00 == 0x6000 and tag.element == 0x0102 and header[tag].value for tag in header.keys())  # noqa: SIM118
+
+
+def _check_unused(pixels: np.ndarray, header: Any, stored: int, high: int) -> None:
+    """Say once where bits that the header does not tell of are in use: they are left out, as by most programs."""
+    unused = pixels.astype(f"{'i' if int(header.get('PixelRepresentation', 0)) else 'u'}{pixels.dtype.itemsize}") >> high + 1
+    least, most = int(unused.min()), int(unused.max())
+    if least < -1 or most > 0:  # 0 throughout, or the sign
+        used = high + 1 + max(most, -least - 1).bit_length()
+        said_once(
+            "bits of DICOM",
+            f"{getattr(header, 'filename', 'DICOM')}: its header tells of {stored} bits in use (BitsStored), its pixels use"
+            f" {used}: those beyond are left out (said once)",
+        )
+
+
 def coded_with_loss(header: Any) -> str:
-    """The coding that has changed the values of a file, JPEG; empty where they are as they were, or may be."""
+    """The coding that has changed the values of a file; empty where they are as they were."""
     syntax = str(getattr(header.file_meta, "TransferSyntaxUID", ""))
+    if syntax in _WITH_LOSS:
+        return "JPEG"
+    if syntax not in _MAYBE:
+        return ""
+    name, is_changed = _MAYBE[syntax]
+    # Files may be coded with loss and not say so, or have been when they were coded before.
     told = str(header.get("LossyImageCompression", "")) == "01"
-    return "JPEG" if syntax in _WITH_LOSS or (told and syntax in _MAYBE) else ""
+    return name if told or is_changed(header.PixelData) else ""
 
 
 def is_decoded(header: Any) -> bool:

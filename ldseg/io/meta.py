@@ -40,7 +40,7 @@ def read_meta(path: Path, axes: str, label: bool = False) -> Content:
             if name.upper().startswith("LIST") or "%" in name:
                 raise Refused("its voxels lie in a list of files, expected one")
             with beside(path, name).open("rb") as voxels:
-                held = _voxels(voxels, fields, needed, kind)
+                held = _voxels(voxels, fields, needed, kind, path.parent / name)
     values = _scaled(held.view(kind).reshape(*size[::-1], planes), fields)
     # Four bytes are a colour and transparency, four other numbers are not.
     return placed(values, size, *place, axes, source=str(path), label=label, colours=kind == np.uint8)
@@ -126,7 +126,9 @@ def _scaled(values: np.ndarray, fields: dict[str, str]) -> np.ndarray:
     return (values * slope + shift).astype(np.float32)
 
 
-def _voxels(stream: BinaryIO, fields: dict[str, str], needed: int, kind: np.dtype) -> np.ndarray:
+def _voxels(
+    stream: BinaryIO, fields: dict[str, str], needed: int, kind: np.dtype, detached: Path | None = None
+) -> np.ndarray:
     skip = int(fields.get("HeaderSize", 0))
     if not _true(fields, "BinaryData") and "BinaryData" in fields:
         return numbers_of(stream, needed, kind)
@@ -138,7 +140,7 @@ def _voxels(stream: BinaryIO, fields: dict[str, str], needed: int, kind: np.dtyp
     if _true(fields, "CompressedData"):
         return _inflated(stream, needed)
     check_length(length, needed)
-    return read_voxels(stream, needed, to_end=False)
+    return read_voxels(stream, needed, to_end=False, alone=None if skip else detached)
 
 
 def _inflated(stream: BinaryIO, needed: int) -> np.ndarray:

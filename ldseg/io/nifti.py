@@ -82,7 +82,8 @@ def _held(path: Path, starts: tuple[int, ...], needed: int) -> np.ndarray:
         try:
             with _opened(path) as stream:
                 stream.seek(start)
-                return read_voxels(stream, needed, to_end=isinstance(stream, gzip.GzipFile))
+                packed = isinstance(stream, gzip.GzipFile)
+                return read_voxels(stream, needed, to_end=packed, alone=None if start or packed else path)
         except CutShort:
             if start == starts[-1]:
                 raise

@@ -70,7 +70,7 @@ def read_nrrd(path: Path, axes: str, label: bool = False) -> Content:
         source = path if data is None else _detached(path, data)
         with source.open("rb") as voxels:
             voxels.seek(end if data is None else 0)
-            held = _voxels(voxels, header, needed, kind)
+            held = _voxels(voxels, header, needed, kind, None if data is None else source)
     # The first axis runs fastest, whichever it is.
     values = held.view(kind).reshape((*size[::-1], planes) if first else (planes, *size[::-1]))
     values = values if first else np.moveaxis(values, 0, -1)
@@ -130,7 +130,7 @@ def _size_of(header: dict[str, Any]) -> tuple[tuple[int, ...], int, int | None]:
         raise ValueError(f"its header has {len(sizes)} sizes, {len(kinds)} kinds, dimension {header['dimension']}")
     odd = [axis for axis, kind in enumerate(kinds) if kind not in (*_DOMAINS, "none", "???", "unknown")]
     if "kinds" not in header:
-        odd = [axis for axis, row in enumerate(_directions(header)) if not np.isfinite(row).all()]
+        odd = [axis for axis, row in enumerate(_directions(header)) if np.isnan(row).all()]
     if len(odd) > 1 or (odd and odd[0] not in (0, len(sizes) - 1)):
         raise Refused(f"axes of the kinds {', '.join(kinds)}, expected one axis that is not of space, the first or the last")
     if not odd:
@@ -139,8 +139,10 @@ def _size_of(header: dict[str, Any]) -> tuple[tuple[int, ...], int, int | None]:
 
 
 def _directions(header: dict[str, Any]) -> list[np.ndarray]:
+    """The direction of each axis, not numbers for one that is not of space; none at all where no axis has one."""
     given = header.get("space directions")
-    return [] if given is None else [np.array([np.nan] if row is None else row, float) for row in given]
+    rows = [] if given is None else [np.array([np.nan] if row is None else row, float) for row in given]
+    return [] if all(np.isnan(row).all() for row in rows) else rows
 
 
 def _kind_of(header: dict[str, Any]) -> np.dtype:
@@ -182,7 +184,7 @@ def beside(path: Path, name: str) -> Path:
     return named
 
 
-def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtype) -> np.ndarray:
+def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtype, detached: Path | None) -> np.ndarray:
     skip = int(header.get("line skip", header.get("lineskip", 0)))
     back = int(header.get("byte skip", header.get("byteskip", 0)))
     encoding = str(header["encoding"]).lower()
@@ -195,7 +197,7 @@ def _voxels(stream: BinaryIO, header: dict[str, Any], needed: int, kind: np.dtyp
             stream.seek(-needed, io.SEEK_END)
         else:
             stream.seek(back, io.SEEK_CUR)
-        return read_voxels(stream, needed, to_end=False)
+        return read_voxels(stream, needed, to_end=False, alone=None if skip or back else detached)
     if encoding in ("gzip", "gz", "bzip2", "bz2"):
         unpack: Callable[[Any], Any] = gzip.open if encoding.startswith("g") else bz2.open
         with unpack(stream) as packed:
@@ -244,23 +246,28 @@ def numbers_of(stream: BinaryIO, needed: int, kind: np.dtype) -> np.ndarray:
 def _place_of(header: dict[str, Any], rank: int, odd: int | None, source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spacing, origin and direction of each axis of space and time, in mm; `odd` is the axis of the values of a voxel."""
     spacing, origin, direction = np.ones(rank), np.zeros(rank), np.eye(rank)
-    rows = [row for row in _directions(header) if np.isfinite(row).all()]
+    rows = [row for row in _directions(header) if not np.isnan(row).all()]
     if rows:
         if len(rows) != rank or any(len(row) != rank for row in rows):
-            raise Refused(f"{len(rows)} space directions for {rank} axes of space")
+            told = " ".join("(" + ",".join(f"{part:g}" for part in row) + ")" for row in rows)
+            raise Refused(f"its space directions are {told}, expected {rank} of {rank} numbers for {rank} axes of space")
         vectors = np.array(rows) * _factors(header, "space units", rank, None)
         spacing, turned = _lengths(vectors)
         if not (np.isfinite(spacing).all() and (spacing > 0).all() and abs(np.linalg.det(turned)) > 0.5):
             raise Refused(f"its space directions are {np.array(rows).tolist()}, expected axes near to right angles")
         direction = turned.T.copy()
-    elif "spacings" in header:
-        steps = abs(_of_axes(header, "spacings", rank, odd))
-        said = np.isfinite(steps) & (steps > 0)
-        if not said.all():
-            told = " × ".join(f"{step:g}" for step in steps)
-            said_once(
-                "spacings of NRRD", f"{source}: its header has the spacings {told}: what it does not say is taken as 1"
+    else:
+        steps = abs(_of_axes(header, "spacings", rank, odd)) if "spacings" in header else np.full(rank, np.nan)
+        if np.isinf(steps).any():
+            raise ValueError(f"its header has the spacings {steps.tolist()}, expected numbers above 0")
+        said = steps > 0
+        if not said.all() and ("spacings" in header or rank > 2):
+            told = (
+                f"has the spacings {' × '.join(f'{step:g}' for step in steps)}"
+                if "spacings" in header
+                else "has no spacings"
             )
+            said_once("spacings of NRRD", f"{source}: its header {told}: what it does not say is taken as 1")
         spacing = np.where(said, steps, 1.0) * _factors(header, "units", rank, odd)
     if "space origin" in header:
         origin[:] = np.asarray(header["space origin"], float)[:rank] * _factors(header, "space units", rank, None)

@@ -38,6 +38,8 @@ WRITTEN_SUFFIXES = (".bmp", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 _APART = 16
 """Numbers of a label that lie nearer to each other may be one number that a coding with loss has changed."""
+_ROUNDING = 1e-6
+"""How far from a whole number, in relation to it, a number of a label may lie."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -101,10 +103,13 @@ def label_numbers(pixels: np.ndarray, source: str, lossy: str = "") -> np.ndarra
             found = f"{pixels.shape[-1]} planes (of a plane for each class, save the number of the class)"
         raise DataError(f"{source}: a label needs one plane of class or instance numbers, found {found}")
     pixels = pixels[..., 0]
-    with np.errstate(invalid="ignore"):
-        whole = pixels.dtype.kind != "f" or (np.isfinite(pixels) & (pixels == np.rint(pixels))).all()
-    if not whole:
-        raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
+    if pixels.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            nearest = np.rint(pixels)
+            # Headers scale by numbers of 32 bits: 255 times a slope of 1/255 is 1.0000001.
+            if not (np.isfinite(pixels) & (abs(pixels - nearest) <= _ROUNDING * np.minimum(abs(nearest), 1000))).all():
+                raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
+        pixels = nearest
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
         raise DataError(f"{source}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
-from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, NoPicture, read_slices, stacked
+from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, NoPicture, read_slices, stacked, white_is_zero
 from ldseg.io.dicom_order import Frame
 from ldseg.io.dicom_pixels import coded_with_loss
 from ldseg.io.names import suffix_of, visible
@@ -53,7 +53,7 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
     named: list[tuple[str, Frame]] = []
     series: dict[str, int] = {}
     owners: dict[str, set[str]] = {"PatientID": set(), "FrameOfReferenceUID": set()}
-    senses: set[str] = set()
+    senses: set[bool] = set()
     numbers: list[float] = []
     step, bits, size, lossy = 1.0, 0, 0, ""
     for path in files:
@@ -78,14 +78,14 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
         series[uid] = series.get(uid, 0) + 1
         for name, found in owners.items():
             found |= {str(slices.header.get(name) or "")} - {""}  # what a slice does not tell is no other value
-        senses.add(str(slices.header.get("PhotometricInterpretation", "")))
+        senses.add(white_is_zero(slices.header))
         named += [(path.name, frame) for frame in slices.frames]
         check_size((len(named), *slices.frames[0].values.shape), slices.frames[0].values.itemsize)
         numbers += [number_of(slices.header)] * len(slices.frames)
         step, bits, lossy = slices.step, max(bits, slices.bits), lossy or coded_with_loss(slices.header)
     if others:
         said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
-    if {"MONOCHROME1", "MONOCHROME2"} <= senses and not label:
+    if len(senses) > 1 and not label:
         told = "zero is white in some slices (MONOCHROME1) and black in others: the former are inverted"
         said_once(f"senses {folder}", f"{folder}: {told}")
     if not named:

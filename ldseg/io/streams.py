@@ -69,6 +69,13 @@ def is_irreversible(content: bytes) -> bool:
     return style[13:14] == b"\0"
 
 
+def is_near(content: bytes) -> bool:
+    """Whether a stream of JPEG-LS allows its values to differ from what they were (NEAR, T.87, C.2.3)."""
+    place = content.find(b"\xff\xda", max(content.find(b"\xff\xf7"), 0))
+    near = place + 5 + 2 * content[place + 4] if 0 <= place < len(content) - 4 else len(content)
+    return near >= len(content) or content[near] > 0
+
+
 def _coding_style(content: bytes) -> bytes:
     """The segment COD of a stream of JPEG 2000, with its mark (T.800, A.6.1); empty without one."""
     place = content.find(b"\xff\x4f\xff\x51") + 2

@@ -15,7 +15,7 @@ import numpy as np
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, upright, without_alpha
-from ldseg.io.tiff_coding import check_coding, check_strips, coded_with_loss, steady
+from ldseg.io.tiff_coding import check_coding, check_measured, check_strips, coded_with_loss, steady
 from ldseg.later import Later
 from ldseg.spatial import MOST_CHANNELS
 from ldseg.text import times
@@ -52,9 +52,9 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         if stored.is_ome:
             _check_set(stored.ome_metadata or "")
         whole = [page for page in pages if not page.is_reduced]
-        if axes == "YX" and len(whole) != 1:
-            raise Refused(f"{len(whole)} pages, expected one")
         series = [part for part in stored.series if not part.keyframe.is_reduced]
+        if axes == "YX" and len(whole) != 1 and not _are_channels(series, len(whole)):
+            raise Refused(f"{len(whole)} pages, expected one")
         page: Any = series[0].keyframe if series else pages[0]
         for each in whole:
             check_coding(each)
@@ -91,6 +91,12 @@ def _pages_of(stored: tifffile.TiffFile) -> list[Any]:
     if _unpack(stored, next_page, stored.pages.next_page_offset):
         raise ValueError(f"the file ends early, after page {len(pages)}")
     return pages
+
+
+def _are_channels(series: list[Any], pages: int) -> bool:
+    """Whether a description says that pages are channels of one picture, each in a page of its own."""
+    letters, shape = (series[0].axes, series[0].shape) if len(series) == 1 else ("", ())
+    return "C" in letters and shape[letters.index("C")] == pages <= MOST_CHANNELS
 
 
 def _check_set(told: str) -> None:
@@ -193,6 +199,7 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
     if photometric == "PALETTE":
         if kind or page.colormap is None:
             raise Refused("a palette beside several planes, or without colours")
+        check_measured(values, page, label, source)
         return Content(values=values if label else _colours(page)[values[..., 0].astype(np.intp)])
     colours = 3 if photometric in ("RGB", "YCBCR") else 1
     extra = values.shape[-1] - colours if kind == "S" else 0
@@ -204,6 +211,7 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
         values = without_alpha(values, source, label)
     if photometric == "YCBCR" and page.compression != tifffile.COMPRESSION.JPEG:
         values = _rgb(values, page)
+    check_measured(values, page, label, source)
     bits = page.bitspersample if values.dtype.kind == "u" else None
     if photometric == "MINISWHITE" and not label:
         values = inverted(values, page.bitspersample)

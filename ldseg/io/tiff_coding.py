@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ldseg.io.contract import Refused
-from ldseg.io.streams import check_jpeg, frame_of, is_lossless
+from ldseg.io.contract import Refused, said_once
+from ldseg.io.lossless import is_lossless_jpegxl, is_lossless_lerc, is_lossless_webp
+from ldseg.io.streams import check_jpeg, frame_of, is_irreversible, is_lossless
 from ldseg.later import Later
 
 if TYPE_CHECKING:
+    import imagecodecs
     import tifffile
 else:
-    tifffile = Later("tifffile")
+    imagecodecs, tifffile = Later("imagecodecs"), Later("tifffile")
 
 _PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "LZMA", "ZSTD", "ZSTD_DEPRECATED"}
 """Compressions that keep the bytes of the samples, whatever these mean."""
@@ -24,8 +27,20 @@ _STEADY = _PLAIN | {"JPEG"}
 """Compressions whose decoders do not crash."""
 _DIFFERENCES = _PLAIN - {"NONE", "PACKBITS"}
 """Compressions with which every decoder undoes the differences of neighbours that the tag Predictor tells of."""
+_EITHER: dict[str, tuple[str, Callable[[bytes], bool]]] = {
+    "JPEGXL": ("JPEG XL", is_lossless_jpegxl),
+    "JPEG2000": ("JPEG 2000", lambda content: not is_irreversible(content)),
+    "JPEG_2000": ("JPEG 2000", lambda content: not is_irreversible(content)),
+    "JP2000": ("JPEG 2000", lambda content: not is_irreversible(content)),
+    "JPEG": ("JPEG", is_lossless),
+    "WEBP": ("WebP", is_lossless_webp),
+    "LERC": ("LERC", is_lossless_lerc),
+}
+"""By what their names have in them: compressions with loss or without, what people call them, and what tells."""
 _PHOTOMETRICS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR")
 _YCBCR_SAMPLING = 530
+_LERC_PARAMETERS = 50674
+_NO_DATA = 42113
 
 
 def check_coding(page: Any) -> None:
@@ -64,12 +79,65 @@ def steady(page: Any) -> bool:
 
 
 def coded_with_loss(page: Any) -> str:
-    """The coding that changes the samples of a page, JPEG; empty for those that keep them, and for what can do either."""
-    if tifffile.COMPRESSION(page.compression).name != "JPEG":
+    """The coding that has changed the samples of a page, by its first strip or tile; empty where they are as they were."""
+    compression = tifffile.COMPRESSION(page.compression).name
+    name, is_kept = next((told for part, told in _EITHER.items() if part in compression), ("", is_lossless))
+    if not name:
         return ""
     handle = page.parent.filehandle
     handle.seek(page.dataoffsets[0])
-    return "" if is_lossless(handle.read(page.databytecounts[0])) else "JPEG"
+    content = handle.read(page.databytecounts[0])
+    if name == "LERC" and (unpack := _unpacker(page)):
+        content = unpack(content)
+    return "" if is_kept(content) else name
+
+
+def _unpacker(page: Any) -> Callable[..., Any] | None:
+    """What unpacks blobs of LERC that were packed once more."""
+    packed = tuple(page.tags.valueof(_LERC_PARAMETERS, (0, 0)))[1:2]
+    return {(1,): imagecodecs.zlib_decode, (2,): imagecodecs.zstd_decode}.get(packed)
+
+
+def not_measured(page: Any) -> float | None:
+    """The number of samples that were not measured (GDAL_NODATA); None where there is none."""
+    try:
+        found = float(str(page.tags.valueof(_NO_DATA, "")).strip("\0 "))
+    except ValueError:
+        return None
+    return None if np.isnan(found) else found  # what is not a number is found anyway
+
+
+def check_measured(values: np.ndarray, page: Any, label: bool, source: str) -> None:
+    """The values (*S, c) of a page were measured, or those that were not do no harm: they are said once.
+
+    Raises:
+        Refused: those that were not measured, of an image, lie beyond the others, so that these would lose their range.
+    """
+    number = not_measured(page)
+    if number is None:
+        return
+    blank = (values == np.asarray(number).astype(values.dtype)).all(axis=-1) if _holds(values.dtype, number) else None
+    if blank is None or not blank.any():
+        return
+    told = f"{number:g} stands for what was not measured (its tag GDAL_NODATA)"
+    if label:
+        if number:
+            advice = f"[Data] LabelMap leaves it out with {number:g}:ignore"
+            said_once("no data in labels", f"{source}: {told}; {advice} (said once)")
+        return
+    rest = values[~blank]
+    within = rest.size > 0 and rest.min() <= number <= rest.max()
+    if not within and values.dtype != np.uint8 and (number or values.dtype.kind != "u"):
+        many = f"{int(blank.sum())} of its {blank.size} pixels"
+        raise Refused(f"{told}, as in {many}; give them a value like those beside them")
+    said_once("no data", f"{source}: {told}: taken as it stands (said once)")
+
+
+def _holds(kind: np.dtype, number: float) -> bool:
+    """Whether a type has a number."""
+    if kind.kind == "f":
+        return abs(number) <= float(np.finfo(kind).max) * (1 + 1e-6)
+    return kind.kind in "ui" and number == int(number) and np.iinfo(kind).min <= number <= np.iinfo(kind).max
 
 
 def _coding(page: Any) -> tuple[tuple[Any, int], ...]:

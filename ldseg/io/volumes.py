@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_size
+from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_size, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import without_alpha
 from ldseg.io.units import check_steps
@@ -96,13 +97,14 @@ def placed(
     return Content(values=shaped, geometry=geometry, modalities=planes in (2, 4))
 
 
-def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
+def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool, alone: Path | None = None) -> np.ndarray:
     """So many bytes of a stream, as uint8 (needed,).
 
     Args:
         stream: where the first voxel comes next.
         needed: bytes.
         to_end: whether what is behind is read too, so that a packed stream compares its check sum.
+        alone: the file, where voxels lie in one of their own whose header does not tell at which byte they begin.
 
     Raises:
         CutShort: it ends early.
@@ -130,6 +132,11 @@ def read_voxels(stream: BinaryIO, needed: int, *, to_end: bool) -> np.ndarray:
             raise
     if behind >= needed:
         raise ValueError(f"it holds {needed + behind} bytes of voxels, its header tells of {needed} only")
+    if alone is not None and behind:
+        said_once(
+            "longer voxels",
+            f"{alone}: it holds {behind} bytes more than its header tells of: the first {needed} are read (said once)",
+        )
     return held
 
 

@@ -59,6 +59,15 @@ def test_bits_in_use_of_sixteen(bits: int, told: bool, caplog: pytest.LogCapture
     assert [record.message for record in caplog.records] == said
 
 
+@pytest.mark.parametrize("rule", INTENSITIES)
+@pytest.mark.parametrize("end", [np.finfo(np.float32).min, np.finfo(np.float32).max])
+def test_the_ends_of_a_type_are_no_intensities(rule: str, end: float) -> None:
+    image = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
+    image[0] = end
+    with pytest.raises(DataError, match=r"a\.tif: expected intensities, found .*e\+38.* stand for what was not measured"):
+        scale_intensity(image, rule, "a.tif", (0, 1))
+
+
 def test_more_bits_than_a_file_tells() -> None:
     image = np.array([[[0], [60000]]], np.uint16)
     assert scale_intensity(image, "dtype", "a", bits=12).max() == np.float32(60000) / np.float32(65535)

@@ -9,8 +9,10 @@ from PIL import Image
 from ldseg.data.cases import Case, load_case
 from ldseg.data.inputs import cases_in, cases_of
 from ldseg.data.preprocess import Preprocessing
+from ldseg.data.remote import fetched
 from ldseg.errors import DataError
 from ldseg.io.slides.kinds import is_slide
+from ldseg.paths import named_path, path_of
 from ldseg.remote import write_remote
 
 
@@ -126,6 +128,28 @@ def test_paths_as_windows_writes_them(tmp_path: Path) -> None:
     long = "b" * 5000
     table.write_text(f"image,name\ns3://bucket/b\\c.png,1\na\\{long},2\n", "utf-8")
     assert [case.image for case in cases_in(table, "YX").cases] == [Path(r"s3://bucket/b\c.png"), tmp_path / "a" / long]
+
+
+def test_addresses_of_files_of_this_machine(tmp_path: Path) -> None:
+    """As browsers and programs of annotation write them: a space is %20."""
+    for name in ("a b.png", "c%20d.png", "c d.png"):
+        (tmp_path / name).write_bytes(b"x")
+    table, there = tmp_path / "list.csv", f"file://{tmp_path}"
+    whole = f"{there}/a%20b.png", f"FILE://localhost{tmp_path}/a b.png", f"file:{tmp_path}/a%20b.png"
+    rows = *whole, "a%20b.png", "c%20d.png"
+    table.write_text("image,name\n" + "".join(f"{row},{index}\n" for index, row in enumerate(rows)), "utf-8")
+    found = [case.image for case in cases_in(table, "YX").cases]
+    assert found == [tmp_path / "a b.png"] * 4 + [tmp_path / "c%20d.png"]
+    assert path_of(f"{there}/list.csv") == table
+    assert named_path("Data.Root", f"{there}/a%20b") == tmp_path / "a b"
+
+
+def test_a_file_of_another_machine(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("image\nfile://server/share/a.png\n", "utf-8")
+    (case,) = cases_in(table, "YX").cases
+    with pytest.raises(DataError, match="file://server/share/a.png: expected an address of a file of"), fetched(case):
+        raise AssertionError
 
 
 def test_a_column_is_there_once(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_denoiser_that_gives_back_its_state(networks: None, data: Path) -> Non
     """Near t = 0 the true state then decodes to the label's own reconstruction, another's to that of the other."""
     segmenter = tiny.varied(Segmenter(tiny.spec()))
     segmenter.denoise = lambda x_t, condition, time, training=False: x_t  # type: ignore[method-assign]
-    audit = StateAudit(Predictor(segmenter, steps=1000))
+    audit = StateAudit(Predictor(segmenter, steps=100))
     audit.compile()
     found = list(audit_states(audit, find_cases(data).cases, tiny.preprocessing(), seed=0))
     for index, item in enumerate(found):

@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from ldseg.data.intensity import scale_intensity
 from ldseg.errors import DataError
-from ldseg.io.scans import read_scan
+from ldseg.io import contract
+from ldseg.io.scans import read_scan, read_scan_label
 
 RGB = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
 YBR = convert_color_space(RGB, "RGB", "YBR_FULL")
@@ -155,3 +156,30 @@ def test_colours_that_are_not_told(tmp_path: Path, samples: int) -> None:
     header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelData = 2, "", bytes(160)
     with pytest.raises(DataError, match=r"c\.dcm: 2 samples of MONOCHROME2, expected gray"):
         read_scan(save(tmp_path / "c.dcm", header), "YX")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "turned"), [("2", "INVERSE", True), ("2", "IDENTITY", False), ("1", "INVERSE", True)]
+)
+def test_gray_that_is_shown_the_other_way_round(tmp_path: Path, kind: str, shape: str, turned: bool) -> None:
+    stored = volume()[0]
+    header = header_of(stored, PhotometricInterpretation=f"MONOCHROME{kind}", PresentationLUTShape=shape)
+    path = save(tmp_path / "a.dcm", header)
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], 4095 - stored if turned else stored)
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], stored)
+
+
+@pytest.mark.parametrize(("more", "overlay", "told"), [(0, 0, False), (0x2000, 13, False), (0x2000, 0, True)])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_bits_that_the_header_does_not_tell_of(
+    tmp_path: Path, sign: int, more: int, overlay: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may be values that are cut; overlays that are told and the sign of a value are not."""
+    stored = np.arange(80, dtype=np.int16).reshape(8, 10) - 40 * sign
+    header = header_of((stored ^ more).astype(np.uint16), PixelRepresentation=sign)
+    if overlay:
+        header.add_new((0x6000, 0x0102), "US", overlay)
+    contract._SAID.clear()
+    np.testing.assert_array_equal(read_scan(save(tmp_path / "a.dcm", header), "YX").values[..., 0], stored)
+    wanted = "a.dcm: its header tells of 12 bits in use (BitsStored), its pixels use 14: those beyond are left out"
+    assert (wanted in caplog.text) == told

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ldseg.errors import DataError
-from ldseg.io import formats
+from ldseg.io import contract, formats
 from ldseg.io.contract import Content, Format, check_size
 from ldseg.io.geometry import Geometry
 from ldseg.io.scans import find_scans, map_path, read_scan, read_scan_label, write_scan_map, write_scan_mask
@@ -328,6 +328,24 @@ def test_voxels_in_a_file_of_their_own(tmp_path: Path, name: str) -> None:
                 read_scan(tmp_path / name, "ZYX")
         else:
             np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values.ravel(), voxels)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_bytes_in_the_file_of_voxels_that_no_header_tells_of(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may stand before the voxels or behind them."""
+    voxels, skip = np.arange(12, dtype=np.uint8), {"a.nhdr": "byte skip: 3\n", "a.mhd": "HeaderSize = 3\n"}
+    (tmp_path / "a.raw").write_bytes(b"abc" + voxels.tobytes())
+    head = HEADERS[name].format(encoding="raw", binary="True", data="data file: a.raw" if name == "a.nhdr" else "a.raw")
+    first, _, rest = head.partition("\n")
+    (tmp_path / name).write_text(f"{first}\n{skip[name]}{rest}")
+    np.testing.assert_array_equal(read_scan(tmp_path / name, "ZYX").values.ravel(), voxels)
+    assert "a.raw" not in caplog.text
+    contract._SAID.clear()
+    (tmp_path / name).write_text(head)
+    assert read_scan(tmp_path / name, "ZYX").values.ravel()[:4].tolist() == [97, 98, 99, 0]
+    assert "a.raw: it holds 3 bytes more than its header tells of: the first 12 are read" in caplog.text
 
 
 def test_what_headers_say_and_few_readers_heed(tmp_path: Path) -> None:

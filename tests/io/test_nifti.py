@@ -120,6 +120,21 @@ def test_values_are_scaled_as_the_header_says(tmp_path: Path) -> None:
         read_scan(patched(tmp_path, ("<2f", 112, (2, np.inf))), "ZYX")
 
 
+@pytest.mark.parametrize("slope", [1 / 255, 0.00392157])
+def test_a_label_that_is_scaled(tmp_path: Path, slope: float) -> None:
+    """A slope of 32 bits makes 1.0000001 of 255."""
+    classes, path = values() % 3, tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image((classes * 127).astype(np.uint8).T, AFFINE), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2f", content, 112, 255 / 127 * slope, 0)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_scan_label(path, "ZYX")[0], classes)
+    struct.pack_into("<2f", content, 112, 0.999 * slope, 0)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.nii: a label needs whole numbers, found 0\.0, 0\.49"):
+        read_scan_label(path, "ZYX")
+
+
 def test_what_is_behind_the_voxels(tmp_path: Path) -> None:
     content = store(tmp_path / "a.nii").read_bytes()
     (tmp_path / "a.nii").write_bytes(content + b"x" * 100)

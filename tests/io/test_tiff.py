@@ -145,6 +145,20 @@ def test_a_mask_in_transparency_is_refused(tmp_path: Path) -> None:
             read_scan_label(path, "YX")
 
 
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+def test_channels_of_a_picture_in_pages_of_their_own(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).integers(0, 999, (3, *SIZE)).astype(np.uint16)
+    path, given = tmp_path / f"a.{kind}.tif", {"photometric": "minisblack", "imagej": kind == "imagej", "ome": kind == "ome"}
+    tifffile.imwrite(path, values, metadata={"axes": "CYX"}, **given)
+    scan = read_scan(path, "YX")
+    assert scan.modalities
+    np.testing.assert_array_equal(scan.values, np.moveaxis(values, 0, -1))
+    for axes, pages in (("ZYX", 3), ("CYX", 5)):
+        tifffile.imwrite(path, np.zeros((pages, *SIZE), np.uint16), metadata={"axes": axes}, **given)
+        with pytest.raises(DataError, match=rf"a\.{kind}\.tif: {pages} pages, expected one"):
+            read_scan(path, "YX")
+
+
 @pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("kind", ["imagej", "ome"])
 def test_channels_of_a_stack_are_kept(tmp_path: Path, channels: int, kind: str) -> None:

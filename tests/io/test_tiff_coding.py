@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from ldseg.errors import DataError
+from ldseg.io import contract
 from ldseg.io.scans import read_scan, read_scan_label
 
 SIZE = (11, 21)
@@ -169,3 +170,42 @@ def test_pages_of_another_meaning(tmp_path: Path, second: dict[str, Any]) -> Non
         writer.write(given.pop("values"), metadata=None, **given)
     with pytest.raises(DataError, match=r"a\.tif: 2 series of pages, expected one"):
         read_scan(tmp_path / "a.tif", "ZYX")
+
+
+def ramp(kind: str, number: str) -> np.ndarray:
+    """Values from 1 on, of which those of two rows are a number."""
+    values = (1 + np.add.outer(np.arange(SIZE[0]), np.arange(SIZE[1]))).astype(kind)
+    values[:2] = float(number)
+    return values
+
+
+def with_no_data(path: Path, values: np.ndarray, number: str) -> Path:
+    tag = (42113, 2, len(number) + 1, number, True)
+    tifffile.imwrite(path, values, extratags=[tag], compression="zlib", metadata=None)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("f4", "-9999"), ("f8", "-9999"), ("u2", "65535"), ("i2", "-32768"), ("f4", "0.5")]
+)
+def test_what_was_not_measured_would_cost_the_range(tmp_path: Path, kind: str, number: str) -> None:
+    """Values of GeoTIFF beyond all others, for which these would be nearly one shade."""
+    values = ramp(kind, "7")
+    path = with_no_data(tmp_path / "a.tif", values, number)
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)  # it is none of them
+    path = with_no_data(path, ramp(kind, number), number)
+    with pytest.raises(DataError, match=rf"a\.tif: {number} stands for .*\(its tag GDAL_NODATA\), as in 42 of its 231"):
+        read_scan(path, "YX")
+
+
+@pytest.mark.parametrize(("kind", "number"), [("u1", "0"), ("u1", "255"), ("u2", "0"), ("i2", "7")])
+def test_what_was_not_measured_and_does_no_harm_is_said(
+    tmp_path: Path, kind: str, number: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = ramp(kind, number)
+    path = with_no_data(tmp_path / "a.tif", values, number)
+    contract._SAID.clear()
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
+    assert f"a.tif: {number} stands for what was not measured (its tag GDAL_NODATA): taken as it stands" in caplog.text
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+    assert (f"[Data] LabelMap leaves it out with {number}:ignore" in caplog.text) == (number != "0")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ldseg.errors import DataError
+from ldseg.io import contract
 from ldseg.io.scans import read_scan, scan_of
 from ldseg.io.units import factor_of, millimetres
 from tests.dicom_files import header_of, save, volume
@@ -114,6 +115,23 @@ def test_spacings_stay_with_their_axes(tmp_path: Path, caplog: pytest.LogCapture
     found = read_scan(nifti(tmp_path / "c.nii", (1, 0, 3)), "ZYX").geometry
     assert found is not None and found.array_spacing == (3, 1, 1)
     assert "c.nii: its header has 0 for the size of its voxels along y: taken as 1" in caplog.text
+
+
+def test_directions_and_spacings_that_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contract._SAID.clear()
+    space = "space: left-posterior-superior"
+    found = read_scan(nrrd(tmp_path / "a.nrrd", space, "space directions: none none none"), "ZYX").geometry
+    assert found is not None and found.array_spacing == (1, 1, 1)
+    assert "a.nrrd: its header has no spacings: what it does not say is taken as 1" in caplog.text
+    given = {
+        "spacings: inf 2 3": r"has the spacings \[inf, 2\.0, 3\.0\], expected numbers above 0",
+        "space directions: (inf,0,0) (0,1,0) (0,0,1)": r"its space directions are \[\[inf, .* expected axes near to right",
+        "space directions: (1,0,0) (0,1,0)": r"directions are \(1,0,0\) \(0,1,0\), expected 3 of 3 numbers for 3 axes",
+    }
+    for line, wanted in given.items():
+        lines = (space, line) if "directions" in line else (line,)
+        with pytest.raises(DataError, match=rf"b\.nrrd: .*{wanted}"):
+            read_scan(nrrd(tmp_path / "b.nrrd", *lines), "ZYX")
 
 
 @pytest.mark.parametrize("step", [1e-40, 1e-9, 1e7, 1e30])

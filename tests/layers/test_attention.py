@@ -125,7 +125,7 @@ print(peak_memory()[0] - before)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory is that of the processor")
 def test_attention_is_trained_in_bounded_memory() -> None:
     """The whole score matrix has 268 MB; a chunk of it has 4 MB."""

@@ -178,7 +178,7 @@ TILED = {"Data_Fit": "tile", "Data_Size": (8, 16, 16), "Data_Patch": (8, 16, 16)
     [
         # Pictures of 40 x 48 resized, and volumes of 16 x 16 x 16 covered with tiles whose noise is one field.
         ("2D", {"Data_Size": (32, 32)}),
-        ("3D", {**TILED, "Model_DynamicConditioning": False}),
+        pytest.param("3D", {**TILED, "Model_DynamicConditioning": False}, marks=pytest.mark.integration),
     ],
     ids=["2D", "3D"],
 )
@@ -215,7 +215,7 @@ def test_a_training_from_phantoms_to_masks(dimensions: str, changes: dict[str, A
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("prediction", "rate", "epochs", "expected"),
-    [("eps", 1e-8, 1, "noise"), ("x0", 1e-2, 6, "no")],
+    [("eps", 1e-8, 1, "noise"), pytest.param("x0", 1e-2, 6, "no", marks=pytest.mark.integration)],
     ids=["collapsed", "sound"],
 )
 def test_a_training_says_whether_it_has_collapsed(
@@ -255,7 +255,7 @@ for rounds in (2, 2, 10):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.integration
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory is that of the processor")
 def test_memory_does_not_grow_from_sample_to_sample(tmp_path: Path) -> None:
     """As many cases to warm up, as many again, and five times as many: each would leave 6 MB or more behind."""
