@@ -24,7 +24,7 @@ DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 # What is wrong goes into the DataError, not to the screen.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+logging.getLogger("pydicom").addFilter(lambda record: False)  # its level is set anew when it is imported
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 
@@ -127,6 +127,8 @@ def header_of(path: Path) -> Any:
     import pydicom  # here, and likewise below: a run without such files begins sooner
 
     header = pydicom.dcmread(path, force=True, defer_size=1 << 16)
+    if not len(header):  # pydicom gives up all that it has read where the file ends within a part
+        raise ValueError("it ends early, or has no part of a DICOM file")
     if "Rows" not in header or "Columns" not in header:
         raise NoPicture(str(header.get("Modality", "")))
     return header

@@ -113,6 +113,9 @@ def _checked(pixels: np.ndarray, shape: tuple[int, ...], kind: np.dtype) -> np.n
     if pixels.shape != shape:
         raise ValueError(f"a frame has the shape {pixels.shape}, its header promises {shape}")
     wide = pixels.astype(f"{pixels.dtype.kind}{kind.itemsize}", copy=False)  # with its sign, where it has one
+    if wide.itemsize < pixels.itemsize and (wide != pixels).any():
+        found = f"from {pixels.min()} to {pixels.max()}"
+        raise ValueError(f"a frame holds values {found}, its header promises such of {8 * kind.itemsize} bits")
     return wide.view(kind)
 
 

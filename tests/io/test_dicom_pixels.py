@@ -183,3 +183,29 @@ def test_bits_that_the_header_does_not_tell_of(
     np.testing.assert_array_equal(read_scan(save(tmp_path / "a.dcm", header), "YX").values[..., 0], stored)
     wanted = "a.dcm: its header tells of 12 bits in use (BitsStored), its pixels use 14: those beyond are left out"
     assert (wanted in caplog.text) == told
+
+
+@pytest.mark.parametrize(("syntax", "encode"), [(J2K, jpeg2000), (JPEG_LS, imagecodecs.jpegls_encode)])
+def test_values_that_the_type_of_the_header_does_not_hold(
+    tmp_path: Path, syntax: str, encode: Callable[[np.ndarray], bytes]
+) -> None:
+    """They would begin again at 0."""
+    for highest in (255, 256):
+        stored = np.arange(highest - 79, highest + 1, dtype=np.uint16).reshape(8, 10)
+        header = header_of(stored, BitsAllocated=8, BitsStored=8, HighBit=7)
+        path = save(tmp_path / "a.dcm", coded(header, syntax, encode(stored)))
+        if highest < 256:
+            np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], stored)
+        else:
+            with pytest.raises(DataError, match="a frame holds values from 177 to 256, its header promises such of 8 bits"):
+                read_scan(path, "YX")
+
+
+@pytest.mark.filterwarnings("ignore:End of file reached")
+def test_a_file_that_ends_within_its_coded_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    header = coded(header_of(volume()[0]), J2K, jpeg2000(volume()[0]))
+    path = save(tmp_path / "a.dcm", header)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"a\.dcm: not a readable DICOM file .*: it ends early"):
+        read_scan(path, "YX")
+    assert not caplog.records
