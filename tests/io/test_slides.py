@@ -155,6 +155,9 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
         tmp_path / "stack.tif", np.zeros((5, 40, 40), np.uint8), photometric="minisblack", metadata={"axes": "ZYX"}
     )
     fails("stack.tif", "axes ZYX of size 5")
+    options = {"tile": (64, 64), "metadata": None, "extratags": [(42113, 2, 6, "65535", True)]}
+    tifffile.imwrite(tmp_path / "blank.tif", image[..., 0].astype(np.uint16), **options)
+    fails("blank.tif", r"65535 stands for what was not measured \(its tag GDAL_NODATA\)")
     whole = pyramid(tmp_path / "whole.tif", image).read_bytes()
     (tmp_path / "short.svs").write_bytes(whole[:30_000])
     fails("short.svs", "(not a readable slide|its pixels)")
