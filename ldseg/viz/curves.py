@@ -38,7 +38,7 @@ def training_curves_figure(
     Args:
         rows: One mapping per epoch, as in the training's CSV log: `epoch`, the losses, and `val_dice` on the
             epochs that were validated. Values are numbers or text; missing, empty and NaN values leave gaps.
-            Of several rows for one epoch (a training that was resumed) the last counts.
+            Of several rows for one epoch (resumed, or validated within) the last value of each key counts.
         losses: Keys to draw as losses. By default all numeric keys except epoch, `val_...`, and keys that
             speak of the learning rate or of time.
         dice: Key of the validation Dice.
@@ -48,7 +48,11 @@ def training_curves_figure(
     """
     from matplotlib.ticker import MaxNLocator
 
-    by_epoch = {e: row for row in rows if math.isfinite(e := _number(row.get("epoch")))}
+    by_epoch: dict[float, dict[str, Any]] = {}
+    for row in rows:
+        if math.isfinite(e := _number(row.get("epoch"))):
+            # One that was validated within has a row without scores at its end.
+            by_epoch.setdefault(e, {}).update({k: v for k, v in row.items() if math.isfinite(_number(v))})
     if not by_epoch:
         raise DataError("training log: expected rows with a numeric 'epoch', got none")
     epochs = np.array(sorted(by_epoch))

@@ -34,6 +34,14 @@ def test_long_curves_are_smoothed_without_a_shift() -> None:
 
 
 def test_an_early_log_still_makes_a_figure() -> None:
+    within = [
+        {"epoch": 1, "loss": 2.0, "val_dice": 0.4},
+        {"epoch": 1, "loss": 1.9},
+        {"epoch": 2, "loss": 1.8, "val_dice": 0.5},
+    ]
+    left, right = viz.training_curves_figure(within).axes
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), [0.4, 0.5])
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), [1.9, 1.8])
     first = viz.training_curves_figure([{"epoch": 1, "loss": 2.0, "val_dice": 0.4}])
     assert first.axes[0].lines[0].get_marker() == "o"  # a line of one point shows nothing
     assert [tick for tick in first.axes[0].get_xticks() if 0.5 < tick < 1.5] == [1]
