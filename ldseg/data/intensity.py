@@ -20,7 +20,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 _MOST = 1e37
-"""What no intensity exceeds: programs write the lowest and the highest number of 32 bits, 3.4e38, where they have none."""
+"""What no intensity exceeds, unless it is clipped: programs write the ends of 32 bits, 3.4e38, where they have none."""
 
 _LARGE = 1 << 22
 """Values from which on they are counted, where they are whole numbers, as to sort them takes longer."""
@@ -147,8 +147,9 @@ def scaling_of(
 
 def between(image: np.ndarray, bottom: float, top: float) -> np.ndarray:
     """Values brought from bottom to top to 0 to 1, clipped, float32."""
-    scaled = np.subtract(image, np.float32(bottom), dtype=np.float32)
-    scaled /= np.float32(top - bottom)
+    with np.errstate(over="ignore"):  # what is clipped in any case
+        scaled = np.subtract(image, np.float32(bottom), dtype=np.float32)
+        scaled /= np.float32(top - bottom)
     return np.clip(scaled, 0.0, 1.0, out=scaled)
 
 
@@ -160,26 +161,24 @@ def bounds_of(
     Raises DataError as `scale_intensity` does.
     """
     low, high = values.low, values.high
-    if max(-low, high) > _MOST:
+    if low == high:
+        raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
+    if intensity == "window":
+        bottom, top = window
+        return bottom, top
+    bottom, top = values.percentiles((0.5, 99.5)) if intensity == "percentile" else (low, high)
+    if bottom == top:  # nearly constant: what differs is all there is
+        bottom, top = low, high
+    if max(-bottom, top) > _MOST:
         raise DataError(
             f"{source}: expected intensities, found {low:g} to {high:g}: such numbers stand for what was not measured; give"
             " it a value like those beside it"
         )
-    if low == high:
-        raise DataError(f"{source}: constant image, every value is {low:g}; expected an image with content")
     if intensity == "dtype":
         return 0.0, _top_by_type(values.dtype, low, high, source, bits)
-    if intensity == "minmax":
-        bottom, top = low, high
-    elif intensity == "percentile":
-        bottom, top = values.percentiles((0.5, 99.5))
-        if bottom == top:  # nearly constant: what differs is all there is
-            bottom, top = low, high
-    elif intensity == "zscore":
+    if intensity == "zscore":
         mean, deviation = values.moments()
         bottom, top = mean - Z_RANGE * deviation, mean + Z_RANGE * deviation
-    else:
-        bottom, top = window
     return bottom, top
 
 

@@ -24,7 +24,8 @@ DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 # What is wrong goes into the DataError, not to the screen.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
-logging.getLogger("pydicom").addFilter(lambda record: False)  # its level is set anew when it is imported
+logging.getLogger("pydicom").addHandler(logging.NullHandler())  # its level is set anew when it is imported
+logging.getLogger("pydicom").propagate = False
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 

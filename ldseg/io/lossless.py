@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 _MOST_TILES = 64
 """The most tiles along an axis of AV1."""
+_MOST_OF_SIZE = 8
+"""The most bytes that tell the size of a part of AV1."""
 
 
 class _Unclear(ValueError):
@@ -23,10 +25,11 @@ class _Bits:
         order = range(7, -1, -1) if highest_first else range(8)
         self._bits = (byte >> place & 1 for byte in content for place in order)
         self._highest_first = highest_first
+        self._taken = 0
 
     def take(self, count: int) -> int:
         """A number of so many bits."""
-        found = 0
+        found, self._taken = 0, self._taken + count
         for place in range(count):
             bit = next(self._bits, None)
             if bit is None:
@@ -38,6 +41,10 @@ class _Bits:
         """One bit, which has to be as it mostly is."""
         if self.take(1) != wanted:
             raise _Unclear
+
+    def end_byte(self) -> None:
+        """Pass over what is left of a byte."""
+        self.take(-self._taken % 8)
 
 
 def is_lossless_webp(content: bytes) -> bool:
@@ -64,7 +71,10 @@ def is_lossless_lerc(content: bytes) -> bool:
 
 
 def is_lossless_jpegxl(content: bytes) -> bool:
-    """Whether a JPEG XL keeps the samples as they are: what is coded with loss is turned to the colours XYB first."""
+    """Whether a JPEG XL keeps the samples as they are.
+
+    What is coded with loss is turned to the colours XYB first, or comes from a JPEG and is coded by frequencies as this is.
+    """
     return _clear(lambda: _jpegxl(content))
 
 
@@ -106,7 +116,37 @@ def _jpegxl(content: bytes) -> bool:
         raise _Unclear
     if channels:
         bits.expect(1)  # transparency as usual
-    return not bits.take(1)
+    bits.expect(0)  # not XYB
+    _pass_colours_of_jpegxl(bits)
+    bits.expect(0)
+    bits.expect(0)  # no extensions
+    bits.expect(1)  # colours are turned as usual
+    bits.end_byte()
+    bits.expect(0)  # a frame that is not as usual, which is coded by frequencies
+    if bits.take(2):  # no frame to be shown
+        raise _Unclear
+    return bool(bits.take(1))
+
+
+def _pass_colours_of_jpegxl(bits: _Bits) -> None:
+    """Pass over what a header says of the colours (JPEG XL, part 1, annex E)."""
+
+    def choice() -> int:
+        kind = bits.take(2)
+        return kind if kind < 2 else 2 + bits.take(4) if kind == 2 else 18 + bits.take(6)
+
+    if bits.take(1):  # sRGB
+        return
+    bits.expect(0)  # no ICC profile, which would come before the frame
+    gray = choice() == 1
+    for told in (True, not gray):  # white, then the primaries
+        if told and choice() == 2:  # by numbers
+            raise _Unclear
+    if bits.take(1):
+        bits.take(24)  # gamma
+    else:
+        choice()
+    choice()
 
 
 def _avif(content: bytes) -> bool:
@@ -129,12 +169,13 @@ def _part_of_av1(content: bytes, place: int) -> tuple[int, bytes, int]:
     head = content[place]
     if head & 0x84 or not head & 2:
         raise _Unclear
-    place, size, shift = place + 1, 0, 0
-    while True:
+    place, size = place + 1, 0
+    for shift in range(0, 7 * _MOST_OF_SIZE, 7):
         byte = content[place]
-        size, shift, place = size | (byte & 127) << shift, shift + 7, place + 1
+        size, place = size | (byte & 127) << shift, place + 1
         if byte < 128:
             return head >> 3 & 15, content[place : place + size], place + size
+    raise _Unclear
 
 
 def _quantised_by_one(head: _Bits, frame: _Bits) -> bool:

@@ -268,7 +268,9 @@ def _place_of(header: dict[str, Any], rank: int, odd: int | None, source: str) -
                 else "has no spacings"
             )
             said_once("spacings of NRRD", f"{source}: its header {told}: what it does not say is taken as 1")
-        spacing = np.where(said, steps, 1.0) * _factors(header, "units", rank, odd)
+        spacing = np.where(said, steps, 1.0)
+        if "spacings" in header:  # an assumed 1 has no unit
+            spacing *= _factors(header, "units", rank, odd)
     if "space origin" in header:
         origin[:] = np.asarray(header["space origin"], float)[:rank] * _factors(header, "space units", rank, None)
     elif "axis mins" in header and not rows:

@@ -103,7 +103,7 @@ def label_numbers(pixels: np.ndarray, source: str, lossy: str = "") -> np.ndarra
             found = f"{pixels.shape[-1]} planes (of a plane for each class, save the number of the class)"
         raise DataError(f"{source}: a label needs one plane of class or instance numbers, found {found}")
     pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f":
+    if pixels.dtype.kind == "f" and not (pixels == np.rint(pixels)).all():
         with np.errstate(invalid="ignore"):
             nearest = np.rint(pixels)
             # Headers scale by numbers of 32 bits: 255 times a slope of 1/255 is 1.0000001.

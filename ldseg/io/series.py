@@ -86,7 +86,8 @@ def read_series(folder: Path, files: list[Path], axes: str, label: bool = False)
     if others:
         said_once(f"beside DICOM {folder}", f"{folder}: read as a DICOM series, not used beside it: {some(others)}")
     if len(senses) > 1 and not label:
-        told = "zero is white in some slices (MONOCHROME1) and black in others: the former are inverted"
+        white = "MONOCHROME1 or an inverse PresentationLUTShape"
+        told = f"zero is white in some slices ({white}) and black in others: the former are inverted"
         said_once(f"senses {folder}", f"{folder}: {told}")
     if not named:
         raise DataError(f"{folder}: expected DICOM slices, found none with a picture")

@@ -211,7 +211,7 @@ def _content(values: np.ndarray, letters: str, page: Any, axes: str, label: bool
         values = without_alpha(values, source, label)
     if photometric == "YCBCR" and page.compression != tifffile.COMPRESSION.JPEG:
         values = _rgb(values, page)
-    check_measured(values, page, label, source)
+    check_measured(values, page, label, source, modalities=channels)
     bits = page.bitspersample if values.dtype.kind == "u" else None
     if photometric == "MINISWHITE" and not label:
         values = inverted(values, page.bitspersample)

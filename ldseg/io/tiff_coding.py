@@ -107,37 +107,59 @@ def not_measured(page: Any) -> float | None:
     return None if np.isnan(found) else found  # what is not a number is found anyway
 
 
-def check_measured(values: np.ndarray, page: Any, label: bool, source: str) -> None:
+def check_measured(values: np.ndarray, page: Any, label: bool, source: str, modalities: bool = False) -> None:
     """The values (*S, c) of a page were measured, or those that were not do no harm: they are said once.
 
+    With `modalities` the channels have ranges of their own, else one together.
+
     Raises:
-        Refused: those that were not measured, of an image, lie beyond the others, so that these would lose their range.
+        Refused: those that were not measured, of an image, lie so far beyond the others that these would lose most of their
+            range.
     """
     number = not_measured(page)
-    if number is None:
+    if number is None or not holds(values.dtype, number):
         return
-    blank = (values == np.asarray(number).astype(values.dtype)).all(axis=-1) if _holds(values.dtype, number) else None
-    if blank is None or not blank.any():
-        return
-    told = f"{number:g} stands for what was not measured (its tag GDAL_NODATA)"
+    blank = np.asarray(number).astype(values.dtype)
+    told = f"{spelled(number)} stands for what was not measured (its tag GDAL_NODATA)"
     if label:
-        if number:
-            advice = f"[Data] LabelMap leaves it out with {number:g}:ignore"
+        if number and (values == blank).all(axis=-1).any():
+            advice = f"[Data] LabelMap leaves it out with {spelled(number)}:ignore"
             said_once("no data in labels", f"{source}: {told}; {advice} (said once)")
         return
-    rest = values[~blank]
-    within = rest.size > 0 and rest.min() <= number <= rest.max()
-    if not within and values.dtype != np.uint8 and (number or values.dtype.kind != "u"):
-        many = f"{int(blank.sum())} of its {blank.size} pixels"
+    if values.dtype == np.uint8 or (values.dtype.kind == "u" and not number):  # an end of the range in any case
+        found = bool((values == blank).all(axis=-1).any())
+    else:
+        parts = np.split(values, values.shape[-1], axis=-1) if modalities else [values]
+        found = sum(_has_blank(part, blank, told) for part in parts) > 0  # each may be refused
+    if found:
+        said_once("no data", f"{source}: {told}: taken as it stands (said once)")
+
+
+def _has_blank(values: np.ndarray, blank: np.ndarray, told: str) -> bool:
+    """Whether a number is among values (*S, c). Raises Refused where it lies further from the others than these reach."""
+    rest = values != blank
+    if rest.all():
+        return False
+    low = float(values.min(where=rest, initial=values.max()))
+    high = float(values.max(where=rest, initial=values.min()))
+    if max(low - float(blank), float(blank) - high) > high - low:
+        pixels = ~rest.all(axis=-1)
+        many = f"{int(pixels.sum())} of its {pixels.size} pixels"
         raise Refused(f"{told}, as in {many}; give them a value like those beside them")
-    said_once("no data", f"{source}: {told}: taken as it stands (said once)")
+    return True
 
 
-def _holds(kind: np.dtype, number: float) -> bool:
+def holds(kind: np.dtype, number: float) -> bool:
     """Whether a type has a number."""
     if kind.kind == "f":
         return abs(number) <= float(np.finfo(kind).max) * (1 + 1e-6)
-    return kind.kind in "ui" and number == int(number) and np.iinfo(kind).min <= number <= np.iinfo(kind).max
+    whole = kind.kind in "ui" and float(number).is_integer()
+    return whole and np.iinfo(kind).min <= number <= np.iinfo(kind).max
+
+
+def spelled(number: float) -> str:
+    """A number with all its digits where it is a whole one of a usual length."""
+    return f"{int(number)}" if number.is_integer() and abs(number) < 2**53 else f"{number:g}"
 
 
 def _coding(page: Any) -> tuple[tuple[Any, int], ...]:

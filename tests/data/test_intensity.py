@@ -59,13 +59,25 @@ def test_bits_in_use_of_sixteen(bits: int, told: bool, caplog: pytest.LogCapture
     assert [record.message for record in caplog.records] == said
 
 
-@pytest.mark.parametrize("rule", INTENSITIES)
+@pytest.mark.parametrize("rule", [rule for rule in INTENSITIES if rule != "window"])
 @pytest.mark.parametrize("end", [np.finfo(np.float32).min, np.finfo(np.float32).max])
 def test_the_ends_of_a_type_are_no_intensities(rule: str, end: float) -> None:
     image = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
     image[0] = end
     with pytest.raises(DataError, match=r"a\.tif: expected intensities, found .*e\+38.* stand for what was not measured"):
         scale_intensity(image, rule, "a.tif", (0, 1))
+
+
+@pytest.mark.parametrize("rule", ["percentile", "window"])
+@pytest.mark.parametrize("end", [np.finfo(np.float32).min, np.finfo(np.float32).max])
+def test_the_ends_of_a_type_that_are_clipped(rule: str, end: float) -> None:
+    image = np.linspace(0, 0.5, 1600, dtype=np.float32).reshape(40, 40, 1)
+    usual = scale_intensity(image, rule, "a", (0.1, 0.4))
+    image[20, 20] = end
+    scaled = scale_intensity(image, rule, "a", (0.1, 0.4))
+    assert scaled[20, 20, 0] == (end > 0)
+    scaled[20, 20] = usual[20, 20]
+    np.testing.assert_allclose(scaled, usual, atol=2e-3)
 
 
 def test_more_bits_than_a_file_tells() -> None:

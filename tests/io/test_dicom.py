@@ -98,7 +98,7 @@ def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path, caplog: pytest.
     values[2] = 4095 - values[2]
     expected = values * np.arange(1, 7, dtype=np.float32)[:, None, None] - 1024
     np.testing.assert_array_equal(read_scan(series(tmp_path / "a", change), "ZYX").values[..., 0], expected)
-    assert "a: zero is white in some slices (MONOCHROME1) and black in others: the former are inverted" in caplog.text
+    assert "a: zero is white in some slices (MONOCHROME1 or an inverse PresentationLUTShape) and black" in caplog.text
 
 
 def tilt(index: int, header: Any) -> None:

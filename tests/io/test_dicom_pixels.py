@@ -1,6 +1,8 @@
 """Pixels of DICOM as they are stored and coded, with their colours and signs."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ from ldseg.io.scans import read_scan, read_scan_label
 RGB = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
 YBR = convert_color_space(RGB, "RGB", "YBR_FULL")
 J2K, JPEG_LS, LOSSLESS = (f"1.2.840.10008.1.2.4.{number}" for number in (90, 80, 70))
+
+
+@pytest.fixture
+def heard() -> Iterator[BufferingHandler]:
+    """What comes to the root of the loggers; `caplog` listens also to those that pass nothing on."""
+    handler = BufferingHandler(1000)
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
 
 
 def coded(header: Any, syntax: str, frame: bytes) -> Any:
@@ -202,10 +213,17 @@ def test_values_that_the_type_of_the_header_does_not_hold(
 
 
 @pytest.mark.filterwarnings("ignore:End of file reached")
-def test_a_file_that_ends_within_its_coded_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_ends_within_its_coded_pixels(tmp_path: Path, heard: BufferingHandler) -> None:
     header = coded(header_of(volume()[0]), J2K, jpeg2000(volume()[0]))
     path = save(tmp_path / "a.dcm", header)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataError, match=r"a\.dcm: not a readable DICOM file .*: it ends early"):
         read_scan(path, "YX")
-    assert not caplog.records
+    assert not heard.buffer
+
+
+def test_what_a_decoder_says_of_a_damaged_frame_goes_into_the_error(tmp_path: Path, heard: BufferingHandler) -> None:
+    path = save(tmp_path / "a.dcm", coded(header_of(volume()[0]), "1.2.840.10008.1.2.5", bytes(range(1, 200))))
+    with pytest.raises(DataError, match=r"a\.dcm: not a readable DICOM file .* invalid number of segments"):
+        read_scan(path, "YX")
+    assert not heard.buffer

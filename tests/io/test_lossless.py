@@ -1,6 +1,7 @@
 """Labels in codings that can be with loss or without: what is without is read, what may be changed is refused."""
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,16 @@ def test_headers_tell_of_loss(size: tuple[int, int], planes: int) -> None:
     assert is_lossless_avif(avif(values, quality=100)) and not is_lossless_avif(avif(values, quality=99))
     assert not is_lossless_avif(avif(values, quality=100, range="limited"))
     assert is_lossless_avif(imagecodecs.avif_encode(values, level=100))
+    jpeg = imagecodecs.jpeg8_encode(values if planes != 4 else values[..., :3].copy(), level=90)
+    assert not any(is_lossless_jpegxl(imagecodecs.jpegxl_encode_jpeg(jpeg, usecontainer=boxes)) for boxes in (True, False))
     assert not any(check(b"\xff\x0a") for check in (is_lossless_avif, is_lossless_jpegxl, is_lossless_lerc))
+
+
+def test_a_size_without_end_takes_no_time() -> None:
+    content = bytes([0, 16, 0, 0]) + b"mdat" + b"\x0a" + b"\xff" * 300_000
+    began = time.process_time()
+    assert not is_lossless_avif(content)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0", "4:0:0"])
@@ -75,6 +85,15 @@ def test_a_label_in_tiff(tmp_path: Path, compression: str, name: str, kept: dict
     tifffile.imwrite(tmp_path / "b.tif", values, compressionargs=changed, **given)
     with pytest.raises(DataError, match=CHANGED.format(name)):
         read_scan_label(tmp_path / "b.tif", "YX")
+
+
+def test_a_label_in_tiff_that_was_a_jpeg(tmp_path: Path) -> None:
+    packed = imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg8_encode(LABEL, level=30), usecontainer=False)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        given: dict[str, Any] = {"compression": "jpegxl", "photometric": "minisblack", "metadata": None}
+        writer.write(iter([packed]), shape=LABEL.shape, dtype=LABEL.dtype, **given)
+    with pytest.raises(DataError, match=CHANGED.format("JPEG XL")):
+        read_scan_label(tmp_path / "a.tif", "YX")
 
 
 @pytest.mark.parametrize(

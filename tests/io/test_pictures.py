@@ -2,6 +2,7 @@ import io
 import logging
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from ldseg.errors import DataError
-from ldseg.io.pictures import read_image, read_label, write_image, write_mask
+from ldseg.io.pictures import label_numbers, read_image, read_label, write_image, write_mask
 from ldseg.writing import write_bytes
 
 SIZE = (19, 26)
@@ -328,3 +329,13 @@ def test_opencv_keeps_its_log_level(tmp_path: Path, rgb: np.ndarray) -> None:
     read_image(tmp_path / "deep.png")
     assert cv2.utils.logging.getLogLevel() == before
     assert logging.getLogger().level != logging.CRITICAL
+
+
+def test_a_label_of_floats_takes_little_memory() -> None:
+    values = np.arange(300_000.0).reshape(500, 600, 1)
+    tracemalloc.start()
+    found = label_numbers(values, "a")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, values[..., 0])
+    assert most < 1.5 * values.nbytes

@@ -158,6 +158,10 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     options = {"tile": (64, 64), "metadata": None, "extratags": [(42113, 2, 6, "65535", True)]}
     tifffile.imwrite(tmp_path / "blank.tif", image[..., 0].astype(np.uint16), **options)
     fails("blank.tif", r"65535 stands for what was not measured \(its tag GDAL_NODATA\)")
+    options["extratags"] = [(42113, 2, 6, "-9999", True)]  # which no pixel can have
+    tifffile.imwrite(tmp_path / "whole.tif", image[..., 0].astype(np.uint16), **options)
+    with open_slide(tmp_path / "whole.tif") as slide:
+        np.testing.assert_array_equal(slide.window(0, 0, 0, 100, 100)[..., 0], image[..., 0])
     whole = pyramid(tmp_path / "whole.tif", image).read_bytes()
     (tmp_path / "short.svs").write_bytes(whole[:30_000])
     fails("short.svs", "(not a readable slide|its pixels)")

@@ -1,7 +1,9 @@
 """TIFF: tags that programs obey or not, and strips that are not what their tags say."""
 
 import struct
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imagecodecs
@@ -10,7 +12,7 @@ import pytest
 import tifffile
 
 from ldseg.errors import DataError
-from ldseg.io import contract
+from ldseg.io import contract, tiff_coding
 from ldseg.io.scans import read_scan, read_scan_label
 
 SIZE = (11, 21)
@@ -179,14 +181,14 @@ def ramp(kind: str, number: str) -> np.ndarray:
     return values
 
 
-def with_no_data(path: Path, values: np.ndarray, number: str) -> Path:
+def with_no_data(path: Path, values: np.ndarray, number: str, **layout: Any) -> Path:
     tag = (42113, 2, len(number) + 1, number, True)
-    tifffile.imwrite(path, values, extratags=[tag], compression="zlib", metadata=None)
+    tifffile.imwrite(path, values, extratags=[tag], compression="zlib", **{"metadata": None, **layout})
     return path
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [("f4", "-9999"), ("f8", "-9999"), ("u2", "65535"), ("i2", "-32768"), ("f4", "0.5")]
+    ("kind", "number"), [("f4", "-9999"), ("f8", "-9999"), ("u2", "65535"), ("i2", "-32768"), ("i4", "-2147483648")]
 )
 def test_what_was_not_measured_would_cost_the_range(tmp_path: Path, kind: str, number: str) -> None:
     """Values of GeoTIFF beyond all others, for which these would be nearly one shade."""
@@ -196,9 +198,39 @@ def test_what_was_not_measured_would_cost_the_range(tmp_path: Path, kind: str, n
     path = with_no_data(path, ramp(kind, number), number)
     with pytest.raises(DataError, match=rf"a\.tif: {number} stands for .*\(its tag GDAL_NODATA\), as in 42 of its 231"):
         read_scan(path, "YX")
+    planes = np.stack([values, ramp(kind, number), values])  # of one channel
+    with_no_data(path, np.moveaxis(planes, 0, -1), number, photometric="rgb")
+    with pytest.raises(DataError, match=rf"a\.tif: {number} stands for .*, as in 42 of its 231"):
+        read_scan(path, "YX")
+    with_no_data(path, planes, number, photometric="minisblack", metadata={"axes": "CYX"}, ome=True)
+    with pytest.raises(DataError, match=rf"a\.tif: {number} stands for .*, as in 42 of its 231"):
+        read_scan(path, "YX")
 
 
-@pytest.mark.parametrize(("kind", "number"), [("u1", "0"), ("u1", "255"), ("u2", "0"), ("i2", "7")])
+def test_what_was_not_measured_is_sought_in_little_memory() -> None:
+    tags = SimpleNamespace(valueof=lambda tag, usual: "-9999")
+    values = np.zeros((500, 500, 1), np.float32)
+    values[250:], values[0] = 20000, -9999
+    tracemalloc.start()
+    tiff_coding.check_measured(values, SimpleNamespace(tags=tags), False, "a")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < values.nbytes
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "1e400", "70000", "0.5", "nan"])
+def test_numbers_that_no_pixel_can_have(tmp_path: Path, number: str, caplog: pytest.LogCaptureFixture) -> None:
+    values = ramp("i2", "7")
+    path = with_no_data(tmp_path / "a.tif", values, number)
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+    assert "not measured" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("u1", "0"), ("u1", "255"), ("u2", "0"), ("i2", "7"), ("i2", "0"), ("i4", "-20"), ("f4", "0.5")],
+)
 def test_what_was_not_measured_and_does_no_harm_is_said(
     tmp_path: Path, kind: str, number: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -207,5 +239,16 @@ def test_what_was_not_measured_and_does_no_harm_is_said(
     contract._SAID.clear()
     np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
     assert f"a.tif: {number} stands for what was not measured (its tag GDAL_NODATA): taken as it stands" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [("u1", "0"), ("u1", "255"), ("u2", "0"), ("i2", "7"), ("f4", "-9999"), ("i4", "-2147483648")]
+)
+def test_what_was_not_measured_in_a_label_is_said(
+    tmp_path: Path, kind: str, number: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = ramp(kind, number)
+    path = with_no_data(tmp_path / "a.tif", values, number)
+    contract._SAID.clear()
     np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
     assert (f"[Data] LabelMap leaves it out with {number}:ignore" in caplog.text) == (number != "0")

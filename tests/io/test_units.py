@@ -123,6 +123,9 @@ def test_directions_and_spacings_that_are_none(tmp_path: Path, caplog: pytest.Lo
     found = read_scan(nrrd(tmp_path / "a.nrrd", space, "space directions: none none none"), "ZYX").geometry
     assert found is not None and found.array_spacing == (1, 1, 1)
     assert "a.nrrd: its header has no spacings: what it does not say is taken as 1" in caplog.text
+    for unit in ("um", "m", "foo"):  # of what is not said
+        found = read_scan(nrrd(tmp_path / "a.nrrd", f'units: "{unit}" "{unit}" "{unit}"'), "ZYX").geometry
+        assert found is not None and found.array_spacing == (1, 1, 1)
     given = {
         "spacings: inf 2 3": r"has the spacings \[inf, 2\.0, 3\.0\], expected numbers above 0",
         "space directions: (inf,0,0) (0,1,0) (0,0,1)": r"its space directions are \[\[inf, .* expected axes near to right",

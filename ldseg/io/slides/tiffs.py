@@ -17,7 +17,7 @@ from ldseg.io.planes import inverted
 from ldseg.io.slides.contract import Kept, Slide, check_planes, usable_microns
 from ldseg.io.streams import check_jpeg
 from ldseg.io.tiff import MOST_PAGES
-from ldseg.io.tiff_coding import check_coding, not_measured, steady
+from ldseg.io.tiff_coding import check_coding, holds, not_measured, spelled, steady
 from ldseg.io.units import millimetres
 from ldseg.later import Later
 from ldseg.text import times
@@ -110,9 +110,10 @@ class TiffSlide(Slide):
             check_coding(page)
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
             raise Refused("its colours are a palette; save it as RGB")
-        if page.dtype != "uint8" and (number := not_measured(page)):
+        if page.dtype != "uint8" and (number := not_measured(page)) and holds(page.dtype, number):
             raise Refused(
-                f"{number:g} stands for what was not measured (its tag GDAL_NODATA), which is read in slides of 8 bits alone"
+                f"{spelled(number)} stands for what was not measured (its tag GDAL_NODATA), which is read in slides of 8"
+                " bits alone"
             )
         if int(page.tags.valueof(_ORIENTATION, 1)) != 1:
             raise Refused("its orientation tag says that it is turned; save it upright")
