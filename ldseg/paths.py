@@ -14,14 +14,15 @@ from ldseg.errors import ConfigError, DataError
 
 ALIKE = 0.8
 """How much alike two names are, from 0 to 1, of which one may be a slip for the other (``difflib``)."""
-_HERE = re.compile(r"file:(?://(?:localhost)?)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
-"""An address of a file of this machine."""
+_HERE = re.compile(r"file://(?:localhost)?(/(?!/).*)", re.IGNORECASE | re.DOTALL)
+"""An address of a file of this machine. Not ``file:/a``, which is also what becomes of the address of another as a path."""
 
 
 def path_of(text: str) -> Path:
     """The path that a text names: of an address such as ``file:///a%20b.png`` that on this machine, else the text itself."""
     here = _HERE.fullmatch(text)
-    return Path(unquote(here[1]) if here else text)
+    path = unquote(here[1]) if here else text
+    return Path(text if "\0" in path else path)
 
 
 def named_path(key: str, text: str) -> Path:

@@ -27,7 +27,7 @@ from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
 from ldseg.later import Later
 from ldseg.models.plans import PUBLISHED_STRIDE
-from ldseg.paths import cache_folder
+from ldseg.paths import cache_folder, path_of
 from ldseg.shipped import shipped_weights
 from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
@@ -96,7 +96,7 @@ def find_weights(name: str | Path) -> Path:
     Raises:
         WeightsError: neither is there.
     """
-    folder, shipped = Path(name).expanduser(), shipped_weights()
+    folder, shipped = path_of(str(name)).expanduser(), shipped_weights()
     if str(name) in shipped and not holds_weights(folder):
         return shipped[str(name)]
     if is_published(folder):

@@ -6,6 +6,7 @@ import pytest
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.paths import named_path, nearest_folder, require_folder
 from ldseg.published import find_weights
+from ldseg.shipped import shipped_weights
 
 
 @pytest.fixture
@@ -76,3 +77,8 @@ def test_names_that_no_system_takes(tmp_path: Path, name: str, reason: str) -> N
         require_folder(tmp_path / name, "images")
     with pytest.raises(WeightsError, match="expected a folder with .*, or the name of weights that come with LDSeg"):
         find_weights(name)
+
+
+def test_weights_by_their_address() -> None:
+    folder = shipped_weights()["GlaS"]
+    assert find_weights(f"file://{folder}") == folder

@@ -152,13 +152,16 @@ def _placed(case: CaseResult, folder: Path) -> CaseResult:
 
 
 def _facts(records: Sequence[RunRecord]) -> Mapping[str, Any]:
-    """How the joined run came about: as its first shard, with the problems and the seconds of all."""
+    """How the joined run came about: as its first shard, with the problems, the doubts and the seconds of all."""
     first = records[0]
     config = {section: dict(keys) for section, keys in first.config.items()}
     config["Data"]["Shard"] = ""
-    problems = [line for record in records for line in record.facts.get("problems", ())]
+    told = {key: [line for record in records for line in record.facts.get(key, ())] for key in ("problems", "doubts")}
+    told["doubts"] = list(dict.fromkeys(told["doubts"]))  # most are of the weights, the same in every shard
     seconds = round(sum(record.facts.get("seconds", 0) for record in records), 2)
-    return {**first.facts, "config": config, "problems": problems, "seconds": seconds, "shards": len(records)}
+    if not told["doubts"]:
+        del told["doubts"]
+    return {**first.facts, **told, "config": config, "seconds": seconds, "shards": len(records)}
 
 
 def say(folder: Path, record: RunRecord) -> int:

@@ -103,7 +103,7 @@ def _place(table: Path, text: str) -> Path | None:
         text = text.replace("\\", "/")  # as Windows writes paths
     found = table.parent / path_of(text).expanduser()
     if "%" in text and not is_remote(table) and not os.path.lexists(found):
-        decoded = table.parent / unquote(text)  # as browsers and programs of annotation write them
+        decoded = table.parent / Path(unquote(text)).expanduser()  # as browsers and programs of annotation write them
         return decoded if os.path.lexists(decoded) else found
     return found
 

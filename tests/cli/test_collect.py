@@ -58,6 +58,18 @@ def test_shards_give_what_one_run_gives(data: Path, single: Path, count: int, tm
         )
 
 
+def test_what_shards_say_of_their_weights_is_said_once_of_all(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for index, doubts in enumerate((["noise"], [], ["noise", "one class"]), 1):
+        segment(data, out, "--shard", f"{index}/3")
+        path = out / f"shard-{index}-of-3" / "metrics.json"
+        record = json.loads(path.read_text("utf-8"))
+        record["run"]["doubts"] = doubts
+        path.write_text(json.dumps(record), "utf-8")
+    assert main(["collect", str(out)]) == 1
+    assert json.loads((out / "metrics.json").read_text("utf-8"))["run"]["doubts"] == ["noise", "one class"]
+
+
 def test_what_is_not_one_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def told() -> str:
         assert main(["collect", str(out)]) == 2

@@ -135,13 +135,27 @@ def test_addresses_of_files_of_this_machine(tmp_path: Path) -> None:
     for name in ("a b.png", "c%20d.png", "c d.png"):
         (tmp_path / name).write_bytes(b"x")
     table, there = tmp_path / "list.csv", f"file://{tmp_path}"
-    whole = f"{there}/a%20b.png", f"FILE://localhost{tmp_path}/a b.png", f"file:{tmp_path}/a%20b.png"
+    whole = f"{there}/a%20b.png", f"FILE://localhost{tmp_path}/a b.png"
     rows = *whole, "a%20b.png", "c%20d.png"
     table.write_text("image,name\n" + "".join(f"{row},{index}\n" for index, row in enumerate(rows)), "utf-8")
     found = [case.image for case in cases_in(table, "YX").cases]
-    assert found == [tmp_path / "a b.png"] * 4 + [tmp_path / "c%20d.png"]
+    assert found == [tmp_path / "a b.png"] * 3 + [tmp_path / "c%20d.png"]
     assert path_of(f"{there}/list.csv") == table
     assert named_path("Data.Root", f"{there}/a%20b") == tmp_path / "a b"
+
+
+@pytest.mark.parametrize("text", ["file://server/share/a.png", "file:///a%00b.png", "a%20b.png", "file:a.png"])
+def test_what_is_no_address_of_a_file_of_this_machine(text: str) -> None:
+    """It stays what it is, once and again: the path of another machine does not become one of this."""
+    assert path_of(text) == Path(text) == path_of(str(path_of(text)))
+
+
+def test_addresses_in_the_folder_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a b.png").write_bytes(b"x")
+    table = tmp_path / "list.csv"
+    table.write_text("image\n~/a%20b.png\n", "utf-8")
+    assert [case.image for case in cases_in(table, "YX").cases] == [tmp_path / "a b.png"]
 
 
 def test_a_file_of_another_machine(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ for rounds in (2, 2, 10):
 """
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="memory is that of the processor")
 def test_memory_does_not_grow_from_sample_to_sample(tmp_path: Path) -> None:
     """As many cases to warm up, as many again, and five times as many: each would leave 6 MB or more behind."""
