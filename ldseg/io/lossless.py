@@ -91,12 +91,10 @@ def _clear(look: Callable[[], bool]) -> bool:
 
 
 def _jpegxl(content: bytes) -> bool:
-    if b"jbrd" in content[: 1 << 12]:  # a JPEG that was packed
-        return False
-    place = 0 if content[:2] == b"\xff\x0a" else content.index(b"\xff\x0a") if b"\xff\x0a" in content[: 1 << 12] else -1
-    if place < 0:
+    start = _start_of_jpegxl(content)
+    if start[:2] != b"\xff\x0a":
         raise _Unclear
-    bits = _Bits(content[place + 2 : place + 64], highest_first=False)
+    bits = _Bits(start[2:], highest_first=False)
     eighths = bits.take(1)
     for ratio_follows in (True, False):  # height, then width unless a ratio tells it
         bits.take(5 if eighths else (9, 13, 18, 30)[bits.take(2)])
@@ -126,6 +124,25 @@ def _jpegxl(content: bytes) -> bool:
     if bits.take(2):  # no frame to be shown
         raise _Unclear
     return bool(bits.take(1))
+
+
+def _start_of_jpegxl(content: bytes) -> bytes:
+    """The first 64 bytes of what is coded, which may lie in boxes, also in several."""
+    if content[:2] == b"\xff\x0a":
+        return content[:64]
+    place, found = 0, b""
+    while place < len(content) and len(found) < 64:
+        (length, kind), head = struct.unpack_from(">I4s", content, place), 8
+        if length == 1:  # a long one
+            length, head = struct.unpack_from(">Q", content, place + 8)[0], 16
+        length = length or len(content) - place
+        if length < head:
+            raise _Unclear
+        if kind in (b"jxlc", b"jxlp"):
+            behind = place + head + 4 * (kind == b"jxlp")  # its number comes first
+            found += content[behind : min(place + length, behind + 64)]
+        place += length
+    return found[:64]
 
 
 def _pass_colours_of_jpegxl(bits: _Bits) -> None:
