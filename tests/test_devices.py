@@ -298,9 +298,10 @@ def test_two_devices_train_as_one_does(backend: str, tmp_path: Path) -> None:
     for name in ("val_dice", "val_iou"):
         assert two[1][name] == pytest.approx(one[1][name], abs=1e-3)
         assert two[3][name] == pytest.approx(one[3][name], abs=1e-3)
-    # Each of two validations takes four cases, of which a device takes its share; the one that was stopped comes twice.
-    assert sum(found["validatedFalse"]) == 2 * 4
-    assert found["validatedTrue"] == [2] * 2 * 3
+    # A call of each training compiles what validates, and each of two validations takes four cases. A device takes
+    # its share; the training that was stopped compiles twice, and validates once more.
+    assert sum(found["validatedFalse"]) == 4 + 2 * 4
+    assert found["validatedTrue"] == [2] * 2 * (2 + 3)
     assert found["runsFalse"] == [2, 2, 2]  # two members each; the last one padded
     assert found["runsTrue"] == [2, 2, 2, 2]
     np.testing.assert_array_equal(found["masksTrue"], found["masksFalse"])
