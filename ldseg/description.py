@@ -14,6 +14,7 @@ from typing import Any
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, LDSegError, WeightsError
+from ldseg.evaluation.collapse import NOISE, SOUND
 from ldseg.evaluation.familiarity import Familiarities, Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
@@ -23,7 +24,7 @@ from ldseg.options import AUTO
 from ldseg.paths import cache_folder, nearest_folder
 from ldseg.regions import Regions
 from ldseg.spec import SegmenterSpec
-from ldseg.text import some
+from ldseg.text import counted, some
 from ldseg.untrusted import check_arrays, check_types, parsed
 from ldseg.version import __version__
 from ldseg.writing import remove, write_text
@@ -57,6 +58,7 @@ class Description:
         sampling: steps and masks that paid in validation, see ``ldseg.training.sampling``; empty where none was tried.
         microns: µm per pixel of tissue at which the networks see it; None where it is not known.
         folds: folders of several networks that are one ensemble, by their names in the folder of the weights; none of one.
+        fold_doubts: the ``doubts`` of each of them, behind its name.
     """
 
     spec: SegmenterSpec
@@ -71,6 +73,19 @@ class Description:
     sampling: dict[str, Any] = field(default_factory=dict)
     microns: float | None = None
     folds: tuple[str, ...] = ()
+    fold_doubts: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why no mask of the weights is to be trusted, a line each."""
+        kind = self.figures.get("collapse", SOUND)
+        if kind == SOUND:
+            return self.fold_doubts
+        what = "no better ordered than noise" if kind == NOISE else f"{kind} alone"
+        updates = self.figures.get("updates")
+        after = f" after {counted(updates, 'update')}" if isinstance(updates, int) else ""
+        line = f"weights that are not trained well: in validation{after} their masks were {what}"
+        return (line, *self.fold_doubts)
 
     def preprocessing_for(
         self, labels: str, label_map: tuple[tuple[int, int], ...] = (), sparse: str = "no", regions: Regions = ()
@@ -230,6 +245,7 @@ def _describe_folds(folder: Path, preset: Preset | None) -> Description:
     return replace(
         found,
         folds=tuple(values["folds"]),
+        fold_doubts=tuple(f"{name}: {line}" for name, one in zip(values["folds"], each, strict=True) for line in one.doubts),
         familiarity=Familiarities(folds=tuple(known)) if len(known) == len(each) else None,
     )
 

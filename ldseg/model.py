@@ -19,6 +19,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.description import fingerprint
 from ldseg.diffusion import Sampler
 from ldseg.errors import ConfigError, DataError
+from ldseg.evaluation.quality import unchecked
 from ldseg.inference import Engine, segment_each
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
@@ -212,7 +213,7 @@ class Model:
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
         # Networks that were handed in have no file: nothing tells them from others, and nothing is gone on with.
         key = {"weights": secrets.token_hex(16) if self.folder is None else fingerprint(self.folder)}
-        return segment_slide(
+        result = segment_slide(
             path,
             self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None),
             step,
@@ -232,6 +233,7 @@ class Model:
             key=key,
             progress=progress,
         )
+        return replace(result, warnings=(*self._doubts(), *result.warnings))
 
     def segment_folder(
         self,
@@ -282,7 +284,8 @@ class Model:
         options: dict[str, Any] = {"batch_size": batch_size, "seed": sampler.seed, "fusion": sampler.fusion}
         for item in segment_each(engine, readers, step, **options, states=states, recognise=known is not None):
             source = None if item.case.image == IN_MEMORY else item.case.image
-            yield Result(item, step, source, self.description.quality, look, known, engine if states else None)
+            kept = engine if states else None
+            yield Result(item, step, source, self.description.quality, look, known, kept, self._doubts())
 
     def engine(self, sampler: SamplerConfig, batch_size: int = BATCH, own: Sampler | None = None) -> Engine:
         """The engine for the settings of a sampler, or for a sampler of your own; the same one for the same settings."""
@@ -320,6 +323,11 @@ class Model:
             weights = "the weights" if self.folder is None else f"the weights {self.folder}"
             raise ConfigError(f"steps: expected at most the {most} that {weights} were trained with, got {steps}")
         return sampler
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Why not to trust any mask of these weights, or its predicted Dice, a line each."""
+        said = unchecked(self.description.quality)
+        return (*self.description.doubts, *([f"predicted Dice: {said}"] if said else []))
 
     def _preprocessing(self, labels: str = "auto") -> Preprocessing:
         return self.description.preprocessing_for(labels)
@@ -391,17 +399,14 @@ def train(
             **(settings or {}),
         },
     )
-    from ldseg.devices.together import connect
     from ldseg.group import joined
     from ldseg.hosts import place_of
 
     with joined(place_of(config.gpu.hosts, os.environ)) as group:
         logger.info(devices.choose(config.gpu.multiple, group))
-        connect(group)
         from ldseg.training.prepare import train_config
         from ldseg.viz.report.held_back import HeldBack
 
-        devices.set_precision(group.share("the arithmetic", devices.training_precision(config.gpu.precision)))
         held_back = HeldBack(config)
         held_back.write(train_config(config, preset=preset, show=held_back.show, group=group).held_back)
     return load(config.weights_folder, precision=config.gpu.precision, preset=preset) if group.first else None

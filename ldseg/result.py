@@ -86,9 +86,10 @@ class Result:
         look: DataConfig | None = None,
         familiarity: Familiarity | None = None,
         engine: Engine | None = None,
+        doubts: Sequence[str] = (),
     ) -> None:
         self._quality, self._preprocessing, self._look = quality, preprocessing, look or DataConfig()
-        self._familiarity, self._engine = familiarity, engine
+        self._familiarity, self._engine, self._doubts = familiarity, engine, tuple(doubts)
         self._segmented = segmented
         self.source = source
         self.name = segmented.case.name
@@ -133,7 +134,10 @@ class Result:
 
     @cached_property
     def predicted_dice(self) -> float:
-        """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``."""
+        """The Dice to expect of the mask, told without a label, from 0 to 1; see ``ldseg.evaluation.quality``.
+
+        Where few cases of validation have checked it, or none, ``warnings`` says so.
+        """
         return predicted_dice(self._found.signs, self._quality)
 
     @cached_property
@@ -146,8 +150,12 @@ class Result:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """Why not to trust the mask, one line each: an image that is unlike those that the weights learned from."""
-        return unfamiliar(self._segmented.signature, self._familiarity)[1]
+        """Why not to trust the mask or its predicted Dice, one line each.
+
+        Weights whose masks were noise in validation, a predicted Dice that few cases have checked, an image that is unlike
+        those that the weights learned from.
+        """
+        return (*self._doubts, *unfamiliar(self._segmented.signature, self._familiarity)[1])
 
     @cached_property
     def trace(self) -> Trace | None:

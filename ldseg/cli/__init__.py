@@ -88,7 +88,6 @@ def _run(request: Request) -> int:
 
     logger = logging.getLogger(__name__)
     if config.parameters.training:
-        from ldseg.devices.together import connect
         from ldseg.group import joined
         from ldseg.hosts import place_of
 
@@ -97,13 +96,6 @@ def _run(request: Request) -> int:
                 logging.getLogger().setLevel(logging.ERROR)
             logger.info(devices.choose(config.gpu.multiple, group))
             # Only now: what imports Keras, which reads the environment that the line above prepared.
-            connect(group)
-            if missed := devices.unused_gpus():
-                logger.warning(missed)
-            precision = group.share("the arithmetic", devices.training_precision(config.gpu.precision))
-            if slow := devices.slow_precision(precision):
-                logger.warning(slow)
-            devices.set_precision(precision)
             return int(_module("training").run(config, group))
     logger.info(devices.choose(config.gpu.multiple))
     if config.evaluation.robustness:

@@ -22,6 +22,7 @@ from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult, RunRecord, write_metrics
 from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
+from ldseg.evaluation.quality import unchecked
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
@@ -74,8 +75,8 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
     compared = {other: read_run(named_path("Output.Compare", other), names) for other in config.output.compare}
     table = CaseTable(folder)
     facts = {**facts_of(config, task.opened), "problems": list(task.problems), "seconds": 0.0}
-    if task.doubts:
-        facts["doubts"] = list(task.doubts)
+    if said := unchecked(task.quality):
+        facts["unchecked"] = said
     with _held(table, task.cases, task.cases if not files else ()):
         todo, before = _missing(table, task.cases, names, facts)
         rows = _Rows(table=table, classes=names, facts=facts, started=started, before=before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
 from ldseg.data.cases import Case
-from ldseg.description import read_network
 from ldseg.evaluation.conditions import dice_figures, document, write_document
 from ldseg.inference.facts import facts_of
 from ldseg.inference.predictor import Predictor
@@ -37,10 +36,9 @@ def run(config: Config) -> int:
     Raises:
         LDSegError: if nothing can be done.
     """
-    task = begin(config, engine="keras")
+    task = begin(config, engine="keras", labelled=True, purpose="the state audit")
     outputs = Outputs(task.config.output_folder)
     record = outputs.state_audit
-    read_network(task.config.weights_folder, "the state audit")
     predictor = task.predictor(flips=False, samples=1)
     assert isinstance(predictor, Predictor)
     audit = StateAudit(predictor)
@@ -77,7 +75,12 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
     save_figure(audit_figure(report), record.with_suffix(".png"))
     if task.config.output.report:
         title = "How much the masks depend on the state of the diffusion"
-        write_trial_report(record, report, title, ("t", "state", "agreement"))
+        columns: dict[str, Callable[[Any], str]] = {
+            "t": str,
+            "state": str,
+            "agreement": lambda figures: number(figures["mean"]),
+        }
+        write_trial_report(record, report, title, columns)
     else:
         remove(record.with_suffix(".html"))
     print(_table(report))

@@ -23,13 +23,13 @@ from ldseg.diffusion import step_grid
 from ldseg.errors import DataError, memory_told
 from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.compare import read_run
-from ldseg.evaluation.quality import ENOUGH, Quality
+from ldseg.evaluation.quality import unchecked
 from ldseg.inference import Segmented, segment_cases
 from ldseg.inference.cores import cores
 from ldseg.inference.facts import facts_of
 from ldseg.paths import named_path
 from ldseg.regions import of_no_region
-from ldseg.text import counted, number, one_line, some
+from ldseg.text import number, one_line, some
 from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
 from ldseg.writing import held_folder, remove
@@ -190,13 +190,6 @@ def _table(record: RunRecord, several: Sequence[str], objects: Sequence[str]) ->
     return told if not many else f"{told}\nThe worst {WORST_ROWS} of {len(results)} cases; metrics.csv has all."
 
 
-def _checked(quality: Quality | None) -> str:
-    """What a predicted Dice rests on, where that is little; else nothing."""
-    if quality is None:
-        return "; no cases of validation have checked it: probably too high"
-    return f"; only {counted(quality.cases, 'case')} of validation have checked it" if quality.cases < ENOUGH else ""
-
-
 def _names(results: list[CaseResult]) -> str:
     return some([result.name for result in results])
 
@@ -204,8 +197,10 @@ def _names(results: list[CaseResult]) -> str:
 def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     task, names = this.task, this.task.preprocessing.structures
     facts = {**facts_of(task.config, task.opened), "problems": list(task.problems), "seconds": round(seconds, 2)}
-    if doubts := [*task.doubts, *filter(None, [this.collapse.said])]:
-        facts["doubts"] = doubts
+    if this.collapse.said:
+        facts["doubts"] = [*facts.get("doubts", ()), this.collapse.said]
+    if said := unchecked(task.quality):
+        facts["unchecked"] = said
     record = record_run(results, names, facts)
     summary = record.summary
     this.results.set_aside({result.name for result in results})
@@ -216,7 +211,7 @@ def _report(this: Run, results: list[CaseResult], seconds: float) -> None:
     several = names[1:] if len(names) > 2 else ()
     objects = ["object_f1"] if "object_f1" in summary.objects else []
     print(_table(record, several, objects))
-    print(f"predicted: the Dice to expect, told without a label{_checked(task.quality)}.")
+    print(f"predicted: the Dice to expect, told without a label{f'; {said}' if said else ''}.")
     if warned := [result for result in results if result.warnings]:
         print(f"unfamiliar above 1 (!): unlike what the weights learned from, not to be trusted: {_names(warned)}")
     if summary.scored:

@@ -13,9 +13,8 @@ from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.inputs import cases_of
 from ldseg.data.preprocess import Preprocessing
-from ldseg.description import Description, read_description
+from ldseg.description import Description, read_description, read_network
 from ldseg.errors import DataError, WeightsError
-from ldseg.evaluation.collapse import NOISE, SOUND
 from ldseg.evaluation.quality import Quality
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
@@ -88,27 +87,13 @@ class Task:
         known = self.preprocessing.regions == self.description.preprocessing.regions
         return self.description.quality if known else None
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Why no mask of the weights is to be trusted, a line each."""
-        figures = self.description.figures
-        kind = figures.get("collapse", SOUND)
-        if kind == SOUND:
-            return ()
-        what = "no better ordered than noise" if kind == NOISE else f"{kind} alone"
-        updates = figures.get("updates")
-        after = f" after {counted(updates, 'update')}" if isinstance(updates, int) else ""
-        return (f"weights that are not trained well: in validation{after} their masks were {what}",)
-
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label; how many have none is said.
 
         Raises:
             DataError: if there is none with a label.
         """
-        found = tuple(case for case in self.cases if case.label is not None)
-        if not found:
-            raise DataError(f"{self.config.dataset_folder}: expected cases with a label, found {len(self.cases)} without")
+        found = _labelled(self.cases, self.config.dataset_folder)
         if len(found) < len(self.cases):
             logger.info("left out, as they have no label: %s", counted(len(self.cases) - len(found), "case"))
         return found
@@ -127,7 +112,22 @@ class Task:
         return self.opened.engine(**settings | changes)
 
 
-def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = None, anywhere: bool = False) -> Task:
+def _labelled(cases: Sequence[Case], folder: Path) -> tuple[Case, ...]:
+    found = tuple(case for case in cases if case.label is not None)
+    if not found:
+        raise DataError(f"{folder}: expected cases with a label, found {len(cases)} without")
+    return found
+
+
+def begin(
+    config: Config,
+    paths: Sequence[Path] = (),
+    *,
+    engine: str | None = None,
+    anywhere: bool = False,
+    labelled: bool = False,
+    purpose: str = "",
+) -> Task:
     """Find the cases and load the weights.
 
     Args:
@@ -135,6 +135,8 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
         paths: files and folders to take in place of the data set of the settings.
         engine: to take in place of that of the settings.
         anywhere: whether cases may lie in an object store.
+        labelled: whether there has to be a case with a label.
+        purpose: what needs one network and no ensemble, in words.
 
     Raises:
         LDSegError: the weights or the data set cannot be used.
@@ -145,14 +147,15 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
     elif not (anywhere and is_remote(config.dataset_folder)):
         require_folder(config.dataset_folder, "a data set there")  # said before that there are no weights for it
     config = config.with_values({"Model.Weights": str(_weights(config))})
-    description = read_description(config.weights_folder)
+    description = read_network(config.weights_folder, purpose) if purpose else read_description(config.weights_folder)
     config = settle(config, description)
     axes, patterns = AXES[config.data.dimensions], config.data.cases
     found = cases_of(paths or [config.dataset_folder], axes, patterns)
     asked, precision = engine or config.gpu.engine, config.gpu.precision
     several = config.gpu.multiple and engine is None  # who names one looks into it
-    opened = open_weights(config.weights_folder, asked, precision=precision, description=description, multiple=several)
     cases, problems = found.cases, found.problems
+    if labelled:
+        _labelled(cases, config.dataset_folder)
     if not anywhere and (far := next((case for case in cases if is_remote(case.image)), None)):
         raise DataError(f"{url_of(far.image)}: expected an image on this machine; ldseg segment alone reads object stores")
     if config.data.shard:
@@ -161,8 +164,10 @@ def begin(config: Config, paths: Sequence[Path] = (), *, engine: str | None = No
         problems = problems if shard.index == 1 else ()  # those of the data set are told once
         if not cases:
             raise DataError(f"Data.Shard: expected at most {len(found.cases)} shares of as many cases, got {shard}")
+    # Last: this may import Keras, which takes seconds.
+    opened = open_weights(config.weights_folder, asked, precision=precision, description=description, multiple=several)
     task = Task(config=config, cases=cases, problems=problems, opened=opened)
-    for line in task.doubts:
+    for line in task.description.doubts:
         logger.warning("%s: %s", config.weights_folder, line)
     return task
 

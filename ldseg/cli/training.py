@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
@@ -12,12 +13,13 @@ from ldseg.folds import MEASURED
 from ldseg.group import Group
 from ldseg.shipped import shipped_file
 from ldseg.text import number, one_line
-from ldseg.training.fit import TrainingResult
-from ldseg.training.held_back import told
 from ldseg.training.prepare import train_config
 from ldseg.training.stop import TrainingStopped, ended_in_time, saying, terminated_as_interrupted
 from ldseg.viz import save_figure, training_curves_figure
 from ldseg.viz.report.held_back import HeldBack
+
+if TYPE_CHECKING:
+    from ldseg.training.fit import TrainingResult
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ def run(config: Config, group: Group | None = None) -> int:
 
 def _print_folds(result: TrainingResult, record: RunRecord) -> None:
     """A row for each fold, and what there is of all."""
+    from ldseg.training.held_back import told  # with Keras, which is there by then
+
     facts, rows = record.facts["folds"], []
     for fold in result.folds:
         held, best = facts["held_back"][fold.folder.name], max(row.get("val_dice") or 0.0 for row in fold.history)

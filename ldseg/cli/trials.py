@@ -139,7 +139,7 @@ class Trial:
         """Write record, table, figure and report beside the journal and print the table.
 
         Args:
-            columns: what the tables show of a condition beside its Dice, each with its text on the screen.
+            columns: what tables, on the screen and in the report, show of a condition beside its Dice, each with its text.
             figure: from the record to its figure.
             title: of the report.
 
@@ -150,7 +150,7 @@ class Trial:
         write_document(path, report, tuple(columns))
         save_figure(figure(report), path.with_suffix(".png"))
         if self.task.config.output.report:
-            write_trial_report(path.with_suffix(".json"), report, title, tuple(columns))
+            write_trial_report(path.with_suffix(".json"), report, title, columns)
         else:
             remove(path.with_suffix(".html"))
         known = self.task.preprocessing.structures[1:]
@@ -184,7 +184,7 @@ def prepared(
     Raises:
         LDSegError: if nothing can be done.
     """
-    task = begin(config)
+    task = begin(config, labelled=True)
     cases = task.labelled()
     Outputs(task.config.output_folder).check_links()
     facts = {**facts_of(task.config, task.opened), "noise": noise, "memory_of": devices.peak_memory()[1]}

@@ -22,6 +22,7 @@ from ldseg.errors import DataError
 from ldseg.evaluation.metrics import scored
 from ldseg.evaluation.overlap import dice
 from ldseg.regions import Unions, inside
+from ldseg.text import counted
 
 FEWEST = 3
 """Cases of validation from which on there is a fit."""
@@ -196,6 +197,13 @@ def predicted_dice(signs: Signs, quality: Quality | None) -> float:
     if quality is not None:
         return quality.predict(signs)
     return 0.0 if math.isnan(signs.expected) else signs.expected
+
+
+def unchecked(quality: Quality | None) -> str:
+    """What is to be said beside a predicted Dice whose fit rests on little; nothing of one to ``ENOUGH`` cases."""
+    if quality is None:
+        return "no cases of validation have checked it: probably too high"
+    return f"only {counted(quality.cases, 'case')} of validation have checked it" if quality.cases < ENOUGH else ""
 
 
 def fit_quality(signs: Sequence[Signs], scores: Sequence[float]) -> Quality | None:

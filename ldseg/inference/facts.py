@@ -16,7 +16,7 @@ from ldseg.version import __version__
 
 
 def facts_of(config: Config, opened: Opened, digest: str = "") -> dict[str, Any]:
-    """Time, versions, machine, settings and weights, by name, in plain types.
+    """Time, versions, machine, settings and weights, by name, in plain types; ``doubts`` where the weights raise any.
 
     Args:
         config: the settings.
@@ -35,4 +35,5 @@ def facts_of(config: Config, opened: Opened, digest: str = "") -> dict[str, Any]
         "weights_figures": opened.description.figures,
         "weights_made": opened.description.made,
         "weights_sha256": digest or fingerprint(config.weights_folder),
+        **({"doubts": list(opened.description.doubts)} if opened.description.doubts else {}),
     }

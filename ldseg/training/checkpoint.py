@@ -6,18 +6,23 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from ldseg.devices.together import from_first
 from ldseg.errors import DataError, WeightsError
 from ldseg.group import Group
+from ldseg.later import Later
 from ldseg.spec import SegmenterSpec
 from ldseg.text import times
 from ldseg.untrusted import check_archive, parsed
 from ldseg.writing import write_file
+
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = Later("keras")  # what a checkpoint says is read without
 
 CHECKPOINT_FILE = "last.npz"
 _META = "meta"

@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from ldseg.config import Config
 from ldseg.description import holds_weights
 from ldseg.errors import DataError, WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
-from ldseg.folds import FOLDS_FILE, MEASURED, fold_folders
+from ldseg.folds import FOLDS_FILE, MEASURED, fold_folder, fold_folders, is_folds
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
 from ldseg.writing import move
@@ -47,6 +49,37 @@ def checkpoint_to_go_on(folder: Path) -> Path | None:
     """The checkpoint that a training in a folder goes on from, if there is one."""
     beginning, checkpoint = folder / BEGINNING, checkpoint_of(folder)
     return next((path for path in (beginning, checkpoint) if path.is_file()), None)
+
+
+def first_checkpoint(config: Config) -> Path | None:
+    """The checkpoint that tells what the training in ``config.weights_folder`` began with, if it is to go on.
+
+    Raises:
+        WeightsError: the folder holds folds and one training is asked for, or the other way round.
+    """
+    folder, folds = config.weights_folder, config.training.folds
+    if not folds:
+        if is_folds(folder) or fold_folders(folder):
+            raise WeightsError(
+                f"{folder}: holds a training of several folds; set [Training] Folds as it was to go on with it, or name "
+                "another folder in [Model] Weights"
+            )
+        return checkpoint_to_go_on(folder) if config.parameters.checkpoint else None
+    if (folder / WEIGHTS_FILE).exists() or checkpoint_to_go_on(folder):
+        raise WeightsError(
+            f"{folder}: holds one training, expected none or one of {folds} folds; name another folder in [Model] Weights"
+        )
+    return checkpoint_to_go_on(fold_folder(folder, 1)) if config.parameters.checkpoint else None
+
+
+def check_folds(config: Config, before: Mapping[str, Any]) -> None:
+    """Raise WeightsError where a training that goes on has another number of folds than the settings."""
+    folds, dealt = config.training.folds, len(before.get("split", {}).get("folds", ()))
+    if before and folds != dealt:
+        raise WeightsError(
+            f"{config.weights_folder}: holds a training of {dealt} folds, got Training.Folds = {folds}; set it to {dealt} "
+            "to go on, name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew"
+        )
 
 
 def begin(folder: Path, save: Callable[[Path], None]) -> None:

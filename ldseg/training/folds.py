@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ldseg.config import Config
 from ldseg.data.cases import Case
@@ -15,7 +14,7 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import manifest_of_fold
 from ldseg.errors import WeightsError
 from ldseg.evaluation.compare import read_run
-from ldseg.folds import FOLDS_FILE, MEASURED, fold_folder, fold_folders, is_folds
+from ldseg.folds import FOLDS_FILE, MEASURED, fold_folder, is_folds
 from ldseg.inference import Segmented
 from ldseg.text import counted
 from ldseg.training.checkpoint import read_meta
@@ -28,37 +27,6 @@ from ldseg.weights import WEIGHTS_FILE, read_description
 from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
-
-
-def first_checkpoint(config: Config) -> Path | None:
-    """The checkpoint that tells what the training in ``config.weights_folder`` began with, if it is to go on.
-
-    Raises:
-        WeightsError: the folder holds folds and one training is asked for, or the other way round.
-    """
-    folder, folds = config.weights_folder, config.training.folds
-    if not folds:
-        if is_folds(folder) or fold_folders(folder):
-            raise WeightsError(
-                f"{folder}: holds a training of several folds; set [Training] Folds as it was to go on with it, or name "
-                "another folder in [Model] Weights"
-            )
-        return checkpoint_to_go_on(folder) if config.parameters.checkpoint else None
-    if (folder / WEIGHTS_FILE).exists() or checkpoint_to_go_on(folder):
-        raise WeightsError(
-            f"{folder}: holds one training, expected none or one of {folds} folds; name another folder in [Model] Weights"
-        )
-    return checkpoint_to_go_on(fold_folder(folder, 1)) if config.parameters.checkpoint else None
-
-
-def check_folds(config: Config, before: Mapping[str, Any]) -> None:
-    """Raise WeightsError where a training that goes on has another number of folds than the settings."""
-    folds, dealt = config.training.folds, len(before.get("split", {}).get("folds", ()))
-    if before and folds != dealt:
-        raise WeightsError(
-            f"{config.weights_folder}: holds a training of {dealt} folds, got Training.Folds = {folds}; set it to {dealt} "
-            "to go on, name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew"
-        )
 
 
 def train_folds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ldseg.data.splits import apply_manifest, manifest_of_fold
 from ldseg.description import fingerprint_of
 from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.familiarity import unfamiliar
-from ldseg.evaluation.quality import Signs, fit_quality, predicted_dice
+from ldseg.evaluation.quality import Quality, Signs, fit_quality, predicted_dice, unchecked
 from ldseg.evaluation.report import STD_DDOF, mean_of
 from ldseg.folds import MEASURED
 from ldseg.inference import Segmented, segment_cases
@@ -99,16 +99,20 @@ def measure_folds(
     config = _settled(config, plan, sampling)
     measured = list(tqdm(_segmented(plan, config, folds, show), "measuring", len(cases), unit="case", leave=False))
     quality = _fitted(measured)
+    fits = {index: _fitted(measured, but=index) for index in range(len(folds))}
+    least = min(fits.values(), key=lambda fit: 0 if fit is None else fit.cases)
     for place in folders:
         change_description(place, preset, quality=quality, sampling=sampling)
     facts: dict[str, Any] = {
         **facts_of(config, folds[0].opened, fingerprint_of(folders)),
         "folds": _by_fold(folders, measured),
+        **({"doubts": doubts} if (doubts := [line for fold in folds for line in _doubts(fold)]) else {}),
+        **({"unchecked": said} if (said := unchecked(least)) else {}),
         "problems": [],
         "seconds": round(time.perf_counter() - began, 2),
     }
     order = {case.name: place for place, case in enumerate(cases)}
-    results = sorted(_predicted(measured), key=lambda result: order[result.name])
+    results = sorted(_predicted(measured, fits), key=lambda result: order[result.name])
     record = record_run(results, plan.preprocessing.structures, facts)
     figures = _figures(record)
     record = replace(record, facts={**record.facts, "weights_figures": figures})
@@ -179,15 +183,19 @@ def _segmented(
             yield _Measured(fold=index, result=result, signs=item.signs)
 
 
-def _fitted(measured: Sequence[_Measured], but: int | None = None) -> Any:
+def _doubts(fold: _Fold) -> list[str]:
+    """Why the masks of a fold are not to be trusted, behind its name."""
+    return [f"{fold.folder.name}: {line}" for line in fold.opened.description.doubts]
+
+
+def _fitted(measured: Sequence[_Measured], but: int | None = None) -> Quality | None:
     """The fit of quality to all cases, or to those of all folds but one."""
     pairs = [(one.signs, one.dice) for one in measured if one.signs is not None and one.fold != but]
     return fit_quality([signs for signs, _ in pairs], [dice for _, dice in pairs])
 
 
-def _predicted(measured: Sequence[_Measured]) -> Iterator[CaseResult]:
+def _predicted(measured: Sequence[_Measured], fits: Mapping[int, Quality | None]) -> Iterator[CaseResult]:
     """What became of the cases, with the Dice that the fit to other folds predicts of each."""
-    fits = {fold: _fitted(measured, but=fold) for fold in {one.fold for one in measured}}
     for one in measured:
         told = None if one.signs is None else predicted_dice(one.signs, fits[one.fold])
         yield replace(one.result, predicted_dice=told)

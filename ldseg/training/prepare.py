@@ -7,11 +7,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ldseg import devices
 from ldseg.config import Config
 from ldseg.data.cases import Case, load_case
 from ldseg.data.labels import Misread
@@ -35,13 +36,15 @@ from ldseg.published import is_published
 from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import microns_of
-from ldseg.training.fit import TrainingResult, train
-from ldseg.training.folds import check_folds, first_checkpoint, train_folds
+from ldseg.training.folder import check_folds, first_checkpoint
 from ldseg.training.look import FEWEST, MOST_POSITIONS, order_of
 from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
 from ldseg.training.told import heard, told
+
+if TYPE_CHECKING:
+    from ldseg.training.fit import TrainingResult
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +139,10 @@ def train_config(
     and with ``Checkpoint = False``, a training begins, from the weights of ``[Model] Start`` or from chance. Earlier weights
     that it does not go on with are set aside, never overwritten.
 
+    What is wrong with settings, images or weights is told before Keras is imported, which takes seconds.
+
     Args:
-        config: the settings.
+        config: the settings; those of the arithmetic hold for whatever is built from now on.
         watch: called after each validation.
         preset: networks of the user's own, in place of those that the settings name.
         show: called with each case that several folds held back, segmented, and their preprocessing.
@@ -157,12 +162,27 @@ def train_config(
         wanted = f"expected 0 where {group.count} processes train together (GPU.Hosts)"
         raise ConfigError(f"Training.Folds: {wanted}, got {config.training.folds}")
     prepared = plan_together(config, preset, group)
+    _make_ready(config, group)
+    from ldseg.training.fit import train
+    from ldseg.training.folds import train_folds
+
     if config.training.folds:
         result = train_folds(prepared.plan, prepared.cases, config, watch=watch, show=show, since=since)
         return replace(result, problems=(*prepared.problems, *result.problems))
     options: dict[str, Any] = {"go_on": config.parameters.checkpoint, "watch": watch, "since": since, "group": group}
     result = train(prepared.plan, prepared.cases, config.weights_folder, **options)
     return replace(result, problems=(*prepared.problems, *result.problems))
+
+
+def _make_ready(config: Config, group: Group) -> None:
+    """Import Keras, on the devices of all processes and in the arithmetic of the settings."""
+    from ldseg.devices.together import connect
+
+    connect(group)
+    precision = group.share("the arithmetic", devices.training_precision(config.gpu.precision))
+    for line in filter(None, (devices.unused_gpus(), devices.slow_precision(precision))):
+        logger.warning("%s", line)
+    devices.set_precision(precision)
 
 
 def plan_together(config: Config, preset: Preset | None, group: Group) -> Prepared:

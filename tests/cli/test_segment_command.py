@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small import QUICK, ROOT, images, out, run
 
+import ldseg
 from ldseg.evaluation.quality import Quality
 from ldseg.inference import Segmented, label_instances
 from ldseg.io.pictures import read_image, read_label, write_image
@@ -149,10 +150,16 @@ def test_weights_that_were_noise_when_validated_are_named(
     few = Quality(weights=(-1.0, 1.0, 0.0), empty=0.0, cases=4, error=0.1)
     change_description(place / "weights", quality=few, figures={"collapse": "noise", "updates": 1})
     assert run(place, *QUICK) == 0
-    assert "only 4 cases of validation have checked it" in capsys.readouterr().out
-    told = "not trained well: in validation after 1 update their masks were no better ordered than noise"
+    checked = "only 4 cases of validation have checked it"
+    assert checked in capsys.readouterr().out
+    told = "weights that are not trained well: in validation after 1 update their masks were no better ordered than noise"
     assert told in caplog.text
-    assert told in (out(place) / "report.html").read_text("utf-8")
+    page = (out(place) / "report.html").read_text("utf-8")
+    assert told in page and checked in page
+    facts = json.loads((out(place) / "metrics.json").read_text("utf-8"))["run"]
+    assert (facts["doubts"], facts["unchecked"]) == ([told], checked)
+    result = ldseg.load(place / "weights").segment(next((place / "data" / "Set" / "Image").iterdir()), steps=1)
+    assert result.warnings[:2] == (told, f"predicted Dice: {checked}")
 
 
 def test_the_diffusion_of_the_first_mask_with_an_object_is_drawn(place: Path) -> None:

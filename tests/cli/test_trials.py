@@ -269,6 +269,10 @@ def test_what_a_sweep_writes(place: Path, capsys: pytest.CaptureFixture[str], ca
     assert sorted(path.suffix for path in folder.iterdir() if path.suffix) == [".csv", ".html", ".json", ".jsonl", ".png"]
     assert (folder / "sweep.csv").read_text("utf-8").startswith("sampler,steps,seconds,memory,class,n,dice,low,high\n")
     printed = capsys.readouterr().out
+    row = re.search(r"^DDIM +1 +(\S+) +(\d+ MB) ", printed, re.MULTILINE)  # the report has the same figures
+    assert row and f'<th scope="row">DDIM</th><td>1</td><td>{row[1]}</td><td>{row[2]}</td>' in (
+        folder / "sweep.html"
+    ).read_text("utf-8")
     assert re.search(r"^sampler +steps +seconds +memory +Dice +95 % interval +cases$", printed, re.MULTILINE)
     assert run(place, "Output.Diffusion=0") == 0  # DDIM with two steps
     ordinary = {case["name"]: list(case["dice"].values()) for case in report_of(place, "metrics")["cases"]}

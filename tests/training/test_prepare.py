@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from ldseg.data.cases import find_cases
-from ldseg.training import look
+from ldseg.errors import LDSegError
+from ldseg.training import look, prepare
 from ldseg.training.fit import train
 from ldseg.training.plan import Plan
 from ldseg.training.prepare import plan_of, sample_of, train_config
@@ -41,6 +42,23 @@ def tiny_lean() -> Iterator[None]:
 def test_settings_of_before_train_as_before(changes: dict[str, Any], expected: list[float], tmp_path: Path) -> None:
     result = train_config(tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w", **changes))
     np.testing.assert_allclose([row["loss"] for row in result.history], expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"Model_Start": "Colom"}, "Colom: expected a folder"),
+        ({"Model_Start": "no/where"}, "no/where/segmenter.weights.h5: no such file"),
+        ({"Training_Validation": "nobody_*"}, "names 0 of 6 cases"),
+        ({"Training_Folds": 20}, "expected at most as many folds"),
+    ],
+)
+def test_what_is_wrong_is_told_before_keras_is_imported(
+    changes: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "_make_ready", lambda *_: pytest.fail("Keras was imported"))
+    with pytest.raises(LDSegError, match=told):
+        train_config(tiny.settings(tiny.phantoms(tmp_path), tmp_path / "w", **changes))
 
 
 def test_a_plan_can_be_written_down_and_trained_without_settings(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ def test_a_run_without_labels_and_without_pictures(tmp_path: Path) -> None:
     assert "No case has a label" in html
     assert "<img" not in html
     assert [column.title for column in columns(read_run(tmp_path), {})] == ["Seconds"]
+
+
+def test_what_the_table_is_sorted_by_is_marked(tmp_path: Path) -> None:
+    marked = r'<th scope="col" aria-sort="ascending"><button type="button">([^<]*)</button>'
+    cases = [replace(case, predicted_dice=0.8) for case in CASES[:2]]
+    a_run(tmp_path, tuple(cases))
+    assert re.findall(marked, text(tmp_path)) == ["Dice"]
+    a_run(tmp_path, tuple(cases[1:]))
+    assert re.findall(marked, text(tmp_path)) == ["Predicted Dice"]
+
+
+def test_without_an_interval_there_is_no_column_for_it(tmp_path: Path) -> None:
+    for count, shown in ((5, False), (6, True)):
+        a_run(tmp_path, tuple(scored(f"case{index}", 0.1 * index) for index in range(count)))
+        html = text(tmp_path)
+        assert ("95 % interval of the mean" in html, "a thick line for its interval" in html) == (shown, shown)
 
 
 def test_a_damaged_picture_is_not_missed(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ MAX_BYTES = 4_000_000
 WIDTH = 1000
 
 
-def write_trial_report(record: Path, found: Mapping[str, Any], title: str, columns: Sequence[str]) -> Path:
+def write_trial_report(
+    record: Path, found: Mapping[str, Any], title: str, columns: Mapping[str, Callable[[Any], str]]
+) -> Path:
     """Write ``<record>.html`` from the record of a test and the figure beside it; the page needs no other file.
 
     Args:
         record: the record, see ``ldseg.outputs.Outputs``.
         found: what it holds, see ``ldseg.evaluation.conditions.document``.
         title: what the test shows.
-        columns: what the conditions have beside their Dice.
+        columns: what the conditions have beside their Dice, each with its text.
 
     Returns:
         The path of the page.
@@ -37,32 +39,34 @@ def write_trial_report(record: Path, found: Mapping[str, Any], title: str, colum
     for condition in found["conditions"]:
         whole, own = condition["foreground"], condition["classes"]
         scores = [number(whole["mean"]), interval(whole["interval"]), str(whole["n"])]
-        rows.append(
-            [*(_cell(condition[name]) for name in columns), *scores, *(number(own[name]["mean"]) for name in several)]
-        )
+        several_scores = [number(own[name]["mean"]) for name in several]
+        rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, *several_scores])
     changed = {
         f"{section}.{key}": found["config"].get(section, {}).get(key, default)
         for section, keys in Config().to_dict().items()
         for key, default in keys.items()
         if found["config"].get(section, {}).get(key, default) != default
     }
-    facts = {key: value for key, value in found.items() if key not in ("config", "conditions", "classes", "problems")}
+    elsewhere = ("config", "conditions", "classes", "problems", "doubts", "format")
+    facts = {key: value for key, value in found.items() if key not in elsewhere}
     page = render(
         "trial.html",
         title=title,
         dataset=found["config"]["Data"]["Dataset"],
         weights=found["weights"],
         cases=counted(len({case for condition in found["conditions"] for case in condition["cases"]}), "case"),
-        header=[*(name.replace("_", " ") for name in columns), "Dice", "95 % interval", "cases", *several],
+        header=[*(_heading(name) for name in columns), "Dice", "95 % interval", "Cases", *several],
         rows=rows,
         figure=Pictures(MAX_BYTES).take(record.with_suffix(".png"), WIDTH),
         problems=found["problems"],
+        doubts=found.get("doubts", ()),
         facts={key: words(value) for key, value in flat(facts).items()},
         changed={key: words(value) for key, value in changed.items()},
     )
     return write_text(record.with_suffix(".html"), page)
 
 
-def _cell(value: Any) -> str:
-    """A condition, or a figure of one."""
-    return number(value["mean"]) if isinstance(value, Mapping) else words(value)
+def _heading(name: str) -> str:
+    """What a column is called; a letter stays as equations have it."""
+    words_of = name.replace("_", " ")
+    return words_of if len(name) == 1 else words_of[0].upper() + words_of[1:]
