@@ -90,7 +90,7 @@ def _pictures_in_jpeg(content: bytes) -> int:
         return 1
     try:
         with MpoImagePlugin.MpoImageFile(io.BytesIO(content)) as image:
-            kinds = [str(entry["Attribute"]["MPType"]) for entry in image.mpinfo[_ENTRIES]]
+            kinds = [str(entry["Attribute"]["MPType"]) for entry in (image.mpinfo or {})[_ENTRIES]]
     except Exception:  # the list is damaged, which is no harm to the first picture
         return 1
     return 1 + sum("Thumbnail" not in kind for kind in kinds[1:])
