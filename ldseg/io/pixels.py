@@ -28,6 +28,7 @@ class Pixels:
         steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
         bits: bits of each value in use; None where the file does not say.
         lossy: the coding that has changed the values a little; empty where they are as they were.
+        pictures: how many the file holds, smaller copies apart.
     """
 
     values: np.ndarray
@@ -36,6 +37,7 @@ class Pixels:
     steps: int = 1
     bits: int | None = None
     lossy: str = ""
+    pictures: int = 1
 
 
 def by_pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
