@@ -32,6 +32,8 @@ CONTENDERS = {
     "ldseg": "preset ldseg, compiled predictor",
     "bfloat16": "the same with [GPU] Precision = bfloat16",
     "ldseg-onnx": "preset ldseg, ONNX Runtime, which is what a processor takes",
+    "ldseg-openvino": "preset ldseg, OpenVINO",
+    "ldseg-openvino-bfloat16": "the same with [GPU] Precision = bfloat16",
     "lean-onnx": "preset lean, ONNX Runtime",
     "lean-openvino": "preset lean, OpenVINO",
     "lean-openvino-bfloat16": "the same with [GPU] Precision = bfloat16",
@@ -166,14 +168,14 @@ def contend(name: str, options: argparse.Namespace) -> dict[str, Any]:
         set_precision("bfloat16")
     preset = "lean" if name.startswith(("lean", "shipped")) else "ldseg"
     segmenter = build(preset, GRID if name == "shipped" else (options.size, options.size))
+    # What stands behind the preset's name.
     ways = {
         "naive": naive,
-        "ldseg-onnx": light,
-        "lean-onnx": light,
-        "lean-openvino": partial(light, runtime="openvino"),
-        "lean-openvino-bfloat16": partial(light, runtime="openvino", precision="bfloat16"),
+        "onnx": light,
+        "openvino": partial(light, runtime="openvino"),
+        "openvino-bfloat16": partial(light, runtime="openvino", precision="bfloat16"),
     }
-    segment = ways.get(name, compiled)(segmenter, options.steps)
+    segment = ways.get(name.removeprefix(f"{preset}-"), compiled)(segmenter, options.steps)
     if name == "shipped":
         segment = resized(segment, options.size)
     rng = np.random.default_rng(0)
@@ -242,7 +244,7 @@ def compare(options: argparse.Namespace) -> None:
                 done.append(worker(name, options, masks[name]))
                 spent = ", ".join(f"{value:.2f}" for value in done[-1]["seconds"])
                 print(f"round {turn + 1}, {name}: {spent} s", file=sys.stderr, flush=True)
-        same = [name for name in ("ldseg", "ldseg-onnx", "bfloat16") if name in runs]
+        same = [name for name in runs if name == "bfloat16" or name.startswith("ldseg")]
         agreement = {name: np.mean(np.load(masks["naive"]) == np.load(masks[name])) for name in same}
     print(f"{options.images} images of {options.size} x {options.size}, {options.steps} steps, warm")
     print(f"medians of {options.rounds} x {options.repetitions} repetitions, and the fastest\n")

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldseg.cli.collect import say, settings_of
 from ldseg.cli.console import progress
+from ldseg.cli.joined import say, settings_of, write_figures
 from ldseg.cli.task import begin
-from ldseg.cli.worker import AT_ONCE, Worker
+from ldseg.cli.worker import Worker
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.errors import ConfigError, DataError
-from ldseg.evaluation import CaseResult, RunRecord, write_metrics
+from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import unchecked
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
 from ldseg.paths import named_path
-from ldseg.remote import check_written_whole, fetch, is_remote, names_in, send, url_of
+from ldseg.remote import check_written_whole, is_remote, names_in, url_of
 from ldseg.text import counted
-from ldseg.viz.report.many import SHOWN
-from ldseg.viz.report.records import worst_first
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder, remove, write_text
+from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 
@@ -212,54 +208,3 @@ class _Rows:
     def __exit__(self, *_: object) -> None:
         if self.waiting:
             self._write()
-
-
-def write_figures(table: CaseTable, compared: Mapping[str, RunRecord] | None = None) -> RunRecord:
-    """Write the figures and the report of a run beside its table, from the table and the pictures of its cases.
-
-    Args:
-        table: of the run.
-        compared: other runs, by the names under which they are shown.
-
-    Returns:
-        the record of the run.
-
-    Raises:
-        DataError: the table cannot be read, or a file cannot be written.
-    """
-    record, folder = table.record(), table.folder
-    if not is_remote(folder):
-        _write_figures(folder, record, compared or {})
-        return record
-    with tempfile.TemporaryDirectory(prefix="ldseg-figures-") as top:
-        here = Outputs(Path(top))
-        if record.config["Output"]["Report"] and record.config["Output"]["Overlay"]:
-            _fetch_overlays(Outputs(folder), here, [case.name for case in worst_first(record.segmented)[:SHOWN]])
-        _write_figures(here.folder, record, compared or {})
-        if here.report.exists():  # it may name where it lies
-            write_text(here.report, here.report.read_text("utf-8").replace(str(here.folder), url_of(folder)))
-        for path in (here.metrics, here.metrics_table, here.report):
-            if path.exists():
-                send(path, folder / path.name)
-    return record
-
-
-def _fetch_overlays(there: Outputs, here: Outputs, cases: Sequence[str]) -> None:
-    """Copy pictures of cases to this machine."""
-
-    def one(case: str) -> None:
-        with contextlib.suppress(DataError):  # a picture that is not there is not missed
-            fetch(there.overlay(case), here.overlay(case))
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, cases))
-
-
-def _write_figures(folder: Path, record: RunRecord, compared: Mapping[str, RunRecord]) -> None:
-    write_metrics(folder, record)
-    if record.config["Output"]["Report"]:
-        from ldseg.viz.report.page import write_report  # here, as a run without a report begins sooner
-
-        write_report(folder, record, compared)
-    else:
-        remove(Outputs(folder).report)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.cli.joined import say, settings_of, write_figures
 from ldseg.cli.results import join_measurements
-from ldseg.cli.table import objects_pooled
 from ldseg.errors import DataError
 from ldseg.evaluation import RunRecord, record_run, write_metrics
 from ldseg.evaluation.archive import CaseTable
@@ -21,15 +21,12 @@ from ldseg.outputs import EARLIER, Outputs
 from ldseg.paths import require_folder
 from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard, whole
-from ldseg.text import counted, number, one_line, some
+from ldseg.text import some
 from ldseg.viz.report.page import write_report
 from ldseg.writers.tables import OBJECTS
 from ldseg.writing import held_folder, move
 
 logger = logging.getLogger(__name__)
-
-SAME = ("weights_sha256", "ldseg")
-"""Facts that the shards of one run share, beside their settings."""
 
 
 def run(paths: Sequence[Path]) -> int:
@@ -51,8 +48,6 @@ def run(paths: Sequence[Path]) -> int:
     (folder,) = paths
     table = CaseTable(folder)
     if table.exists:
-        from ldseg.cli.archive import write_figures  # which has this module do its talking
-
         if is_remote(folder):
             return say(folder, write_figures(table))
         if others := sorted(path.name for path in folder.iterdir() if Shard.of_folder(path)):
@@ -122,19 +117,6 @@ def _check_same(folder: Path, shards: Sequence[Shard], records: Sequence[RunReco
         raise DataError(f"{folder}: expected each case in one shard, found in several: {some(twice)}; run the shards again")
 
 
-def settings_of(classes: Sequence[str], facts: Mapping[str, Any], but: Collection[str] = ()) -> dict[str, Any]:
-    """What the parts of one run have in common.
-
-    Args:
-        classes: their names.
-        facts: how a part came about.
-        but: settings that may differ, beside the share.
-    """
-    settings = {f"{section}.{key}": value for section, keys in facts["config"].items() for key, value in keys.items()}
-    held = {name: value for name, value in settings.items() if name != "Data.Shard" and name not in but}
-    return {"classes": tuple(classes), **{name: facts.get(name) for name in SAME}, **held}
-
-
 def _take(outputs: Outputs, shard: Outputs, cases: Sequence[CaseResult]) -> None:
     """Move the files of cases. Of a case whose files are here already nothing is left there."""
     if shard.schedule.exists():  # the same in all of them
@@ -162,18 +144,3 @@ def _facts(records: Sequence[RunRecord]) -> Mapping[str, Any]:
     if not told["doubts"]:
         del told["doubts"]
     return {**first.facts, **told, "config": config, "seconds": seconds, "shards": len(records)}
-
-
-def say(folder: Path, record: RunRecord) -> int:
-    """Print what there is, and return the number of problems."""
-    summary, problems = record.summary, list(record.facts["problems"])
-    problems += [f"{case.name}: {case.message}" for case in record.cases if not case.ok]
-    for line in problems:
-        print(f"problem: {one_line(line)}")
-    if summary.scored:
-        dice = summary.foreground["dice"]
-        print(f"Dice {number(dice.mean)} ± {number(dice.std)}, {counted(dice.n, 'case')} with a label: metrics.json")
-    if told := objects_pooled(summary):
-        print(told)
-    print(f"{summary.segmented} segmented, {summary.skipped} skipped. Written to {url_of(folder)}")
-    return len(problems)

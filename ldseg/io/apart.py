@@ -102,23 +102,31 @@ def serving() -> None:
 
 
 @contextlib.contextmanager
-def said_by_decoder() -> Iterator[list[str]]:
-    """The lines that libraries print meanwhile, in a list that is filled at the end; empty but in the other process."""
-    lines: list[str] = []
+def said_by_decoder() -> Iterator[Callable[[], list[str]]]:
+    """What gives the lines that libraries have printed since it was last asked; none but in the other process."""
     if not getattr(_state, "serving", False) or not hasattr(os, "memfd_create"):
-        yield lines
+        yield list
         return
     libc = ctypes.CDLL(None)
-    kept, memory = os.dup(1), os.memfd_create("said")
+    kept, memory, place = os.dup(1), os.memfd_create("said"), 0
+
+    def said() -> list[str]:
+        nonlocal place
+        libc.fflush(None)
+        if os.fstat(memory).st_size == place:
+            return []
+        content = os.pread(memory, 1 << 20, place)
+        place = os.fstat(memory).st_size
+        return content.decode(errors="replace").splitlines()
+
     try:
         libc.fflush(None)
         os.dup2(memory, 1)
         try:
-            yield lines
+            yield said
         finally:
             libc.fflush(None)
             os.dup2(kept, 1)
-        lines += os.pread(memory, 1 << 20, 0).decode(errors="replace").splitlines()
     finally:
         os.close(kept)
         os.close(memory)

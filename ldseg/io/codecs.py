@@ -19,25 +19,28 @@ from ldseg.io.contract import Refused, check_size
 from ldseg.io.lossless import is_lossless_avif, is_lossless_webp
 from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
 from ldseg.io.png import PNG_START, read_png
-from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of, is_irreversible
+from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of, is_irreversible, whole_jpeg
 from ldseg.later import Later
 
 if TYPE_CHECKING:
     import imagecodecs
-    import simplejpeg
     from PIL import (
         AvifImagePlugin,
         BmpImagePlugin,
         GifImagePlugin,
         Jpeg2KImagePlugin,
         JpegImagePlugin,
+        MpoImagePlugin,
         WebPImagePlugin,
     )
 else:
-    imagecodecs, simplejpeg = Later("imagecodecs"), Later("simplejpeg")
-    AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, WebPImagePlugin = (
-        Later(f"PIL.{kind}ImagePlugin") for kind in ("Avif", "Bmp", "Gif", "Jpeg2K", "Jpeg", "WebP")
+    imagecodecs = Later("imagecodecs")
+    AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, MpoImagePlugin, WebPImagePlugin = (
+        Later(f"PIL.{kind}ImagePlugin") for kind in ("Avif", "Bmp", "Gif", "Jpeg2K", "Jpeg", "Mpo", "WebP")
     )
+
+_ENTRIES = 0xB002
+"""The tag of MPO for its list of pictures."""
 
 
 def decode(content: bytes) -> Pixels:
@@ -58,17 +61,20 @@ def _jpeg(content: bytes) -> Pixels:
     # start of scan is a true one; the one of a thumbnail comes earlier.
     if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise ValueError(f"the JPEG file ends early, at byte {len(content)}")
+    return replace(_pixels_of_jpeg(content), lossy="JPEG", pictures=_pictures_in_jpeg(content))
+
+
+def _pixels_of_jpeg(content: bytes) -> Pixels:
     precision, height, width, planes = frame_of(content)
     check_size((height, width, planes), 1 if precision == 8 else 2)
     if precision != 8:
         check_jpeg(content)
-        return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content), lossy="JPEG")
+        return Pixels(values=imagecodecs.jpeg_decode(content), bits=precision, orientation=_exif(content))
     kind = colours_of(content)
     if kind in ("Gray", "YCbCr", "RGB"):
-        values = simplejpeg.decode_jpeg(content, "GRAY" if kind == "Gray" else "RGB", strict=True)
-        return Pixels(values=values, orientation=_exif(content), lossy="JPEG")
+        return Pixels(values=whole_jpeg(content, "GRAY" if kind == "Gray" else "RGB"), orientation=_exif(content))
     check_jpeg(content)  # of colours that Pillow alone turns to RGB, or thinned out as Pillow alone reads it
-    return replace(by_pillow(JpegImagePlugin.JpegImageFile, content), lossy="JPEG")
+    return by_pillow(JpegImagePlugin.JpegImageFile, content)
 
 
 def _exif(content: bytes) -> int:
@@ -76,6 +82,18 @@ def _exif(content: bytes) -> int:
         return 1
     with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
         return int(image.getexif().get(ORIENTATION, 1))
+
+
+def _pictures_in_jpeg(content: bytes) -> int:
+    """The pictures of a file of several (MPO, CIPA DC-007), without smaller copies of the first."""
+    if b"MPF\0" not in content[: 1 << 17]:
+        return 1
+    try:
+        with MpoImagePlugin.MpoImageFile(io.BytesIO(content)) as image:
+            kinds = [str(entry["Attribute"]["MPType"]) for entry in (image.mpinfo or {})[_ENTRIES]]
+    except Exception:  # the list is damaged, which is no harm to the first picture
+        return 1
+    return 1 + sum("Thumbnail" not in kind for kind in kinds[1:])
 
 
 def _bmp(content: bytes) -> Pixels:

@@ -72,7 +72,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "16"  # errors, which `said_by_decoder` reads
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "32"  # errors, and what is concealed: `said_by_decoder` reads them
     most = int(4 * contract.limit() * 2**30) + _SPARE
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_size, said_once
 from ldseg.io.dicom_order import Frame, arranged
-from ldseg.io.dicom_pixels import coded_with_loss, is_decoded, pixels_of, signed, to_rgb
+from ldseg.io.dicom_pixels import coded_with_loss, is_decoded, padded, pixels_of, signed, to_rgb
 from ldseg.io.dicom_places import number, own, side_by_side, step_of, with_place
 from ldseg.io.dicom_segments import numbered
 from ldseg.io.geometry import TOLERANCE
@@ -176,6 +176,7 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     first = named[0][1]
     types = np.result_type(*(frame.values for _, frame in named))
     values = np.stack([frame.values.astype(types, copy=False) for _, frame in named])
+    _fill_padding(values, [frame.padded for _, frame in named], first_name)
     rows, columns = first.values.shape[:2]
     size = (columns, rows, len(named))
     turn = np.array([1, 0, 0, 0, 1, 0], float) if first.turn is None else first.turn
@@ -186,10 +187,32 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     return Content(values=content.values, geometry=content.geometry, bits=bits or None)
 
 
+def _fill_padding(values: np.ndarray, padded: list[np.ndarray | None], source: str) -> None:
+    """Give pixels outside of the picture the lowest value (frames, H, W, 1) of those inside, which is black.
+
+    A padding that lies among these takes nothing of their range, and may be a mistake: it stays.
+    """
+    if all(mask is None for mask in padded):
+        return
+    inside = [frame if mask is None else frame[~mask] for frame, mask in zip(values, padded, strict=True)]
+    inside = [part for part in inside if part.size]
+    if not inside:
+        return
+    low, high, count = min(part.min() for part in inside), max(part.max() for part in inside), 0
+    for frame, mask in zip(values, padded, strict=True):
+        if mask is not None:
+            beyond = mask[..., np.newaxis] & ((frame < low) | (frame > high))
+            count += int(beyond.sum())
+            frame[beyond] = low
+    if count:
+        told = f"{count} pixels lie outside of the picture (PixelPaddingValue): taken as the lowest of the others, {low:g}"
+        said_once("padding of DICOM", f"{source}: {told} (said once)")
+
+
 def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool) -> Frame:
     """One frame with its colours, its own scale and its own place."""
     kind = _colours_of(header)
-    values, scaled = signed(pixels, header, stored), False
+    values, scaled, outside = signed(pixels, header, stored), False, None
     if kind == "PALETTE COLOR" and not label:
         from pydicom.pixels import apply_color_lut
 
@@ -199,6 +222,8 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
     elif kind.startswith("YBR") and values.shape[-1] == 3:
         values = values if is_decoded(header) else to_rgb(values, kind)
     elif values.shape[-1] == 1:
+        if not label and int(header.BitsAllocated) > 1:
+            outside = padded(pixels[..., 0], values[..., 0], header, stored)
         if not label and white_is_zero(header):
             low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if header.PixelRepresentation else (0, 2**stored - 1)
             values = (high + low - values.astype(np.int64)).astype(values.dtype)
@@ -213,11 +238,11 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
         scaled = values is not before
         if int(header.BitsAllocated) == 1 and not label and values.dtype == np.uint8:
             values = values.astype(bool)  # which images have as black and white
-    return replace(with_place(header, group, values), scaled=scaled)
+    return replace(with_place(header, group, values), scaled=scaled, padded=outside)
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:
-    """Stored numbers in the units of the file: whole numbers of 8 or 16 bits where all that it may hold fit, else float."""
+    """Stored numbers in the units of the file: whole numbers of 8 or 16 bits where they fit, else float."""
     slope, shift = 1.0 if slope is None else slope, 0.0 if shift is None else shift
     if not (np.isfinite(slope) and np.isfinite(shift)) or slope == 0:
         raise ValueError(f"its header scales values by {slope:g} and shifts them by {shift:g}")
@@ -225,7 +250,10 @@ def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored
         return values
     ends = [end * slope + shift for end in ((0, 2**stored - 1) if values.dtype.kind == "u" else (-1, 1))]
     if slope == int(slope) and shift == int(shift) and min(ends) >= 0 and max(ends) < 65536:
-        return (values.astype(np.int64) * int(slope) + int(shift)).astype(np.uint8 if max(ends) < 256 else np.uint16)
+        whole = values.astype(np.int64) * int(slope) + int(shift)
+        kind = np.uint8 if max(ends) < 256 else np.uint16
+        if whole.min() >= 0 and whole.max() <= np.iinfo(kind).max:  # signed ones may lie beyond the ends
+            return whole.astype(kind)
     return (values * slope + shift).astype(np.float32)
 
 

@@ -21,6 +21,7 @@ class Frame:
         spacing: mm from row to row and from column to column, 1 where the file does not say.
         unknown: whether the file does not say.
         scaled: whether values were multiplied, or something was added.
+        padded: (H, W), which pixels the file says lie outside of the picture; None where there are none.
     """
 
     values: np.ndarray
@@ -29,6 +30,7 @@ class Frame:
     spacing: tuple[float, float]
     unknown: bool = False
     scaled: bool = False
+    padded: np.ndarray | None = None
 
 
 def arranged(named: list[tuple[str, Frame]], axes: str, step: float, several: bool) -> tuple[list[tuple[str, Frame]], float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_length, said_once
+from ldseg.io.dicom_places import number
 from ldseg.io.streams import check_jpeg, coded_size, colours_are_mixed, is_irreversible, is_lossless, is_near
 
 
@@ -135,6 +136,36 @@ def signed(pixels: np.ndarray, header: Any, stored: int) -> np.ndarray:
         return (signed << left) >> (width - stored) if width > stored else signed
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return (native << left) >> (width - stored) if width > stored else native
+
+
+def padded(pixels: np.ndarray, values: np.ndarray, header: Any, stored: int) -> np.ndarray | None:
+    """Which pixels stand for what lies outside of the picture (PixelPaddingValue, PS3.3, C.7.5.1.1.2); None where none do.
+
+    Args:
+        pixels: as they are stored, unsigned.
+        values: the same as `signed` gives them.
+        header: of the file.
+        stored: bits in use.
+    """
+    first = number(header.get("PixelPaddingValue"))
+    last = number(header.get("PixelPaddingRangeLimit"))
+    if first is None:
+        return None
+    ends = int(first), int(first if last is None else last)
+    width, sign = pixels.dtype.itemsize * 8, bool(header.get("PixelRepresentation", 0))
+    # Programs write it with the sign of the pixels or without, and beyond the bits in use: 63536 is -2000.
+    found = _between(pixels.astype(f"{'i' if sign else 'u'}{width // 8}"), ends, width, sign)
+    if stored < width and -(2 ** (stored - 1)) <= min(ends) and max(ends) < 2**stored:
+        found |= _between(values, ends, stored, sign)
+    return found if found.any() else None
+
+
+def _between(values: np.ndarray, ends: tuple[int, int], bits: int, sign: bool) -> np.ndarray:
+    """Where values lie between two numbers, each brought to so many bits, with their sign or without."""
+    half = 2 ** (bits - 1) if sign else 0
+    low, high = sorted((end + half) % 2**bits - half for end in ends)
+    found: np.ndarray = (values >= low) & (values <= high)
+    return found
 
 
 def _has_overlays(header: Any) -> bool:

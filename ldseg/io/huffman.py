@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import struct
 
-_SPARE = 16
-"""Bits behind the last pixel that are passed over: padding to a whole byte, and a byte that some programs add."""
+_SPARE = 24
+"""Bits behind the last pixel that are passed over: padding to a whole byte, and two bytes that some cameras add."""
 
 
-def check_coded(content: bytes) -> None:
+def check_coded(content: bytes) -> bool:
     """Walk through the scans of a sequential JPEG with Huffman codes; others are not looked at.
+
+    Returns:
+        whether there was such a scan.
 
     Raises:
         ValueError: it holds fewer or more coded pixels than its header promises.
@@ -22,6 +25,7 @@ def check_coded(content: bytes) -> None:
     place, size, restart = 2, (0, 0), 0
     tables: dict[int, list[int]] = {}
     parts: dict[int, tuple[int, int]] = {}
+    walked = False
     while place + 4 <= len(content):
         mark, length = struct.unpack_from(">HH", content, place)
         segment = content[place + 4 : place + 2 + length]
@@ -34,12 +38,14 @@ def check_coded(content: bytes) -> None:
             (restart,) = struct.unpack_from(">H", segment)
         elif mark == 0xFFDA:
             if not parts:
-                return  # progressive, or not of Huffman
+                return False  # progressive, or not of Huffman
             place = _check_scan(content, place + 2 + length, segment, tables, parts, size, restart)
+            walked = True
             continue
         elif mark < 0xFF00 or mark == 0xFFD9 or length < 2:
-            return
+            return walked
         place += 2 + length
+    return walked
 
 
 def _tables(segment: bytes) -> dict[int, list[int]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ldseg.errors import DataError
 from ldseg.io.codecs import decode
-from ldseg.io.contract import Content, Format, Refused, check_size, read_checked
+from ldseg.io.contract import Content, Format, Refused, check_size, read_checked, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
@@ -51,6 +51,8 @@ def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
         return read_tiff(path, "YX", label)
     check_size((path.stat().st_size,), 1)
     pixels = decode(path.read_bytes())
+    if pixels.pictures > 1:
+        said_once("MPO", f"{path}: it holds {pixels.pictures} pictures (MPO), of which the first alone is used (said once)")
     values = pixels.values if pixels.values.ndim == 3 else pixels.values[..., np.newaxis]
     if values.shape[-1] in (2, 4):
         values = without_alpha(values, str(path), label)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ class Pixels:
         steps: by how much a gray level of 2 or 4 bits was multiplied, so that white is 255.
         bits: bits of each value in use; None where the file does not say.
         lossy: the coding that has changed the values a little; empty where they are as they were.
+        pictures: how many the file holds, smaller copies apart.
     """
 
     values: np.ndarray
@@ -36,13 +36,13 @@ class Pixels:
     steps: int = 1
     bits: int | None = None
     lossy: str = ""
+    pictures: int = 1
 
 
-def by_pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
+def by_pillow(plugin: Any, content: bytes) -> Pixels:
     """By Pillow. Its plugins are opened as they are: `Image.open` has a limit of its own on the number of pixels."""
     with plugin(io.BytesIO(content)) as image:
         check_size((image.height, image.width, PLANES.get(image.mode, 3)), 1)
-        check(image)
         if getattr(image, "is_animated", False):
             raise Refused("several frames, expected one picture")
         image.load()

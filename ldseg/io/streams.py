@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
+import numpy as np
 import simplejpeg
 
 from ldseg.io.contract import Refused
@@ -23,8 +25,22 @@ def check_jpeg(content: bytes) -> None:
         check_coded(content)
         return
     target = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(kind, "CMYK")
-    # An eighth of the size is enough to read all of the stream.
-    simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, strict=True)
+    whole_jpeg(content, target, min_height=1, min_width=1)  # an eighth of the size is enough to read all of the stream
+
+
+def whole_jpeg(content: bytes, target: str, **smallest: int) -> np.ndarray:
+    """A JPEG of 8 bits in the colours of TurboJPEG that are named. Raises ValueError where it lacks pixels."""
+    try:
+        return simplejpeg.decode_jpeg(content, target, strict=True, **smallest)
+    except ValueError as error:
+        if not is_padded(error) or not check_coded(content):
+            raise
+    return simplejpeg.decode_jpeg(content, target, strict=False, **smallest)
+
+
+def is_padded(error: ValueError) -> bool:
+    """Whether a decoder complains of nothing but a byte or two behind coded pixels, which some cameras add."""
+    return re.search(r": [12] extraneous bytes before marker 0xd[0-79]", str(error)) is not None
 
 
 def is_lossless(content: bytes) -> bool:
@@ -64,7 +80,11 @@ def colours_are_mixed(content: bytes) -> bool:
 
 
 def is_irreversible(content: bytes) -> bool:
-    """Whether a stream of JPEG 2000 is coded with loss, by its wavelet (9-7)."""
+    """Whether a stream of JPEG 2000 is coded with loss, by its wavelet (9-7).
+
+    One of the other wavelet (5-3) from which an encoder left out the last passes, to reach a size, is not told from a whole
+    one: how many passes there were stands nowhere, and no library counts those that are left.
+    """
     style = _coding_style(content)
     return style[13:14] == b"\0"
 

@@ -126,7 +126,8 @@ def check_measured(values: np.ndarray, page: Any, label: bool, source: str, moda
             advice = f"[Data] LabelMap leaves it out with {spelled(number)}:ignore"
             said_once("no data in labels", f"{source}: {told}; {advice} (said once)")
         return
-    if values.dtype == np.uint8 or (values.dtype.kind == "u" and not number):  # an end of the range in any case
+    # Of 8 bits it is within the range in any case, and of whole numbers 0 is what the background of pictures is.
+    if values.dtype == np.uint8 or (values.dtype.kind in "ui" and not number):
         found = bool((values == blank).all(axis=-1).any())
     else:
         parts = np.split(values, values.shape[-1], axis=-1) if modalities else [values]
@@ -136,13 +137,16 @@ def check_measured(values: np.ndarray, page: Any, label: bool, source: str, moda
 
 
 def _has_blank(values: np.ndarray, blank: np.ndarray, told: str) -> bool:
-    """Whether a number is among values (*S, c). Raises Refused where it lies further from the others than these reach."""
+    """Whether a number is among values (*S, c).
+
+    Raises Refused where it lies further from the others than these reach: one number alone has no range to lose.
+    """
     rest = values != blank
     if rest.all():
         return False
     low = float(values.min(where=rest, initial=values.max()))
     high = float(values.max(where=rest, initial=values.min()))
-    if max(low - float(blank), float(blank) - high) > high - low:
+    if high > low and max(low - float(blank), float(blank) - high) > high - low:
         pixels = ~rest.all(axis=-1)
         many = f"{int(pixels.sum())} of its {pixels.size} pixels"
         raise Refused(f"{told}, as in {many}; give them a value like those beside them")

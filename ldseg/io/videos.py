@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,9 @@ import numpy as np
 from ldseg.io import apart
 from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
-from ldseg.io.contract import Content, Format, Refused, check_size
+from ldseg.io.contract import Content, Format, Refused, check_size, one_line
 from ldseg.io.names import suffix_of
+from ldseg.io.streams import check_jpeg, colours_of, is_lossless, is_padded
 from ldseg.later import Later
 from ldseg.scratch import copy_into, release, scratch
 
@@ -38,6 +41,10 @@ _STRICT = {"VP90": "libvpx-vp9", "vp09": "libvpx-vp9"}
 """Decoders that notice where coded bytes do not end where they should; FFmpeg's own give the same frames, and do not."""
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 """The environment variable by which OpenCV lets a decoder be chosen."""
+_ERROR = 16
+"""The level of FFmpeg's errors; what is less has higher numbers."""
+_CONCEALED = "concealing "
+"""What decoders say, not as an error, as they fill in blocks that they did not find."""
 _HARMLESS = ("APP fields", "mmco: unref", "co located POC", "codec parameters")
 """What FFmpeg calls an error and passes over without loss."""
 _BOXES = (
@@ -59,6 +66,10 @@ _BOXES = (
 # What is wrong goes into the DataError, not to the screen. OpenCV reads this when it first opens a video; the other process
 # of `ldseg.io.apart` asks for errors and reads them.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+class _OtherDecoderError(ValueError):
+    """More than 8 bits, which the strict decoder may have been built without."""
 
 
 def read_video(path: Path, axes: str, label: bool = False) -> Content:
@@ -121,25 +132,28 @@ def _decoded(path: Path) -> tuple[np.ndarray, int, str]:
         declared = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         # As a video is opened its sound is tried too, and of that decoders tell what is no matter here.
         with said_by_decoder() as said:
-            frames = _frames_of(video, height, width)
-        if not len(frames) and any("Unsupported bitstream profile" in line for line in said):
-            video = _opened(path)  # more than 8 bits, which the strict decoder may have been built without
-            with said_by_decoder() as said:
-                frames = _frames_of(video, height, width)
-        _check_said(said)
+            try:
+                frames = _frames_of(video, height, width, said)
+            except _OtherDecoderError:
+                video = _opened(path)
+                said()
+                frames = _frames_of(video, height, width, said)
+        if coding == "MJPG":
+            _check_jpegs(path)
         return frames, declared, coding
     finally:
         video.release()
 
 
-def _opened(path: Path, decoder: str = "") -> cv2.VideoCapture:
-    """A video that FFmpeg reads, with its usual decoder or another one."""
+def _opened(path: Path, decoder: str = "", coded: bool = False) -> cv2.VideoCapture:
+    """A video that FFmpeg reads, with its usual decoder or another one, or whose frames it leaves coded."""
     before = os.environ.get(_OPTIONS)
     if decoder:
         os.environ[_OPTIONS] = f"video_codec;{decoder}"
     try:
         # In several threads what is damaged comes out as it happens, and at times nobody tells of it.
-        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        told = [cv2.CAP_PROP_N_THREADS, 1, *((cv2.CAP_PROP_FORMAT, -1) if coded else ())]
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, told)
     finally:
         if decoder:
             os.environ.pop(_OPTIONS)
@@ -152,11 +166,12 @@ def _coding_of(video: cv2.VideoCapture) -> str:
     return letters.to_bytes(4, "little").decode("latin-1").strip("\0 ")
 
 
-def _frames_of(video: cv2.VideoCapture, height: int, width: int) -> np.ndarray:
+def _frames_of(video: cv2.VideoCapture, height: int, width: int, said: Callable[[], list[str]]) -> np.ndarray:
     frames, count = np.empty((0, height, width, 3), np.uint8), 0
     while True:
         _check_count(count + 1, height, width)
         done, frame = video.read()
+        _check_said(said(), count + 1)
         if not done:
             return frames[:count]
         if count == len(frames):
@@ -177,21 +192,50 @@ def _grown(frames: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return found
 
 
-def _check_said(said: list[str]) -> None:
-    """Decoders hide what is damaged behind what was before, and tell of it as an error.
+def _check_said(said: list[str], frame: int) -> None:
+    """Decoders hide what is damaged behind what was before, and tell of it.
+
+    Args:
+        said: the lines that came since the frame before.
+        frame: the number of the frame, from 1, that was asked for: decoders of frames that refer to later ones read ahead.
 
     Raises:
         Refused: frames that OpenCV cannot turn to colours: it gives whatever was in memory.
         ValueError: a frame was not decoded as it was stored.
     """
-    lines = [line.partition("] ")[2] for line in said if line.startswith("[OPENCV:FFMPEG:")]
-    if any("hardware accelerated AV1" in line for line in lines):
+    lines = [found.groups() for line in said if (found := re.match(r"\[OPENCV:FFMPEG:(\d+)\] (.*)", line))]
+    errors = [text for level, text in lines if int(level) <= _ERROR or _CONCEALED in text]
+    if any("hardware accelerated AV1" in text for text in errors):
         raise Refused("it is coded in AV1, which is not read; code it anew (ffmpeg -i IN -c:v libx264 -crf 12 OUT)")
-    if any("interlaced" in line for line in lines):
+    if any("interlaced" in text for text in errors):
         raise Refused("its frames are interlaced, which is not read; make them whole first (ffmpeg -i IN -vf yadif OUT)")
-    told = next((line for line in lines if not any(word in line for word in _HARMLESS)), "")
+    if frame == 1 and any("Unsupported bitstream profile" in text for text in errors):
+        raise _OtherDecoderError
+    told = next((text for text in errors if not any(word in text for word in _HARMLESS)), "")
     if told:
-        raise ValueError(f"its decoder says: {told}")
+        raise ValueError(f"near frame {frame} its decoder says: {told}")
+
+
+def _check_jpegs(path: Path) -> None:
+    """Frames that are JPEGs, each for itself, have all of their pixels: FFmpeg tells of fewer gaps than TurboJPEG does.
+
+    Raises:
+        ValueError: one has not.
+    """
+    video, number = _opened(path, coded=True), 0
+    try:
+        while (frame := video.read())[0]:
+            number += 1
+            # Cameras leave out the end mark, and add a few bytes before it.
+            content = frame[1].tobytes() + b"\xff\xd9"
+            try:
+                if content.startswith(b"\xff\xd8") and not is_lossless(content) and colours_of(content):
+                    check_jpeg(content)
+            except ValueError as error:
+                if not is_padded(error):
+                    raise ValueError(f"frame {number}: {one_line(error)}") from error
+    finally:
+        video.release()
 
 
 def _check_boxes(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import header_of, save, volume
 from pydicom.encaps import encapsulate
@@ -227,3 +228,76 @@ def test_what_a_decoder_says_of_a_damaged_frame_goes_into_the_error(tmp_path: Pa
     with pytest.raises(DataError, match=r"a\.dcm: not a readable DICOM file .* invalid number of segments"):
         read_scan(path, "YX")
     assert not heard.buffer
+
+
+def padded(mark: int, signed: bool = False, **attributes: Any) -> tuple[np.ndarray, Any]:
+    """Values around 100, and the same with a corner that holds a mark."""
+    values = np.random.default_rng(0).integers(60, 140, (2, 8, 10)).astype(np.int64)
+    marked = values.copy()
+    marked[:, :2, :3] = mark
+    kind = {"BitsStored": 16, "HighBit": 15, "PixelRepresentation": int(signed), **attributes}
+    header = header_of(marked & 0xFFFF, **{name: value for name, value in kind.items() if "Padding" not in name})
+    for name, value in kind.items():
+        if "Padding" in name:
+            header.add_new(pydicom.tag.Tag(pydicom.datadict.tag_for_keyword(name)), "SS" if value < 0 else "US", value)
+    values[:, :2, :3] = values[marked != mark].min()
+    return values, header
+
+
+@pytest.mark.parametrize(
+    ("mark", "signed", "attributes"),
+    [
+        (-2000, True, {"PixelPaddingValue": -2000}),
+        (-2000, True, {"PixelPaddingValue": 63536}),
+        (63536, False, {"PixelPaddingValue": 63536}),
+        (63536, False, {"PixelPaddingValue": -2000}),
+        (63536, False, {"PixelPaddingValue": 63536, "BitsStored": 12, "HighBit": 11}),
+        (-2000, True, {"PixelPaddingValue": 2096, "BitsStored": 12, "HighBit": 11}),
+        (0, False, {"PixelPaddingValue": 0}),
+        (-1500, True, {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1400}),
+        (-1500, True, {"PixelPaddingValue": -1400, "PixelPaddingRangeLimit": -2000}),
+        (63000, False, {"PixelPaddingValue": 65535, "PixelPaddingRangeLimit": 60000}),
+    ],
+)
+@pytest.mark.parametrize("scale", [{}, {"RescaleSlope": 2, "RescaleIntercept": -1024}])
+def test_padding_takes_no_range(
+    tmp_path: Path, mark: int, signed: bool, attributes: dict[str, int], scale: dict[str, int], heard: BufferingHandler
+) -> None:
+    """It stands for what lies outside of the picture, however its number is written; labels stay as they are."""
+    contract._SAID.clear()
+    expected, header = padded(mark, signed, **attributes, **scale)
+    slope, shift = scale.get("RescaleSlope", 1), scale.get("RescaleIntercept", 0)
+    found = read_scan(save(tmp_path / "a.dcm", header), "ZYX").values[..., 0]
+    np.testing.assert_array_equal(found, expected * slope + shift)
+    lines = [record.getMessage() for record in heard.buffer if "PixelPadding" in record.getMessage()]
+    assert len(lines) == 1
+    assert "12 pixels lie outside of the picture (PixelPaddingValue): taken as the lowest of the others" in lines[0]
+    label = read_scan_label(tmp_path / "a.dcm", "ZYX")[0]
+    np.testing.assert_array_equal(label[:, 2:], found[:, 2:])
+    assert (label[:, :2, :3] == label[0, 0, 0]).all()
+    assert label[0, 0, 0] != found[0, 0, 0]
+
+
+def test_what_is_called_padding_and_takes_no_range(tmp_path: Path, heard: BufferingHandler) -> None:
+    contract._SAID.clear()
+    for name, mark, said in (("inside", 100, 0), ("other", 5, 0)):
+        _, header = padded(100, PixelPaddingValue=mark)
+        stored = np.frombuffer(header.PixelData, "<u2").reshape(2, 8, 10)
+        np.testing.assert_array_equal(read_scan(save(tmp_path / f"{name}.dcm", header), "ZYX").values[..., 0], stored)
+        assert sum("PixelPadding" in record.getMessage() for record in heard.buffer) == said
+    blank = header_of(np.full((2, 8, 10), 7), PixelPaddingValue=7)
+    assert (read_scan(save(tmp_path / "blank.dcm", blank), "ZYX").values == 7).all()
+
+
+def test_padding_is_of_the_series(tmp_path: Path) -> None:
+    """A slice outside of the picture, and slices whose lowest values differ."""
+    for index, (low, mark) in enumerate(((50, 63536), (70, 63536), (63536, 63536))):
+        values = np.full((8, 10), low, np.int64)
+        values[4:] = low + 20 * (low != mark)
+        values[:2] = mark
+        place = {"ImagePositionPatient": [0, 0, 2 * index], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+        header = header_of(values, BitsStored=16, HighBit=15, PixelPaddingValue=63536, PixelSpacing=[1, 1], **place)
+        save(tmp_path / "s" / f"{index}.dcm", header)
+    values = read_scan(tmp_path / "s", "ZYX").values[..., 0]
+    assert (values[2] == 50).all()
+    assert [values[0, 0, 0], values[0, 3, 0], values[1, 0, 0], values[1, 3, 0]] == [50, 50, 50, 70]

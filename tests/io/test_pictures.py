@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from ldseg.errors import DataError
+from ldseg.io import contract
 from ldseg.io.pictures import label_numbers, read_image, read_label, write_image, write_mask
 from ldseg.writing import write_bytes
 
@@ -339,3 +340,19 @@ def test_a_label_of_floats_takes_little_memory() -> None:
     tracemalloc.stop()
     np.testing.assert_array_equal(found, values[..., 0])
     assert most < 1.5 * values.nbytes
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_second_picture_in_a_jpeg_is_named(tmp_path: Path, preview: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """The other eye of a camera for depth, and no smaller copy, as many cameras add."""
+    first, second = (Image.fromarray(np.full((24, 32, 3), value, np.uint8)) for value in (60, 200))
+    path = tmp_path / "a.jpg"
+    first.save(path, "MPO", save_all=True, append_images=[second])
+    if preview:
+        content = bytearray(path.read_bytes())
+        second_entry = content.index(b"MPF\0") + 70  # as Pillow writes it
+        content[second_entry : second_entry + 4] = (0x010001).to_bytes(4, "little")
+        path.write_bytes(content)
+    contract._SAID.clear()
+    assert abs(read_image(path).astype(int) - 60).max() < 3
+    assert ("a.jpg: it holds 2 pictures (MPO), of which the first alone is used" in caplog.text) == (not preview)

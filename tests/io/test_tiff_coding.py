@@ -241,6 +241,23 @@ def test_what_was_not_measured_and_does_no_harm_is_said(
     assert f"a.tif: {number} stands for what was not measured (its tag GDAL_NODATA): taken as it stands" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["u1", "u2", "i1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("others", [(1,), (100,), (1000, 1200)])
+def test_a_background_of_zeros_is_none_that_was_not_measured(tmp_path: Path, kind: str, others: tuple[int, ...]) -> None:
+    """Of whole numbers, however far from the others; and of what has two values alone there is no range to lose."""
+    if max(others) > 100 and kind[1] == "1":
+        others = tuple(value // 10 for value in others)
+    values = np.zeros(SIZE, kind)
+    values[3:] = np.resize(np.array(others), (SIZE[0] - 3, SIZE[1]))
+    path = with_no_data(tmp_path / "a.tif", values, "0")
+    if kind[0] == "f" and len(others) > 1:
+        with pytest.raises(DataError, match=r"a\.tif: 0 stands for what was not measured \(its tag GDAL_NODATA\)"):
+            read_scan(path, "YX")
+    else:
+        np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+
+
 @pytest.mark.parametrize(
     ("kind", "number"), [("u1", "0"), ("u1", "255"), ("u2", "0"), ("i2", "7"), ("f4", "-9999"), ("i4", "-2147483648")]
 )

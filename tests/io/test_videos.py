@@ -310,7 +310,16 @@ def test_frames_that_players_mirror(tmp_path: Path, across: int, up: int, mirror
 
 def test_what_a_decoder_does_not_know() -> None:
     with pytest.raises(Refused, match=r"it is coded in AV1, which is not read; code it anew \(ffmpeg"):
-        _check_said(["[OPENCV:FFMPEG:16] [av1 @ 0x1] Your platform doesn't support hardware accelerated AV1 decoding."])
+        _check_said(["[OPENCV:FFMPEG:16] Your platform doesn't support hardware accelerated AV1 decoding."], 1)
+
+
+def test_what_a_decoder_says_of_frames() -> None:
+    """What it fills in counts, though it is no error; what it tells of other things does not."""
+    for line in ("[OPENCV:FFMPEG:24] deprecated pixel format used", "[OPENCV:FFMPEG:16] mmco: unref short failure"):
+        _check_said([line, "not by FFmpeg"], 7)
+    for level, told in ((32, "concealing 9 DC, 9 AC, 9 MV errors in P frame"), (16, "Invalid level prefix")):
+        with pytest.raises(ValueError, match=f"near frame 7 its decoder says: {told}"):
+            _check_said(["[OPENCV:FFMPEG:32] some news", f"[OPENCV:FFMPEG:{level}] {told}"], 7)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
@@ -413,6 +422,23 @@ def test_sound_that_cannot_be_decoded(tmp_path: Path) -> None:
         path.write_bytes(avi_with_sound(damaged, sound))
         with pytest.raises(DataError, match=r"a\.avi: not a readable video .*(its decoder says: \w+|frames can be read)"):
             read_scan(path, "TYX")
+
+
+@pytest.mark.parametrize("broken", [0, 3])
+def test_frames_in_jpeg_that_lack_pixels(tmp_path: Path, broken: int) -> None:
+    """FFmpeg tells of no such hole; and nothing lacks where cameras leave out the end mark, or put a byte before it."""
+    path = tmp_path / "a.avi"
+    coded = [bytes(cv2.imencode(".jpg", frame[..., ::-1])[1]) for frame in video()]
+    path.write_bytes(avi_with_sound(coded, [b"x"] * len(coded)))
+    frames = read_scan(path, "TYX").values
+    other = [part[:-2] + (b"", b"\0\xff\xd9")[index % 2] for index, part in enumerate(coded)]
+    path.write_bytes(avi_with_sound(other, [b"x"] * len(coded)))
+    np.testing.assert_array_equal(read_scan(path, "TYX").values, frames)
+    part = coded[broken]
+    coded[broken] = part[:-120] + part[-80:]
+    path.write_bytes(avi_with_sound(coded, [b"x"] * len(coded)))
+    with pytest.raises(DataError, match=rf"a\.avi: not a readable video .*: frame {broken + 1}: "):
+        read_scan(path, "TYX")
 
 
 def test_frames_that_only_last_longer(tmp_path: Path) -> None:
