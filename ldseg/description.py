@@ -14,7 +14,7 @@ from typing import Any
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, LDSegError, WeightsError
-from ldseg.evaluation.collapse import NOISE, SOUND
+from ldseg.evaluation.collapse import SOUND, said_of
 from ldseg.evaluation.familiarity import Familiarities, Familiarity
 from ldseg.evaluation.quality import Quality
 from ldseg.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
@@ -23,6 +23,7 @@ from ldseg.models import Preset
 from ldseg.options import AUTO
 from ldseg.paths import cache_folder, nearest_folder
 from ldseg.regions import Regions
+from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
 from ldseg.text import counted, some
 from ldseg.untrusted import check_arrays, check_types, parsed
@@ -81,10 +82,9 @@ class Description:
         kind = self.figures.get("collapse", SOUND)
         if kind == SOUND:
             return self.fold_doubts
-        what = "no better ordered than noise" if kind == NOISE else f"{kind} alone"
         updates = self.figures.get("updates")
         after = f" after {counted(updates, 'update')}" if isinstance(updates, int) else ""
-        line = f"weights that are not trained well: in validation{after} their masks were {what}"
+        line = f"weights that are not trained well: in validation{after} their masks were {said_of(kind)}"
         return (line, *self.fold_doubts)
 
     def preprocessing_for(
@@ -333,7 +333,7 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
             ) from None
         raise WeightsError(
             f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; {_beside(folder)}train "
-            "some with [Parameters] Training = True, or name another folder in [Model] Weights"
+            f"some, or name a folder that has some, or weights that come with LDSeg: {', '.join(shipped_weights())}"
         ) from None
     except NotADirectoryError:
         raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None

@@ -26,6 +26,9 @@ from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 
+GIVEN = "own: of the run. true: of the label. other: of another case's label. noise: noise alone, new at each step."
+"""What the states are."""
+
 
 def run(config: Config) -> int:
     """Audit the labelled cases that the settings name and write ``StateAudit/`` in the output folder.
@@ -80,7 +83,8 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
             "state": str,
             "agreement": lambda figures: number(figures["mean"]),
         }
-        write_trial_report(record, report, title, columns)
+        note = f"The state is given at time t. {GIVEN} Agreement: the Dice with the mask from the run's own."
+        write_trial_report(record, report, title, columns, note)
     else:
         remove(record.with_suffix(".html"))
     print(_table(report))
@@ -119,7 +123,5 @@ def _table(report: dict[str, Any]) -> str:
         rows.append([str(time), *cells])
     lines = ["Dice of the mask from one state at time t, and its agreement (Dice) with the mask from the run's own state:"]
     lines.append(table(["t", *STATES, *(f"{state} = own" for state in STATES[1:])], rows))
-    lines.append(
-        "own: of the run. true: of the label. other: of another case's label. noise: noise alone, new at each step."
-    )
+    lines.append(GIVEN)
     return "\n".join(lines)

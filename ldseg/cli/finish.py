@@ -136,7 +136,7 @@ def _finished(this: Run, item: Segmented, loaded: LoadedCase, trace: viz.Trace |
         this.pictures.draw_diffusion(name, trace)
     trust, collapse = Trust(), this.no_collapse()
     trust.add(item, mask, preprocessing)
-    collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing))
+    collapse.add(mask, loaded.label, preprocessing.grid_of(loaded.size, loaded.spacing), item.mean_entropy)
     far, warnings = unfamiliar(item.signature, task.description.familiarity)
     result = CaseResult(
         name=name,

@@ -65,4 +65,9 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
                 except DataError as error:
                     trial.skip(name, str(error))
     title = f"How masks hold out: {DEGRADATIONS[kind]}"
-    return trial.write({"sigma": "{:g}".format}, robustness_figure, title)
+    return trial.write(
+        {"sigma": "{:g}".format},
+        robustness_figure,
+        title,
+        "Sigma: the strength of what was done to the images; 0 is the image as it is.",
+    )

@@ -134,7 +134,7 @@ class Trial:
         return document(rows, self.task.preprocessing.structures, **self.facts, problems=list(self.problems.values()))
 
     def write(
-        self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure], title: str
+        self, columns: Mapping[str, Callable[[Any], str]], figure: Callable[[dict[str, Any]], Figure], title: str, note: str
     ) -> int:
         """Write record, table, figure and report beside the journal and print the table.
 
@@ -142,6 +142,7 @@ class Trial:
             columns: what tables, on the screen and in the report, show of a condition beside its Dice, each with its text.
             figure: from the record to its figure.
             title: of the report.
+            note: what the columns are, for the report.
 
         Returns:
             the number of problems.
@@ -150,7 +151,7 @@ class Trial:
         write_document(path, report, tuple(columns))
         save_figure(figure(report), path.with_suffix(".png"))
         if self.task.config.output.report:
-            write_trial_report(path.with_suffix(".json"), report, title, columns)
+            write_trial_report(path.with_suffix(".json"), report, title, columns, note)
         else:
             remove(path.with_suffix(".html"))
         known = self.task.preprocessing.structures[1:]

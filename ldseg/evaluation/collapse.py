@@ -1,4 +1,4 @@
-"""Whether masks have collapsed to background, to one class, or to noise."""
+"""Whether masks have collapsed to background, to one class, or to noise, or are a guess."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ LEAST = 0.01
 ENOUGH = 500
 """Unlike neighbours that noise would have, below which there is no telling."""
 
+GUESS = 0.95
+"""Mean entropy, as a share of the highest there is, above which masks are a guess: of two classes the likelier has 63 %."""
+
 SOUND = "no"
 NOISE = "noise"
+UNDECIDED = "undecided"
+
+
+def said_of(kind: str) -> str:
+    """What masks of a kind are, in words that follow "the masks are" or "were"; empty for ``no``."""
+    known = {SOUND: "", NOISE: "no better ordered than noise", UNDECIDED: "a guess, undecided nearly everywhere"}
+    return known.get(kind, f"{kind} alone")
 
 
 class Collapse:
@@ -31,7 +41,8 @@ class Collapse:
     nearer to it than to the roughness :math:`R_l` of the labels, as ratios go.
 
     Noise is independent from place to place on the grid where it was drawn; decoded, it comes in blobs of the latent's
-    stride. So masks and labels are looked at on that grid.
+    stride. So masks and labels are looked at on that grid. Where it has too few positions to tell, and wherever noise was
+    smoothed, the entropy tells: a network that has learnt nothing gives all classes about the same probability everywhere.
 
     Args:
         classes: their names, background first.
@@ -43,12 +54,19 @@ class Collapse:
         self.strides = tuple(strides)
         self._masks, self._labels = (_Counts(len(classes)) for _ in range(2))
         self._all_labelled = True
+        self._entropy, self._told = 0.0, 0
 
-    def add(self, mask: np.ndarray, label: np.ndarray | None, grid: Sequence[int]) -> None:
-        """Take in a mask ``(*S)`` and its label, integers in 0..C-1, of a case that the network sees on a `grid`.
+    def add(self, mask: np.ndarray, label: np.ndarray | None, grid: Sequence[int], entropy: float = math.nan) -> None:
+        """Take in a case.
 
-        Labels count only if every mask has one.
+        Args:
+            mask: ``(*S)``, integers in 0..C-1.
+            label: the same; labels count only if every mask has one.
+            grid: on which the network sees the case.
+            entropy: the mean over its positions, as a share of the highest there is; NaN where it is not known.
         """
+        if not math.isnan(entropy):
+            self._entropy, self._told = self._entropy + float(entropy), self._told + 1
         latent = [max(1, length // stride) for length, stride in zip(grid, self.strides, strict=True)]
         self._masks.add(_thinned(mask, latent))
         if label is None:
@@ -59,13 +77,14 @@ class Collapse:
 
     def counts(self) -> list[Any]:
         """What was counted so far, as plain values, for ``take``."""
-        return [self._all_labelled, self._masks.values(), self._labels.values()]
+        return [self._all_labelled, self._masks.values(), self._labels.values(), self._entropy, self._told]
 
     def take(self, counts: Sequence[Any]) -> None:
         """Take in what another one, of the same classes and strides, has counted."""
         self._all_labelled &= counts[0]
         self._masks.take(counts[1])
         self._labels.take(counts[2])
+        self._entropy, self._told = self._entropy + counts[3], self._told + counts[4]
 
     @property
     def roughness(self) -> tuple[float, float]:
@@ -74,7 +93,10 @@ class Collapse:
 
     @property
     def kind(self) -> str:
-        """``no``, ``noise``, or the class that is all there is in masks whose labels hold others; ``no`` before any mask."""
+        """``no``, ``noise``, ``undecided``, or the class that is all there is in masks whose labels hold others.
+
+        ``no`` before any mask.
+        """
         masks, labels = self._masks.classes, self._labels.classes
         others = masks.sum() - masks
         alone = others < LEAST * (labels.sum() - labels) if self._all_labelled else others == 0
@@ -82,18 +104,23 @@ class Collapse:
             return self.classes[int(np.argmax(alone))]
         found, usual = self.roughness
         noisy = self._masks.expected >= ENOUGH and found > max(0.5, math.sqrt(np.nan_to_num(usual)))
-        return NOISE if noisy else SOUND
+        if noisy:
+            return NOISE
+        return UNDECIDED if self._told and self._entropy / self._told > GUESS else SOUND
 
     @property
     def said(self) -> str:
         """In words; empty for ``no``."""
-        if self.kind == SOUND:
+        kind = self.kind
+        if kind == SOUND:
             return ""
-        if self.kind != NOISE:
-            return f"all masks are {self.kind} alone"
+        if kind == UNDECIDED:
+            return f"the masks are {said_of(kind)} (mean entropy {self._entropy / self._told:.2f} of 1)"
+        if kind != NOISE:
+            return f"all masks are {said_of(kind)}"
         found, usual = self.roughness
         beside = "" if np.isnan(usual) else f", {usual:.2f} for the labels"
-        return f"the masks are no better ordered than noise (roughness {found:.2f}{beside}, 1 for noise)"
+        return f"the masks are {said_of(kind)} (roughness {found:.2f}{beside}, 1 for noise)"
 
 
 class _Counts:

@@ -16,6 +16,9 @@ VALIDATIONS = 20
 SHARE = 0.1
 """Of the time, what validations may take at most."""
 
+FIRST = 0.25
+"""Of the time that compiling has left, what may pass before the first validation."""
+
 LATELY = 50
 """Updates over which the rate is taken: their median, so that a pause does not count."""
 
@@ -92,7 +95,7 @@ class Clock:
             self._lately.append(now - self._tick)
             self.update = statistics.median(self._lately)
         if self._first is None:
-            self._first = self.elapsed
+            self._first = self._validated = self.elapsed  # what compiling took calls for no validation of one update
         self._tick = now
 
     def validated(self, seconds: float) -> None:
@@ -150,7 +153,12 @@ class Clock:
     @property
     def overdue(self) -> bool:
         """Whether an epoch is so long that it is validated within; in a training of given minutes alone."""
-        return bool(self.budget) and self.elapsed - self._validated >= 4 * self.interval
+        if not self.budget or self._first is None:
+            return False
+        most = 4 * self.interval
+        if math.isnan(self.validation):  # the end is planned by what the first one takes
+            most = min(most, FIRST * (self.budget - self._first))
+        return self.elapsed - self._validated >= most
 
 
 def rate(peak: float, progress: float, updates: int, warm_up: int, floor: float = 0.01) -> float:

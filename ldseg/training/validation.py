@@ -177,7 +177,8 @@ def rows_of(
             video = preprocessing.axes.startswith("T")
             sums = object_sums(result.instances, result.loaded.instances, result.loaded.spacing, frames=video)
         collapse = Collapse(preprocessing.classes, spec.strides)
-        collapse.add(result.mask, result.loaded.label, preprocessing.grid_of(result.loaded.size, result.loaded.spacing))
+        grid = preprocessing.grid_of(result.loaded.size, result.loaded.spacing)
+        collapse.add(result.mask, result.loaded.label, grid, result.mean_entropy)
         yield {
             "dice": scored(dice, *pair).tolist(),
             "iou": scored(iou, *pair).tolist(),

@@ -56,4 +56,4 @@ def _draw(axes: Axes, report: dict[str, Any], what: str) -> None:
         time = np.array([row["t"] for row in rows])
         look = {"color": OKABE_ITO[colour], "marker": marker, "linestyle": line}
         draw_interval(axes, time, [row[what] for row in rows], label=STATES.get(state, state), **look)
-    axes.set_ylim(top=1.02)
+    axes.set_ylim(top=1.01)  # room for a marker, and no tick above 1

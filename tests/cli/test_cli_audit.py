@@ -45,7 +45,8 @@ def test_the_audit_of_a_set(tmp_path: Path, control: bool, capsys: pytest.Captur
     for row in rows:
         assert row["foreground"]["n"] == 3
         assert row["foreground"]["interval"] == [None, None]  # of so few cases
-    assert "How much the masks depend on the state" in (folder / "state_audit.html").read_text("utf-8")
+    page = (folder / "state_audit.html").read_text("utf-8")
+    assert "How much the masks depend on the state" in page and "true: of the label" in page
     assert (folder / "state_audit.png").stat().st_size > 10_000
     table = (folder / "state_audit.csv").read_text("utf-8").splitlines()
     assert table[0] == "t,state,agreement,class,n,dice,low,high"

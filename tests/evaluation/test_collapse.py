@@ -1,6 +1,7 @@
 """Sound masks and collapsed ones, drawn and decoded."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,18 @@ def test_labels_count_where_every_mask_has_one() -> None:
     found.add(mask, None, mask.shape)
     assert found.kind == "no"
     assert np.isnan(found.roughness[1])
+
+
+def test_masks_that_are_undecided_everywhere_are_a_guess() -> None:
+    """Also of so few positions that order does not tell; a single case does not make it, and nor does not knowing."""
+    found, mask = Collapse(CLASSES, (8, 8)), regions((64, 64))
+    for entropy, kind in ((math.nan, "no"), (0.99, "undecided"), (0.86, "no"), (0.99, "no"), (0.99, "undecided")):
+        found.add(mask, mask, mask.shape, entropy)
+        assert found.kind == kind
+    assert found.said == "the masks are a guess, undecided nearly everywhere (mean entropy 0.96 of 1)"
+    joined = Collapse(CLASSES, (8, 8))
+    joined.take(json.loads(json.dumps(found.counts())))
+    assert joined.said == found.said
 
 
 def test_counts_of_several_make_the_whole() -> None:

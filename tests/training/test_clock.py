@@ -37,6 +37,22 @@ def test_compiling_counts_for_no_rate() -> None:
     assert clock.left(10, 2) == 21.0
 
 
+@pytest.mark.parametrize(("compiled", "first"), [(30, 120), (420, 45)])
+def test_after_compiling_the_network_learns_before_it_is_validated(compiled: float, first: float) -> None:
+    """However long it took: of ten minutes, the first validation is due after a fifth or after a quarter of what is left."""
+    hands = Hands()
+    clock = Clock(minutes=10, now=hands)
+    hands.time += compiled
+    clock.updated()
+    assert not clock.overdue and not clock.due
+    hands.time += first - 1
+    clock.updated()
+    assert not clock.overdue
+    hands.time += 1
+    clock.updated()
+    assert clock.overdue
+
+
 @pytest.mark.parametrize(("update", "validation", "epoch"), [(0.5, 6.0, 40), (0.1, 1.0, 3), (2.0, 20.0, 1000)])
 @pytest.mark.parametrize("stops", [(), (0.3,), (0.2, 0.7)])
 def test_a_training_of_given_minutes_ends_on_time(

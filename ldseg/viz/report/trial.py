@@ -18,7 +18,7 @@ WIDTH = 1000
 
 
 def write_trial_report(
-    record: Path, found: Mapping[str, Any], title: str, columns: Mapping[str, Callable[[Any], str]]
+    record: Path, found: Mapping[str, Any], title: str, columns: Mapping[str, Callable[[Any], str]], note: str
 ) -> Path:
     """Write ``<record>.html`` from the record of a test and the figure beside it; the page needs no other file.
 
@@ -27,6 +27,7 @@ def write_trial_report(
         found: what it holds, see ``ldseg.evaluation.conditions.document``.
         title: what the test shows.
         columns: what the conditions have beside their Dice, each with its text.
+        note: what these are.
 
     Returns:
         The path of the page.
@@ -36,9 +37,10 @@ def write_trial_report(
     """
     several = found["classes"][1:] if len(found["classes"]) > 2 else []
     rows = []
+    intervals = any(interval(condition["foreground"]["interval"]) != "–" for condition in found["conditions"])
     for condition in found["conditions"]:
         whole, own = condition["foreground"], condition["classes"]
-        scores = [number(whole["mean"]), interval(whole["interval"]), str(whole["n"])]
+        scores = [number(whole["mean"]), *([interval(whole["interval"])] if intervals else []), str(whole["n"])]
         several_scores = [number(own[name]["mean"]) for name in several]
         rows.append([*(shown(condition[name]) for name, shown in columns.items()), *scores, *several_scores])
     changed = {
@@ -55,12 +57,14 @@ def write_trial_report(
         dataset=found["config"]["Data"]["Dataset"],
         weights=found["weights"],
         cases=counted(len({case for condition in found["conditions"] for case in condition["cases"]}), "case"),
-        header=[*(_heading(name) for name in columns), "Dice", "95 % interval", "Cases", *several],
+        header=[*(_heading(name) for name in columns), "Dice", *(["95 % interval"] if intervals else []), "Cases", *several],
         rows=rows,
+        intervals=intervals,
+        note=note,
         figure=Pictures(MAX_BYTES).take(record.with_suffix(".png"), WIDTH),
         problems=found["problems"],
         doubts=found.get("doubts", ()),
-        facts={key: words(value) for key, value in flat(facts).items()},
+        facts={key.replace("_", " "): words(value) for key, value in flat(facts).items()},
         changed={key: words(value) for key, value in changed.items()},
     )
     return write_text(record.with_suffix(".html"), page)
