@@ -20,6 +20,7 @@ from ldseg.inference import Engine
 from ldseg.inference.segmented import Segmented
 from ldseg.options import MASKS
 from ldseg.outputs import Outputs
+from ldseg.paths import named_path
 from ldseg.spatial import Image, Mask, Numbers
 from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
@@ -245,7 +246,7 @@ class Result:
         are written.
 
         Args:
-            folder: where to; it is made if it is not there.
+            folder: where to, ``~`` for the home folder; it is made if it is not there.
             masks: ``classes``, or ``instances`` for a number for each object.
             formats: names of ``ldseg.writers.table.WRITERS``, as [Output] Formats has them.
             overlay: whether to draw ``Overlay/<name>_overlay.png`` as well.
@@ -254,7 +255,7 @@ class Result:
             the files by format, and ``overlay``; nothing for a result with a problem.
 
         Raises:
-            ConfigError: there is no such format, or what it needs is not installed.
+            ConfigError: there is no such format, or what it needs is not installed; nobody has the home of the folder.
             DataError: none of the formats can be written, or ``masks`` is neither.
         """
         if masks not in MASKS:
@@ -264,7 +265,7 @@ class Result:
         if self.problem:
             logger.error("skipped %s: %s", self.name, self.problem)
             return {}
-        folder, numbered = Path(folder), self.instances if masks == "instances" else None
+        folder, numbered = named_path("folder", str(folder)), self.instances if masks == "instances" else None
         case = segmentation_of(self._found, self._preprocessing, look=self._look, instances=numbered)
         files, missing = write_formats(folder, case, formats)
         if missing and not files:

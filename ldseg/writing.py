@@ -73,11 +73,11 @@ def write_together(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    """A temporary name for a file, in its folder."""
+def _beside(path: Path, kind: str = "tmp") -> Path:
+    """A temporary name for a file or a folder, beside it; `kind` is ``tmp``, or ``old`` for what it takes the place of."""
     token = secrets.token_hex(4)
-    temporary = path.with_name(f".{path.name}.{token}.tmp")
-    return temporary if len(os.fsencode(temporary.name)) <= _LONGEST else path.with_name(f".{token}.tmp")
+    temporary = path.with_name(f".{path.name}.{token}.{kind}")
+    return temporary if len(os.fsencode(temporary.name)) <= _LONGEST else path.with_name(f".{token}.{kind}")
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -131,26 +131,26 @@ def write_text(path: Path, text: str) -> Path:
 def written_folder(path: Path) -> Iterator[Path]:
     """A folder that is filled under a temporary name beside its place, then put there, whole or not at all.
 
-    What was there goes when the new one is complete.
+    What was there goes when the new one is complete; a link of its name is replaced, not followed.
 
     Raises:
-        DataError: it cannot be written.
+        UnwrittenError: it cannot be written.
     """
-    token = secrets.token_hex(4)
-    temporary, earlier = (path.with_name(f".{path.name}.{token}.{kind}") for kind in ("tmp", "old"))
+    temporary, earlier = _beside(path), _beside(path, "old")
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        if path.exists():
-            path.rename(earlier)
-        temporary.rename(path)
+        if os.path.lexists(path):
+            os.replace(path, earlier)
+        os.replace(temporary, path)
     except OSError as error:
-        if earlier.exists() and not path.exists():
-            earlier.rename(path)
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UnwrittenError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
+        if os.path.lexists(earlier) and not os.path.lexists(path):  # whatever came in between, also Ctrl-C
+            os.replace(earlier, path)
         for rest in (temporary, earlier):
-            shutil.rmtree(rest, ignore_errors=True)
+            with contextlib.suppress(DataError):
+                remove(rest)
 
 
 def remove(path: Path) -> None:

@@ -172,7 +172,7 @@ def test_an_image_that_cannot_be_used(model: ldseg.Model, data: Path) -> None:
         model.segment(data / "Image" / "Phantom1.png", spacing=(1, 1))
 
 
-def test_what_a_result_holds(model: ldseg.Model, data: Path, tmp_path: Path) -> None:
+def test_what_a_result_holds(model: ldseg.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = model.segment(data / "Image" / "Phantom1.png", steps=2)
     picture = result.overlay()
     assert (picture.dtype, picture.shape) == (np.uint8, (*result.mask.shape, 3))
@@ -183,6 +183,11 @@ def test_what_a_result_holds(model: ldseg.Model, data: Path, tmp_path: Path) -> 
         "Overlay/Phantom1_overlay.png",
     }
     np.testing.assert_array_equal(read_label(files["mask"]), result.mask)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("~/out", (tmp_path / "out").as_uri()):
+        assert result.save(folder, overlay=False) == {"mask": files["mask"]}
+    with pytest.raises(ConfigError, match="folder: expected a path, got '~no-such-user'"):
+        result.save("~no-such-user")
     with pytest.raises(DataError, match="expected a label to compare with"):
         result.evaluate()
     label = read_label(data / "Label" / "Phantom1_label.png") > 0

@@ -12,7 +12,7 @@ import pytest
 
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.io.frames import write_frames
-from ldseg.writing import append_text, held_folder, move, write_bytes, write_file, write_text
+from ldseg.writing import append_text, held_folder, move, write_bytes, write_file, write_text, written_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +58,39 @@ def test_a_folder_of_frames_is_whole_or_not_there(tmp_path: Path) -> None:
         assert faulty.left_over(tmp_path) == []
     write_frames(folder, new, ["a", "b"])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} != before
+
+
+@pytest.mark.parametrize("stop", [OSError("no room"), KeyboardInterrupt()])
+def test_a_folder_stays_that_is_being_replaced(stop: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, renames = tmp_path / "folder", []
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def rename(source: Path, target: Path) -> None:
+        renames.append(target)
+        if len(renames) == 2:  # the old one has made room, the new one is not in place
+            raise stop
+        os.rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(os, "replace", rename)
+    with pytest.raises((DataError, KeyboardInterrupt)), written_folder(folder) as place:
+        (place / "new").touch()
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert faulty.left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_takes_the_place_of_a_file_or_a_link(link: bool, tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    if link:
+        path.symlink_to(tmp_path)
+    else:
+        path.touch()
+    with written_folder(path) as place:
+        (place / "new").touch()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+    assert [entry.name for entry in path.iterdir()] == ["new"]
 
 
 def test_a_line_is_put_behind_others_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

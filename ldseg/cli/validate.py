@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.check import faults
+from ldseg.data.dimensions import unsaid
 from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
 from ldseg.paths import require_folder
@@ -84,8 +85,7 @@ def _cases(config: Config) -> tuple[list[Case], list[str]]:
     require_folder(folder, "a data set to check")
     cases: dict[str, Case] = {}
     problems: dict[str, None] = {}
-    logging.disable(logging.WARNING)  # what is wrong is told at the end
-    try:
+    with unsaid():  # it is told at the end
         for training in (True, False):
             with contextlib.suppress(DataError):
                 found = find_cases(folder, config.data.cases, training, axes)
@@ -93,6 +93,4 @@ def _cases(config: Config) -> tuple[list[Case], list[str]]:
                 problems |= dict.fromkeys(found.problems)
         if not cases:
             find_cases(folder, config.data.cases, axes=axes)  # raises what is wrong
-    finally:
-        logging.disable(logging.NOTSET)
     return list(cases.values()), list(problems)

@@ -227,11 +227,14 @@ class TrainingBatches(keras.utils.PyDataset):
             return found
         prepared = self._decoded(case)
         needed = sum(array.nbytes for array in prepared)
-        if needed <= self._room:
-            self._room -= needed
-            self._cache[case.name] = prepared
-            return prepared
-        self._overflows = True
+        with self._lock:  # several threads may have prepared it at the same time
+            if case.name in self._cache:
+                return self._cache[case.name]
+            if needed <= self._room:
+                self._room -= needed
+                self._cache[case.name] = prepared
+                return prepared
+            self._overflows = True
         if self._disk is not None and key is not None:
             self._disk.keep(case, key, prepared)
         return prepared

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
-from ldseg.io.names import same_form
+from ldseg.io.names import matches
 from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
 from ldseg.paths import require_folder
@@ -125,15 +124,15 @@ def _found(folder: Path, patterns: Sequence[str], training: bool, axes: str) -> 
     problems = [
         f"{path}: label without image, expected an image named {name}"
         for name, path in pairs.orphans
-        if _matches(name, patterns)
+        if matches(name, patterns)
     ]
     problems += pairs.problems
     problems += [
         f"{folder}: no case matches the pattern {pattern!r}"
         for pattern in patterns
-        if not any(_matches(name, [pattern]) for name in names)
+        if not any(matches(name, [pattern]) for name in names)
     ]
-    matching = sorted((name for name in names if _matches(name, patterns)), key=natural)
+    matching = sorted((name for name in names if matches(name, patterns)), key=natural)
     if not matching:
         raise DataError(f"{folder}: no case matches {', '.join(patterns)}; there are {some(names)}")
     cases = [
@@ -309,7 +308,3 @@ def read_case_label(
 def _check_size(numbers: np.ndarray, size: tuple[int, ...], label: str, image: str) -> None:
     if numbers.shape != size:
         raise DataError(f"{label}: label of size {times(numbers.shape)}, expected {times(size)} as its image {image}")
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, same_form(pattern)) for pattern in patterns)

@@ -29,7 +29,7 @@ def dimensions_of(folder: Path, patterns: Sequence[str] = ("*",)) -> tuple[str, 
         ConfigError: if the images may be videos or volumes.
         DataError: if there is no image of any kind; what is wrong with the folder as one of pictures.
     """
-    with _quiet():
+    with unsaid():  # it is told when the folder is read in earnest
         try:
             first = find_cases(folder, patterns, axes=AXES["2D"]).cases[0]
             if _is_picture(first):
@@ -69,8 +69,8 @@ def _deep(case: Case) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What is wrong with the folder is told when it is read in earnest."""
+def unsaid() -> Iterator[None]:
+    """Log no warning, for readings whose warnings are told at another time."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +14,7 @@ from urllib.parse import unquote
 from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
-from ldseg.io.names import same_form, stem_of
+from ldseg.io.names import matches, same_form, stem_of
 from ldseg.io.tables import cells_of
 from ldseg.paths import path_of
 from ldseg.remote import NEEDED, is_remote, read_remote, url_of
@@ -75,7 +74,7 @@ def listed_cases(path: Path, patterns: Sequence[str] = ("*",)) -> Found:
         name = same_form(row["name"]) if row["name"] else stem_of(image)
         if not _is_name(name):
             problems.append(f"{url_of(path)}: row {number}: expected a name that a file can have, found {name!r}")
-        elif not any(fnmatchcase(name, pattern) for pattern in patterns):
+        elif not matches(name, patterns):
             continue
         elif name in cases:
             other = url_of(cases[name].image)

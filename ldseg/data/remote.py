@@ -64,7 +64,7 @@ def fetched(case: Case) -> Iterator[Case]:
     Raises:
         DataError: a file cannot be copied.
     """
-    places = [case.image, case.label, *case.channels, *case.annotations]
+    places = _places(case)
     if not any(place is not None and is_remote(place) for place in places):
         yield case
         return
@@ -76,6 +76,10 @@ def fetched(case: Case) -> Iterator[Case]:
         channels = tuple(path for path in more[: len(case.channels)] if path)
         annotations = tuple(path for path in more[len(case.channels) :] if path)
         yield replace(case, image=image, label=label, channels=channels, annotations=annotations)
+
+
+def _places(case: Case) -> list[Path | None]:
+    return [case.image, case.label, *case.channels, *case.annotations]
 
 
 def _here(place: Path | None, folder: Path) -> Path | None:
@@ -93,8 +97,7 @@ def _here(place: Path | None, folder: Path) -> Path | None:
 
 def told_of(case: Case, here: Case, message: str) -> str:
     """A message about files on this machine as one about those that they were copied from."""
-    pairs = zip((case.image, case.label, *case.channels), (here.image, here.label, *here.channels), strict=True)
-    for place, path in pairs:
+    for place, path in zip(_places(case), _places(here), strict=True):
         if place is not None and path is not None and place != path:
             message = message.replace(os.fspath(path), url_of(place))
     return message

@@ -1,17 +1,14 @@
 """Training and validation by whole groups (patients), and the manifest that writes a split down."""
 
-import json
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ldseg.data.cases import Case
 from ldseg.errors import DataError
-from ldseg.untrusted import parsed
-from ldseg.writing import write_text
+from ldseg.io.names import matches
+from ldseg.text import counted
 
 MANIFEST_VERSION = 1
 
@@ -37,7 +34,7 @@ def split_by_group(cases: Sequence[Case], fraction: float, seed: int) -> tuple[t
     if len(sizes) < 2:
         raise DataError(
             f"{cases[0].image.parent}: validation needs cases of two groups (patients) or more, found only"
-            f" {next(iter(sizes))!r} with {len(cases)} case(s); add images, or see [Data] Cases"
+            f" {next(iter(sizes))!r} with {counted(len(cases), 'case')}; add images, or see [Data] Cases"
         )
     chosen = _nearest_subset(sizes, fraction * len(cases), seed)
     training = tuple(case for case in cases if case.group not in chosen)
@@ -58,7 +55,7 @@ def folds_by_group(cases: Sequence[Case], folds: int, seed: int) -> tuple[tuple[
     if len(sizes) < folds:
         raise DataError(
             f"Training.Folds = {folds}: expected at most as many folds as groups (patients), found {len(sizes)} with"
-            f" {len(cases)} case(s)"
+            f" {counted(len(cases), 'case')}"
         )
     names = sorted(sizes)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
@@ -76,7 +73,7 @@ def split_by_name(cases: Sequence[Case], patterns: Sequence[str]) -> tuple[tuple
 
     Raises DataError where a part would be empty, and for a group (patient) that would be in both.
     """
-    chosen = {case.name for case in cases if any(fnmatchcase(case.name, pattern) for pattern in patterns)}
+    chosen = {case.name for case in cases if matches(case.name, patterns)}
     training = tuple(case for case in cases if case.name not in chosen)
     validation = tuple(case for case in cases if case.name in chosen)
     if not training or not validation:
@@ -173,26 +170,6 @@ def apply_manifest(cases: Sequence[Case], manifest: Mapping[str, Any]) -> tuple[
             )
         parts.append(tuple(case for case in cases if case.name in named))
     return parts[0], parts[1]
-
-
-def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    """Write a manifest as JSON, whole or not at all. Raises DataError where it cannot be written."""
-    write_text(Path(path), json.dumps(manifest, indent=2) + "\n")
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest. Raises DataError for a file that is unreadable, damaged or of another version."""
-    try:
-        manifest = parsed(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable split manifest: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("version") != MANIFEST_VERSION:
-        raise DataError(f"{path}: expected a split manifest of version {MANIFEST_VERSION}")
-    for part in ("training", "validation"):
-        groups = manifest.get(part)
-        if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
-            raise DataError(f"{path}: expected {part!r} to list case names under their group")
-    return manifest
 
 
 def _grouped(cases: Sequence[Case]) -> dict[str, list[str]]:

@@ -56,7 +56,8 @@ class Difference:
 
     Attributes:
         mean: of the differences; NaN without a common case.
-        interval: percentile bootstrap interval (95 %) of that mean, whole cases drawn; NaN below two cases.
+        interval: percentile bootstrap interval (95 %) of that mean, whole cases drawn; NaN for fewer than
+            ``FEWEST`` common cases.
         n: number of common cases.
         higher, lower: in how many of them it is higher or lower.
     """

@@ -181,7 +181,7 @@ class Quality:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Quality:
-        """The inverse of ``to_dict``. Raises TypeError or ValueError for anything else."""
+        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
         a, b, c = (float(value) for value in values["weights"])
         rest = {name: float(values[name]) for name in ("empty", "error")}
         return cls(weights=(a, b, c), cases=int(values["cases"]), **rest)
@@ -245,4 +245,4 @@ def _logit(share: float) -> float:
 
 
 def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-float(value)))
+    return 1 / (1 + math.exp(min(-float(value), 700.0)))  # of more there is no exponential

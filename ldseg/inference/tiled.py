@@ -94,8 +94,8 @@ class TiledCase:
         release(self.image)
 
     def let_go(self) -> None:
-        """The image on the grid and the noise, which are not needed once all tiles are done."""
-        self.image, self.noise = self.image[:0], self.noise[:0]
+        """Let go of the image on the grid and of the noise, which are not needed once all tiles are done."""
+        self.image = self.noise = np.zeros(0, np.float32)  # a part of either would keep all of it
 
     def members(self) -> Iterator[np.ndarray]:
         """The blend of all tiles of each member, float32 (*grid, P), which is then let go."""

@@ -61,8 +61,8 @@ class Tiling:
         return result
 
 
-def cover(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...], overlap: float = OVERLAP) -> Tiling:
-    """Cover a grid with tiles that overlap by a share of at least ``overlap`` along every axis where one does not suffice.
+def cover(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]) -> Tiling:
+    """Cover a grid with tiles that overlap by a share of at least ``OVERLAP`` along every axis where one does not suffice.
 
     Args:
         grid: what is to be covered, one length per axis.
@@ -71,11 +71,11 @@ def cover(grid: tuple[int, ...], size: tuple[int, ...], strides: tuple[int, ...]
     """
     padded, places = [], []
     for whole, part, stride in zip(grid, size, strides, strict=True):
-        count = max(1, math.ceil((whole - part) / (part * (1 - overlap))) + 1)
+        count = max(1, math.ceil((whole - part) / (part * (1 - OVERLAP))) + 1)
         if count > 1:
             # A step rounded up to the stride may reach past the overlap: then one tile more.
             step = math.ceil((whole - part) / (count - 1) / stride) * stride
-            if step > part * (1 - overlap):
+            if step > part * (1 - OVERLAP):
                 count += 1
                 step = math.ceil((whole - part) / (count - 1) / stride) * stride
         else:

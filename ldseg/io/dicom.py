@@ -257,7 +257,7 @@ def _of_scale(header: Any, group: Any, name: str) -> float | None:
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:
-    """Stored numbers in the units of the file: whole numbers of 8 or 16 bits where all that it may hold fit, else float."""
+    """Stored numbers in the units of the file: whole numbers of 8 or 16 bits where they fit, else float."""
     slope, shift = 1.0 if slope is None else slope, 0.0 if shift is None else shift
     if not (np.isfinite(slope) and np.isfinite(shift)) or slope == 0:
         raise ValueError(f"its header scales values by {slope:g} and shifts them by {shift:g}")
@@ -265,7 +265,10 @@ def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored
         return values
     ends = [end * slope + shift for end in ((0, 2**stored - 1) if values.dtype.kind == "u" else (-1, 1))]
     if slope == int(slope) and shift == int(shift) and min(ends) >= 0 and max(ends) < 65536:
-        return (values.astype(np.int64) * int(slope) + int(shift)).astype(np.uint8 if max(ends) < 256 else np.uint16)
+        whole = values.astype(np.int64) * int(slope) + int(shift)
+        kind = np.uint8 if max(ends) < 256 else np.uint16
+        if whole.min() >= 0 and whole.max() <= np.iinfo(kind).max:  # signed ones may lie beyond the ends
+            return whole.astype(kind)
     return (values * slope + shift).astype(np.float32)
 
 

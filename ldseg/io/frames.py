@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ldseg.errors import DataError, UnwrittenError
+from ldseg.errors import DataError
 from ldseg.io.contract import check_size, one_line, said_once
 from ldseg.io.masks import narrowed
 from ldseg.io.names import stem_of, suffix_of, visible
 from ldseg.io.pictures import IMAGE_SUFFIXES, encode
 from ldseg.text import some, times
-from ldseg.writing import remove, write_bytes
+from ldseg.writing import write_bytes, written_folder
 
 
 def frames_of(folder: Path) -> dict[str, Path]:
@@ -83,24 +80,8 @@ def write_frames(folder: Path, mask: np.ndarray, names: Sequence[str]) -> Path:
     values = narrowed(folder, mask)
     if len(values) != len(names):
         raise DataError(f"{folder}: expected a mask of {len(names)} frames, got {len(values)}")
-    token = secrets.token_hex(4)
-    new, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("tmp", "old"))
-    try:
+    with written_folder(folder) as place:
         for name, frame in zip(names, values, strict=True):
-            path = new / f"{name}.png"
+            path = place / f"{name}.png"
             write_bytes(path, encode(path, frame))
-        if folder.exists() or folder.is_symlink():
-            os.replace(folder, old)
-        try:
-            os.replace(new, folder)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.replace(old, folder)
-            raise
-    except OSError as error:
-        raise UnwrittenError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        for path in (new, old):
-            with contextlib.suppress(DataError):
-                remove(path)
     return folder

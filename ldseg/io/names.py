@@ -3,6 +3,8 @@
 import os
 import time
 import unicodedata
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,11 @@ def same_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether the name of a case, as `stem_of` gives it, fits one of some glob patterns; letter case counts."""
+    return any(fnmatchcase(name, same_form(pattern)) for pattern in patterns)
+
+
 def visible(folder: Path) -> list[Path]:
     """What stands in a folder, in natural order; hidden files are left out: macOS leaves ._a.png beside a.png.
 
@@ -81,8 +88,9 @@ def visible(folder: Path) -> list[Path]:
     try:
         status = folder.stat()
         state = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
-        if folder in _LISTED and _LISTED[folder][0] == state:
-            return list(_LISTED[folder][1])
+        known = _LISTED.get(folder)  # asked once: another thread may drop it
+        if known is not None and known[0] == state:
+            return list(known[1])
         with os.scandir(folder) as entries:
             paths = [Listed.of(entry) for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +39,10 @@ class Pixels:
     pictures: int = 1
 
 
-def by_pillow(plugin: Any, content: bytes, check: Callable[[Any], None] = lambda image: None) -> Pixels:
+def by_pillow(plugin: Any, content: bytes) -> Pixels:
     """By Pillow. Its plugins are opened as they are: `Image.open` has a limit of its own on the number of pixels."""
     with plugin(io.BytesIO(content)) as image:
         check_size((image.height, image.width, PLANES.get(image.mode, 3)), 1)
-        check(image)
         if getattr(image, "is_animated", False):
             raise Refused("several frames, expected one picture")
         image.load()

@@ -105,15 +105,6 @@ def scan_of(
     return Scan(values=stored(values), geometry=geometry, modalities=values.shape[-1] in (2, 4))
 
 
-def label_of(array: Any, axes: str, source: str = "label") -> np.ndarray:
-    """An array in memory as the numbers int32 (*S) that a file of such a label would give.
-
-    Raises:
-        DataError: as `scan_of` and `read_scan_label` do.
-    """
-    return label_numbers(_planes_of(array, axes, source), source)
-
-
 def _planes_of(array: Any, axes: str, source: str) -> np.ndarray:
     """An array (*S) or (*S, c) as (*S, c)."""
     values = np.asarray(array)

@@ -2,7 +2,7 @@
 
 from ldseg.layers.attention import SelfAttention
 from ldseg.layers.blocks import ClassIndex, GroupedConv, ResidualBlock
-from ldseg.layers.factories import average_pool, conv, conv_transpose, max_pool, upsample
+from ldseg.layers.factories import conv, conv_transpose, max_pool, upsample
 from ldseg.layers.frequency import AttentiveFusion, FFParser
 from ldseg.layers.masks import MaskLogits, MaskState
 from ldseg.layers.norm import ConvNorm, GroupNormalization
@@ -20,7 +20,6 @@ __all__ = [
     "ResidualBlock",
     "SelfAttention",
     "TimeEmbedding",
-    "average_pool",
     "conv",
     "conv_transpose",
     "max_pool",

@@ -9,7 +9,6 @@ import keras
 _CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 _CONV_TRANSPOSE = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose, 3: keras.layers.Conv3DTranspose}
 _MAX_POOL = {1: keras.layers.MaxPooling1D, 2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
-_AVERAGE_POOL = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
 _UPSAMPLE = {1: keras.layers.UpSampling1D, 2: keras.layers.UpSampling2D, 3: keras.layers.UpSampling3D}
 
 Size = int | tuple[int, ...]
@@ -34,11 +33,6 @@ def conv_transpose(rank: int, filters: int, kernel: Size, strides: Size, **optio
 def max_pool(rank: int, strides: Size) -> keras.layers.Layer:
     """Maximum pooling over windows as large as the strides."""
     return _of_rank(_MAX_POOL, rank)(strides)
-
-
-def average_pool(rank: int, strides: Size) -> keras.layers.Layer:
-    """Average pooling over windows as large as the strides."""
-    return _of_rank(_AVERAGE_POOL, rank)(strides)
 
 
 def upsample(rank: int, factors: Size) -> keras.layers.Layer:

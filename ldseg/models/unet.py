@@ -16,7 +16,6 @@ def denoising_unet(
     strides: tuple[tuple[int, ...], ...],
     blocks: int,
     attention: tuple[bool, ...],
-    heads: int = 1,
     groups: int = 8,
     time_dim: int = 64,
     skip_down: bool = True,
@@ -33,7 +32,7 @@ def denoising_unet(
         strides: strides from each level to the next, one fewer than the levels.
         blocks: residual blocks of each level on the way down; on the way up one more, as there is one more skip.
         attention: whether a level has self-attention behind each of its blocks.
-        heads, groups: of attention and GroupNorm.
+        groups: of GroupNorm.
         time_dim: length of the time embedding.
         skip_down: whether the map behind a down-sampling is a skip too; without it each level goes
             up with ``blocks`` blocks.
@@ -53,7 +52,7 @@ def denoising_unet(
         return ResidualBlock(widths[level], groups, epsilon=epsilon, name=label)([x, embedding])
 
     def attend(x: keras.KerasTensor, label: str) -> keras.KerasTensor:
-        return SelfAttention(heads, groups, epsilon=epsilon, add_normed=add_normed, name=f"{label}_attention")(x)
+        return SelfAttention(groups=groups, epsilon=epsilon, add_normed=add_normed, name=f"{label}_attention")(x)
 
     def stage(x: keras.KerasTensor, level: int, label: str) -> keras.KerasTensor:
         x = block(x, level, label)

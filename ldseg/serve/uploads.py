@@ -54,11 +54,11 @@ def own_folder(parent: Path) -> Path:
     return folder
 
 
-def safe_name(name: str, fallback: str = "image") -> str:
+def safe_name(name: str) -> str:
     """The name of a file as it was sent, its path and what file systems do not like left out."""
     last = re.sub(r'[\x00-\x1f<>:"|?*\\/]', "_", re.split(r"[\\/]", name)[-1]).lstrip(".").strip()
     stem, suffix = last[:-160], last[-160:]  # the end tells the format
-    return (stem[:40] + suffix) or fallback
+    return (stem[:40] + suffix) or "image"
 
 
 def save(files: Sequence[tuple[str, IO[bytes]]], folder: Path) -> Path:

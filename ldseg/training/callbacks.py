@@ -171,7 +171,7 @@ class Epochs(keras.callbacks.Callback):
         write_text(self.log, text.getvalue())
 
 
-class Optional(keras.callbacks.Callback):
+class Dispensable(keras.callbacks.Callback):
     """Another callback, which a training can do without: where it fails, that is said once, and it is called no more.
 
     Args:

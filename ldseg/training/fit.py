@@ -31,7 +31,7 @@ from ldseg.group import Group
 from ldseg.inference import familiar
 from ldseg.segmenter import Segmenter
 from ldseg.training.assembly import batches_of, description_of, trainer_of
-from ldseg.training.callbacks import Epochs, OnTime, Optional, Ticking
+from ldseg.training.callbacks import Dispensable, Epochs, OnTime, Ticking
 from ldseg.training.checkpoint import load_checkpoint, networks_of, read_meta, save_checkpoint
 from ldseg.training.clock import Clock, CommonTime
 from ldseg.training.folder import begin, checkpoint_of, logs_of, settle
@@ -237,14 +237,14 @@ def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: 
     with on_device(validator.devices[0]):
         load_weights(folder, validator.segmenter)
     seconds = max(SECONDS * plan.minutes * 60, 2.0) if plan.minutes else 60.0
-    options: dict[str, Any] = {"augmentation": plan.augmentation, "seed": plan.seed, "seconds": seconds}
 
     def encode(images: np.ndarray) -> np.ndarray:
         check_stopped()
         return validator.predictor.encode(images)
 
     familiarity = familiar.fit(
-        encode, plan.spec, plan.preprocessing, cases, validator.cases, **options
+        encode, plan.spec, plan.preprocessing, cases, validator.cases,
+        augmentation=plan.augmentation, seed=plan.seed, seconds=seconds,
     )  # fmt: skip
     if familiarity is None:
         logger.info("too few images to train on to learn what is like them: images unlike them will not be named")
@@ -297,7 +297,7 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     # Keras writes the TensorBoard log through TensorFlow, whatever the backend.
     if epochs.writes and importlib.util.find_spec("tensorflow") and importlib.util.find_spec("tensorboard"):
         board = keras.callbacks.TensorBoard(result.logs / "tensorboard", write_graph=False)
-        callbacks.append(Optional(board, "the log of TensorBoard"))
+        callbacks.append(Dispensable(board, "the log of TensorBoard"))
 
     def said() -> str:
         fallen = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate)) / plan.learning_rate

@@ -76,21 +76,22 @@ def sampling_of(plan: Plan, held_back: Sequence[Held], seconds: float = math.inf
         scores = [row for opened, part in some for row in _dices(plan, opened, part, steps, samples)]
         return float(np.nan_to_num(mean_foreground(scores)))
 
-    found, count = tried(measure, plan.spec.schedule.timesteps, seconds), sum(len(part) for _, part in some)
+    found = tried(measure, plan.spec.schedule.timesteps, seconds)
     if not found:
         return {}
     steps, samples = chosen(found)
+    cases = sum(len(part) for _, part in some)
     sampling = {
         "steps": steps,
         "samples": samples,
-        "tried": {f"{count}x{masks}": round(value, 4) for (count, masks), value in found.items()},
-        "cases": count,
+        "tried": {f"{of}x{masks}": round(value, 4) for (of, masks), value in found.items()},
+        "cases": cases,
     }
-    dices = ", ".join(f"{counted(count, 'step')} {found[count, 1]:.4f}" for count in sorted({count for count, _ in found}))
+    dices = ", ".join(f"{counted(of, 'step')} {found[of, 1]:.4f}" for of in sorted({of for of, _ in found}))
     several = f"; {SAMPLES} masks {found[steps, SAMPLES]:.4f}" if (steps, SAMPLES) in found else ""
     logger.info(
         "sampling: %s and %s pay (Dice on %s: %s%s); stored with the weights for Sampling_Steps = auto",
-        counted(steps, "step"), counted(samples, "mask"), counted(count, "case"), dices, several,
+        counted(steps, "step"), counted(samples, "mask"), counted(cases, "case"), dices, several,
     )  # fmt: skip
     return sampling
 

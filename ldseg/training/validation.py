@@ -203,18 +203,18 @@ def validation_scores(
         preprocessing: of the training.
         strides: of the latent.
     """
-    overlaps, unions = [row["dice"] for row in rows], [row["iou"] for row in rows]
+    dices, ious = [row["dice"] for row in rows], [row["iou"] for row in rows]
     sums = [ObjectSums(**row["objects"]) for row in rows if row["objects"] is not None]
     signs = [Signs(**row["signs"]) for row in rows]
     collapse = Collapse(preprocessing.classes, strides)
     for row in rows:
         collapse.take(row["collapse"])
-    by_class = {name: mean_of(row[k] for row in overlaps) for k, name in enumerate(preprocessing.structures)}
+    by_class = {name: mean_of(row[k] for row in dices) for k, name in enumerate(preprocessing.structures)}
     found = {
-        "val_dice": mean_foreground(overlaps),
-        "val_iou": mean_foreground(unions),
+        "val_dice": mean_foreground(dices),
+        "val_iou": mean_foreground(ious),
         **{f"val_dice_{name}": by_class[name] for name in preprocessing.structures[1:]},
     }
     if sums:
         found["val_object_f1"], found["val_object_dice"], _ = pooled(sums)
-    return found, collapse, fit_quality(signs, [foreground(row) for row in overlaps])
+    return found, collapse, fit_quality(signs, [foreground(row) for row in dices])

@@ -83,12 +83,12 @@ class Canvas:
             corners = (round(x), round(y), round(x) + wide - 1, round(y) + high - 1)
             self._draw.rectangle(corners, fill=fill, outline=edge)
 
-    def dashes(self, x: float, y: float, length: float, *, down: bool, colour: str = "white") -> None:
-        """A dashed line from there to the right, or down."""
+    def dashes(self, x: float, y: float, length: float, *, down: bool) -> None:
+        """A dashed white line from there to the right, or down."""
         for start in np.arange(0, length, 12):
             end = min(start + 7, length)
             line = (x, y + start, x, y + end) if down else (x + start, y, x + end, y)
-            self._draw.line(line, fill=colour, width=1)
+            self._draw.line(line, fill="white", width=1)
 
     def curve(
         self, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, width: int = 3, *, dashes: tuple[float, float] | None = None

@@ -1,6 +1,7 @@
 """The commands of ``ldseg`` beside segmenting and training."""
 
 import importlib.util
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +107,12 @@ def test_validate_names_every_fault_of_every_case(tmp_path: Path, capsys: pytest
     for name in "abcd":
         write_image(folder / "Image" / f"{name}.png", rng.integers(0, 255, (40, 40, 3)).astype(np.uint8))
         write_mask(folder / "Label" / f"{name}_label.png", label)
-    assert main(["validate", str(folder), "--classes", "background,cell"]) == 0
+    logging.disable(logging.INFO)
+    try:
+        assert main(["validate", str(folder), "--classes", "background,cell"]) == 0
+        assert logging.root.manager.disable == logging.INFO
+    finally:
+        logging.disable(logging.NOTSET)
     told = capsys.readouterr().out
     assert "4 cases, 4 with a label" in told
     assert "class 1, cell: in 4 labels, 14.06% of all" in told

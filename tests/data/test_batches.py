@@ -1,6 +1,8 @@
 """Batches of a training: a function of the seed and their number."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,22 @@ def test_the_cache_changes_nothing_and_keeps_to_its_bound(cases: tuple[Case, ...
             for index in range(3):
                 np.testing.assert_array_equal(flat(kept.batch(index)), flat(batches(cases).batch(index)))
         assert len(kept._cache) == min(room // size, 6)
+
+
+def test_a_case_that_two_threads_prepare_is_counted_once(cases: tuple[Case, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    made, both = batches(cases), threading.Barrier(2)
+    decoded = made._decoded
+
+    def together(case: Case) -> tuple[np.ndarray, np.ndarray]:
+        both.wait(timeout=30)
+        return decoded(case)
+
+    monkeypatch.setattr(made, "_decoded", together)
+    made._room = room = 10**9
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(made._prepared, [cases[0]] * 2)
+    assert room - made._room == sum(array.nbytes for array in one)
+    assert all(mine is theirs for mine, theirs in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("shares", [2, 3])

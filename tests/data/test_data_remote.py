@@ -78,14 +78,16 @@ def test_nothing_is_laid_out_above_the_folder_of_names(tmp_path: Path, monkeypat
 
 def test_a_case_is_copied_and_goes_again(tmp_path: Path) -> None:
     place = store("Copied", ["i/a.mhd", "i/a.raw", "l/a.mhd", "c/a.nii", "s/1.png", "s/2.png"])
-    case = Case(name="a", image=place / "i/a.mhd", label=place / "l/a.mhd", group="a", channels=(place / "c/a.nii",))
+    image, label, other = place / "i/a.mhd", place / "l/a.mhd", place / "c/a.nii"
+    case = Case(name="a", image=image, label=label, group="a", channels=(other,), annotations=(place / "s/1.png",))
     with fetched(case) as here:
         assert here.image.name == "a.mhd"
         assert here.label is not None
         paths = [here.image, here.image.with_suffix(".raw"), here.label, *here.channels]
         assert [path.read_bytes() for path in paths] == [b"x"] * 4
         assert len({*paths}) == 4
-        assert told_of(case, here, f"{here.image}: no image") == "memory://bucket/test-data-remote/Copied/i/a.mhd: no image"
+        for path, named in ((here.image, "i/a.mhd"), (here.annotations[0], "s/1.png")):
+            assert told_of(case, here, f"{path}: broken") == f"memory://bucket/test-data-remote/Copied/{named}: broken"
     assert not here.image.exists()
     with fetched(Case(name="s", image=place / "s", label=None, group="s")) as here:
         assert sorted(path.name for path in here.image.iterdir()) == ["1.png", "2.png"]

@@ -32,6 +32,10 @@ def test_a_table_in_text(tmp_path: Path) -> None:
         Case(name="4", image=tmp_path / "b/4.nii.gz", label=None, group="4"),
     )
     assert [case.name for case in cases_in(table, "YX", ("t*", "4")).cases] == ["third", "4"]
+    accented = tmp_path / "accented.csv"
+    accented.write_text("image\n\u00e91.png\ne1.png\n", "utf-8")
+    for pattern in ("\u00e9*", "e\u0301*"):  # as most keyboards give it, and as macOS does
+        assert [case.name for case in cases_in(accented, "YX", (pattern,)).cases] == ["\u00e91"]
     tabs = tmp_path / "list.tsv"
     tabs.write_text("image\tname\n\na.png\tb\n", "utf-8")
     assert cases_in(tabs, "YX").cases == (Case(name="b", image=tmp_path / "a.png", label=None, group="b"),)

@@ -69,6 +69,13 @@ def test_a_fit_makes_it_honest() -> None:
     assert Quality.from_dict(quality.to_dict()) == quality
 
 
+def test_a_fit_without_bounds_predicts() -> None:
+    signs = Signs(expected=0.9, doubt=0.1)
+    for level, expected in ((-1e4, 0.0), (1e4, 1.0)):
+        quality = Quality(weights=(level, 0.0, 0.0), empty=0.0, cases=9, error=0.0)
+        assert quality.predict(signs) == pytest.approx(expected)
+
+
 def test_few_cases_and_empty_masks() -> None:
     given, scores = drawn(np.random.default_rng(1), 9)
     nothing = Signs(expected=math.nan, doubt=math.nan)

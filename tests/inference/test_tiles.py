@@ -1,5 +1,6 @@
 """Tiles over grids of any rank: everything is covered, seams do not show."""
 
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -100,3 +101,10 @@ def test_a_short_video_fills_the_window_with_its_own_frames() -> None:
     case = tiled((1, 32, 32), (4, 32, 32), (1, 8, 8))
     tile = case.tile((0, 0, 0))["image"]
     np.testing.assert_array_equal(tile, np.repeat(tile[:1], 4, axis=0))
+
+
+def test_what_is_let_go_of_is_freed() -> None:
+    case = tiled((64, 64), (32, 32), (8, 8))
+    held = [weakref.ref(case.image), weakref.ref(case.noise)]
+    case.let_go()
+    assert [array() for array in held] == [None, None]

@@ -88,6 +88,22 @@ def test_every_frame_has_its_own_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan.values[..., 0], volume() * np.array(slopes, np.float32)[:, None, None])
 
 
+@pytest.mark.parametrize(
+    ("shift", "low", "high"), [(5, -1000, 1000), (5, 0, 1000), (1000, -2000, 9), (32768, -32768, 32767)]
+)
+def test_signed_values_that_are_shifted_do_not_wrap(tmp_path: Path, shift: int, low: int, high: int) -> None:
+    stored = volume().astype(np.int64) % (high + 1 - low) + low
+    stored[0, 0, :2] = low, high
+
+    def change(index: int, header: Any) -> None:
+        header.PixelRepresentation, header.BitsStored, header.HighBit = 1, 16, 15
+        header.RescaleSlope, header.RescaleIntercept = 1, shift
+        header.PixelData = stored[index].astype(np.int16).tobytes()
+
+    scan = read_scan(series(tmp_path / "a", change), "ZYX")
+    np.testing.assert_array_equal(scan.values[..., 0], stored + shift)
+
+
 def test_every_slice_has_its_own_scale_and_sense(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def change(index: int, header: Any) -> None:
         header.RescaleSlope, header.RescaleIntercept = 1 + index, -1024

@@ -47,6 +47,18 @@ def test_a_listing_is_made_once_for_a_folder_as_it_is(tmp_path: Path, monkeypatc
     assert [path.name for path in visible(tmp_path)] == ["b"]
 
 
+def test_another_thread_may_drop_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dropped(dict):  # type: ignore[type-arg]
+        """Has whatever it is asked for, and no longer when that is fetched."""
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+    monkeypatch.setattr(names, "_LISTED", Dropped())
+    (tmp_path / "a").touch()
+    assert [path.name for path in visible(tmp_path)] == ["a"]
+
+
 def test_few_listings_are_kept_and_none_of_a_young_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(names.KEPT + 2):
         (tmp_path / f"{index}").mkdir()

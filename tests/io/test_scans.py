@@ -11,7 +11,7 @@ from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.masks import write_stack
-from ldseg.io.scans import label_of, read_scan, scan_of
+from ldseg.io.scans import read_scan, scan_of
 from ldseg.scratch import slabs
 
 SIZE = (6, 8)
@@ -74,22 +74,6 @@ def test_arrays_that_are_no_image() -> None:
             scan_of(array, "YX", spacing, source="a")
     with pytest.raises(DataError, match="a: constant image"):
         prepare("a", scan_of(plane, "YX"), STEP, source="a")
-
-
-def test_the_label_of_an_array() -> None:
-    numbers = np.arange(48).reshape(SIZE) % 3
-    scan = scan_of(np.random.default_rng(0).random((*SIZE, 3)), "YX")
-    for array in (numbers, numbers.astype(float), np.repeat(numbers[..., None], 3, -1).astype(np.uint8)):
-        label = label_of(array, "YX")
-        assert label.dtype == np.int32
-        np.testing.assert_array_equal(label, numbers)
-    case = prepare("a", scan, STEP, label_of(numbers, "YX"))
-    assert case.label is not None
-    np.testing.assert_array_equal(case.label, numbers > 0)
-    with pytest.raises(DataError, match=r"l: a label needs whole numbers, found 0\.5"):
-        label_of(numbers + 0.5, "YX", "l")
-    with pytest.raises(DataError, match="label: label of size 5×8, expected 6×8 as its image array"):
-        prepare("a", scan, STEP, label_of(numbers[1:], "YX"))
 
 
 @pytest.mark.parametrize("shape", [(7, 30, 40), (3, 30, 3), (1, 9, 9), (30, 40)])

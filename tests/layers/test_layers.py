@@ -348,7 +348,6 @@ def test_pools_and_upsampling_by_rank(grid: tuple[int, ...]) -> None:
     within = tuple(range(2, 2 * rank + 1, 2))
     parts = x.reshape(*split, 3)
     np.testing.assert_allclose(said(layers.max_pool(rank, windows), x), parts.max(within))
-    np.testing.assert_allclose(said(layers.average_pool(rank, windows), x), parts.mean(within), atol=1e-6)
     grown = x
     for axis, window in enumerate(windows, start=1):
         grown = grown.repeat(window, axis)
@@ -361,7 +360,6 @@ def test_a_rank_that_keras_has_no_layers_for(rank: int) -> None:
         lambda: layers.conv(rank, 2),
         lambda: layers.conv_transpose(rank, 2, 2, 2),
         lambda: layers.max_pool(rank, 2),
-        lambda: layers.average_pool(rank, 2),
         lambda: layers.upsample(rank, 2),
     ):
         with pytest.raises(ValueError, match=rf"rank of \[1, 2, 3\], got {rank}"):

@@ -14,7 +14,7 @@ import tiny
 
 from ldseg.errors import ConfigError, LDSegError
 from ldseg.training import memory
-from ldseg.training.callbacks import Optional
+from ldseg.training.callbacks import Dispensable
 from ldseg.training.prepare import train_config
 from ldseg.weights import WEIGHTS_FILE
 
@@ -76,7 +76,7 @@ def test_a_training_does_without_its_log_of_tensorboard(caplog: pytest.LogCaptur
             raise OSError(28, "No space left on device")
 
     board = Board()
-    optional = Optional(board, "the log")
+    optional = Dispensable(board, "the log")
     caplog.set_level(logging.WARNING)
     for epoch in range(3):
         optional.on_epoch_end(epoch)
