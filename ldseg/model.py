@@ -30,7 +30,7 @@ from ldseg.paths import path_of, require_folder
 from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
-from ldseg.spatial import AXES, Image
+from ldseg.spatial import Image
 from ldseg.viz.style import class_bytes
 
 if TYPE_CHECKING:
@@ -426,4 +426,4 @@ def training_config(data: str | Path, values: Mapping[str, object]) -> Config:
     return Config().with_values({**own, **{name: value for name, value in values.items() if value is not None}})
 
 
-__all__ = ["AXES", "Model", "available", "find_weights", "load", "train"]
+__all__ = ["Model", "available", "load", "train"]

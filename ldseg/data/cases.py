@@ -150,6 +150,8 @@ def _found(folder: Path, patterns: Sequence[str], training: bool, axes: str) -> 
         unlabelled = [case.name for case in cases if case.label is None]
         cases = [case for case in cases if case.label is not None]
         if not cases:
+            for problem in problems:  # why there are none
+                log.warning(problem)
             raise DataError(f"{folder}: training needs labels, found none for {some(unlabelled)}")
         if unlabelled:
             log.warning("%s: %d without label, not used for training: %s", folder, len(unlabelled), some(unlabelled))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ldseg.io.contract import Content, Format, Refused, check_size, said_once
-from ldseg.io.dicom_order import Frame, arranged
+from ldseg.io.dicom_order import Frame, arranged, is_turn
 from ldseg.io.dicom_pixels import coded_with_loss, is_decoded, padded, pixels_of, signed, to_rgb
 from ldseg.io.dicom_places import number, own, side_by_side, step_of, with_place
 from ldseg.io.dicom_segments import numbered
@@ -179,7 +179,14 @@ def stacked(named: list[tuple[str, Frame]], axes: str, step: float, bits: int, s
     _fill_padding(values, [frame.padded for _, frame in named], first_name)
     rows, columns = first.values.shape[:2]
     size = (columns, rows, len(named))
-    turn = np.array([1, 0, 0, 0, 1, 0], float) if first.turn is None else first.turn
+    turn = np.array([1, 0, 0, 0, 1, 0], float)
+    if first.turn is not None:
+        if is_turn(first.turn):
+            turn = first.turn
+        else:  # zeros, mostly; of planes that lie side by side they are refused
+            shown = " ".join(f"{number:g}" for number in first.turn)
+            told = f"its directions (ImageOrientationPatient) are {shown}: taken as upright (said once)"
+            said_once("directions of DICOM", f"{first_name}: {told}")
     direction = np.stack([turn[:3], turn[3:], np.cross(turn[:3], turn[3:])], axis=1)
     origin = np.zeros(3) if first.place is None else first.place
     spacing = np.array([first.spacing[1], first.spacing[0], step])
@@ -231,14 +238,22 @@ def _frame(header: Any, pixels: np.ndarray, group: Any, stored: int, label: bool
             from pydicom.pixels import apply_modality_lut
 
             values = apply_modality_lut(values, header)
-        slope = number(own(header, group, "PixelValueTransformationSequence", "RescaleSlope"))
+        slope, shift = (_of_scale(header, group, name) for name in ("RescaleSlope", "RescaleIntercept"))
         slope = number(header.get("DoseGridScaling")) if slope is None else slope
-        shift = number(own(header, group, "PixelValueTransformationSequence", "RescaleIntercept"))
         before, values = values, _scaled(values, slope, shift, stored)
         scaled = values is not before
         if int(header.BitsAllocated) == 1 and not label and values.dtype == np.uint8:
             values = values.astype(bool)  # which images have as black and white
     return replace(with_place(header, group, values), scaled=scaled, padded=outside)
+
+
+def _of_scale(header: Any, group: Any, name: str) -> float | None:
+    """A number by which values are scaled or shifted; None where the file has none. Raises ValueError for another thing."""
+    told = own(header, group, "PixelValueTransformationSequence", name)
+    found = number(told)
+    if found is None and told not in (None, ""):
+        raise ValueError(f"its header has {name} = {told}, expected a number")
+    return found
 
 
 def _scaled(values: np.ndarray, slope: float | None, shift: float | None, stored: int) -> np.ndarray:

@@ -58,8 +58,7 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
         if frame.place is None or frame.turn is None:
             raise Refused(f"{name} does not say where it lies in the patient, as others do")
     turns = np.array([frame.turn for _, frame in named])
-    across = turns.reshape(-1, 2, 3)
-    if (abs(across @ across.transpose(0, 2, 1) - np.eye(2)) > 0.02).any():
+    if not all(map(is_turn, turns)):
         shown = " ".join(f"{number:g}" for number in turns[0])
         raise Refused(f"its directions (ImageOrientationPatient) are {shown}, expected two of length 1 at right angles")
     if (abs(turns - turns[0]) > TOLERANCE).any():
@@ -90,6 +89,12 @@ def _in_order(named: list[tuple[str, Frame]]) -> tuple[list[tuple[str, Frame]], 
             " hold that place; correct the tilt first (dcm2niix does)"
         )
     return named, usual if len(steps) < 2 else float(steps.mean())
+
+
+def is_turn(turn: np.ndarray) -> bool:
+    """Whether six direction cosines are two directions of length 1 at right angles."""
+    across = turn.reshape(2, 3)
+    return bool((abs(across @ across.T - np.eye(2)) <= 0.02).all())
 
 
 def _check_aside(named: list[tuple[str, Frame]], places: np.ndarray, normal: np.ndarray, most: float) -> None:

@@ -105,13 +105,13 @@ def label_numbers(pixels: np.ndarray, source: str, lossy: str = "") -> np.ndarra
             found = f"{pixels.shape[-1]} planes (of a plane for each class, save the number of the class)"
         raise DataError(f"{source}: a label needs one plane of class or instance numbers, found {found}")
     pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f" and not (pixels == np.rint(pixels)).all():
-        with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # what is no number is refused
+        if pixels.dtype.kind == "f" and not (pixels == np.rint(pixels)).all():
             nearest = np.rint(pixels)
             # Headers scale by numbers of 32 bits: 255 times a slope of 1/255 is 1.0000001.
             if not (np.isfinite(pixels) & (abs(pixels - nearest) <= _ROUNDING * np.minimum(abs(nearest), 1000))).all():
                 raise DataError(f"{source}: a label needs whole numbers, found {_some(np.unique(pixels))}")
-        pixels = nearest
+            pixels = nearest
     bounds = np.iinfo(np.int32)
     if pixels.min() < bounds.min or pixels.max() > bounds.max:
         raise DataError(f"{source}: a label needs values of 32 bits, found {pixels.min()} to {pixels.max()}")

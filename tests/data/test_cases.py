@@ -159,6 +159,15 @@ def test_two_labels_of_one_case_do_not_stop_the_others(ldseg_folder: Path) -> No
     assert [case.name for case in find_cases(ldseg_folder, training=True).cases] == ["Case1", "Case10"]
 
 
+def test_why_no_case_has_a_label(ldseg_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Labels that belong to no image, and several of one, are named where none is left."""
+    for path in (ldseg_folder / "Label").iterdir():
+        path.rename(path.with_name(f"mask_{path.name}"))
+    with caplog.at_level(logging.WARNING), pytest.raises(DataError, match="training needs labels, found none for Case1"):
+        find_cases(ldseg_folder, training=True)
+    assert "label without image, expected an image named mask_Case1" in caplog.text
+
+
 def test_several_annotators(ldseg_folder: Path) -> None:
     """In the order of their numbers; a label without a number goes before them."""
     for number in (10, 2):

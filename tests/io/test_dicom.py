@@ -469,3 +469,22 @@ def test_a_mosaic_of_slices_is_no_slice(tmp_path: Path) -> None:
     for axes in ("YX", "ZYX"):
         with pytest.raises(DataError, match=r"a\.dcm: a mosaic of slices in one plane"):
             read_scan(path, axes)
+
+
+def test_directions_that_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Cameras and ultrasound write zeros: no mask could be written with them."""
+    contract._SAID.clear()
+    values = volume()[0]
+    place = {"ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": [0] * 6, "PixelSpacing": [1, 2]}
+    path = save(tmp_path / "a.dcm", header_of(values, **place))
+    scan = read_scan(path, "YX")
+    assert "a.dcm: its directions (ImageOrientationPatient) are 0 0 0 0 0 0: taken as upright" in caplog.text
+    written = write_scan_mask(tmp_path, "a", values % 3, like=path, geometry=scan.geometry)
+    np.testing.assert_array_equal(read_scan_label(written, "YX")[0], values % 3)
+
+
+@pytest.mark.parametrize("told", [["1", "2"], ["2", "2"]])
+def test_several_slopes_are_none(tmp_path: Path, told: list[str]) -> None:
+    path = save(tmp_path / "a.dcm", header_of(volume()[0], RescaleSlope=told))
+    with pytest.raises(DataError, match=r"a\.dcm: .*its header has RescaleSlope = .*, expected a number"):
+        read_scan(path, "YX")
