@@ -42,6 +42,7 @@ from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
 from ldseg.training.told import heard, told
+from ldseg.writing import held_folder
 
 if TYPE_CHECKING:
     from ldseg.training.fit import TrainingResult
@@ -162,6 +163,9 @@ def train_config(
         wanted = f"expected 0 where {group.count} processes train together (GPU.Hosts)"
         raise ConfigError(f"Training.Folds: {wanted}, got {config.training.folds}")
     prepared = plan_together(config, preset, group)
+    if group.first:
+        with held_folder(config.weights_folder, "[Model] Weights"):
+            pass  # that the folder cannot be written, or that another training does, is told now, too
     _make_ready(config, group)
     from ldseg.training.fit import train
     from ldseg.training.folds import train_folds

@@ -51,6 +51,7 @@ def test_settings_of_before_train_as_before(changes: dict[str, Any], expected: l
         ({"Model_Start": "no/where"}, "no/where/segmenter.weights.h5: no such file"),
         ({"Training_Validation": "nobody_*"}, "names 0 of 6 cases"),
         ({"Training_Folds": 20}, "expected at most as many folds"),
+        ({"Model_Weights": "/dev/null"}, "expected a folder that can be written, see .Model. Weights: a file is there"),
     ],
 )
 def test_what_is_wrong_is_told_before_keras_is_imported(
