@@ -116,7 +116,7 @@ STRENGTHS: Mapping[str, Strength] = {
         any_hue_p=0.08,
         fade=0.8,
         fade_p=0.1,
-    ),  # fmt: skip
+    ),
     # A body has an upright position, and left and right are nearly mirror images.
     "anatomy": Strength(
         rotation=0.26,
@@ -128,7 +128,7 @@ STRENGTHS: Mapping[str, Strength] = {
         jitter=0.05,
         stain_p=0.0,
         noise=0.05,
-    ),  # fmt: skip
+    ),
 }
 """By kind. histology: tissue lies in any direction, stains vary. anatomy: organs in scans and endoscopy."""
 

@@ -20,10 +20,11 @@ from ldseg.evaluation.quality import Quality
 from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.contract import one_line
-from ldseg.model import BATCH, available, find_weights
+from ldseg.model import BATCH, available
 from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
 from ldseg.paths import require_folder
+from ldseg.published import find_weights
 from ldseg.remote import is_remote, url_of
 from ldseg.shards import Shard
 from ldseg.spatial import AXES

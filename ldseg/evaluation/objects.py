@@ -160,6 +160,7 @@ def separate(labels: npt.ArrayLike, *, frames: bool = False) -> npt.NDArray[np.i
 
     Args:
         labels: int (*S), 0 for background.
+        frames: whether the first axis is time.
 
     Returns:
         int32 (*S).

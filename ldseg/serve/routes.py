@@ -149,7 +149,11 @@ async def picture(request: Request, key: str, kind: str, plane: str = "0", step:
         raise ConfigError(f"plane, step: expected whole numbers, got {plane[:20]!r} and {step[:20]!r}")
 
     def draw() -> bytes:
-        shown = kept.shown
+        try:
+            shown = kept.shown
+        except (KeyError, OSError):
+            _kept(request, key)  # not there any more, where it was removed meanwhile
+            raise
         found = shown.step(kind, int(step), int(plane)) if kind in STEP_KINDS else shown.plane(kind, int(plane))
         return png(found)
 

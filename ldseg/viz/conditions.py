@@ -141,11 +141,11 @@ def draw_interval(axes: Axes, x: npt.NDArray, figures: Sequence[Mapping[str, Any
     axes.plot(x, mean, color=color, **look)
 
 
-def _apart(values: Sequence[float], most: int = 12) -> list[float]:
-    """Those of ascending values that stand far enough apart for a label at each."""
+def _apart(values: Sequence[float]) -> list[float]:
+    """Those of ascending values that stand far enough apart for a label at each: about twelve fit."""
     found: list[float] = []
     for value in values:
-        if not found or value - found[-1] > 0.99 * (values[-1] - values[0]) / most:
+        if not found or value - found[-1] > 0.99 * (values[-1] - values[0]) / 12:
             found.append(value)
     return found
 

@@ -30,18 +30,14 @@ def _legend_below(axes: Axes, columns: int) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, columnspacing=1.4, handlelength=1.4)
 
 
-def training_curves_figure(
-    rows: Sequence[Mapping[str, Any]], *, losses: Sequence[str] | None = None, dice: str = "val_dice"
-) -> Figure:
+def training_curves_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Draws the losses (logarithmic axis) and the sampled validation Dice, its best value marked.
 
     Args:
         rows: One mapping per epoch, as in the training's CSV log: `epoch`, the losses, and `val_dice` on the
             epochs that were validated. Values are numbers or text; missing, empty and NaN values leave gaps.
             Of several rows for one epoch (resumed, or validated within) the last value of each key counts.
-        losses: Keys to draw as losses. By default all numeric keys except epoch, `val_...`, and keys that
-            speak of the learning rate or of time.
-        dice: Key of the validation Dice.
+            Losses are all numeric keys except epoch, `val_...`, and keys that speak of the learning rate or of time.
 
     Raises:
         DataError: No row has a number as its epoch.
@@ -57,12 +53,12 @@ def training_curves_figure(
         raise DataError("training log: expected rows with a numeric 'epoch', got none")
     epochs = np.array(sorted(by_epoch))
     ordered = [by_epoch[e] for e in epochs]
-    names = list(losses) if losses is not None else _loss_names(ordered)
+    names = _loss_names(ordered)
     with style():
         figure = new_figure(9.0, 3.8)
         left, right = figure.subplots(1, 2)
         _draw_losses(left, epochs, {n: _column(ordered, n) for n in names})
-        _draw_dice(right, epochs, _column(ordered, dice))
+        _draw_dice(right, epochs, _column(ordered, "val_dice"))
         for axes in (left, right):
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))

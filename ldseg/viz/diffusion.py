@@ -26,29 +26,26 @@ _RANGE = 2.5  # latents have unit variance, so that nearly all noise lies within
 _PAPER = np.float32(0.93)  # brightness of the background class in a decoded mask
 
 
-def latent_to_rgb(latents: npt.ArrayLike, *, limit: float = _RANGE) -> npt.NDArray[np.uint8]:
+def latent_to_rgb(latents: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Shows latents as colours, the same map for every latent, so that steps can be compared.
 
     One channel becomes gray, two become red and blue, three are red, green and blue; of more, the first three
-    orthonormal cosine components over the channels are shown, which keep the variance of white noise. -limit
-    becomes 0, 0 becomes mid-gray, limit becomes 255.
+    orthonormal cosine components over the channels are shown, which keep the variance of white noise. -2.5
+    becomes 0, 0 becomes mid-gray, 2.5 becomes 255.
 
     Args:
         latents: Float (..., c).
-        limit: Half the range that is shown.
 
     Returns:
         uint8 (..., 3).
 
     Raises:
-        DataError: There is no channel, or `limit` is not positive.
+        DataError: There is no channel.
     """
     values = np.nan_to_num(np.asarray(latents, dtype=np.float32))
     if values.ndim < 1 or values.shape[-1] < 1:
         raise DataError(f"latents: expected channels last, got shape {values.shape}")
-    if not limit > 0:
-        raise DataError(f"limit: expected a positive number, got {limit}")
-    return to_uint8(0.5 + 0.5 * (values @ _projection(values.shape[-1])) / np.float32(limit))
+    return to_uint8(0.5 + 0.5 * (values @ _projection(values.shape[-1])) / np.float32(_RANGE))
 
 
 def _projection(channels: int) -> FloatImage:

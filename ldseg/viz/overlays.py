@@ -89,17 +89,16 @@ def outline(
     labels: npt.NDArray[np.integer],
     palette: FloatImage,
     width: float,
-    *,
-    casing: float = 0.55,
 ) -> None:
     """Draws an anti-aliased line along the inner edge of each label into the plane (H, W, 3), in place.
+
+    The line has a dark edge on both sides.
 
     Args:
         plane: The picture.
         labels: Integer (H, W).
         palette: Float32 (n, 3), see `colour_of`.
         width: Width of the line in pixels.
-        casing: Opacity of the black edge on both sides of the line; 0 for none.
     """
     edge = _inner_edge(labels)
     turns = (labels[edge].astype(np.int64) - 1) % (len(palette) - 1)
@@ -117,7 +116,7 @@ def outline(
     colour = np.broadcast_to(distances[0][1], painted.shape)
     for own, paint in distances[1:]:
         colour = np.where((own[near] <= reach)[:, None], paint, colour)
-    for half, opacity, above in ((width / 2 + 1.0, casing, np.zeros(3, np.float32)), (width / 2, 1.0, colour)):
+    for half, opacity, above in ((width / 2 + 1.0, 0.55, np.zeros(3, np.float32)), (width / 2, 1.0, colour)):
         weight = (opacity * np.clip(half + 0.5 - reach, 0.0, 1.0))[:, None].astype(np.float32)
         painted = painted * (1.0 - weight) + weight * above
     plane[near] = painted

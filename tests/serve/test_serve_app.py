@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 from ldseg.errors import ConfigError
 from ldseg.serve.app import create_app
+from ldseg.serve.results import Kept
 from ldseg.serve.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +143,18 @@ def test_pictures_show_image_mask_and_steps(client: TestClient, found: dict[str,
 )
 def test_pictures_that_are_not_there(client: TestClient, found: dict[str, Any], path: str, line: str) -> None:
     assert line in error(client.get(f"/results/{found['id']}/{path}"), 422)
+
+
+def test_a_result_that_goes_while_it_is_drawn(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = [Kept(folder=tmp_path / "gone", files={}, facts={})]
+
+    def get(key: str) -> Kept:
+        if not gone:
+            raise KeyError(key)
+        return gone.pop()
+
+    monkeypatch.setattr(client.app.state.ldseg.shelf, "get", get)  # type: ignore[attr-defined]
+    assert "none any more" in error(client.get("/results/gone/pictures/mask"), 404)
 
 
 @pytest.mark.parametrize(
