@@ -26,7 +26,7 @@ from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
 from ldseg.models import Preset
 from ldseg.options import AUTO, SLIDE_FORMATS
-from ldseg.paths import path_of, require_folder
+from ldseg.paths import named_path, require_folder
 from ldseg.published import find_weights
 from ldseg.result import Result
 from ldseg.shipped import shipped_weights
@@ -157,7 +157,7 @@ class Model:
         if isinstance(image, str | Path):
             if spacing is not None:
                 raise ConfigError(f"spacing: expected it with an array only, as a file tells its own, got {tuple(spacing)}")
-            path = path_of(str(image)).expanduser()
+            path = named_path("image", str(image))
             case = Case(name=stem_of(path), image=path, label=None, group=stem_of(path))
             loaded = load_case(case, step)
         else:
@@ -207,7 +207,7 @@ class Model:
         """
         from ldseg.slides.files import SlideSettings, segment_slide
 
-        path, step, own = path_of(str(path)).expanduser(), self._preprocessing(), settings.get("sampler")
+        path, step, own = named_path("path", str(path)), self._preprocessing(), settings.get("sampler")
         sampler = self._sampler(settings)
         if sampler.members > 1 and sampler.fusion != "mean":
             raise ConfigError(f"fusion: expected mean for a slide, got {sampler.fusion}")
@@ -217,7 +217,7 @@ class Model:
             path,
             self.engine(sampler, batch_size, own if isinstance(own, Sampler) else None),
             step,
-            path_of(str(out)).expanduser(),
+            named_path("out", str(out)),
             stem_of(path),
             settings=SlideSettings(
                 microns=microns or self.description.microns,
@@ -259,7 +259,7 @@ class Model:
             ConfigError: a setting is unknown or out of range.
             DataError: there is no such folder, or no image in it.
         """
-        folder = path_of(str(folder)).expanduser()
+        folder = named_path("folder", str(folder))
         require_folder(folder, "one with images")
         patterns = (cases,) if isinstance(cases, str) else tuple(cases)
         step = self._preprocessing(labels)
@@ -419,7 +419,7 @@ def training_config(data: str | Path, values: Mapping[str, object]) -> Config:
         ConfigError: a setting is unknown or out of range.
         DataError: there is no such folder.
     """
-    folder = path_of(str(data)).expanduser()
+    folder = named_path("data", str(data))
     require_folder(folder, "a data set to train on")
     folder = folder if folder.name else folder.resolve()
     own = {"Parameters.Training": True, "Data.Root": str(folder.parent), "Data.Dataset": folder.name}

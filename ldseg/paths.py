@@ -26,7 +26,7 @@ def path_of(text: str) -> Path:
 
 
 def named_path(key: str, text: str) -> Path:
-    """The path that a setting names, ``~`` and ``~user`` resolved.
+    """The path that a setting or an argument names, ``~`` and ``~user`` resolved.
 
     Raises:
         ConfigError: for a user who does not exist.

@@ -94,9 +94,13 @@ def find_weights(name: str | Path) -> Path:
             weights. One of weights as LDSeg was published with them, or one of its files, is converted, once.
 
     Raises:
-        WeightsError: neither is there.
+        WeightsError: neither is there, or nobody has the home of the folder.
     """
-    folder, shipped = path_of(str(name)).expanduser(), shipped_weights()
+    shipped = shipped_weights()
+    try:
+        folder = path_of(str(name)).expanduser()
+    except RuntimeError:
+        raise WeightsError(f"{name}: expected a folder of weights, got one whose user has no home folder") from None
     if str(name) in shipped and not holds_weights(folder):
         return shipped[str(name)]
     if is_published(folder):

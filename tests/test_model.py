@@ -168,6 +168,12 @@ def test_an_image_that_cannot_be_used(model: ldseg.Model, data: Path) -> None:
         model.segment(data / "Image" / "Phantom2.png")
     with pytest.raises(DataError, match="constant image"):
         model.segment(np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(
+        ConfigError, match="image: expected a path, got '~no-such-user/a.png', whose user has no home folder"
+    ):
+        model.segment("~no-such-user/a.png")
+    with pytest.raises(ConfigError, match="folder: expected a path, got '~no-such-user'"):
+        list(model.segment_folder("~no-such-user"))
     with pytest.raises(ConfigError, match="spacing: expected it with an array only"):
         model.segment(data / "Image" / "Phantom1.png", spacing=(1, 1))
 

@@ -69,6 +69,10 @@ def test_the_folder_of_a_user() -> None:
     assert named_path("Data.Root", "data") == Path("data")
     with pytest.raises(ConfigError, match="^Data.Root: expected a path, got '~nosuchuser/data', whose user has no home"):
         named_path("Data.Root", "~nosuchuser/data")
+    with pytest.raises(
+        WeightsError, match="~nosuchuser/weights: expected a folder of weights, got one whose user has no home"
+    ):
+        find_weights("~nosuchuser/weights")
 
 
 @pytest.mark.parametrize(("name", "reason"), [("n" * 300, "File name too long"), ("a\0b", "embedded null byte")])

@@ -45,7 +45,8 @@ class Journal:
             given, kept = list(_lines(path)), list(_lines(old))
             own = next((lines for lines in (given, kept) if lines and lines[0] == head), [])
             if own is not given and path.exists():
-                theirs = given[0].get("settings", {}) if given else {}
+                theirs = given[0].get("settings") if given else None
+                theirs = theirs if isinstance(theirs, dict) else {}
                 changed = [name for name, value in head["settings"].items() if theirs.get(name) != value]
                 how = f"gone on with {old.name}" if own else "begun anew"
                 logger.warning("%s: of other settings (%s): kept as %s, %s", path, ", ".join(changed), old.name, how)

@@ -182,9 +182,10 @@ def _voxels_of(path: Path) -> Path:
 def _size_of(header: Any) -> tuple[tuple[int, ...], int]:
     """Lengths of the axes, and the values of each voxel. Axes of length 1 at the end, from the fourth on, are left out."""
     dim = [int(length) for length in header["dim"]]
-    if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
-        raise ValueError(f"its header has the lengths {dim}")
     size, planes = dim[1 : dim[0] + 1], 1
+    size[3:] = [length or 1 for length in size[3:]]  # programs leave them at 0, and others read that as 1
+    if not 1 <= dim[0] <= 7 or min(size) < 1:
+        raise ValueError(f"its header has the lengths {dim}")
     if len(size) == _VECTOR:
         planes, size = size[-1], size[:-1]
     while len(size) > 3 and size[-1] == 1:

@@ -18,7 +18,7 @@ from ldseg.errors import DataError
 from ldseg.io.codecs import decode
 from ldseg.io.contract import Content, Format, Refused, check_size, read_checked, said_once
 from ldseg.io.geometry import Geometry
-from ldseg.io.planes import upright, without_alpha
+from ldseg.io.planes import said_transparent, upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
 from ldseg.later import Later
 from ldseg.spatial import COLOUR
@@ -56,6 +56,8 @@ def read_picture(path: Path, axes: str = "YX", label: bool = False) -> Content:
     values = pixels.values if pixels.values.ndim == 3 else pixels.values[..., np.newaxis]
     if values.shape[-1] in (2, 4):
         values = without_alpha(values, str(path), label)
+    elif pixels.transparent and not label:  # of a label the numbers count
+        said_transparent(str(path))
     if values.ndim != 3 or values.shape[-1] not in (1, 3) or not values.size:
         raise Refused(f"expected one gray or RGB plane (H, W) or (H, W, 3), found {values.shape}")
     values = upright(values, pixels.orientation)

@@ -28,6 +28,7 @@ class Pixels:
         bits: bits of each value in use; None where the file does not say.
         lossy: the coding that has changed the values a little; empty where they are as they were.
         pictures: how many the file holds, smaller copies apart.
+        transparent: whether a colour, or a part of a palette, that is to be seen through is among others.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class Pixels:
     bits: int | None = None
     lossy: str = ""
     pictures: int = 1
+    transparent: bool = False
 
 
 def by_pillow(plugin: Any, content: bytes) -> Pixels:
@@ -47,11 +49,24 @@ def by_pillow(plugin: Any, content: bytes) -> Pixels:
             raise Refused("several frames, expected one picture")
         image.load()
         orientation = int(image.getexif().get(ORIENTATION, 1))
+        if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+            return Pixels(values=np.asarray(image.convert("RGB")), orientation=orientation)
+        values, colours, transparent = np.asarray(image), None, False
+        if image.mode == "P" or image.format == "GIF":  # gray ones among these have no palette
+            opaque = _opaque(image.info.get("transparency"))[np.unique(values)]
+            transparent = bool((opaque != opaque[0]).any())
         if image.mode == "P":
             colours = np.zeros((256, 3), np.uint8)
             listed = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
             colours[: len(listed)] = listed
-            return Pixels(values=np.asarray(image), palette=colours, orientation=orientation)
-        if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-            return Pixels(values=np.asarray(image.convert("RGB")), orientation=orientation)
-        return Pixels(values=np.asarray(image), orientation=orientation)
+        return Pixels(values=values, palette=colours, orientation=orientation, transparent=transparent)
+
+
+def _opaque(told: int | bytes | None) -> np.ndarray:
+    """How opaque the 256 colours of a palette are, by what Pillow tells: one that is not, or a list."""
+    opaque = np.full(256, 255, np.uint8)
+    if isinstance(told, int):
+        opaque[told] = 0
+    elif told is not None:
+        opaque[: len(told)] = np.frombuffer(told, np.uint8)[:256]
+    return opaque

@@ -37,8 +37,13 @@ def without_alpha(values: np.ndarray, source: str, label: bool) -> np.ndarray:
         raise Refused(
             "a label needs one plane of class or instance numbers, found one colour and what differs in transparency"
         )
-    said_once("transparency", f"{source}: its transparency is not used (this is said for the first such file only)")
+    said_transparent(source)
     return kept
+
+
+def said_transparent(source: str) -> None:
+    """Say once that transparency is left out."""
+    said_once("transparency", f"{source}: its transparency is not used (this is said for the first such file only)")
 
 
 def inverted(values: np.ndarray, bits: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import imagecodecs
+import numpy as np
 
 from ldseg.io.contract import check_size
 from ldseg.io.pixels import ORIENTATION, Pixels, by_pillow
@@ -71,7 +72,11 @@ def _whole_png(content: bytes, chunks: list[Chunk]) -> Pixels:
     values = imagecodecs.png_decode(_without(content, chunks, b"tRNS") if b"tRNS" in kinds else content)
     if values.shape[:2] != (height, width):
         raise ValueError(f"its pixels are {values.shape[:2]}, its header promises {(height, width)}")
-    return Pixels(values=values, orientation=orientation)
+    key = next((content[start + 8 : end - 4] for kind, start, end in chunks if kind == b"tRNS"), b"")
+    seen = np.ones(1, bool)
+    if len(key) == 2 * planes:  # one colour is transparent
+        seen = (values.reshape(height, width, planes) != np.frombuffer(key, ">u2")).any(axis=-1)
+    return Pixels(values=values, orientation=orientation, transparent=bool(seen.any() and not seen.all()))
 
 
 def _chunks(content: bytes) -> Iterator[Chunk]:

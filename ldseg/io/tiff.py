@@ -14,7 +14,7 @@ import numpy as np
 
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
-from ldseg.io.planes import depth_of, inverted, upright, without_alpha
+from ldseg.io.planes import depth_of, inverted, said_transparent, upright, without_alpha
 from ldseg.io.tiff_coding import check_coding, check_measured, check_strips, coded_with_loss, steady
 from ldseg.later import Later
 from ldseg.spatial import MOST_CHANNELS
@@ -41,7 +41,7 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
     """Read a TIFF as (*S, c), values as stored.
 
     Of an image a palette is expanded, and white that is zero is turned to black; of a label the numbers count as stored.
-    Reduced copies of the picture in the file are passed over.
+    Reduced copies of the picture in the file are passed over, and so are masks of what is transparent, as GDAL writes them.
 
     Raises:
         Refused: pages that differ, axes that do not fit, colours and compressions that are not read.
@@ -51,8 +51,10 @@ def read_tiff(path: Path, axes: str, label: bool = False) -> Content:
         pages = _pages_of(stored)
         if stored.is_ome:
             _check_set(stored.ome_metadata or "")
-        whole = [page for page in pages if not page.is_reduced]
-        series = [part for part in stored.series if not part.keyframe.is_reduced]
+        whole = [page for page in pages if not (page.is_reduced or page.is_mask)]
+        series = [part for part in stored.series if not (part.keyframe.is_reduced or part.keyframe.is_mask)]
+        if not label and any(page.is_mask and not page.is_reduced for page in pages):
+            said_transparent(str(path))
         if axes == "YX" and len(whole) != 1 and not _are_channels(series, len(whole)):
             raise Refused(f"{len(whole)} pages, expected one")
         page: Any = series[0].keyframe if series else pages[0]

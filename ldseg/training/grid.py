@@ -11,6 +11,7 @@ import numpy as np
 from ldseg.config import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import Preset
+from ldseg.options import AUTO
 from ldseg.text import times
 from ldseg.training.look import Seen
 
@@ -73,8 +74,8 @@ def grid_of(data: DataConfig, seen: Seen, axes: str, preset: Preset, positions: 
         positions: of a sample, at most, about.
         reason: why not more.
     """
-    zoom = 1.0 if data.zoom == "auto" else float(data.zoom)
-    fit = ("aspect" if zoom > 1 else "resize") if data.fit == "auto" else data.fit
+    zoom = 1.0 if data.zoom == AUTO else float(data.zoom)
+    fit = ("aspect" if zoom > 1 else "resize") if data.fit == AUTO else data.fit
     if data.size:
         return Grid(size=data.size, fit=fit, zoom=zoom, spacing=data.spacing)
     whole, multiple = _whole(data, seen, axes), preset.multiple[axes]
@@ -83,9 +84,9 @@ def grid_of(data: DataConfig, seen: Seen, axes: str, preset: Preset, positions: 
         return Grid(size=size, fit=fit, spacing=data.spacing, why={"Size": _why(whole, size, "cut into tiles of it")})
     grid = _resized(data, seen, axes, preset, whole, positions, reason)
     grid = replace(grid, fit=fit, zoom=zoom)
-    if data.fit in ("auto", "aspect") and data.zoom == "auto" and not data.spacing:
+    if data.fit in (AUTO, "aspect") and data.zoom == AUTO and not data.spacing:
         grid = _finer(grid, data, seen, axes, preset, whole)
-    if data.fit == "auto" and grid.fit == "resize" and (spread := _spread(seen, axes)) > SPREAD:
+    if data.fit == AUTO and grid.fit == "resize" and (spread := _spread(seen, axes)) > SPREAD:
         why = f"tall and wide pictures differ {spread:.1f} times in aspect, which resizing would distort"
         grid = replace(grid, fit="aspect", why={**grid.why, "Fit": why})
     return grid

@@ -27,6 +27,7 @@ from ldseg.inference import Segmented, segment_cases
 from ldseg.inference.facts import facts_of
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.inference.scoring import scores_of
+from ldseg.options import AUTO
 from ldseg.outputs import Outputs
 from ldseg.text import number
 from ldseg.training.plan import Plan
@@ -145,7 +146,7 @@ def _settled(config: Config, plan: Plan, sampling: dict[str, Any]) -> Config:
         **places,
         "Parameters.Training": False,
         "Sampler.Sampling_Steps": sampling.get("steps", plan.steps),
-        "Sampler.Samples": sampling.get("samples", 1) if asked.samples == "auto" else asked.samples,
+        "Sampler.Samples": sampling.get("samples", 1) if asked.samples == AUTO else asked.samples,
     }
     return Config.from_dict(plan.settings).with_values(values)
 

@@ -211,7 +211,7 @@ def spec_of(config: Config, preset: Preset | None = None) -> SegmenterSpec:
         axes=axes,
         channels=int(config.data.channels),
         classes=len(config.data.classes),
-        prediction=prediction if config.model.prediction == "auto" else config.model.prediction,
+        prediction=prediction if config.model.prediction == AUTO else config.model.prediction,
         schedule=Schedule(name=noise.scheduler, timesteps=noise.timesteps, beta_0=noise.beta_0, beta_t=noise.beta_t),
         control=control,
         dynamic_conditioning=config.model.dynamic_conditioning,

@@ -21,7 +21,9 @@ class TrainingStopped(KeyboardInterrupt):
 PATIENCE = 5.0
 """Seconds that a training has to end by itself, once it was asked to."""
 
-AGAIN = "start it again with the same settings ([Parameters] Checkpoint = True) and it goes on there"
+_GOES_ON = "start it again with the same settings ([Parameters] Checkpoint = True) and it goes on"
+
+AGAIN = f"{_GOES_ON} there"
 
 _asked = threading.Event()
 
@@ -157,7 +159,7 @@ def farewell(folder: Path, history: list[dict[str, Any]], epoch: int, epochs: in
     else:
         parts.append("nothing was validated yet, so there are no weights")
     where = f"after epoch {epoch - 1}" if epoch > 1 else "at its beginning"
-    parts.append(f"start it again with the same settings ([Parameters] Checkpoint = True) and it goes on {where}")
+    parts.append(f"{_GOES_ON} {where}")
     if fallen > 0.1:
         parts.append(
             f"its step size was still {fallen:.0%} of the highest: trained to the end, where it has fallen, Dice gains"

@@ -61,11 +61,12 @@ def test_back_and_forth_between_two_settings_nothing_is_lost(tmp_path: Path, cap
     assert Journal(path, {**SETTINGS, "weights": "ef"}).records == []
 
 
-def test_a_file_that_is_no_journal_makes_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["notes of mine", '{"settings": ["of", "others"]}\n', '{"settings": null}\n'])
+def test_a_file_that_is_no_journal_makes_way(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text("notes of mine")
+    path.write_text(content)
     assert Journal(path, SETTINGS).records == []
-    assert (tmp_path / "x.old.jsonl").read_text("utf-8") == "notes of mine"
+    assert (tmp_path / "x.old.jsonl").read_text("utf-8") == content
 
 
 def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:

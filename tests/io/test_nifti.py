@@ -255,3 +255,9 @@ def test_twice_the_voxels(tmp_path: Path) -> None:
         path.write_bytes((gzip.compress if name.endswith("gz") else bytes)(content + values().tobytes()))
         with pytest.raises(DataError, match=r"it holds 3360 bytes of voxels, its header tells of 1680 only"):
             read_scan(path, "ZYX")
+
+
+@pytest.mark.parametrize("dim", [(4, 14, 12, 5, 0, 0, 0, 0), (5, 14, 12, 5, 0, 1, 0, 0), (7, 14, 12, 5, 1, 0, 0, 0)])
+def test_axes_behind_space_of_no_length(tmp_path: Path, dim: tuple[int, ...]) -> None:
+    path = patched(tmp_path, ("<8h", 40, dim))
+    np.testing.assert_array_equal(read_scan(path, "ZYX").values[..., 0], sitk.GetArrayFromImage(sitk.ReadImage(str(path))))

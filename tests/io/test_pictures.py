@@ -356,3 +356,29 @@ def test_a_second_picture_in_a_jpeg_is_named(tmp_path: Path, preview: bool, capl
     contract._SAID.clear()
     assert abs(read_image(path).astype(int) - 60).max() < 3
     assert ("a.jpg: it holds 2 pictures (MPO), of which the first alone is used" in caplog.text) == (not preview)
+
+
+@pytest.mark.parametrize("name", ["palette.png", "list.png", "gray.png", "deep.png", "rgb.png", "a.gif", "gray.gif"])
+@pytest.mark.parametrize("seen", [3, 5])
+def test_colours_that_are_seen_through_are_named(
+    tmp_path: Path, name: str, seen: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a plane of transparency is; nothing is said where no pixel has them, or of a label, whose numbers count."""
+    values = np.resize(np.arange(5, dtype=np.uint8), (8, 10))
+    image, told = Image.fromarray(values), seen
+    if name in ("palette.png", "list.png", "a.gif"):
+        image = image.convert("P", palette=Image.Palette.ADAPTIVE)
+        values = np.asarray(image)
+    if name == "list.png":
+        told = bytes(255 - 200 * (index == seen) for index in range(8))
+    elif name == "deep.png":
+        image = Image.fromarray(values.astype(np.uint16))
+    elif name == "rgb.png":
+        image, told = Image.fromarray(np.dstack([values] * 3)), (seen, seen, seen)
+    path = tmp_path / name
+    image.save(path, transparency=told)
+    contract._SAID.clear()
+    read_label(path)
+    assert not caplog.text
+    read_image(path)
+    assert (f"{name}: its transparency is not used" in caplog.text) == (seen < 5)

@@ -327,3 +327,20 @@ def test_values_that_imagej_calibrates(tmp_path: Path, start: float, slope: floa
     np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", "YX").values[..., 0], wanted)
     if slope == 1:
         np.testing.assert_array_equal(read_scan_label(tmp_path / "a.tif", "YX")[0], wanted)
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_masks_of_what_is_transparent(tmp_path: Path, reduced: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """GDAL adds them as pages; where they are of a reduced copy, this is passed over with it."""
+    path, values = tmp_path / "a.tif", np.arange(600, dtype=np.uint8).reshape(20, 30)
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(values, metadata=None)
+        writer.write(values > 9, photometric="minisblack", subfiletype=1, metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as stored:
+        stored.pages[1].tags["NewSubfileType"].overwrite(4 + reduced)
+        stored.pages[1].tags["PhotometricInterpretation"].overwrite(4)
+    contract._SAID.clear()
+    np.testing.assert_array_equal(read_scan_label(path, "YX")[0], values)
+    assert not caplog.text
+    np.testing.assert_array_equal(read_scan(path, "YX").values[..., 0], values)
+    assert ("a.tif: its transparency is not used" in caplog.text) == (not reduced)
