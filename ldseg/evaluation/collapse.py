@@ -18,7 +18,7 @@ ENOUGH = 500
 """Unlike neighbours that noise would have, below which there is no telling."""
 
 GUESS = 0.95
-"""Mean entropy, as a share of the highest there is, above which masks are a guess: of two classes the likelier has 63 %."""
+"""Mean entropy, as a share of the highest there is, above which rough masks are a guess (of two classes: 63 %)."""
 
 SOUND = "no"
 NOISE = "noise"
@@ -41,8 +41,8 @@ class Collapse:
     nearer to it than to the roughness :math:`R_l` of the labels, as ratios go.
 
     Noise is independent from place to place on the grid where it was drawn; decoded, it comes in blobs of the latent's
-    stride. So masks and labels are looked at on that grid. Where it has too few positions to tell, and wherever noise was
-    smoothed, the entropy tells: a network that has learnt nothing gives all classes about the same probability everywhere.
+    stride. So masks and labels are looked at on that grid. Where it has too few positions to tell by order alone, the entropy
+    has to say so, too: a network that has learnt nothing gives all classes about the same probability everywhere.
 
     Args:
         classes: their names, background first.
@@ -103,8 +103,9 @@ class Collapse:
         if masks.any() and alone.any():
             return self.classes[int(np.argmax(alone))]
         found, usual = self.roughness
-        noisy = self._masks.expected >= ENOUGH and found > max(0.5, math.sqrt(np.nan_to_num(usual)))
-        if noisy:
+        if not found > max(0.5, math.sqrt(np.nan_to_num(usual))):
+            return SOUND
+        if self._masks.expected >= ENOUGH:
             return NOISE
         return UNDECIDED if self._told and self._entropy / self._told > GUESS else SOUND
 

@@ -91,15 +91,17 @@ def test_labels_count_where_every_mask_has_one() -> None:
 
 
 def test_masks_that_are_undecided_everywhere_are_a_guess() -> None:
-    """Also of so few positions that order does not tell; a single case does not make it, and nor does not knowing."""
-    found, mask = Collapse(CLASSES, (8, 8)), regions((64, 64))
+    """Of so few positions that order alone does not tell; a single case does not make it, and nor does not knowing."""
+    found, mask, label = Collapse(CLASSES, (8, 8)), noise((64, 64)), regions((64, 64), smooth=16)
     for entropy, kind in ((math.nan, "no"), (0.99, "undecided"), (0.86, "no"), (0.99, "no"), (0.99, "undecided")):
-        found.add(mask, mask, mask.shape, entropy)
+        found.add(mask, label, mask.shape, entropy)
         assert found.kind == kind
     assert found.said == "the masks are a guess, undecided nearly everywhere (mean entropy 0.96 of 1)"
-    joined = Collapse(CLASSES, (8, 8))
+    joined, sound = Collapse(CLASSES, (8, 8)), Collapse(CLASSES, (8, 8))
     joined.take(json.loads(json.dumps(found.counts())))
     assert joined.said == found.said
+    sound.add(label, label, label.shape, 0.99)  # what is in order was learnt, however unsure
+    assert sound.kind == "no"
 
 
 def test_counts_of_several_make_the_whole() -> None:
