@@ -18,7 +18,7 @@ ENOUGH = 500
 """Unlike neighbours that noise would have, below which there is no telling."""
 
 GUESS = 0.95
-"""Mean entropy, as a share of the highest there is, above which rough masks are a guess (of two classes: 63 %)."""
+"""Share of the highest entropy above which, in the mean, rough masks are a guess: one of two classes has at most 63 %."""
 
 SOUND = "no"
 NOISE = "noise"
@@ -41,7 +41,7 @@ class Collapse:
     nearer to it than to the roughness :math:`R_l` of the labels, as ratios go.
 
     Noise is independent from place to place on the grid where it was drawn; decoded, it comes in blobs of the latent's
-    stride. So masks and labels are looked at on that grid. Where it has too few positions to tell by order alone, the entropy
+    stride. So masks and labels are looked at on that grid. Where it has too few positions to tell by order alone, entropy
     has to say so, too: a network that has learnt nothing gives all classes about the same probability everywhere.
 
     Args:
