@@ -33,13 +33,13 @@ def main() -> None:
 
     import tifffile
 
+    from ldseg.base.text import number
     from ldseg.cli.table import table
     from ldseg.data.cases import Case, find_cases, load_case
     from ldseg.evaluation.flicker import flicker
     from ldseg.evaluation.metrics import dice, iou
     from ldseg.inference import segment_cases
     from ldseg.inference.predictor import Predictor
-    from ldseg.text import number
     from ldseg.weights import load_segmenter
 
     segmenter, description = load_segmenter(options.weights or ROOT / "weights" / options.dataset)

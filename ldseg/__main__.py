@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 
-from ldseg.pausing import many_objects
+from ldseg.base.pausing import many_objects
 
 
 def main() -> int:

@@ -11,24 +11,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
+from ldseg.base.options import AUTO
+from ldseg.base.paths import cache_folder, nearest_folder
+from ldseg.base.regions import Regions
+from ldseg.base.shipped import shipped_weights
+from ldseg.base.text import counted, some
+from ldseg.base.untrusted import check_arrays, check_types, parsed
+from ldseg.base.writing import remove, write_text
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError, LDSegError, WeightsError
 from ldseg.evaluation.collapse import SOUND, said_of
 from ldseg.evaluation.familiarity import Familiarities, Familiarity
 from ldseg.evaluation.quality import Quality
-from ldseg.folds import FOLDS_FILE, fold_folders, fold_of, is_folds
 from ldseg.io.contract import check_prepared, one_line
 from ldseg.models import Preset
-from ldseg.options import AUTO
-from ldseg.paths import cache_folder, nearest_folder
-from ldseg.regions import Regions
-from ldseg.shipped import shipped_weights
 from ldseg.spec import SegmenterSpec
-from ldseg.text import counted, some
-from ldseg.untrusted import check_arrays, check_types, parsed
 from ldseg.version import __version__
-from ldseg.writing import remove, write_text
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "segmenter.weights.h5"

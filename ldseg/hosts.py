@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ldseg.base.options import AUTO
 from ldseg.errors import ConfigError
-from ldseg.options import AUTO
 
 ALONE = "none"
 """One process, whatever launchers say."""

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ldseg import devices
+from ldseg.base.options import AUTO, SLIDE_FORMATS
+from ldseg.base.paths import named_path, require_folder
+from ldseg.base.shipped import shipped_weights
+from ldseg.base.spatial import Image
 from ldseg.config import Config, GPUConfig, SamplerConfig
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.inputs import cases_in
@@ -25,12 +29,8 @@ from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.names import stem_of
 from ldseg.io.scans import scan_of
 from ldseg.models import Preset
-from ldseg.options import AUTO, SLIDE_FORMATS
-from ldseg.paths import named_path, require_folder
 from ldseg.published import find_weights
 from ldseg.result import Result
-from ldseg.shipped import shipped_weights
-from ldseg.spatial import Image
 from ldseg.viz.style import class_bytes
 
 if TYPE_CHECKING:

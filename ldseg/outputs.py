@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.untrusted import parsed
+from ldseg.base.writing import LOCK, move, remove
 from ldseg.errors import DataError
-from ldseg.untrusted import parsed
-from ldseg.writing import LOCK, move, remove
 
 logger = logging.getLogger(__name__)
 

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.paths import cache_folder, path_of
+from ldseg.base.shipped import shipped_weights
+from ldseg.base.spatial import AXES
+from ldseg.base.untrusted import check_arrays
+from ldseg.base.writing import claim_folder
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.description import WEIGHTS_FILE, Description, holds_weights
 from ldseg.diffusion import Schedule
 from ldseg.errors import LDSegError, WeightsError
-from ldseg.later import Later
 from ldseg.models.plans import PUBLISHED_STRIDE
-from ldseg.paths import cache_folder, path_of
-from ldseg.shipped import shipped_weights
-from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
-from ldseg.untrusted import check_arrays
 from ldseg.version import __version__
-from ldseg.writing import claim_folder
 
 if TYPE_CHECKING:
     import h5py

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ldseg.base.options import MASKS
+from ldseg.base.paths import named_path
+from ldseg.base.spatial import Image, Mask, Numbers
 from ldseg.config.sections import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
@@ -18,10 +21,7 @@ from ldseg.evaluation.familiarity import Familiarity, unfamiliar
 from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference import Engine
 from ldseg.inference.segmented import Segmented
-from ldseg.options import MASKS
 from ldseg.outputs import Outputs
-from ldseg.paths import named_path
-from ldseg.spatial import Image, Mask, Numbers
 from ldseg.writers.codes import codes_of
 from ldseg.writers.contract import Segmentation
 from ldseg.writers.table import check_formats, write_formats

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from ldseg.base.spatial import Tensor
 from ldseg.diffusion import DDIM, Sampler, convert, corrupt, decodable, target
 from ldseg.diffusion.compiled import HOLDS, sample
 from ldseg.models import build_networks
-from ldseg.spatial import Tensor
 from ldseg.spec import SegmenterSpec
 
 

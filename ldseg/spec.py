@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ldseg.base.spatial import AXES, MOST_CHANNELS
 from ldseg.diffusion import PREDICTIONS, Schedule
 from ldseg.models.presets import CONTROL, Preset, preset_of
-from ldseg.spatial import AXES, MOST_CHANNELS
 
 MOST_CLASSES = 1 << 16
 """Classes that a mask of 16 bits can tell apart."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from ldseg.base.folds import FOLDS_FILE
+from ldseg.base.writing import write_text, write_together
 from ldseg.description import (
     ATTRIBUTE,
     DESCRIPTION_FILE,
@@ -26,10 +28,8 @@ from ldseg.description import (
     read_network,
 )
 from ldseg.errors import DataError, WeightsError
-from ldseg.folds import FOLDS_FILE
 from ldseg.models import Preset
 from ldseg.version import __version__
-from ldseg.writing import write_text, write_together
 
 if TYPE_CHECKING:
     from ldseg.segmenter import Segmenter

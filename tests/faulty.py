@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ldseg import writing
+from ldseg.base import writing
 
 
 class Disk:
-    """Counts what is done to files by `ldseg.writing`, and fails once, or from then on.
+    """Counts what is done to files by `ldseg.base.writing`, and fails once, or from then on.
 
     Args:
         fails_at: which call fails, from 0; none where it is negative.

@@ -53,6 +53,8 @@ def test_the_architecture_shows_the_house_as_it_stands() -> None:
     rows = re.findall(r"^\| \d+ \| (.+) \|$", page, re.MULTILINE)
     assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == list(LAYERS)
     drawn = page.partition("\nldseg/\n")[2].partition("\ndata/")[0]
-    units = {line.split()[0] for line in drawn.splitlines()}
+    units = {line.split()[0] for line in drawn.splitlines() if not line.startswith("    ")}
     places = [path for path in (ROOT / "ldseg").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
     assert units == {f"{path.name}/" if path.is_dir() else path.name for path in places}
+    inside = {line.split()[0] for line in drawn.splitlines() if line.startswith("    ")}
+    assert inside == {path.name for path in (ROOT / "ldseg" / "base").glob("[a-z]*.py")}

@@ -15,25 +15,7 @@ ROOT = Path(__file__).parents[1]
 # neighbours in the row.
 LAYERS = (
     ("errors", "version"),
-    (
-        "components",
-        "deferred",
-        "engines",
-        "folds",
-        "later",
-        "options",
-        "paths",
-        "pausing",
-        "regions",
-        "remote",
-        "scratch",
-        "shards",
-        "shipped",
-        "spatial",
-        "text",
-        "untrusted",
-        "writing",
-    ),
+    ("base",),
     ("hosts",),
     ("group",),
     ("devices", "outputs"),
@@ -77,6 +59,11 @@ def _unit(module: str) -> str:
     return parts[0] if parts else "ldseg"
 
 
+def _beside(module: str, other: str) -> bool:
+    """Whether both are modules of ``base``, which have nothing to do with each other."""
+    return module != other and all(name.startswith("ldseg.base.") for name in (module, other))
+
+
 def _imports(module: str, source: str, known: set[str]) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of each import anywhere in the source; `known` tells modules from names in them."""
     is_package = any(name.startswith(f"{module}.") for name in known)
@@ -103,6 +90,8 @@ def _violations(module: str, source: str, known: set[str]) -> list[str]:
         where = f"{module}:{line} imports {name}"
         if top in BACKENDS and unit != BACKEND_UNIT:
             found.append(f"{where}: only ldseg.{BACKEND_UNIT} may import a backend")
+        elif top == "ldseg" and _beside(module, name):
+            found.append(f"{where}: modules of base stand side by side")
         elif top == "ldseg" and _unit(name) != unit:
             other = ROW.get(_unit(name), len(LAYERS))
             if other == ROW[unit]:
@@ -118,7 +107,18 @@ def test_imports_point_one_way() -> None:
 
 
 KNOWN = {
-    *("ldseg", "ldseg.config", "ldseg.description", "ldseg.devices", "ldseg.errors", "ldseg.segmenter", "ldseg.cli"),
+    *(
+        "ldseg",
+        "ldseg.base",
+        "ldseg.base.paths",
+        "ldseg.base.text",
+        "ldseg.config",
+        "ldseg.description",
+        "ldseg.devices",
+        "ldseg.errors",
+        "ldseg.segmenter",
+        "ldseg.cli",
+    ),
     *("ldseg.io", "ldseg.io.pictures", "ldseg.layers", "ldseg.layers.blocks"),
     *("ldseg.models", "ldseg.models.unet", "ldseg.training", "ldseg.training.fit"),
     *("ldseg.evaluation", "ldseg.evaluation.metrics", "ldseg.evaluation.report"),
@@ -133,6 +133,7 @@ KNOWN = {
         ("ldseg.io.pictures", "def f():\n    from ldseg import cli", "io stands below cli"),
         ("ldseg.io.pictures", "from ..models.unet import unet", "io stands below models"),
         ("ldseg.io", "from ..layers import blocks", "io and layers stand side by side"),
+        ("ldseg.base.text", "from ldseg.base.paths import named_path", "modules of base stand side by side"),
         ("ldseg.segmenter", "from . import description", "segmenter and description stand side by side"),
         ("ldseg.training.fit", "from ldseg.cli import main", "training stands below cli"),
         ("ldseg.evaluation.metrics", "from ldseg.models import unet", "evaluation and models stand side by side"),

@@ -17,6 +17,7 @@ import pytest
 import tiny
 
 import ldseg
+from ldseg.base.spatial import AXES
 from ldseg.cli import main
 from ldseg.diffusion import SAMPLERS
 from ldseg.errors import ConfigError, DataError, WeightsError
@@ -24,7 +25,6 @@ from ldseg.group import Group
 from ldseg.io.pictures import read_image, read_label, write_image
 from ldseg.models import Preset
 from ldseg.segmenter import Segmenter
-from ldseg.spatial import AXES
 from ldseg.weights import Description, save_weights
 
 # Keras's variables, not ours.

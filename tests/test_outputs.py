@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.base.text import json_text
+from ldseg.base.writing import LOCK, held_folder, write_text
 from ldseg.errors import DataError
 from ldseg.outputs import EARLIER, FOLDERS, METRICS, Outputs
-from ldseg.text import json_text
-from ldseg.writing import LOCK, held_folder, write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -122,7 +122,7 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     """The lock of a process that is killed is free again."""
     folder = tmp_path / "out"
     code = (
-        "import sys, time; from pathlib import Path; from ldseg.writing import held_folder;\n"
+        "import sys, time; from pathlib import Path; from ldseg.base.writing import held_folder;\n"
         f"with held_folder(Path({str(folder)!r}), '--out'):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as other:

@@ -69,7 +69,7 @@ from pathlib import Path
 import numpy as np
 
 from ldseg.io.contract import Content, Format
-from ldseg.writing import write_bytes
+from ldseg.base.writing import write_bytes
 
 
 def read(path, axes, label):
@@ -87,7 +87,7 @@ WRITER = '''
 """The size of each class as a text file, for a recipe."""
 
 from ldseg.writers.contract import Writer
-from ldseg.writing import write_text
+from ldseg.base.writing import write_text
 
 
 def write(folder, case):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ldseg import devices
+from ldseg.base.text import csv_text
 from ldseg.cli import main
 from ldseg.data.cases import Case, LoadedCase, find_cases, load_case
 from ldseg.description import read_description
@@ -25,14 +26,13 @@ from ldseg.io.formats import writer_of
 from ldseg.io.geometry import Geometry
 from ldseg.io.scans import read_scan, write_scan_map, write_scan_mask
 from ldseg.phantoms import write_phantoms
-from ldseg.text import csv_text
 from ldseg.viz import CaseView, volume_picture
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "DDTI"
 
 REPORTED = {
-    "a mask is cut short where the temporary folder is full": "test_writing.py::test_a_disk_that_is_full_at_any_call",
+    "a mask is cut short where the temporary folder is full": "base/test_writing.py::test_a_disk_that_is_full_at_any_call",
     "no temporary folder": "test_reported.py::test_nothing_is_written_by_way_of_the_temporary_folder",
     "own files in the output folder": "test_outputs.py::test_the_work_of_others_is_not_overwritten",
     "a folder of DICOM with a picture": "io/test_dicom.py::test_a_picture_among_slices",
@@ -97,7 +97,7 @@ REPORTED = {
     "names in two Unicode forms": "layouts/test_left_out.py::test_names_in_two_unicode_forms",
     "labels of 2 and 4 bits": "io/test_codecs.py::test_a_label_of_few_bits",
     "a disk that is full while weights are saved": "test_weights.py::test_a_disk_that_is_full_leaves_the_old_weights_whole",
-    "two trainings in one folder": "test_writing.py::test_what_a_killed_run_left_is_cleared_by_the_next",
+    "two trainings in one folder": "base/test_writing.py::test_what_a_killed_run_left_is_cleared_by_the_next",
     "an image that is too large for memory": "test_reported.py::test_an_image_that_is_too_large_for_memory",
     "EXIF orientation": "io/test_codecs.py::test_the_orientation_of_exif_turns_image_and_label",
     "damaged files of every format": "test_campaign.py::test_damaged_files_are_read_or_refused_in_a_line",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from ldseg.base.spatial import AXES
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
@@ -16,7 +17,6 @@ from ldseg.models import PRESETS
 from ldseg.models.presets import Networks, Preset
 from ldseg.phantoms import write_phantoms
 from ldseg.segmenter import Segmenter, SegmenterSpec
-from ldseg.spatial import AXES
 
 SIZE = (32, 32)
 STRIDE = 8

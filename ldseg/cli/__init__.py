@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.shipped import shipped_file
 from ldseg.cli.console import OneLine, steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
-from ldseg.shipped import shipped_file
 
 DONE, PARTLY, FAILED = 0, 1, 2
 """Exit status: done; done but for the problems that are listed, such as cases left out; stopped by an error."""
@@ -57,7 +57,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         problems = _run(request)
     except LDSegError as error:
-        from ldseg.text import one_line
+        from ldseg.base.text import one_line
 
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED
@@ -65,7 +65,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"error: {_missing(error)}", file=sys.stderr)
         return FAILED
     except OSError as error:  # of a name that no system takes, say: whoever asks for a file may meet it first
-        from ldseg.text import one_line
+        from ldseg.base.text import one_line
 
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, Path)) else ""
         print(f"error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
@@ -109,8 +109,8 @@ def _run(request: Request) -> int:
 
 def _is_archive(config: Config, files: Sequence[Path]) -> bool:
     """Whether a run is over an archive: by Ray, over a table of paths, or with something that lies in an object store."""
+    from ldseg.base.remote import is_remote
     from ldseg.data.listed import is_table
-    from ldseg.remote import is_remote
 
     places = [*(files or [config.dataset_folder]), config.output_folder]
     return bool(config.gpu.ray) or any(map(is_remote, places)) or any(map(is_table, files))

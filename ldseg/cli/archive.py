@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.paths import named_path
+from ldseg.base.remote import check_written_whole, is_remote, names_in, url_of
+from ldseg.base.text import counted
+from ldseg.base.writing import held_folder
 from ldseg.cli.console import progress
 from ldseg.cli.joined import say, settings_of, write_figures
 from ldseg.cli.task import begin
@@ -23,11 +27,7 @@ from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import unchecked
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
-from ldseg.paths import named_path
-from ldseg.remote import check_written_whole, is_remote, names_in, url_of
-from ldseg.text import counted
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ldseg.base.text import counted, number, one_line
+from ldseg.base.writing import held_folder, remove
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import Config
@@ -19,10 +21,8 @@ from ldseg.inference.facts import facts_of
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.state_audit import STATES, StateAudit, audit_states
 from ldseg.outputs import Outputs
-from ldseg.text import counted, number, one_line
 from ldseg.viz import audit_figure, save_figure
 from ldseg.viz.report.trial import write_trial_report
-from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 

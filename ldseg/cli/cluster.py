@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from ldseg.base.engines import KERAS
+from ldseg.base.remote import url_of
+from ldseg.base.text import counted
 from ldseg.cli.parcels import case_of, columns, packed, row_of, unpacked
 from ldseg.config import Config
 from ldseg.data.cases import Case
-from ldseg.engines import KERAS
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation import CaseResult
 from ldseg.evaluation.archive import cases_of_rows, rows_of
-from ldseg.remote import url_of
-from ldseg.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Cluster:
 
     Args:
         config: the settings, settled by the weights.
-        engine: a name in ``ldseg.engines.ENGINES``.
+        engine: a name in ``ldseg.base.engines.ENGINES``.
         weights: their folder, packed, where it lies on another machine.
 
     Raises:
@@ -164,7 +164,7 @@ class Head:
 
     Args:
         config: the settings, settled by the weights.
-        engine: a name in ``ldseg.engines.ENGINES``.
+        engine: a name in ``ldseg.base.engines.ENGINES``.
         weights: their folder, packed.
         cases: to be segmented.
     """
@@ -200,7 +200,7 @@ class Actor:
     Args:
         weights: the folder of the weights, packed, as an object of Ray.
         config: the settings, settled by the weights.
-        engine: a name in ``ldseg.engines.ENGINES``.
+        engine: a name in ``ldseg.base.engines.ENGINES``.
         tries: a handle of ``Tries``.
     """
 

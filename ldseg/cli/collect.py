@@ -10,6 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.paths import require_folder
+from ldseg.base.remote import is_remote, url_of
+from ldseg.base.shards import Shard, whole
+from ldseg.base.text import some
+from ldseg.base.writing import held_folder, move
 from ldseg.cli.joined import say, settings_of, write_figures
 from ldseg.cli.results import join_measurements
 from ldseg.errors import DataError
@@ -18,13 +23,8 @@ from ldseg.evaluation.archive import CaseTable
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.record import CaseResult
 from ldseg.outputs import EARLIER, Outputs
-from ldseg.paths import require_folder
-from ldseg.remote import is_remote, url_of
-from ldseg.shards import Shard, whole
-from ldseg.text import some
 from ldseg.viz.report.page import write_report
 from ldseg.writers.tables import OBJECTS
-from ldseg.writing import held_folder, move
 
 logger = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        from ldseg.text import one_line  # here, as it imports NumPy
+        from ldseg.base.text import one_line  # here, as it imports NumPy
 
         text = super().format(record).rstrip("\n")
         return one_line(text.partition("\n")[0] if record.name == "py.warnings" else text)

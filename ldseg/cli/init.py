@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ldseg.base.shipped import shipped_file
+from ldseg.base.writing import write_bytes
 from ldseg.errors import ConfigError
-from ldseg.shipped import shipped_file
-from ldseg.writing import write_bytes
 
 
 def run(paths: Sequence[Path]) -> int:

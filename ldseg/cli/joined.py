@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.remote import fetch, is_remote, send, url_of
+from ldseg.base.text import counted, number, one_line
+from ldseg.base.writing import remove, write_text
 from ldseg.cli.table import objects_pooled
 from ldseg.cli.worker import AT_ONCE
 from ldseg.errors import DataError
 from ldseg.evaluation import RunRecord, write_metrics
 from ldseg.evaluation.archive import CaseTable
 from ldseg.outputs import Outputs
-from ldseg.remote import fetch, is_remote, send, url_of
-from ldseg.text import counted, number, one_line
 from ldseg.viz.report.many import SHOWN
 from ldseg.viz.report.records import worst_first
-from ldseg.writing import remove, write_text
 
 SAME = ("weights_sha256", "ldseg")
 """Facts that the parts of one run share, beside their settings."""

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.folds import fold_folders
+from ldseg.base.paths import cache_folder
+from ldseg.base.writing import remove, written_folder
 from ldseg.data.cases import Case
 from ldseg.errors import DataError
-from ldseg.folds import fold_folders
-from ldseg.paths import cache_folder
-from ldseg.writing import remove, written_folder
 
 logger = logging.getLogger(__name__)
 

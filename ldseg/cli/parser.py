@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldseg.engines import ENGINES
+from ldseg.base.engines import ENGINES
+from ldseg.base.options import AUTO
+from ldseg.base.paths import path_of
 from ldseg.export.folder import FORMATS
-from ldseg.options import AUTO
-from ldseg.paths import path_of
 from ldseg.version import __version__
 from ldseg.writers.table import WRITERS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from ldseg.base.text import one_line
 from ldseg.cli.parser import COMMANDS
 from ldseg.config import Config
 from ldseg.config.settings import MODES
-from ldseg.text import one_line
 from ldseg.training.choices import Reason
 from ldseg.training.proposal import propose
 

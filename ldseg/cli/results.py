@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from ldseg import viz
+from ldseg.base.text import csv_text, some
+from ldseg.base.writing import remove, write_text
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.inference import Segmented
 from ldseg.outputs import EARLIER, Outputs
 from ldseg.result import segmentation_of
-from ldseg.text import csv_text, some
 from ldseg.writers.table import write_formats
 from ldseg.writers.tables import joined, totals
-from ldseg.writing import remove, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ import contextlib
 
 import numpy as np
 
+from ldseg.base.options import DEGRADATIONS
+from ldseg.base.spatial import slice_name
+from ldseg.base.writing import remove
 from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.errors import DataError
 from ldseg.evaluation import dice, foreground, scored
-from ldseg.options import DEGRADATIONS
 from ldseg.outputs import Outputs
-from ldseg.spatial import slice_name
 from ldseg.viz import CLASS_COLOURS, DegradedFrame, robustness_figure, robustness_gif
-from ldseg.writing import remove
 
 
 def run(config: Config) -> int:

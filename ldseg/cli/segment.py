@@ -12,6 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ldseg import viz
+from ldseg.base.paths import named_path
+from ldseg.base.regions import of_no_region
+from ldseg.base.text import number, one_line, some
+from ldseg.base.writing import held_folder, remove
 from ldseg.cli.console import progress
 from ldseg.cli.finish import Finished, Run, finish
 from ldseg.cli.slides import segment_slides, split_cases
@@ -27,12 +31,8 @@ from ldseg.evaluation.quality import unchecked
 from ldseg.inference import Segmented, segment_cases
 from ldseg.inference.cores import cores
 from ldseg.inference.facts import facts_of
-from ldseg.paths import named_path
-from ldseg.regions import of_no_region
-from ldseg.text import number, one_line, some
 from ldseg.viz.report.records import amounts_of, worst_first
 from ldseg.writers.table import check_formats
-from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ldseg import viz
+from ldseg.base.options import SLIDE_FORMATS
 from ldseg.cli.results import Results
 from ldseg.cli.task import Task
 from ldseg.data.cases import Case
@@ -18,7 +19,6 @@ from ldseg.errors import DataError, UnwrittenError, memory_told
 from ldseg.evaluation import CaseResult
 from ldseg.inference import Engine
 from ldseg.io.slides.kinds import SLIDE_SUFFIXES, is_slide
-from ldseg.options import SLIDE_FORMATS
 from ldseg.viz.style import class_bytes
 
 if TYPE_CHECKING:  # imported where there is a slide, as a run without one begins sooner

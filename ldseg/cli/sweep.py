@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ldseg.base.text import counted, number
 from ldseg.cli.trials import prepared
 from ldseg.config import Config
 from ldseg.diffusion import SAMPLERS
 from ldseg.outputs import Outputs
-from ldseg.text import counted, number
 from ldseg.viz import sweep_figure
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ldseg.base.text import number, one_line
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import RunRecord, Summary
-from ldseg.text import number, one_line
 from ldseg.viz.report.records import HEADLINES, statistics, title_of
 
 

@@ -9,6 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.options import AUTO
+from ldseg.base.paths import require_folder
+from ldseg.base.remote import is_remote, url_of
+from ldseg.base.shards import Shard
+from ldseg.base.spatial import AXES
+from ldseg.base.text import counted
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.inputs import cases_of
@@ -20,14 +26,8 @@ from ldseg.inference import Engine
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.io.contract import one_line
 from ldseg.model import BATCH, available
-from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
-from ldseg.paths import require_folder
 from ldseg.published import find_weights
-from ldseg.remote import is_remote, url_of
-from ldseg.shards import Shard
-from ldseg.spatial import AXES
-from ldseg.text import counted
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from ldseg.base.folds import MEASURED
+from ldseg.base.shipped import shipped_file
+from ldseg.base.text import number, one_line
 from ldseg.cli.table import table
 from ldseg.config import Config, load_config
 from ldseg.evaluation.record import RunRecord
-from ldseg.folds import MEASURED
 from ldseg.group import Group
-from ldseg.shipped import shipped_file
-from ldseg.text import number, one_line
 from ldseg.training.prepare import train_config
 from ldseg.training.stop import TrainingStopped, ended_in_time, saying, terminated_as_interrupted
 from ldseg.viz import save_figure, training_curves_figure

@@ -14,6 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg import devices
+from ldseg.base.text import counted, interval, number, one_line
+from ldseg.base.writing import held_folder, remove
 from ldseg.cli.table import table
 from ldseg.cli.task import Task, begin
 from ldseg.config import KEYS, Config
@@ -24,10 +26,8 @@ from ldseg.evaluation.journal import Journal
 from ldseg.inference import Engine, Segmented, degraded, segment_each
 from ldseg.inference.facts import facts_of
 from ldseg.outputs import Outputs
-from ldseg.text import counted, interval, number, one_line
 from ldseg.viz import save_figure
 from ldseg.viz.report.trial import write_trial_report
-from ldseg.writing import held_folder, remove
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ class Trial:
     Attributes:
         task: the data set and the weights.
         cases: those with a label.
-        noise: the kind of degradation of their images, see ``ldseg.options.DEGRADATIONS``.
+        noise: the kind of degradation of their images, see ``ldseg.base.options.DEGRADATIONS``.
         conditions: what each case is segmented under, in the order of the report.
         journal: Dice, seconds and memory of each case under each condition, as they come.
         facts: what else the report says of how it came about.

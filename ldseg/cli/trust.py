@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ldseg import viz
+from ldseg.base.spatial import IGNORE
+from ldseg.base.text import json_text, number
+from ldseg.base.writing import remove, write_text
 from ldseg.config import SamplerConfig
 from ldseg.data.cases import Case, load_annotations
 from ldseg.data.preprocess import Preprocessing
@@ -14,9 +17,6 @@ from ldseg.evaluation import Calibration, energy_distance
 from ldseg.inference import Segmented
 from ldseg.io.scans import map_path, write_scan_map
 from ldseg.outputs import MAPS, Outputs
-from ldseg.spatial import IGNORE
-from ldseg.text import json_text, number
-from ldseg.writing import remove, write_text
 
 
 @dataclass(frozen=True, kw_only=True)

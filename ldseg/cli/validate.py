@@ -9,15 +9,15 @@ from collections import Counter
 import numpy as np
 from tqdm import tqdm
 
+from ldseg.base.paths import require_folder
+from ldseg.base.spatial import AXES
+from ldseg.base.text import counted, one_line, times
 from ldseg.config import Config
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.check import faults
 from ldseg.data.dimensions import unsaid
 from ldseg.data.reading import check_reading
 from ldseg.errors import DataError
-from ldseg.paths import require_folder
-from ldseg.spatial import AXES
-from ldseg.text import counted, one_line, times
 from ldseg.training.choices import choose
 from ldseg.training.look import look
 from ldseg.training.plan import preprocessing_of

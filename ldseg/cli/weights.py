@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ldseg.base.spatial import AXES
+from ldseg.base.text import number, one_line
 from ldseg.cli.table import table
 from ldseg.errors import ConfigError, WeightsError
 from ldseg.model import available
 from ldseg.published import convert, find_weights, is_published
-from ldseg.spatial import AXES
-from ldseg.text import number, one_line
 from ldseg.weights import read_description
 
 CONVERT = "convert"

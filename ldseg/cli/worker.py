@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ldseg.base.remote import is_remote, send
+from ldseg.base.writing import remove
 from ldseg.cli.finish import Run
 from ldseg.cli.segment import results_of
 from ldseg.cli.slides import segment_slides, split_cases
@@ -22,8 +24,6 @@ from ldseg.errors import DataError
 from ldseg.evaluation import CaseResult
 from ldseg.inference.opening import open_weights
 from ldseg.outputs import Outputs
-from ldseg.remote import is_remote, send
-from ldseg.writing import remove
 
 AT_ONCE = 8
 """Files that are copied at a time, from an object store or to it."""
@@ -51,7 +51,7 @@ class Worker:
 
     Args:
         config: the settings, settled by the weights.
-        engine: a name in ``ldseg.engines.ENGINES``.
+        engine: a name in ``ldseg.base.engines.ENGINES``.
 
     Raises:
         LDSegError: the weights cannot be used.

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ldseg.base.options import AUTO
+from ldseg.base.spatial import COLOUR, IGNORE
 from ldseg.errors import ConfigError
-from ldseg.options import AUTO
-from ldseg.spatial import COLOUR, IGNORE
 
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 

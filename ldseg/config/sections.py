@@ -8,16 +8,27 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ldseg.augmentation.strength import KINDS
+from ldseg.base.engines import ENGINES
+from ldseg.base.options import (
+    AUTO,
+    DEGRADATIONS,
+    FITS,
+    FUSIONS,
+    INTENSITIES,
+    LABEL_RULES,
+    MASKS,
+    OUTLINES,
+    PRECISIONS,
+    SPARSE,
+)
+from ldseg.base.regions import Regions, check_regions
+from ldseg.base.shards import Shard
+from ldseg.base.spatial import AXES, MOST_CHANNELS
 from ldseg.config.kinds import Auto, Choice, Flag, Kind, Named, Number, Pairs, Several, Text, convert, shown
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
-from ldseg.engines import ENGINES
 from ldseg.errors import ConfigError
 from ldseg.hosts import EXPECTED, check_hosts
 from ldseg.models import presets_by_architecture
-from ldseg.options import AUTO, DEGRADATIONS, FITS, FUSIONS, INTENSITIES, LABEL_RULES, MASKS, OUTLINES, PRECISIONS, SPARSE
-from ldseg.regions import Regions, check_regions
-from ldseg.shards import Shard
-from ldseg.spatial import AXES, MOST_CHANNELS
 from ldseg.writers.codes import SHAPE, codes_of
 from ldseg.writers.table import WRITERS
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from ldseg.base.options import AUTO
+from ldseg.base.paths import named_path
+from ldseg.base.shards import Shard
 from ldseg.config.kinds import Kind, nearest_name, shown, text_of
 from ldseg.config.sections import (
     DataConfig,
@@ -20,10 +23,7 @@ from ldseg.config.sections import (
     TrainingConfig,
 )
 from ldseg.errors import ConfigError
-from ldseg.options import AUTO
 from ldseg.outputs import SEGMENTATION
-from ldseg.paths import named_path
-from ldseg.shards import Shard
 
 MODES = ("Parameters.Training", "Evaluation.Robustness", "Evaluation.StepSweep", "Evaluation.StateAudit")
 """Settings that ask for something in place of the ordinary run."""

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.deferred import Deferred
+from ldseg.base.paths import require_folder
+from ldseg.base.pausing import many_objects
+from ldseg.base.scratch import slabs
+from ldseg.base.text import natural, some, times
 from ldseg.data.intensity import scaling_of, to_channels
 from ldseg.data.labels import distinct, to_classes, to_instances, without_empty_slices
 from ldseg.data.preprocess import Preprocessing
-from ldseg.deferred import Deferred
 from ldseg.errors import DataError, memory_told
 from ldseg.io.contract import check_prepared
 from ldseg.io.geometry import Geometry
 from ldseg.io.names import matches
 from ldseg.io.scans import Scan, read_scan, read_scan_label
 from ldseg.layouts.standard import find_pairs
-from ldseg.paths import require_folder
-from ldseg.pausing import many_objects
-from ldseg.scratch import slabs
-from ldseg.text import natural, some, times
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ldseg.base.spatial import IGNORE
 from ldseg.data.cases import Case, classes_by, prepare, read_case_label
 from ldseg.data.labels import distinct
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import Scan, read_scan
-from ldseg.spatial import IGNORE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ldseg.base.spatial import AXES
 from ldseg.data.cases import Case, find_cases
 from ldseg.errors import ConfigError, DataError
 from ldseg.io.names import suffix_of, visible
@@ -16,7 +17,6 @@ from ldseg.io.scans import read_scan
 from ldseg.io.series import is_dicom
 from ldseg.io.stacks import STACK
 from ldseg.io.videos import VIDEO_SUFFIXES
-from ldseg.spatial import AXES
 
 EITHER = (*STACK.suffixes, ".npy")
 """Files whose planes may be those of a volume or the frames of a video."""

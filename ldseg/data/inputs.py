@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ldseg.base.remote import is_remote, spelt, url_of
 from ldseg.data.cases import Case, Found, find_cases
 from ldseg.data.listed import is_table, listed_cases
 from ldseg.data.remote import names_here
@@ -15,7 +16,6 @@ from ldseg.io.names import stem_of, visible
 from ldseg.io.scans import find_scans
 from ldseg.io.series import is_dicom
 from ldseg.io.slides.kinds import is_slide
-from ldseg.remote import is_remote, spelt, url_of
 
 
 def cases_in(path: Path, axes: str, patterns: Sequence[str] = ("*",)) -> Found:

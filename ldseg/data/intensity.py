@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
+from ldseg.base.options import INTENSITIES
+from ldseg.base.scratch import ends
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.planes import depth_of
-from ldseg.options import INTENSITIES
-from ldseg.scratch import ends
 
 Z_RANGE = 4.0
 """Standard deviations on either side of the mean that the rule ``zscore`` keeps."""

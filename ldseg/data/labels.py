@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ldseg.base.options import LABEL_RULES
+from ldseg.base.spatial import COLOUR, IGNORE
 from ldseg.errors import DataError
-from ldseg.options import LABEL_RULES
-from ldseg.spatial import COLOUR, IGNORE
 
 
 class Misread(DataError):

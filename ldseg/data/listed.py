@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from ldseg.base.paths import path_of
+from ldseg.base.remote import NEEDED, is_remote, read_remote, url_of
+from ldseg.base.text import some
 from ldseg.data.cases import Case, Found
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.names import matches, same_form, stem_of
 from ldseg.io.tables import cells_of
-from ldseg.paths import path_of
-from ldseg.remote import NEEDED, is_remote, read_remote, url_of
-from ldseg.text import some
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 """The extensions of tables."""

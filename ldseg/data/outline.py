@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ldseg.base.spatial import IGNORE
 from ldseg.data.cases import LoadedCase
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
-from ldseg.spatial import IGNORE
 
 BAND = 3.0
 """Width of an outline, in pixels of the grid of the network."""

@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ldseg.base.options import FITS, INTENSITIES, LABEL_RULES, SPARSE
+from ldseg.base.regions import Regions, Unions, check_regions, structures, unions_of
+from ldseg.base.spatial import AXES, COLOUR, IGNORE, MOST_CHANNELS
 from ldseg.errors import ConfigError
-from ldseg.options import FITS, INTENSITIES, LABEL_RULES, SPARSE
-from ldseg.regions import Regions, Unions, check_regions, structures, unions_of
-from ldseg.spatial import AXES, COLOUR, IGNORE, MOST_CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Preprocessing:
         classes: their names, background first.
         labels: a rule of `ldseg.data.labels`.
         label_map: pairs of a label's value and its class, which go before the rule. A value may be that of a colour (from
-            `ldseg.spatial.COLOUR` on), a class `ldseg.spatial.IGNORE`.
+            `ldseg.base.spatial.COLOUR` on), a class `ldseg.base.spatial.IGNORE`.
         sparse: ``slices`` where slices of a volume, or frames, in which every number is 0 were not annotated, else ``no``.
         fit: ``resize`` brings the whole case to `size` along the axes of space; ``aspect`` brings it, all axes of space by
             one factor, to `zoom` times the smallest grid that `size` fits into, and covers that with tiles of `size`;
@@ -37,7 +37,7 @@ class Preprocessing:
         smallest: positions of the grid that an object has at least when objects are numbered by weights that tell outlines,
             learned from their labels; 0 where nothing tells.
         spacing: mm per axis for ``tile``; empty keeps the case's own. The number for T is not used.
-        regions: unions of classes that figures are given for in place of the classes, see `ldseg.regions`; may be empty.
+        regions: unions of classes that figures are given for in place of the classes, see `ldseg.base.regions`; or none.
 
     Raises ConfigError for anything else.
     """
@@ -114,7 +114,7 @@ class Preprocessing:
 
     @property
     def ignores(self) -> bool:
-        """Whether labels may say nothing at some positions (`ldseg.spatial.IGNORE`)."""
+        """Whether labels may say nothing at some positions (`ldseg.base.spatial.IGNORE`)."""
         return self.sparse != "no" or any(index == IGNORE for _, index in self.label_map)
 
     def to_dict(self) -> dict[str, Any]:

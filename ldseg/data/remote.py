@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ldseg.base.remote import fetch, is_remote, names_in, read_remote, start_of, store_of, url_of
 from ldseg.data.cases import Case
 from ldseg.errors import DataError
 from ldseg.io.names import suffix_of
-from ldseg.remote import fetch, is_remote, names_in, read_remote, start_of, store_of, url_of
 
 TABLES = (".csv", ".parquet", ".tsv")
 """What is read whole where cases are looked for: tables of pairs and patients."""

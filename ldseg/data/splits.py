@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import counted
 from ldseg.data.cases import Case
 from ldseg.errors import DataError
 from ldseg.io.names import matches
-from ldseg.text import counted
 
 MANIFEST_VERSION = 1
 

@@ -19,9 +19,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldseg.base.options import AUTO, PRECISIONS
+from ldseg.base.untrusted import parsed
 from ldseg.errors import ConfigError
-from ldseg.options import AUTO, PRECISIONS
-from ldseg.untrusted import parsed
 
 if TYPE_CHECKING:
     from ldseg.group import Group

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from keras import ops
 
+from ldseg.base.spatial import Tensor
 from ldseg.diffusion.process import convert
 from ldseg.diffusion.samplers import DDIM, Sampler
 from ldseg.diffusion.schedules import Schedule
-from ldseg.spatial import Tensor
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """``(x_t (B, *L, c), t int32 (B,)) -> prediction (B, *L, c)``."""

@@ -6,7 +6,7 @@ and shaped to broadcast, so that it serves tensors of any backend, NumPy arrays 
 
 from __future__ import annotations
 
-from ldseg.spatial import Tensor
+from ldseg.base.spatial import Tensor
 
 PREDICTIONS = ("eps", "x0", "v", "ldseg")
 """What a denoiser may predict: the noise, the clean latent, the velocity, or the noise as LDSeg trains it."""

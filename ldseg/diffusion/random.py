@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ldseg.spatial import Tensor
+from ldseg.base.spatial import Tensor
 
 KEYS = 2
 """Words of a key."""

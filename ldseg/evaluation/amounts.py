@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldseg.components import counted
-from ldseg.regions import Unions, inside
-from ldseg.scratch import slabs
+from ldseg.base.components import counted
+from ldseg.base.regions import Unions, inside
+from ldseg.base.scratch import slabs
 
 
 @dataclass(frozen=True, kw_only=True)

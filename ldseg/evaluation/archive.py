@@ -16,16 +16,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.remote import NEEDED, is_remote, names_in, read_remote, remove_remote, url_of, write_remote
+from ldseg.base.text import natural, plain, some
+from ldseg.base.untrusted import parsed
+from ldseg.base.writing import remove, write_bytes
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums
 from ldseg.evaluation.record import CaseResult, RunRecord
 from ldseg.evaluation.report import record_run
 from ldseg.outputs import Outputs
-from ldseg.remote import NEEDED, is_remote, names_in, read_remote, remove_remote, url_of, write_remote
-from ldseg.text import natural, plain, some
-from ldseg.untrusted import parsed
-from ldseg.writing import remove, write_bytes
 
 FORMAT_VERSION = 1
 _KEY = b"ldseg"

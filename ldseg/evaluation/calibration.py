@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.regions import Unions, inside
+from ldseg.base.spatial import IGNORE
+from ldseg.base.text import plain
 from ldseg.errors import DataError
-from ldseg.regions import Unions, inside
-from ldseg.spatial import IGNORE
-from ldseg.text import plain
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class Calibration:
             probabilities: (*S, C); the confidence of a pixel is the probability of the class that the mask has there.
             uncertainty: (*S) in [0, 1], such as the entropy.
             mask: class indices (*S).
-            label: true class indices (*S); pixels of `ldseg.spatial.IGNORE` are left out.
+            label: true class indices (*S); pixels of `ldseg.base.spatial.IGNORE` are left out.
 
         Raises:
             DataError: shapes do not go together.
@@ -116,7 +116,7 @@ class Calibration:
         Args:
             probabilities: (*S, C).
             mask: class indices (*S).
-            label: true class indices (*S), or `ldseg.spatial.IGNORE`.
+            label: true class indices (*S), or `ldseg.base.spatial.IGNORE`.
             unions: the classes of the background and of each region.
 
         Raises:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.scratch import slabs
-from ldseg.spatial import IGNORE
+from ldseg.base.scratch import slabs
+from ldseg.base.spatial import IGNORE
 
 LEAST = 0.01
 """Masks hold a class alone where there is less than this share of what else their labels hold."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.pausing import many_objects
+from ldseg.base.untrusted import parsed
 from ldseg.errors import DataError
 from ldseg.evaluation.bootstrap import FEWEST, bootstrap_interval
 from ldseg.evaluation.record import FORMAT_VERSION, RunRecord
 from ldseg.outputs import Outputs
-from ldseg.pausing import many_objects
-from ldseg.untrusted import parsed
 
 
 def read_run(folder: Path, class_names: Sequence[str] | None = None) -> RunRecord:

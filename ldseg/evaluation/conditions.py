@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import csv_text, fixed, json_text, plain
+from ldseg.base.writing import write_text
 from ldseg.evaluation.bootstrap import LEVEL, RESAMPLES, bootstrap_interval
 from ldseg.evaluation.record import FORMAT_VERSION, foreground
 from ldseg.evaluation.report import mean_of
-from ldseg.text import csv_text, fixed, json_text, plain
-from ldseg.writing import write_text
 
 
 def dice_figures(cases: Mapping[str, Sequence[float | None]], class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:

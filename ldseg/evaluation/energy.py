@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.regions import Unions, inside
 from ldseg.errors import DataError
-from ldseg.regions import Unions, inside
 
 _CHUNK = 1 << 20  # pixels whose products are added in float32, which counts up to 2^24 without error
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.regions import check_regions, structures, unions_of
+from ldseg.base.spatial import IGNORE
+from ldseg.base.text import few, number, plain
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, class_scores
 from ldseg.evaluation.record import foreground
-from ldseg.regions import check_regions, structures, unions_of
-from ldseg.spatial import IGNORE
-from ldseg.text import few, number, plain
 
 TOLERANCE = 2.0
 """Of the surface Dice, unless told otherwise: that of ``[Evaluation] Tolerance``."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.text import plain
+from ldseg.base.untrusted import parsed
+from ldseg.base.writing import append_text, move, write_text
 from ldseg.errors import DataError
-from ldseg.text import plain
-from ldseg.untrusted import parsed
-from ldseg.writing import append_text, move, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.regions import Unions, inside
+from ldseg.base.spatial import IGNORE
 from ldseg.evaluation.objects import OBJECT_METRICS, object_scores
 from ldseg.evaluation.overlap import FloatArray, confusion, dice, iou, precision, recall
 from ldseg.evaluation.surface import surface_distances
-from ldseg.regions import Unions, inside
-from ldseg.spatial import IGNORE
 
 __all__ = [
     "CLASS_METRICS",
@@ -54,7 +54,7 @@ def scored(metric: Metric, pred: npt.ArrayLike, true: npt.ArrayLike, num_classes
         pred: class numbers ``(*S)``, as the metric takes them.
         true: the true ones, the same way.
         num_classes: how many classes there are, the background among them.
-        unions: the classes of the background and of each region, see `ldseg.regions`; nothing for the classes.
+        unions: the classes of the background and of each region, see `ldseg.base.regions`; nothing for the classes.
 
     Returns:
         float64 (C,), or one for each union.
@@ -67,7 +67,7 @@ def scored(metric: Metric, pred: npt.ArrayLike, true: npt.ArrayLike, num_classes
 
 
 def known_pair(pred: npt.ArrayLike, true: npt.ArrayLike) -> tuple[npt.NDArray, npt.NDArray]:
-    """Both with background where the label says nothing (`ldseg.spatial.IGNORE`)."""
+    """Both with background where the label says nothing (`ldseg.base.spatial.IGNORE`)."""
     p, t = np.asarray(pred), np.asarray(true)
     unknown = t == IGNORE
     return (np.where(unknown, 0, p), np.where(unknown, 0, t)) if unknown.any() else (p, t)
@@ -87,12 +87,12 @@ def class_scores(
 
     Args:
         pred: Predicted class indices, integer or bool, any shape (*S).
-        true: True class indices, the same shape, or `ldseg.spatial.IGNORE`: such pixels count as of no class, in either.
+        true: True class indices, the same shape, or `ldseg.base.spatial.IGNORE`: such pixels are of no class, in either.
         num_classes: Number of classes C; both arrays hold values in 0..C-1.
         tolerance: That of the surface Dice, in the unit of the spacing.
         spacing: Size of a pixel along each axis of the array; None counts pixels.
         frames: Whether the first axis is time: then surfaces are compared frame by frame.
-        unions: The classes of the background and of each region to score in place of the classes, see `ldseg.regions`.
+        unions: The classes of the background and of each region to score in place of the classes, see `ldseg.base.regions`.
 
     Returns:
         For each name C floats, or one for each union. The background, class 0, has no surface of its own: NaN.

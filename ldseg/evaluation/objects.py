@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ldseg.components import boxes, components
+from ldseg.base.components import boxes, components
 from ldseg.errors import DataError
 from ldseg.evaluation.nearest import nearest
 from ldseg.evaluation.surface import border, diagonal, pixel_size

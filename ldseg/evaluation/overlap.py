@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.spatial import IGNORE
+from ldseg.base.text import few
 from ldseg.errors import DataError
-from ldseg.spatial import IGNORE
-from ldseg.text import few
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -18,7 +18,7 @@ def confusion(pred: npt.ArrayLike, true: npt.ArrayLike, num_classes: int) -> Int
 
     Args:
         pred: Predicted class indices, integer or bool, any shape (*S).
-        true: True class indices, the same shape; pixels of `ldseg.spatial.IGNORE` are left out.
+        true: True class indices, the same shape; pixels of `ldseg.base.spatial.IGNORE` are left out.
         num_classes: Number of classes C; both arrays hold values in 0..C-1.
 
     Returns:

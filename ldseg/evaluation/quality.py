@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.regions import Unions, inside
+from ldseg.base.text import counted
 from ldseg.errors import DataError
 from ldseg.evaluation.metrics import scored
 from ldseg.evaluation.overlap import dice
-from ldseg.regions import Unions, inside
-from ldseg.text import counted
 
 FEWEST = 3
 """Cases of validation from which on there is a fit."""
@@ -63,7 +63,7 @@ def signs_of(
         mask: class numbers int ``(*S)``.
         entropy: of the probabilities, float32 ``(*S)`` from 0 to 1, see ``ldseg.inference.predictive_entropy``.
         members: the mask of each of several members, ``(E, *S)``.
-        unions: the classes of the background and of each region that Dice is that of, see ``ldseg.regions``.
+        unions: the classes of the background and of each region that Dice is that of, see ``ldseg.base.regions``.
 
     Raises:
         DataError: the shapes do not go together.

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from ldseg.base.untrusted import check_types
 from ldseg.evaluation.amounts import Amounts
 from ldseg.evaluation.bootstrap import LEVEL, RESAMPLES
 from ldseg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS
 from ldseg.evaluation.objects import ObjectSums
-from ldseg.untrusted import check_types
 
 T = TypeVar("T")
 

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ldseg.base.pausing import many_objects
+from ldseg.base.text import csv_text, fixed, json_text, plain
+from ldseg.base.writing import write_text
 from ldseg.errors import DataError
 from ldseg.evaluation.bootstrap import FEWEST, bootstrap_intervals, ends, resampled_means
 from ldseg.evaluation.metrics import CLASS_METRICS, DISTANCES, OBJECT_METRICS, SURFACE_METRICS
 from ldseg.evaluation.objects import ObjectSums, scores_of
 from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord, Summary, foreground
 from ldseg.outputs import Outputs
-from ldseg.pausing import many_objects
-from ldseg.text import csv_text, fixed, json_text, plain
-from ldseg.writing import write_text
 
 K = TypeVar("K", bound=tuple[str, str, str])
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ldseg.components import bounding_box
+from ldseg.base.components import bounding_box
 from ldseg.errors import DataError
 from ldseg.evaluation.nearest import nearest
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.writing import claim_folder, write_bytes, write_file, write_text
 from ldseg.description import DESCRIPTION_FILE, WEIGHTS_FILE, Description, read_network
 from ldseg.errors import ConfigError, DataError, WeightsError
 from ldseg.export.readme import readme
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.models import Preset
-from ldseg.writing import claim_folder, write_bytes, write_file, write_text
 
 SCHEDULE_FILE, README = "schedule.npy", "README.md"
 NETWORKS = ("encoder", "denoiser", "decoder")

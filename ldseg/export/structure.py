@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.untrusted import check_archive, parsed
+from ldseg.base.writing import write_bytes
 from ldseg.errors import WeightsError
 from ldseg.export import proto
 from ldseg.export.recipes import cooked
 from ldseg.spec import SegmenterSpec
-from ldseg.untrusted import check_archive, parsed
-from ldseg.writing import write_bytes
 
 STRUCTURE_FILE = "segmenter.graphs.zip"
 FORMAT_VERSION = 1

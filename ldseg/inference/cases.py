@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.scratch import release, scratch
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError, memory_told, no_memory
@@ -26,7 +27,6 @@ from ldseg.inference.parts import check_numbers, classes_of, most_probable
 from ldseg.inference.segmented import Segmented
 from ldseg.inference.tiled import TiledCase
 from ldseg.inference.uncertainty import Moments, predictive_entropy
-from ldseg.scratch import release, scratch
 
 SLAB_VALUES = 1 << 22
 """Probabilities of a volume or a video at its own size that are in memory at a time."""

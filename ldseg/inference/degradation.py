@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ldseg.base.options import DEGRADATIONS
 from ldseg.inference.seeding import case_generator
-from ldseg.options import DEGRADATIONS
 
 BLUR = 20.0
 """Pixels of a blur's width for each unit of sigma."""

@@ -44,7 +44,7 @@ class Engine:
     mirrored along each combination of the axes of ``mirror``, each copy from noise of its own, one copy after the other;
     their probabilities, mirrored back, are averaged.
 
-    To add an engine, write a subclass with ``run`` and ``decode`` and enter what opens it in ``ldseg.engines``.
+    To add an engine, write a subclass with ``run`` and ``decode`` and enter what opens it in ``ldseg.base.engines``.
 
     Args:
         spec: what the networks are.

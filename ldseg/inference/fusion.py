@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ldseg.base.options import FUSIONS
 from ldseg.errors import ConfigError
 from ldseg.inference.parts import most_probable
-from ldseg.options import FUSIONS
 
 _MOST_ITERATIONS = 100
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ldseg.base.paths import cache_folder
+from ldseg.base.writing import remove, write_bytes
 from ldseg.description import WEIGHTS_FILE, Description, digest_of
 from ldseg.diffusion.plain import HOLDS, sample
 from ldseg.diffusion.random import normal
@@ -23,10 +25,8 @@ from ldseg.errors import DataError, WeightsError, no_memory
 from ldseg.export.structure import STRUCTURE_FILE, Structure
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.turns import Turns
-from ldseg.paths import cache_folder
 from ldseg.spec import SegmenterSpec
 from ldseg.version import __version__
-from ldseg.writing import remove, write_bytes
 
 logger = logging.getLogger(__name__)
 

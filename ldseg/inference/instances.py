@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ldseg.components import boxes, components, measured, shared_out
+from ldseg.base.components import boxes, components, measured, shared_out
 
 MIN_SHARE = 2e-4
 """Objects, holes in them, and insides of objects below this share of the image do not count, unless more is known."""

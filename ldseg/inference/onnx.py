@@ -103,7 +103,7 @@ def version() -> str:
 
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
-    """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
+    """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.base.engines``."""
     graphs = complete(folder, description)
     with told(f"{folder}: its graphs"):
         runtime = OnnxRuntime(graphs, light=is_light(description.spec))

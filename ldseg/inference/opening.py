@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.augmentation.strength import mirrored
+from ldseg.base.engines import ENGINES, KERAS
+from ldseg.base.options import AUTO
 from ldseg.description import WEIGHTS_FILE, Description, read_description
 from ldseg.devices import gpus
-from ldseg.engines import ENGINES, KERAS
 from ldseg.errors import WeightsError
 from ldseg.inference.engine import Engine
 from ldseg.inference.folds import ensemble_of
 from ldseg.models import Preset
-from ldseg.options import AUTO
 from ldseg.spec import SegmenterSpec
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Opened:
     """Weights that an engine has read.
 
     Attributes:
-        kind: the engine, a name in ``ldseg.engines.ENGINES``.
+        kind: the engine, a name in ``ldseg.base.engines.ENGINES``.
         description: of the weights.
         version: the engine and its version, in words.
         make: from the options of ``Engine`` to an engine on these weights, which are read once.
@@ -75,8 +75,8 @@ def open_weights(
 
     Args:
         folder: with the weights.
-        engine: a name in ``ldseg.engines.ENGINES``, or ``auto`` for the one that suits the weights and the machine.
-        precision: of the arithmetic, see ``ldseg.options.PRECISIONS``; ``auto`` is float32 here.
+        engine: a name in ``ldseg.base.engines.ENGINES``, or ``auto`` for the one that suits the weights and the machine.
+        precision: of the arithmetic, see ``ldseg.base.options.PRECISIONS``; ``auto`` is float32 here.
         preset: the preset of the weights, if it is an own one.
         description: of the weights, where it has been read already.
         multiple: whether Keras computes on all devices of the machine.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.paths import cache_folder
 from ldseg.description import Description
 from ldseg.inference.graphs import GraphEngine, complete, told
-from ldseg.paths import cache_folder
 
 
 class OpenVinoEngine(GraphEngine):
@@ -74,7 +74,7 @@ def version() -> str:
 
 
 def open_networks(folder: Path, description: Description, precision: str) -> Callable[..., GraphEngine]:
-    """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.engines``."""
+    """From the options of ``Engine`` to an engine on the weights in a folder, see ``ldseg.base.engines``."""
     graphs = complete(folder, description)
     with told(f"{folder}: its graphs"):
         runtime = OpenVinoRuntime(graphs, precision)

@@ -12,13 +12,13 @@ import numpy as np
 from keras import ops
 
 from ldseg import devices
+from ldseg.base.spatial import Tensor
 from ldseg.description import Description
 from ldseg.devices import operations, together
 from ldseg.diffusion.random import normal
 from ldseg.inference.engine import Drawn, Engine
 from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
-from ldseg.spatial import Tensor
 from ldseg.weights import load_segmenter
 
 FUSED = 64 * 64
@@ -178,7 +178,7 @@ def version() -> str:
 
 
 def open_networks(folder: Path, description: Description, precision: str, multiple: bool = False) -> Callable[..., Engine]:
-    """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.engines``.
+    """From the options of ``Engine`` to a compiled predictor on the weights in a folder, see ``ldseg.base.engines``.
 
     With ``multiple`` on all devices of the machine.
     """

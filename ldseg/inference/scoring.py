@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.spatial import IGNORE
 from ldseg.evaluation import class_scores, object_sums
 from ldseg.evaluation.amounts import amounts
 from ldseg.inference.segmented import Segmented
-from ldseg.spatial import IGNORE
 from ldseg.spec import SegmenterSpec
 
 

@@ -7,14 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from ldseg.base.deferred import Deferred
+from ldseg.base.regions import Unions
 from ldseg.data.cases import Case, LoadedCase
-from ldseg.deferred import Deferred
 from ldseg.evaluation.familiarity import Signature
 from ldseg.evaluation.quality import Signs, SignSums, signs_of
 from ldseg.inference.instances import label_instances
 from ldseg.inference.parts import most_probable
 from ldseg.inference.uncertainty import predictive_entropy
-from ldseg.regions import Unions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Segmented:
             the members; None where the networks tell none.
         smallest: pixels that an object has at least, see ``label_instances``.
         video: whether the first axis is time.
-        unions: the classes of the background and of each region that its quality is told for, see ``ldseg.regions``.
+        unions: the classes of the background and of each region that its quality is told for, see ``ldseg.base.regions``.
         fused: the mask, where it is not the most probable class of the mean, or was made already.
         sums: what its signs are made of, where they were added up already.
         signature: what tells how familiar its image is, see ``ldseg.evaluation.familiarity``; None unless asked for.

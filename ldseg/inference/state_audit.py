@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from ldseg import options
+from ldseg.base import options
+from ldseg.base.regions import Unions
+from ldseg.base.spatial import IGNORE
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.labels import filled
 from ldseg.data.outline import label_on_grid
@@ -22,8 +24,6 @@ from ldseg.inference.cases import degraded
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.seeding import case_generator
 from ldseg.inference.tiled import TiledCase
-from ldseg.regions import Unions
-from ldseg.spatial import IGNORE
 
 STATES = tuple(options.STATES)
 """What the denoiser is given: the state that the sampler has come to, the latent of the case's label under noise, that of

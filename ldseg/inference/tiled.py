@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ldseg.base.scratch import release, scratch
 from ldseg.data.cases import LoadedCase
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation.familiarity import Signature, mean_signature
 from ldseg.inference.engine import Engine
 from ldseg.inference.tiles import Tiling, cover
-from ldseg.scratch import release, scratch
 
 SLAB = 16
 """Frames of a video that are brought to the grid at a time."""

@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ldseg.base.scratch import scratch, slabs
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, said_once
 from ldseg.io.geometry import Geometry
-from ldseg.scratch import scratch, slabs
 
 _ASLEEP = 300.0
 """Seconds without a sign of life: a decoder that waits for what never comes takes no time of the processor."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.spatial import MOST_CHANNELS
 from ldseg.io.contract import Content, Format, Refused, check_length, check_size
-from ldseg.spatial import MOST_CHANNELS
 
 
 def read_array(path: Path, axes: str, label: bool = False) -> Content:

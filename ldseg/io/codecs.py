@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from ldseg.base.later import Later
 from ldseg.io import apart
 from ldseg.io.contract import Refused, check_size
 from ldseg.io.lossless import is_lossless_avif, is_lossless_webp
 from ldseg.io.pixels import ORIENTATION, PLANES, Pixels, by_pillow
 from ldseg.io.png import PNG_START, read_png
 from ldseg.io.streams import check_jpeg, coded_size, colours_of, frame_of, is_irreversible, whole_jpeg
-from ldseg.later import Later
 
 if TYPE_CHECKING:
     import imagecodecs

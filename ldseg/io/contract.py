@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.text import times
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
-from ldseg.text import times
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Format:
     Attributes:
         thing: what messages call such a file.
         suffixes: the extensions of its files, lower case.
-        axes: what its files may be, see ``ldseg.spatial.AXES``.
+        axes: what its files may be, see ``ldseg.base.spatial.AXES``.
         read: a file as `Content`, given its path, the axes, and whether it is a label (whose numbers count as stored).
             It checks first that the file holds what its header promises (`check_size`). It may raise anything.
         write: values of a mask or a map to a path, given where they lie and the file of the image; None where the format

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ldseg.base.scratch import slabs
 from ldseg.io import apart, contract, scans
 from ldseg.io.slides import kinds
 from ldseg.io.slides.contract import Slide
-from ldseg.scratch import slabs
 
 SECONDS = 8.0
 """Of the processor, that the decoding of a picture, a frame or a tile may take, and one more for each 10 MB of values."""

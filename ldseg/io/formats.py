@@ -6,6 +6,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from ldseg.base.spatial import AXES
 from ldseg.errors import DataError
 from ldseg.io.arrays import ARRAY
 from ldseg.io.contract import Content, Format, read_checked
@@ -18,7 +19,6 @@ from ldseg.io.pictures import PICTURE
 from ldseg.io.slides.format import SLIDE
 from ldseg.io.stacks import STACK
 from ldseg.io.videos import VIDEO
-from ldseg.spatial import AXES
 
 FORMATS: tuple[Format, ...] = (PICTURE, SLIDE, VIDEO, NIFTI, NRRD, META, DICOM, STACK, ARRAY)
 """A new format is an entry here."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ldseg.base.text import some, times
+from ldseg.base.writing import write_bytes, written_folder
 from ldseg.errors import DataError
 from ldseg.io.contract import check_size, one_line, said_once
 from ldseg.io.masks import narrowed
 from ldseg.io.names import stem_of, suffix_of, visible
 from ldseg.io.pictures import IMAGE_SUFFIXES, encode
-from ldseg.text import some, times
-from ldseg.writing import write_bytes, written_folder
 
 
 def frames_of(folder: Path) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldseg.text import times
+from ldseg.base.text import times
 
 TOLERANCE = 1e-3
 """What spacing (relative), direction (cosines) and origin (voxels) may differ by: headers hold 32-bit numbers or text."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.scratch import copy_into, ends, scratch, slabs
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.io.geometry import Geometry
-from ldseg.later import Later
-from ldseg.scratch import copy_into, ends, scratch, slabs
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     import tifffile

@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ldseg.base.writing import write_bytes
 from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_length
 from ldseg.io.geometry import Geometry
 from ldseg.io.nrrds import beside, numbers_of
 from ldseg.io.units import factor_of
 from ldseg.io.volumes import check_volume, placed, read_voxels
-from ldseg.writing import write_bytes
 
 _KINDS = {
     **{"CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4", "LONG": "i4", "ULONG": "u4"},

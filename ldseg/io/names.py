@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.text import natural
 from ldseg.errors import DataError
-from ldseg.text import natural
 
 
 class Listed(type(Path())):  # type: ignore[misc]  # of the system

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from ldseg.base.writing import write_bytes
 from ldseg.io.contract import Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import TOLERANCE, Geometry
 from ldseg.io.units import millimetres
 from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
-from ldseg.writing import write_bytes
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _PLACE = (

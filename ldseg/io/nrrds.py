@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.io.contract import MOST_TRAILING, Content, Format, Refused, check_file, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.units import factor_of
 from ldseg.io.volumes import CutShort, check_volume, placed, read_voxels
-from ldseg.later import Later
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     import nrrd

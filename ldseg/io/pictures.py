@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.spatial import COLOUR
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.io.codecs import decode
 from ldseg.io.contract import Content, Format, Refused, check_size, read_checked, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import said_transparent, upright, without_alpha
 from ldseg.io.tiff import TIFF_SUFFIXES, read_tiff
-from ldseg.later import Later
-from ldseg.spatial import COLOUR
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     import tifffile

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import imagecodecs
 import numpy as np
 
+from ldseg.base.later import Later
 from ldseg.io.contract import check_size
 from ldseg.io.pixels import ORIENTATION, Pixels, by_pillow
-from ldseg.later import Later
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin

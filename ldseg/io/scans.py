@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.spatial import MOST_CHANNELS
+from ldseg.base.text import times
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.io import apart
 from ldseg.io.contract import Content, Format, Refused, one_line
@@ -26,8 +28,6 @@ from ldseg.io.pictures import IMAGE_SUFFIXES, colour_numbers, label_numbers, rea
 from ldseg.io.planes import without_alpha
 from ldseg.io.series import dicom_files, read_series
 from ldseg.io.units import check_steps
-from ldseg.spatial import MOST_CHANNELS
-from ldseg.text import times
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.text import some
 from ldseg.errors import DataError
 from ldseg.io.contract import Content, Refused, check_file, check_size, one_line, said_once
 from ldseg.io.dicom import DICOM, DICOM_SUFFIXES, NoPicture, read_slices, stacked, white_is_zero
 from ldseg.io.dicom_order import Frame
 from ldseg.io.dicom_pixels import coded_with_loss
 from ldseg.io.names import suffix_of, visible
-from ldseg.text import some
 
 MOST_SLICES = 1 << 14
 """Files that a series may have."""

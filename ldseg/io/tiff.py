@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.spatial import MOST_CHANNELS
+from ldseg.base.text import times
 from ldseg.io import apart
 from ldseg.io.contract import Content, Refused, check_length, check_size
 from ldseg.io.planes import depth_of, inverted, said_transparent, upright, without_alpha
 from ldseg.io.tiff_coding import check_coding, check_measured, check_strips, coded_with_loss, steady
-from ldseg.later import Later
-from ldseg.spatial import MOST_CHANNELS
-from ldseg.text import times
 
 if TYPE_CHECKING:
     import tifffile

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.later import Later
 from ldseg.io.contract import Refused, said_once
 from ldseg.io.lossless import is_lossless_jpegxl, is_lossless_lerc, is_lossless_webp
 from ldseg.io.streams import check_jpeg, frame_of, is_irreversible, is_lossless
-from ldseg.later import Later
 
 if TYPE_CHECKING:
     import imagecodecs

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.scratch import copy_into, release, scratch
 from ldseg.io import apart
 from ldseg.io.apart import said_by_decoder
 from ldseg.io.codecs import gif_size
 from ldseg.io.contract import Content, Format, Refused, check_size, one_line
 from ldseg.io.names import suffix_of
 from ldseg.io.streams import check_jpeg, colours_of, is_lossless, is_padded
-from ldseg.later import Later
-from ldseg.scratch import copy_into, release, scratch
 
 if TYPE_CHECKING:
     from PIL import GifImagePlugin, ImageSequence

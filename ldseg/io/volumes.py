@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ldseg.base.spatial import MOST_CHANNELS
+from ldseg.base.text import times
 from ldseg.io.contract import MOST_TRAILING, Content, Refused, check_size, said_once
 from ldseg.io.geometry import Geometry
 from ldseg.io.planes import without_alpha
 from ldseg.io.units import check_steps
-from ldseg.spatial import MOST_CHANNELS
-from ldseg.text import times
 
 _WANTED = {"YX": "one plane", "ZYX": "a volume (x, y, z)", "TYX": "a video of one plane: (x, y, t) or (x, y, 1, t)"}
 

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from ldseg.base.text import natural
 from ldseg.errors import DataError
 from ldseg.io.contract import said_once
 from ldseg.io.formats import SUFFIXES
@@ -11,7 +12,6 @@ from ldseg.io.names import same_form, stem_of, suffix_of, visible
 from ldseg.io.scans import find_scans
 from ldseg.layouts.pairs import Pairs, beside, by_name, groups_of, labels_of, not_used, reason_of, rows_of, several_masks
 from ldseg.outputs import FOLDERS, METRICS
-from ldseg.text import natural
 
 MODALITIES = (("flair", "t2f"), ("t1", "t1n"), ("t1ce", "t1c"), ("t2", "t2w"))
 """The channels of BraTS in their order, that of the Decathlon's brain tumours: names until 2021, names since 2023."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ldseg.base.text import some
 from ldseg.errors import DataError
 from ldseg.io.contract import check_file
 from ldseg.io.formats import SUFFIXES, is_scan
 from ldseg.io.names import same_form, stem_of, suffix_of, visible
 from ldseg.io.tables import cells_of
 from ldseg.outputs import FOLDERS
-from ldseg.text import some
 
 _WORDS = r"labels?|masks?|seg|segmentations?|gt|ground_?truth|ann|annotations?|manual\d?"
 """What the name of a label has behind that of its image."""

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from ldseg.base.text import some
 from ldseg.errors import DataError
 from ldseg.io.formats import SUFFIXES
 from ldseg.io.names import stem_of
 from ldseg.io.scans import find_scans
 from ldseg.layouts.downloads import pair_beside, pair_brats, pair_folders, pair_tables, unused_masks
 from ldseg.layouts.pairs import Pairs, annotations_of, beside, by_name, groups_of, labels_of, left_out, several_masks
-from ldseg.text import some
 
 
 def find_pairs(folder: Path, axes: str, training: bool) -> Pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ldseg.base.spatial import AXES, strided
 from ldseg.models.networks import Networks
 from ldseg.models.plans import (
     LEAN,
@@ -18,7 +19,6 @@ from ldseg.models.plans import (
     state_channels,
     strides,
 )
-from ldseg.spatial import AXES, strided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +208,7 @@ def build_networks(
         size: image grid S, a multiple of the preset's ``multiple`` along every axis of space.
         channels: channels of the image.
         classes: number of classes C, the background included, at least 2.
-        axes: an axes string, see ``ldseg.spatial``.
+        axes: an axes string, see ``ldseg.base.spatial``.
         control: build its control instead, see ``image_only``.
         switches: what is to be left out (False), by its name in the preset's ``switches``.
 

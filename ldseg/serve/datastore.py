@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.spatial import AXES
 from ldseg.errors import DataError
 from ldseg.io.formats import is_scan
 from ldseg.io.names import stem_of, suffix_of, visible
 from ldseg.io.series import dicom_files
-from ldseg.spatial import AXES
 
 SESSIONS = 16
 """Sessions that are kept; the oldest goes first."""

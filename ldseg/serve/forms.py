@@ -11,9 +11,9 @@ from typing import IO, Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
+from ldseg.base.options import MASKS
 from ldseg.errors import ConfigError
 from ldseg.io.series import MOST_SLICES
-from ldseg.options import MASKS
 from ldseg.serve.results import Wish
 from ldseg.writers.table import check_formats
 

@@ -11,11 +11,11 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from ldseg.base.untrusted import parsed
 from ldseg.errors import ConfigError, DataError
 from ldseg.io.scans import read_scan
 from ldseg.io.slides.kinds import is_slide, open_slide
 from ldseg.model import Model
-from ldseg.untrusted import parsed
 
 Ring = list[tuple[int, int]]
 

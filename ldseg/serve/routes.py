@@ -13,10 +13,10 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from ldseg.base.options import FUSIONS
 from ldseg.config.sections import SamplerConfig
 from ldseg.diffusion import SAMPLERS
 from ldseg.errors import ConfigError
-from ldseg.options import FUSIONS
 from ldseg.serve.drawing import STEP_KINDS, png
 from ldseg.serve.forms import SETTINGS, form_of, wish_of
 from ldseg.serve.results import Kept

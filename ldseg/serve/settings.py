@@ -6,9 +6,9 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldseg.base.options import AUTO
+from ldseg.base.paths import require_folder
 from ldseg.errors import ConfigError
-from ldseg.options import AUTO
-from ldseg.paths import require_folder
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Addresses at which nobody but this machine is heard."""

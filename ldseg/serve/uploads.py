@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from ldseg.base.text import some
+from ldseg.base.untrusted import check_archive
 from ldseg.data.inputs import cases_in
 from ldseg.errors import DataError
 from ldseg.io.contract import one_line
 from ldseg.io.formats import is_scan
 from ldseg.io.names import stem_of, visible
 from ldseg.io.series import is_dicom
-from ldseg.text import some
-from ldseg.untrusted import check_archive
 
 _PREFIX = "ldseg-serve-"
 _LOCK = ".lock"

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ldseg.base.options import AUTO
 from ldseg.description import Description, read_description
 from ldseg.errors import ConfigError
 from ldseg.model import Model, available, load
-from ldseg.options import AUTO
 from ldseg.published import find_weights
 
 T = TypeVar("T")

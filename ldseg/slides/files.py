@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.options import SLIDE_FORMATS
+from ldseg.base.spatial import Mask, Numbers
+from ldseg.base.writing import remove, write_file
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError
 from ldseg.evaluation.familiarity import Familiarity, unfamiliar
@@ -16,16 +19,13 @@ from ldseg.evaluation.quality import Quality, predicted_dice
 from ldseg.inference.engine import Engine
 from ldseg.io.slides.kinds import open_slide
 from ldseg.io.slides.masks import MaskTiles, levels_of, write_pyramid
-from ldseg.options import SLIDE_FORMATS
 from ldseg.slides.objects import blocks_of
 from ldseg.slides.outlined import Numbered, features_of, lines_of, numbered
 from ldseg.slides.plan import at_resolution
 from ldseg.slides.run import Progress, SegmentedSlide, segment_tiles
-from ldseg.spatial import Mask, Numbers
 from ldseg.writers.geojson import collection
 from ldseg.writers.table import check_formats
 from ldseg.writers.tables import OBJECTS
-from ldseg.writing import remove, write_file
 
 
 @dataclass(frozen=True, kw_only=True)

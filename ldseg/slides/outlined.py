@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.spatial import Mask
+from ldseg.base.text import csv_text
 from ldseg.data.preprocess import Preprocessing
 from ldseg.inference.instances import INSIDE, MIN_SHARE, parted
 from ldseg.io.slides.contract import Slide
@@ -16,8 +18,6 @@ from ldseg.io.slides.masks import MaskTiles, levels_of
 from ldseg.slides.objects import SlideObject, objects_in
 from ldseg.slides.panel import CERTAIN
 from ldseg.slides.run import SegmentedSlide
-from ldseg.spatial import Mask
-from ldseg.text import csv_text
 from ldseg.writers.geojson import Feature, features
 from ldseg.writers.objects import Measurements, Objects, measure
 from ldseg.writers.tables import table_rows

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ldseg.base.regions import Unions
 from ldseg.data.intensity import between, to_channels
 from ldseg.evaluation.quality import SignSums
 from ldseg.inference.engine import Engine
 from ldseg.inference.parts import check_numbers, classes_of
 from ldseg.inference.uncertainty import predictive_entropy
 from ldseg.io.slides.contract import Slide
-from ldseg.regions import Unions
 from ldseg.slides.noise import noise_rows
 from ldseg.slides.plan import SlidePlan
 from ldseg.slides.resample import resampled
@@ -104,7 +104,7 @@ class Panel:
         first: the row of the mask to begin with; what lies above is known.
         batch: tiles at a time.
         watch: told how many tiles were segmented.
-        unions: the classes of the background and of each region that the quality is told for, see ``ldseg.regions``.
+        unions: the classes of the background and of each region that the quality is told for, see ``ldseg.base.regions``.
     """
 
     def __init__(

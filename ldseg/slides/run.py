@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import json_text
+from ldseg.base.writing import remove, write_text
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation.familiarity import Signature, mean_signature, measure
 from ldseg.evaluation.quality import SignSums
@@ -19,9 +21,7 @@ from ldseg.io.slides.masks import STRIP, TILE, MaskTiles
 from ldseg.slides.panel import Panel, Source, tiles_of
 from ldseg.slides.plan import SlidePlan, plan_slide
 from ldseg.slides.survey import CELL, Survey, survey
-from ldseg.text import json_text
 from ldseg.version import __version__
-from ldseg.writing import remove, write_text
 
 _KEY = "made_with.json"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ldseg.base.paths import cache_folder
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
 from ldseg.data.disk import DiskCache
 from ldseg.group import Group
-from ldseg.paths import cache_folder
 from ldseg.segmenter import Segmenter
 from ldseg.training.optimizer import adamw
 from ldseg.training.plan import Plan

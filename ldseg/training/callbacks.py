@@ -13,11 +13,11 @@ from typing import Any
 
 import keras
 
+from ldseg.base.writing import write_text
 from ldseg.evaluation.collapse import SOUND, Collapse
 from ldseg.training.checkpoint import save_checkpoint
 from ldseg.training.clock import Clock, CommonTime, rate
 from ldseg.training.stop import check_stopped
-from ldseg.writing import write_text
 
 logger = logging.getLogger(__name__)
 

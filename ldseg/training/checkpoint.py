@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.text import times
+from ldseg.base.untrusted import check_archive, parsed
+from ldseg.base.writing import write_file
 from ldseg.devices.together import from_first
 from ldseg.errors import DataError, WeightsError
 from ldseg.group import Group
-from ldseg.later import Later
 from ldseg.spec import SegmenterSpec
-from ldseg.text import times
-from ldseg.untrusted import check_archive, parsed
-from ldseg.writing import write_file
 
 if TYPE_CHECKING:
     import keras

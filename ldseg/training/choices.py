@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.options import AUTO
+from ldseg.base.regions import of_no_region
+from ldseg.base.spatial import AXES
+from ldseg.base.text import times
 from ldseg.config import Config
 from ldseg.config.kinds import plain
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import PRESETS, Preset
 from ldseg.models.presets import CONTROL
-from ldseg.options import AUTO
-from ldseg.regions import of_no_region
-from ldseg.spatial import AXES
-from ldseg.text import times
 from ldseg.training.cost import Machine, this_machine
 from ldseg.training.grid import POSITIONS, Grid, grid_of
 from ldseg.training.look import Seen

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ldseg.base.writing import held_folder
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import Case
 from ldseg.data.splits import apply_manifest
@@ -44,7 +45,6 @@ from ldseg.training.takeover import start_from
 from ldseg.training.trainer import Trainer
 from ldseg.training.validation import Validator
 from ldseg.weights import change_description, load_weights, read_description, save_weights
-from ldseg.writing import held_folder
 
 logger = logging.getLogger(__name__)
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.folds import FOLDS_FILE, MEASURED, fold_folder, fold_folders, is_folds
+from ldseg.base.writing import move
 from ldseg.config import Config
 from ldseg.description import holds_weights
 from ldseg.errors import DataError, WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
-from ldseg.folds import FOLDS_FILE, MEASURED, fold_folder, fold_folders, is_folds
 from ldseg.training.checkpoint import CHECKPOINT_FILE
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
-from ldseg.writing import move
 
 logger = logging.getLogger(__name__)
 

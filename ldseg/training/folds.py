@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ldseg.base.folds import FOLDS_FILE, MEASURED, fold_folder, is_folds
+from ldseg.base.text import counted
+from ldseg.base.writing import held_folder, remove
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.splits import manifest_of_fold
 from ldseg.errors import WeightsError
 from ldseg.evaluation.compare import read_run
-from ldseg.folds import FOLDS_FILE, MEASURED, fold_folder, is_folds
 from ldseg.inference import Segmented
-from ldseg.text import counted
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.fit import TrainingResult, is_over, train
 from ldseg.training.folder import checkpoint_of, checkpoint_to_go_on, set_aside
@@ -24,7 +25,6 @@ from ldseg.training.held_back import measure_folds
 from ldseg.training.plan import Plan
 from ldseg.training.stop import AGAIN, TrainingStopped, saying, terminated_as_interrupted
 from ldseg.weights import WEIGHTS_FILE, read_description
-from ldseg.writing import held_folder, remove
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ldseg.base.options import AUTO
+from ldseg.base.text import times
 from ldseg.config import DataConfig
 from ldseg.data.preprocess import Preprocessing
 from ldseg.models import Preset
-from ldseg.options import AUTO
-from ldseg.text import times
 from ldseg.training.look import Seen
 
 POSITIONS = {"YX": 256 * 384, "TYX": 8 * 192 * 192, "ZYX": 64**3}

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ldseg.base.folds import MEASURED
+from ldseg.base.options import AUTO
+from ldseg.base.text import number
+from ldseg.base.writing import remove
 from ldseg.config import Config
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
@@ -22,19 +26,15 @@ from ldseg.evaluation import CaseResult, RunRecord, record_run, write_metrics
 from ldseg.evaluation.familiarity import unfamiliar
 from ldseg.evaluation.quality import Quality, Signs, fit_quality, predicted_dice, unchecked
 from ldseg.evaluation.report import STD_DDOF, mean_of
-from ldseg.folds import MEASURED
 from ldseg.inference import Segmented, segment_cases
 from ldseg.inference.facts import facts_of
 from ldseg.inference.opening import Opened, open_weights
 from ldseg.inference.scoring import scores_of
-from ldseg.options import AUTO
 from ldseg.outputs import Outputs
-from ldseg.text import number
 from ldseg.training.plan import Plan
 from ldseg.training.sampling import sampling_of
 from ldseg.training.stop import check_stopped
 from ldseg.weights import change_description, save_folds
-from ldseg.writing import remove
 
 logger = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from ldseg.augmentation.stain import looks_stained
-from ldseg.components import components
+from ldseg.base.components import components
+from ldseg.base.regions import inside
+from ldseg.base.spatial import AXES, IGNORE
 from ldseg.config import DataConfig
 from ldseg.data.cases import Case, classes_by, read_case_label
 from ldseg.data.labels import distinct, to_instances
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.scans import read_scan
-from ldseg.regions import inside
-from ldseg.spatial import AXES, IGNORE
 
 MOST_CASES = 500
 """Cases that a plan reads at most."""

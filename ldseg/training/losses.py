@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from ldseg.regions import Unions
-from ldseg.spatial import Tensor
+from ldseg.base.regions import Unions
+from ldseg.base.spatial import Tensor
 
 
 def cross_entropy(label: Tensor, logits: Tensor, known: Tensor = None) -> Tensor:

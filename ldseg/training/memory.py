@@ -7,10 +7,10 @@ import os
 
 import keras
 
+from ldseg.base.text import times
 from ldseg.devices import gpus
 from ldseg.errors import ConfigError
 from ldseg.segmenter import Segmenter
-from ldseg.text import times
 from ldseg.training.plan import Plan
 
 _KEPT = 4

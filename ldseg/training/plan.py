@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.options import AUTO
+from ldseg.base.spatial import AXES
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import Schedule
 from ldseg.errors import ConfigError, DataError
 from ldseg.io.contract import check_prepared
 from ldseg.models import PRESETS, Preset
-from ldseg.options import AUTO
-from ldseg.spatial import AXES
 from ldseg.spec import SegmenterSpec
 from ldseg.training.choices import OPEN, Reason
 from ldseg.training.start import Start

@@ -13,6 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg import devices
+from ldseg.base.text import counted, few, some
+from ldseg.base.writing import held_folder
 from ldseg.config import Config
 from ldseg.data.cases import Case, load_case
 from ldseg.data.labels import Misread
@@ -33,7 +35,6 @@ from ldseg.group import Group
 from ldseg.inference import Segmented
 from ldseg.models import Preset
 from ldseg.published import is_published
-from ldseg.text import counted, few, some
 from ldseg.training.checkpoint import read_meta
 from ldseg.training.choices import microns_of
 from ldseg.training.folder import check_folds, first_checkpoint
@@ -42,7 +43,6 @@ from ldseg.training.plan import Plan, plan, preprocessing_of
 from ldseg.training.proposal import propose
 from ldseg.training.start import Start
 from ldseg.training.told import heard, told
-from ldseg.writing import held_folder
 
 if TYPE_CHECKING:
     from ldseg.training.fit import TrainingResult

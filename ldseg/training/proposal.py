@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ldseg.base.options import AUTO
+from ldseg.base.paths import require_folder
+from ldseg.base.spatial import AXES
+from ldseg.base.text import counted
 from ldseg.config import Config
 from ldseg.data.cases import Case, Found, find_cases
 from ldseg.data.dimensions import dimensions_of
@@ -14,10 +18,6 @@ from ldseg.data.reading import check_reading
 from ldseg.data.splits import folds_by_group
 from ldseg.errors import DataError
 from ldseg.models import Preset
-from ldseg.options import AUTO
-from ldseg.paths import require_folder
-from ldseg.spatial import AXES
-from ldseg.text import counted
 from ldseg.training.choices import Reason, choose, summary
 from ldseg.training.look import Seen, look
 from ldseg.training.plan import check_sizes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ldseg.base.options import AUTO
 from ldseg.config import Config
-from ldseg.options import AUTO
 from ldseg.training.choices import Reason
 from ldseg.training.cost import Machine, this_machine
 

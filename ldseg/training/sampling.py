@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import counted
 from ldseg.data.cases import Case
 from ldseg.evaluation.metrics import dice, scored
 from ldseg.evaluation.report import mean_foreground
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import Opened, open_weights
-from ldseg.text import counted
 from ldseg.training.plan import Plan
 from ldseg.training.stop import check_stopped
 from ldseg.weights import change_description

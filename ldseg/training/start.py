@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.spatial import AXES
 from ldseg.config import Config
 from ldseg.description import Description, read_network
 from ldseg.errors import ConfigError
 from ldseg.models import Preset
 from ldseg.published import find_weights
-from ldseg.spatial import AXES
 
 logger = logging.getLogger(__name__)
 

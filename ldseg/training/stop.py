@@ -93,7 +93,7 @@ def ended_in_time(tell: Callable[[str], None], patience: float = PATIENCE) -> It
 
     Python raises KeyboardInterrupt only when the library that it is in comes back; where networks are compiled, or sampled
     in a long loop, that may take minutes. Who has not left this block by then is ended as by ``kill -9``: what is written is
-    whole or not there, see ``ldseg.writing``. It is for a command: it would end a notebook, too.
+    whole or not there, see ``ldseg.base.writing``. It is for a command: it would end a notebook, too.
 
     Args:
         tell: called from another thread with what ``saying`` has there is to say, before the end.

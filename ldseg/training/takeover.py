@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from ldseg.base.text import few
 from ldseg.data.intensity import LUMA
 from ldseg.segmenter import Segmenter
-from ldseg.text import few
 from ldseg.training.start import Start
 from ldseg.weights import load_segmenter
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from ldseg.base.regions import Unions
 from ldseg.devices.operations import distributed
-from ldseg.regions import Unions
 from ldseg.segmenter import Segmenter
 from ldseg.training.losses import mean_known, segmentation_loss
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ldseg.base.shards import Shard, whole
 from ldseg.data.cases import Case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.devices.together import on_device, own_devices
@@ -29,7 +30,6 @@ from ldseg.inference import Engine, segment_cases
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.spread import spread
 from ldseg.segmenter import Segmenter
-from ldseg.shards import Shard, whole
 from ldseg.training.clock import SHARE
 from ldseg.training.plan import Plan
 from ldseg.training.stop import check_stopped

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import counted
 from ldseg.errors import DataError
 from ldseg.evaluation.calibration import best_retained
-from ldseg.text import counted
 from ldseg.viz.canvas import MUTED, Canvas, Picture
 from ldseg.viz.chart import Chart, keys, ticks
 from ldseg.viz.style import OKABE_ITO

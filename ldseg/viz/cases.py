@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ldseg import viz
+from ldseg.base.writing import remove
 from ldseg.data.preprocess import Preprocessing
 from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
-from ldseg.writing import remove
 
 
 @dataclass(frozen=True, kw_only=True)

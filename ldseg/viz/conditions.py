@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.options import DEGRADATIONS
+from ldseg.base.text import counted
 from ldseg.errors import DataError
 from ldseg.evaluation import foreground
-from ldseg.options import DEGRADATIONS
-from ldseg.text import counted
 from ldseg.viz.canvas import MUTED
 from ldseg.viz.figures import new_figure, style
 from ldseg.viz.style import OKABE_ITO

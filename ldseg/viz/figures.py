@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.viz.canvas import GRID, INK, MUTED, Picture
 from ldseg.viz.style import save_image
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

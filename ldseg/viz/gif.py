@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.later import Later
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
-from ldseg.later import Later
 from ldseg.viz.canvas import Canvas, Picture
 from ldseg.viz.legends import Entry, strip
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.text import counted
 from ldseg.errors import DataError
-from ldseg.text import counted
 from ldseg.viz.canvas import MUTED, Canvas, Picture
 from ldseg.viz.chart import Chart, keys, ticks
 from ldseg.viz.style import OKABE_ITO

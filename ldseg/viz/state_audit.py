@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.options import STATES
 from ldseg.errors import DataError
-from ldseg.options import STATES
 from ldseg.viz.conditions import draw_interval
 from ldseg.viz.figures import new_figure, style
 from ldseg.viz.style import OKABE_ITO

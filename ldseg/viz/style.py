@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.later import Later
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
-from ldseg.later import Later
-from ldseg.writing import write_bytes
 
 if TYPE_CHECKING:
     from PIL import ImageColor

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ldseg.base.spatial import slice_name
 from ldseg.data.preprocess import Preprocessing
 from ldseg.diffusion import step_grid
 from ldseg.inference import Engine, Segmented, TiledCase, classes_of
-from ldseg.spatial import slice_name
 from ldseg.viz.diffusion import Trace
 from ldseg.viz.style import CLASS_COLOURS
 

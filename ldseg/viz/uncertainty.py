@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ldseg.base.spatial import slice_name
 from ldseg.errors import DataError
-from ldseg.spatial import slice_name
 from ldseg.viz.canvas import MUTED, Canvas, Picture
 from ldseg.viz.overlays import fit, panel
 from ldseg.viz.view import CaseView, largest_plane

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ldseg.deferred import Deferred
+from ldseg.base.deferred import Deferred
+from ldseg.base.spatial import Mask, Numbers
 from ldseg.errors import ConfigError
 from ldseg.io.geometry import Geometry
-from ldseg.spatial import Mask, Numbers
 from ldseg.writers.codes import ClassCode
 from ldseg.writers.objects import Measurements, Objects, measure, objects_of
 
@@ -27,7 +27,7 @@ class Segmentation:
 
     Attributes:
         name: of the case.
-        axes: a letter for each axis S, see ``ldseg.spatial``.
+        axes: a letter for each axis S, see ``ldseg.base.spatial``.
         classes: their names, background first.
         colours: red, green and blue from 0 to 255 of each class.
         mask: class numbers int32 ``(*S)``.

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.io.dicom_sources import Sources, is_dicom_scan, sources_of
 from ldseg.version import __version__
 from ldseg.writers.codes import UNCODED, Term
 from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writers.dicom_time import in_time, spread
-from ldseg.writing import write_bytes
 
 logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ldseg.spatial import Mask
+from ldseg.base.spatial import Mask
+from ldseg.base.writing import write_text
 from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writers.objects import Measurements, Objects
 from ldseg.writers.polygons import polygons
-from ldseg.writing import write_text
 
 Feature = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.spatial import Mask, Numbers
+from ldseg.base.spatial import Mask, Numbers
 
 FINE = 0.01
 """mm: with a pixel below this, lengths are told in µm."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.writing import written_folder
 from ldseg.outputs import ZARR
 from ldseg.writers.contract import Segmentation, Writer
-from ldseg.writing import written_folder
 
 SUFFIX = f"_segmentation{ZARR}"
 VERSION = "0.5"

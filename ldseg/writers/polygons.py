@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ldseg.spatial import Mask
+from ldseg.base.spatial import Mask
 
 Ring = list[list[int]]
 """Corners [x, y], the first again at the end; the outer ring turns from x to y (positive area), holes the other way."""

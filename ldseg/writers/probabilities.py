@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.writing import write_bytes
 from ldseg.io.names import suffix_of
 from ldseg.io.nifti import write_nifti_channels
 from ldseg.io.scans import map_path
 from ldseg.io.tiff import TIFF_SUFFIXES
 from ldseg.writers.contract import Segmentation, Writer
-from ldseg.writing import write_bytes
 
 STEM = "_probabilities"
 

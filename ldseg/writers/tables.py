@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ldseg.text import csv_text
+from ldseg.base.text import csv_text
+from ldseg.base.writing import write_text
 from ldseg.writers.contract import Segmentation, Writer
 from ldseg.writers.objects import Measurements
-from ldseg.writing import write_text
 
 OBJECTS = "_objects.csv"
 _KEYS = ("case", "class", "unit", "frame")

@@ -20,9 +20,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ldseg.base.writing import LOCK
 from ldseg.phantoms import write_phantoms
 from ldseg.weights import WEIGHTS_FILE
-from ldseg.writing import LOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 3600

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ldseg.base.writing import LOCK
 from ldseg.cli import main
-from ldseg.writing import LOCK
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,11 +13,11 @@ import pytest
 import tiny
 from small import QUICK, ROOT, files, images, out, run, spoilt
 
+from ldseg.base.writing import LOCK
 from ldseg.cli import segment
 from ldseg.config import Config
 from ldseg.io.pictures import write_image
 from ldseg.weights import WEIGHTS_FILE
-from ldseg.writing import LOCK
 
 # Keras's variables, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -7,9 +7,9 @@ import faulty
 import numpy as np
 import pytest
 
+from ldseg.base.writing import LOCK
 from ldseg.cli import main
 from ldseg.phantoms import write_phantoms
-from ldseg.writing import LOCK
 
 ROOT = Path(__file__).parents[2]
 SEGMENT = ("Output.Diffusion=1", "Sampler.Samples=2")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.base.remote import remove_remote, write_remote
 from ldseg.data.cases import Case, find_cases
 from ldseg.data.inputs import cases_in
 from ldseg.data.remote import fetched, told_of
 from ldseg.errors import DataError
-from ldseg.remote import remove_remote, write_remote
 
 fsspec = pytest.importorskip("fsspec", reason="object stores need fsspec: pip install 'ldseg[archive]'")
 

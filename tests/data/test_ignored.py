@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from ldseg.base.spatial import COLOUR, IGNORE
 from ldseg.config import Config, load_config
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.labels import filled
@@ -19,7 +20,6 @@ from ldseg.evaluation.collapse import Collapse
 from ldseg.evaluation.evaluate import evaluate
 from ldseg.evaluation.metrics import class_scores
 from ldseg.io.scans import scan_of
-from ldseg.spatial import COLOUR, IGNORE
 
 RED, BLACK, WHITE = COLOUR + 0xFF0000, COLOUR, COLOUR + 0xFFFFFF
 

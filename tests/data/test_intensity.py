@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from ldseg.base.options import INTENSITIES
 from ldseg.data import intensity
 from ldseg.data.intensity import Z_RANGE, scale_intensity, scaling_of
 from ldseg.errors import DataError
 from ldseg.io import contract
-from ldseg.options import INTENSITIES
 
 SCAN = np.random.default_rng(0).normal(40, 300, (4, 20, 30, 1)).astype(np.float32)
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldseg.base.paths import named_path, path_of
+from ldseg.base.remote import write_remote
 from ldseg.data.cases import Case, load_case
 from ldseg.data.inputs import cases_in, cases_of
 from ldseg.data.preprocess import Preprocessing
 from ldseg.data.remote import fetched
 from ldseg.errors import DataError
 from ldseg.io.slides.kinds import is_slide
-from ldseg.paths import named_path, path_of
-from ldseg.remote import write_remote
 
 
 def test_a_table_in_text(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ldseg.base.text import json_text
 from ldseg.errors import DataError
 from ldseg.evaluation.calibration import Calibration, best_retained
-from ldseg.text import json_text
 
 
 def two_classes(p: np.ndarray) -> np.ndarray:

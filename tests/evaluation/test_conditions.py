@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldseg.base.options import STATES
 from ldseg.errors import DataError
 from ldseg.evaluation.conditions import dice_figures, document, write_document
-from ldseg.options import STATES
 from ldseg.viz import Animation, DegradedFrame, audit_figure, robustness_figure, robustness_gif, save_figure, sweep_figure
 
 CLASSES = ("background", "a", "b")

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldseg.base.text import json_text
 from ldseg.evaluation import CaseResult, ObjectSums, RunRecord, record_run
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.report import write_metrics
-from ldseg.text import json_text
 
 NAMES = ("background", "gland", "stroma")
 SUMS = ObjectSums(hits=1, predicted=1, true=2, predicted_area=20, true_area=40, predicted_dice=16, true_dice=16)

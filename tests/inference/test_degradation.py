@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, special, stats
 
+from ldseg.base.options import DEGRADATIONS
 from ldseg.inference import case_generator, degrade
-from ldseg.options import DEGRADATIONS
 
 RANDOM = ("gaussian", "speckle", "poisson")
 

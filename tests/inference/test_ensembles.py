@@ -9,6 +9,7 @@ import tiny
 from helpers import as_numpy
 from keras import ops
 
+from ldseg.base.options import FUSIONS
 from ldseg.data.cases import Case, find_cases
 from ldseg.diffusion import ddim
 from ldseg.diffusion.random import normal
@@ -16,7 +17,6 @@ from ldseg.inference import Segmented, case_generator, segment_cases
 from ldseg.inference.fusion import fuse_labels
 from ldseg.inference.predictor import Predictor
 from ldseg.inference.uncertainty import member_variance, predictive_entropy
-from ldseg.options import FUSIONS
 from ldseg.segmenter import Segmenter
 
 # Keras's variables, not ours.

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ldseg.base.options import FUSIONS
 from ldseg.inference.fusion import fuse, labels_of
-from ldseg.options import FUSIONS
 
 
 def pixels(*members: list[list[float]]) -> np.ndarray:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldseg.base.shipped import shipped_weights
 from ldseg.io.pictures import read_label
 from ldseg.phantoms import write_phantoms
-from ldseg.shipped import shipped_weights
 from ldseg.version import __version__
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,12 @@ import nibabel
 import numpy as np
 import pytest
 
+from ldseg.base.spatial import AXES
 from ldseg.errors import DataError
 from ldseg.io import contract, formats
 from ldseg.io.contract import Content, Format, check_size
 from ldseg.io.geometry import Geometry
 from ldseg.io.scans import find_scans, map_path, read_scan, read_scan_label, write_scan_map, write_scan_mask
-from ldseg.spatial import AXES
 
 
 def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

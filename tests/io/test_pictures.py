@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from ldseg.base.writing import write_bytes
 from ldseg.errors import DataError
 from ldseg.io import contract
 from ldseg.io.pictures import label_numbers, read_image, read_label, write_image, write_mask
-from ldseg.writing import write_bytes
 
 SIZE = (19, 26)
 

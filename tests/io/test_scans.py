@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from ldseg.base.scratch import slabs
 from ldseg.data.cases import Case, load_case, prepare
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
 from ldseg.io.masks import write_stack
 from ldseg.io.scans import read_scan, scan_of
-from ldseg.scratch import slabs
 
 SIZE = (6, 8)
 STEP = Preprocessing(size=(16, 16), intensity="percentile")
@@ -83,7 +83,7 @@ def test_a_stack_is_written_page_by_page_as_all_of_it_at_once(
 ) -> None:
     values = (np.random.default_rng(0).random(shape) * 200).astype(kind)
     tifffile.imwrite(tmp_path / "whole.tif", values, photometric="minisblack", compression="zlib", metadata=None)
-    monkeypatch.setattr("ldseg.scratch.LARGE", 4)
+    monkeypatch.setattr("ldseg.base.scratch.LARGE", 4)
     held = []
 
     def watched(array: np.ndarray) -> Iterator[np.ndarray]:

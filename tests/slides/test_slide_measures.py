@@ -9,12 +9,12 @@ import tifffile
 from light import LightEngine, in_pieces, segmented_in_memory, step
 from slide_files import pyramid, tissue
 
+from ldseg.base.regions import Regions
 from ldseg.data.cases import prepare
 from ldseg.evaluation.familiarity import measure as measured_tile
 from ldseg.io.scans import scan_of
 from ldseg.io.slides import masks
 from ldseg.io.slides.kinds import open_slide
-from ldseg.regions import Regions
 from ldseg.slides import objects, outlined, panel, run
 from ldseg.slides.files import SlideResult, SlideSettings, segment_slide
 from ldseg.slides.run import segment_tiles

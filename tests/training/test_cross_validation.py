@@ -11,6 +11,7 @@ import pytest
 import tiny
 
 import ldseg
+from ldseg.base.folds import FOLDS_FILE, MEASURED, fold_folders
 from ldseg.cli import main, training
 from ldseg.config import Config
 from ldseg.data.cases import find_cases
@@ -18,7 +19,6 @@ from ldseg.description import fingerprint, read_description
 from ldseg.errors import ConfigError, DataError, LDSegError, WeightsError
 from ldseg.evaluation.compare import read_run
 from ldseg.evaluation.quality import Quality
-from ldseg.folds import FOLDS_FILE, MEASURED, fold_folders
 from ldseg.inference import segment_cases
 from ldseg.inference.opening import open_weights
 from ldseg.training.checkpoint import read_meta

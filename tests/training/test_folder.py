@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ldseg import writing
-from ldseg.folds import FOLDS_FILE, fold_folder
+from ldseg.base import writing
+from ldseg.base.folds import FOLDS_FILE, fold_folder
 from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, set_aside, settle
 from ldseg.weights import WEIGHTS_FILE
 

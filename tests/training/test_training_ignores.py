@@ -11,6 +11,7 @@ import tiny
 from helpers import as_numpy
 from keras import ops
 
+from ldseg.base.spatial import COLOUR, IGNORE
 from ldseg.data.batches import TrainingBatches
 from ldseg.data.cases import find_cases
 from ldseg.data.labels import filled
@@ -18,7 +19,6 @@ from ldseg.data.preprocess import Preprocessing
 from ldseg.models import Preset
 from ldseg.models.presets import Networks
 from ldseg.segmenter import Segmenter
-from ldseg.spatial import COLOUR, IGNORE
 from ldseg.spec import SegmenterSpec
 from ldseg.training.assembly import trainer_of
 from ldseg.training.losses import cross_entropy, segmentation_loss, soft_dice

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from written_cases import COLOURS, blobs, case_of
 
+from ldseg.base.writing import written_folder
 from ldseg.errors import DataError
 from ldseg.writers.omezarr import write_omezarr
-from ldseg.writing import written_folder
 
 zarr = pytest.importorskip("zarr", reason="writes OME-Zarr")
 models = pytest.importorskip("ome_zarr_models.v05", reason="knows the specification")

@@ -14,10 +14,10 @@ from typing import Self
 
 import numpy as np
 
+from ldseg.base.spatial import MOST_CHANNELS
+from ldseg.base.text import times
 from ldseg.errors import DataError
 from ldseg.io.contract import Refused, one_line
-from ldseg.spatial import MOST_CHANNELS
-from ldseg.text import times
 
 MOST_MICRONS, LEAST_MICRONS = 20.0, 0.01
 """What a pixel can measure in a slide: a file that says more or less has the resolution of a screen or of paper."""

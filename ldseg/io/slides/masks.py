@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.writing import write_bytes, write_file
 from ldseg.io.slides.contract import CACHE, Kept
-from ldseg.later import Later
 from ldseg.version import __version__
-from ldseg.writing import write_bytes, write_file
 
 if TYPE_CHECKING:
     import tifffile

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldseg.base.later import Later
+from ldseg.base.text import times
 from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.planes import inverted
@@ -19,8 +21,6 @@ from ldseg.io.streams import check_jpeg
 from ldseg.io.tiff import MOST_PAGES
 from ldseg.io.tiff_coding import check_coding, holds, not_measured, spelled, steady
 from ldseg.io.units import millimetres
-from ldseg.later import Later
-from ldseg.text import times
 
 if TYPE_CHECKING:
     import tifffile

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.text import times
 from ldseg.io import apart
 from ldseg.io.contract import Refused
 from ldseg.io.slides.contract import Slide, check_planes, usable_microns
 from ldseg.io.units import millimetres
-from ldseg.text import times
 
 ZARR_SLIDES = (".zarr",)
 """Extensions of the folders."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ldseg.base.later import Later
 from ldseg.errors import DataError
 from ldseg.io.pictures import read_image
-from ldseg.later import Later
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ldseg.base.folds import MEASURED
 from ldseg.config import Config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.evaluation.record import RunRecord
-from ldseg.folds import MEASURED
 from ldseg.inference import Segmented
 from ldseg.outputs import Outputs
 from ldseg.viz.cases import Pictures

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ldseg.base.folds import fold_folders
+from ldseg.base.writing import write_text
 from ldseg.evaluation.bootstrap import FEWEST
 from ldseg.evaluation.compare import difference
 from ldseg.evaluation.record import CaseResult, RunRecord
-from ldseg.folds import fold_folders
 from ldseg.outputs import ROBUSTNESS, STATE_AUDIT, SWEEP, Outputs
 from ldseg.viz.report.embed import Picture, Pictures
 from ldseg.viz.report.many import LINES, MOST, SHOWN, rows_as_json
@@ -26,7 +27,6 @@ from ldseg.viz.report.records import (
     worst_first,
 )
 from ldseg.viz.report.rendering import render
-from ldseg.writing import write_text
 
 MAX_BYTES = 12_000_000
 """Of all pictures of a page: the worst cases first, then the figures of the set, then the pictures of the table."""

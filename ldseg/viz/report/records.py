@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ldseg.base.text import counted, interval, number
 from ldseg.config import Config
 from ldseg.evaluation.metrics import DISTANCES
 from ldseg.evaluation.record import CaseResult, Figures, Pooled, RunRecord
-from ldseg.text import counted, interval, number
 
 TITLES = {
     "dice": "Dice", "iou": "IoU", "hd95": "HD95", "object_f1": "Object F1", "precision": "Precision", "recall": "Recall",

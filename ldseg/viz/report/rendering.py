@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ldseg.text import counted, number
+from ldseg.base.text import counted, number
 from ldseg.viz.report.records import flat, members, title_of, words
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.text import counted, interval, number
+from ldseg.base.writing import write_text
 from ldseg.config import Config
-from ldseg.text import counted, interval, number
 from ldseg.viz.report.embed import Pictures
 from ldseg.viz.report.records import flat, words
 from ldseg.viz.report.rendering import render
-from ldseg.writing import write_text
 
 MAX_BYTES = 4_000_000
 WIDTH = 1000

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ldseg.errors import DataError, UnwrittenError
-from ldseg.remote import (
+from ldseg.base.remote import (
     check_written_whole,
     fetch,
     is_remote,
@@ -18,6 +17,7 @@ from ldseg.remote import (
     url_of,
     write_remote,
 )
+from ldseg.errors import DataError, UnwrittenError
 
 fsspec = pytest.importorskip("fsspec", reason="object stores need fsspec: pip install 'ldseg[archive]'")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ldseg.text import FEW, few, interval, natural, plain, some
+from ldseg.base.text import FEW, few, interval, natural, plain, some
 
 
 def test_of_many_values_the_first_are_named() -> None:

@@ -1,7 +1,7 @@
 """The words that settings take, each list once: the settings offer what the code beside each name implements.
 
 Samplers, schedules, predictions, presets, engines and augmentations are tables of what they name, in ``ldseg.diffusion``,
-``ldseg.models``, ``ldseg.engines`` and ``ldseg.augmentation``; the settings read those.
+``ldseg.models``, ``ldseg.base.engines`` and ``ldseg.augmentation``; the settings read those.
 """
 
 from __future__ import annotations

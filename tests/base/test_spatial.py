@@ -1,6 +1,6 @@
 import pytest
 
-from ldseg.spatial import AXES, strided
+from ldseg.base.spatial import AXES, strided
 
 
 def test_time_is_an_axis_of_its_own() -> None:

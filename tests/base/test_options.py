@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ldseg import options
 from ldseg.augmentation.strength import KINDS
+from ldseg.base import options
+from ldseg.base.engines import ENGINES
 from ldseg.config import KEYS
 from ldseg.config.kinds import Choice
 from ldseg.data.intensity import scale_intensity
 from ldseg.diffusion import PREDICTIONS, SAMPLERS, SCHEDULES
-from ldseg.engines import ENGINES
 from ldseg.inference import degrade
 from ldseg.inference.fusion import fuse
 

@@ -10,11 +10,11 @@ import faulty
 import numpy as np
 import pytest
 
+from ldseg.base.writing import append_text, held_folder, move, write_bytes, write_file, write_text, written_folder
 from ldseg.errors import DataError, UnwrittenError
 from ldseg.io.frames import write_frames
-from ldseg.writing import append_text, held_folder, move, write_bytes, write_file, write_text, written_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def bytes_(path: Path) -> object:
@@ -142,7 +142,7 @@ def test_a_file_gets_the_permissions_that_the_user_asks_for(umask: int, tmp_path
 
 def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from ldseg.writing import held_folder, write_file\n"
+        "import os, signal, sys; from pathlib import Path; from ldseg.base.writing import held_folder, write_file\n"
         "def killed(stream): stream.write(b'half'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "with held_folder(Path(sys.argv[1]), 'x'): write_file(Path(sys.argv[1]) / 'Overlay' / 'mask.png', killed)\n"
     )

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.base.paths import named_path, nearest_folder, require_folder
+from ldseg.base.shipped import shipped_weights
 from ldseg.errors import ConfigError, DataError, WeightsError
-from ldseg.paths import named_path, nearest_folder, require_folder
 from ldseg.published import find_weights
-from ldseg.shipped import shipped_weights
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from ldseg.later import Later
+from ldseg.base.later import Later
 
 
 def test_a_library_is_imported_when_something_of_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

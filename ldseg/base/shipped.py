@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = (PACKAGE / "_shipped", PACKAGE.parent)
 """Where they may be: in an installed package, and in a clone."""
 

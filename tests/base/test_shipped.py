@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from ldseg import shipped
+from ldseg.base import shipped
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def lay_out(folder: Path, *names: str) -> Path:

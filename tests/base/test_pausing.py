@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from ldseg.pausing import many_objects
+from ldseg.base.pausing import many_objects
 
 
 def test_the_collector_rests_and_comes_back() -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from ldseg.base.shards import Shard, whole
 from ldseg.config import Config
 from ldseg.errors import ConfigError
-from ldseg.shards import Shard, whole
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 12])

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from ldseg.components import bounding_box, boxes, components, counted, measured, shared_out
+from ldseg.base.components import bounding_box, boxes, components, counted, measured, shared_out
 
 SHAPES = [(40,), (31, 47), (6, 17, 19), (3, 4, 9, 8)]
 

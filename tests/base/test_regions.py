@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import ldseg
+from ldseg.base.regions import Regions, check_regions, of_no_region, shown, structures, unions_of
+from ldseg.base.spatial import IGNORE
 from ldseg.config import Config, load_config
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import ConfigError, DataError
@@ -16,8 +18,6 @@ from ldseg.evaluation.amounts import amounts
 from ldseg.evaluation.quality import signs_of
 from ldseg.evaluation.record import foreground
 from ldseg.inference.uncertainty import predictive_entropy
-from ldseg.regions import Regions, check_regions, of_no_region, shown, structures, unions_of
-from ldseg.spatial import IGNORE
 from ldseg.viz.report.records import words
 
 CLASSES = ("background", "rim", "cup", "vessel")

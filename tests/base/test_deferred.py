@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from ldseg.deferred import Deferred
+from ldseg.base.deferred import Deferred
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldseg import scratch as module
-from ldseg.scratch import copy_into, ends, release, scratch, slabs
+from ldseg.base import scratch as module
+from ldseg.base.scratch import copy_into, ends, release, scratch, slabs
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is told in /proc")
 
