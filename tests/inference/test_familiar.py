@@ -11,6 +11,7 @@ import tiny
 import ldseg
 from ldseg.cli import main
 from ldseg.data.cases import find_cases
+from ldseg.evaluation.collapse import SOUND
 from ldseg.evaluation.familiarity import FEWEST, KINDS
 from ldseg.inference import familiar
 from ldseg.io.pictures import read_image, write_image
@@ -34,6 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.phantoms(place, FEWEST + 8)
     config = tiny.settings(place, place / "w", Parameters_Epoch=1, Training_Workers=0, Parameters_BatchSize=4)
     train_config(config.with_values({"Data.Classes": ("background", "gland")}))
+    figures = read_description(place / "w").figures
+    change_description(place / "w", figures={**figures, "collapse": SOUND})  # so few updates may well say otherwise
     return place
 
 
