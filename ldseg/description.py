@@ -333,7 +333,8 @@ def read_description(folder: Path, preset: Preset | None = None) -> Description:
             ) from None
         raise WeightsError(
             f"{path}: no such file{nearest_folder(folder, WEIGHTS_FILE)}, expected trained weights; {_beside(folder)}train "
-            f"some ([Parameters] Training = True), or name a folder that has some, or weights that come with LDSeg: {', '.join(shipped_weights())}"
+            "some ([Parameters] Training = True), or name a folder that has some, or weights that come with LDSeg: "
+            f"{', '.join(shipped_weights())}"
         ) from None
     except NotADirectoryError:
         raise WeightsError(f"{folder}: expected a folder with {WEIGHTS_FILE}, got a file or what is below one") from None
