@@ -28,7 +28,7 @@ NEEDS = {
     "audit": ("matplotlib",),
     "robustness": ("matplotlib", "scipy"),
     "sweep": ("matplotlib",),
-    "training": ("matplotlib", "scipy"),
+    "training": ("keras", "matplotlib", "scipy"),
 }
 """What commands need that comes with extras: asked for before the work, not after it."""
 
