@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from ldseg.base.folds import FOLDS_FILE
+from ldseg.base.options import PRECISIONS
 from ldseg.base.writing import write_text, write_together
 from ldseg.description import (
     ATTRIBUTE,
@@ -53,11 +54,13 @@ def _made() -> dict[str, Any]:
     """When, and by which versions."""
     import keras
 
+    arithmetic = keras.config.dtype_policy().name
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "ldseg": __version__,
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
+        "precision": next((name for name, policy in PRECISIONS.items() if policy == arithmetic), arithmetic),
         "python": platform.python_version(),
     }
 

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ldseg import devices
+from ldseg.base.options import AUTO
 from ldseg.base.text import counted, few, some
 from ldseg.base.writing import held_folder
 from ldseg.config import Config
@@ -186,6 +187,8 @@ def _make_ready(config: Config, group: Group) -> None:
     precision = group.share("the arithmetic", devices.training_precision(config.gpu.precision))
     for line in filter(None, (devices.unused_gpus(), devices.slow_precision(precision))):
         logger.warning("%s", line)
+    if precision != "float32" and config.gpu.precision == AUTO:
+        logger.info("GPU.Precision = auto: %s, which this processor has", precision)
     devices.set_precision(precision)
 
 
