@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ldseg.base.shipped import shipped_file
-from ldseg.cli.console import OneLine, steady_output
+from ldseg.cli.console import Above, OneLine, steady_output
 from ldseg.cli.parser import COMMANDS, Request, parse
 from ldseg.config import Config, load_config
 from ldseg.errors import LDSegError
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     request = parse(arguments)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Above(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(True)

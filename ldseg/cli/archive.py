@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ldseg.base.bars import along
 from ldseg.base.paths import named_path
 from ldseg.base.remote import check_written_whole, is_remote, names_in, url_of
 from ldseg.base.text import counted
 from ldseg.base.writing import held_folder
-from ldseg.cli.console import progress
 from ldseg.cli.joined import say, settings_of, write_figures
 from ldseg.cli.task import begin
 from ldseg.cli.worker import Worker
@@ -79,7 +79,7 @@ def run(config: Config, files: Sequence[Path] = ()) -> int:
         if todo:
             workers = _workers(config, task.opened.kind)
             with contextlib.closing(workers(todo)) as results, rows:
-                for result in progress(results, len(todo), "segmenting"):
+                for result in along(results, len(todo), "segmenting"):
                     rows.add(result)
         else:  # settings and problems may be new
             table.append((), names, {**facts, "seconds": before})

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from ldseg.base.bars import along
 from ldseg.base.text import counted, number, one_line
 from ldseg.base.writing import held_folder, remove
 from ldseg.cli.table import table
@@ -61,7 +61,7 @@ def _audit(task: Task, audit: StateAudit, cases: Sequence[Case], record: Path) -
     scores: dict[str, np.ndarray] = {}
     problems = list(task.problems)
     audited = audit_states(audit, cases, task.preprocessing, seed=sampler.seed, sigma=sampler.sigma)
-    for item in tqdm(audited, total=len(cases), desc="auditing", unit="case"):
+    for item in along(audited, len(cases), "auditing"):
         if item.problem:
             logger.error("skipped %s: %s", item.name, item.problem)
             problems.append(item.problem)

@@ -7,11 +7,8 @@ import logging
 import os
 import re
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from typing import Any, TextIO, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What a terminal obeys, among it what turns the direction of a text."""
@@ -51,6 +48,16 @@ class Steady:
         return getattr(self._stream, name)
 
 
+class Above(logging.StreamHandler[Any]):
+    """What is logged is written above a progress bar, if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it."""
+        bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # not imported here, as it takes a while
+        with contextlib.nullcontext() if bars is None else bars.external_write_mode(self.stream):
+            super().emit(record)
+
+
 class OneLine(logging.Formatter):
     """What is logged, a line each, whatever the names of files in it; of Python's warnings without the line of code."""
 
@@ -87,18 +94,3 @@ def _steady(before: list[TextIO]) -> Iterator[None]:
             if own.lost:  # what is left in its buffer would be an error again when the program ends
                 with contextlib.suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def progress(items: Iterable[T], total: int, words: str, unit: str = "case") -> Iterator[T]:
-    """The items, with a bar that tells how far they are; none for work that is done within a second."""
-    started, bar = time.monotonic(), None
-    for count, item in enumerate(items):
-        yield item
-        if bar is None and time.monotonic() - started > 1.0:
-            from tqdm import tqdm  # here, as it takes a while to import
-
-            bar = tqdm(total=total, initial=count, desc=words, unit=unit)
-        if bar is not None:
-            bar.update()
-    if bar is not None:
-        bar.close()

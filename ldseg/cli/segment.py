@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ldseg import viz
+from ldseg.base.bars import along
 from ldseg.base.paths import named_path
 from ldseg.base.regions import of_no_region
 from ldseg.base.text import number, one_line, some
 from ldseg.base.writing import held_folder, remove
-from ldseg.cli.console import progress
 from ldseg.cli.finish import Finished, Run, finish
 from ldseg.cli.slides import segment_slides, split_cases
 from ldseg.cli.table import objects_pooled, side_by_side, table
@@ -81,7 +81,7 @@ def _segment(this: Run, started: float) -> int:
         # Made while the cases are segmented.
         schedule = worker.submit(_schedule_picture, this) if config.output.pictures else None
         results = []
-        for result in progress(results_of(this, whole, len(whole)), len(whole), "segmenting"):
+        for result in along(results_of(this, whole, len(whole)), len(whole), "segmenting"):
             if not result.ok:
                 logger.error("skipped %s: %s", result.name, result.message)
             results.append(result)

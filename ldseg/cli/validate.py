@@ -7,8 +7,8 @@ import logging
 from collections import Counter
 
 import numpy as np
-from tqdm import tqdm
 
+from ldseg.base.bars import along
 from ldseg.base.paths import require_folder
 from ldseg.base.spatial import AXES
 from ldseg.base.text import counted, one_line, times
@@ -47,7 +47,7 @@ def run(config: Config) -> int:
     amounts, occurs = np.zeros(len(parts), np.int64), np.zeros(len(parts), np.int64)
     bad = 0
     numbers: set[int] = set()
-    for case in tqdm(cases, desc="checking", unit="case"):
+    for case in along(cases, len(cases), "checking"):
         found = faults(case, preprocessing)
         problems += found.problems
         bad += bool(found.problems)

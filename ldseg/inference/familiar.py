@@ -10,6 +10,7 @@ import numpy as np
 
 from ldseg.augmentation.colours import jitter_colours
 from ldseg.augmentation.strength import STRENGTHS
+from ldseg.base.bars import along
 from ldseg.data.cases import Case, LoadedCase, load_case
 from ldseg.data.preprocess import Preprocessing
 from ldseg.errors import DataError
@@ -75,7 +76,8 @@ def fit(
     for case in _sample(held_back, rng, MOST_HELD_BACK):
         if (loaded := _loaded(case, preprocessing)) is not None:
             others.append(signatures(some(loaded, loaded.image)))
-    for case in _sample(training, rng, MOST_CASES):
+    some_cases = _sample(training, rng, MOST_CASES)
+    for case in along(some_cases, len(some_cases), "learning what is familiar"):
         enough = sum(map(len, own)) >= FEWEST and len(set(groups)) >= FEWEST_GROUPS
         if enough and time.perf_counter() - since > seconds:
             break

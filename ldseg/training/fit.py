@@ -176,21 +176,32 @@ def _train(
         with parallel.apart():
             return work(*given)
 
+    length = len(batches)
+    updates = 0 if plan.minutes else plan.epochs * length
+    every = plan.validate_every * length
+    progress = Progress(updates, batches.epoch * length, result.history, clock, every, tells=group.first)
+
     def prepare() -> None:
-        apart(validator.warm_up)
+        with progress.doing("compiling what validates"):
+            apart(validator.warm_up)
         if isinstance(clock.now, CommonTime):
             clock.now.tick()
 
     def validate() -> tuple[dict[str, float], Collapse]:
-        found: tuple[dict[str, float], Collapse] = apart(validator, trainer)
+        with progress.doing("validating"):
+            found: tuple[dict[str, float], Collapse] = apart(validator, trainer, progress.case)
         meta["validated"] = len(validator.cases)
         if isinstance(clock.now, CommonTime):
             clock.now.tick()
         return found
 
+    def keep(row: dict[str, Any]) -> None:
+        with progress.doing("keeping the weights"):
+            apart(_keep, plan, folder, validator, row)
+
     epochs = Epochs(
         validate=validate,
-        keep_best=lambda row: apart(_keep, plan, folder, validator, row),
+        keep_best=keep,
         watch=lambda: apart(watch, result) if watch is not None else None,
         validate_every=plan.validate_every,
         epochs=0 if plan.minutes else plan.epochs,
@@ -211,9 +222,10 @@ def _train(
         if before:
             _tell_where(plan, before, checkpoint, clock)
         with parallel.running():
-            _fit(plan, trainer, batches, epochs, result)
+            _fit(plan, trainer, batches, epochs, progress, result)
         if group.first and plan.picks and not epochs.diverged and (folder / WEIGHTS_FILE).is_file():
             with saying(lambda: f"trained to its end, weights in {folder}; which sampling pays was being measured; {AGAIN}"):
+                logger.info("finding out which sampling pays")  # the graph of the weights is made first, which takes a while
                 pick_sampling(plan, validator.cases, folder, clock.left() if plan.minutes else math.inf)
     if epochs.diverged:
         raise WeightsError(
@@ -234,6 +246,7 @@ def _recognise(plan: Plan, cases: Sequence[Case], validator: Validator, folder: 
     description = read_description(folder, plan.spec.own)
     if description.familiarity is not None:
         return
+    logger.info("learning which images are familiar")
     with on_device(validator.devices[0]):
         load_weights(folder, validator.segmenter)
     seconds = max(SECONDS * plan.minutes * 60, 2.0) if plan.minutes else 60.0
@@ -277,18 +290,16 @@ def _tell_where(plan: Plan, before: Mapping[str, Any], checkpoint: Path, clock: 
         logger.info("changed since its last start: %s", ", ".join(changed))
 
 
-def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs, result: TrainingResult) -> None:
+def _fit(
+    plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs, progress: Progress, result: TrainingResult
+) -> None:
     """Keras's fit, with the callbacks of a plan.
 
     Raises:
         TrainingStopped: by Ctrl-C or SIGTERM.
     """
     length = len(batches)
-    updates = 0 if plan.minutes else plan.epochs * length
-    bar = Progress(updates, batches.epoch * length, result.history, epochs.clock, plan.validate_every * length)
-    callbacks: list[keras.callbacks.Callback] = [epochs]
-    if epochs.writes:
-        callbacks.append(bar)
+    callbacks: list[keras.callbacks.Callback] = [epochs, progress]
     if plan.minutes:
         on_time = OnTime(epochs.clock, peak=plan.learning_rate, warm_up=plan.warm_up, epoch=length)
         callbacks.insert(0, on_time)  # it says which epoch is the last
@@ -319,7 +330,7 @@ def _fit(plan: Plan, trainer: Trainer, batches: TrainingBatches, epochs: Epochs,
     except TrainingStopped as stop:
         stopped = str(stop)
     finally:
-        bar.close()
+        progress.close()
         batches.close()
     if stopped:
         # What was interrupted holds threads that fetch batches. They end with it, now: at the exit of Python, TensorFlow

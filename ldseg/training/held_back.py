@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from ldseg.base.bars import along
 from ldseg.base.folds import MEASURED
 from ldseg.base.options import AUTO
 from ldseg.base.text import number
@@ -98,7 +98,7 @@ def measure_folds(
     if plan.picks:
         sampling = sampling_of(plan, [(fold.opened, fold.cases) for fold in folds], math.inf if seconds is None else seconds)
     config = _settled(config, plan, sampling)
-    measured = list(tqdm(_segmented(plan, config, folds, show), "measuring", len(cases), unit="case", leave=False))
+    measured = list(along(_segmented(plan, config, folds, show), len(cases), "measuring"))
     quality = _fitted(measured)
     fits = {index: _fitted(measured, but=index) for index in range(len(folds))}
     least = min(fits.values(), key=lambda fit: 0 if fit is None else fit.cases)

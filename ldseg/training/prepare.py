@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ldseg import devices
+from ldseg.base.bars import along
 from ldseg.base.options import AUTO
 from ldseg.base.text import counted, few, some
 from ldseg.base.writing import held_folder
@@ -244,7 +244,7 @@ def usable_cases(cases: Sequence[Case], preprocessing: Preprocessing, most: floa
     areas: list[float] = []
     bad: set[str] = set()
     read = 0
-    for case in tqdm(cases, desc="checking", unit="case"):
+    for case in along(cases, len(cases), "checking"):
         if read > most and len(good) >= FEWEST:
             break
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ldseg.base.bars import along
 from ldseg.base.text import counted
 from ldseg.data.cases import Case
 from ldseg.evaluation.metrics import dice, scored
@@ -73,7 +74,9 @@ def sampling_of(plan: Plan, held_back: Sequence[Held], seconds: float = math.inf
     some = [(opened, cases[::every]) for opened, cases in held_back]
 
     def measure(steps: int, samples: int) -> float:
-        scores = [row for opened, part in some for row in _dices(plan, opened, part, steps, samples)]
+        rows = (row for opened, part in some for row in _dices(plan, opened, part, steps, samples))
+        what = f"trying {counted(steps, 'step')} and {counted(samples, 'mask')}"
+        scores = list(along(rows, sum(len(part) for _, part in some), what))
         return float(np.nan_to_num(mean_foreground(scores)))
 
     found = tried(measure, plan.spec.schedule.timesteps, seconds)

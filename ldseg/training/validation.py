@@ -6,13 +6,12 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ldseg.base.shards import Shard, whole
 from ldseg.data.cases import Case
@@ -99,8 +98,7 @@ class Validator:
     def warm_up(self) -> None:
         """Compile what draws the masks, once: neither planned time nor the number of cases are to rest on that."""
         if not self._warm:
-            with tqdm(desc="compiling what validates", bar_format="{desc}", leave=False, disable=not self.group.first):
-                self.predictor.warm_up(self._batch)
+            self.predictor.warm_up(self._batch)
             self._warm = True
             check_stopped()
 
@@ -109,8 +107,14 @@ class Validator:
         """Cases at a time, for each device."""
         return -(-self.plan.batch_size // (len(self.devices) * self.group.count))
 
-    def __call__(self, trainer: Trainer) -> tuple[dict[str, float], Collapse]:
+    def __call__(
+        self, trainer: Trainer, tell: Callable[[int, int], None] = lambda done, total: None
+    ) -> tuple[dict[str, float], Collapse]:
         """The scores of ``validation_scores`` for the weights of now.
+
+        Args:
+            trainer: whose weights they are.
+            tell: called with the number of cases that are done, and of all; at first with 0.
 
         Raises:
             DataError: if no case can be read.
@@ -120,8 +124,7 @@ class Validator:
             with on_device(name):
                 trainer.copy_average(copy)
         own = Shard(self.group.index + 1, self.group.count).of(self.cases)
-        hidden = not self.group.first
-        measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, self._batch, hidden), len(own))
+        measured = self._in_time(rows_of(own, self.plan.preprocessing, predictor, self._batch), len(own), tell)
         rows, bad, before = [], {}, len(self.cases)
         found_of = zip(self.cases, whole(self.group.gather("a validation", measured)), strict=True)
         reached = list(itertools.takewhile(lambda pair: pair[1], found_of))  # the first ones, so that a number tells which
@@ -141,18 +144,20 @@ class Validator:
         found, collapse, self.quality = validation_scores(rows, self.plan.preprocessing, self.plan.spec.strides)
         return found, collapse
 
-    def _in_time(self, rows: Iterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    def _in_time(self, rows: Iterator[dict[str, Any]], count: int, tell: Callable[[int, int], None]) -> list[dict[str, Any]]:
         """As many rows as there is time for, and empty ones in place of the others."""
         since, found = time.perf_counter(), []
+        tell(0, count)
         for row in rows:
             found.append(row)
+            tell(len(found), count)
             if len(found) >= FEWEST and time.perf_counter() - since > self._seconds:
                 break
         return found + [{}] * (count - len(found))
 
 
 def rows_of(
-    cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int, hidden: bool = False
+    cases: Sequence[Case], preprocessing: Preprocessing, predictor: Engine, batch_size: int
 ) -> Iterator[dict[str, Any]]:
     """What ``validation_scores`` takes of each case: plain values that one process can tell another; or its ``problem``.
 
@@ -161,12 +166,9 @@ def rows_of(
         preprocessing: from a case to the grid of the network.
         predictor: what segments them.
         batch_size: tiles at a time, for each device.
-        hidden: whether there is no bar of the progress.
     """
     spec = predictor.spec
-    results = segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0, learning=True)
-    bar = {"total": len(cases), "desc": "validating", "unit": "case", "leave": False, "delay": 2.0, "disable": hidden}
-    for result in tqdm(results, **bar):
+    for result in segment_cases(predictor, cases, preprocessing, batch_size=batch_size, seed=0, learning=True):
         check_stopped()
         if result.loaded is None or result.loaded.label is None:
             yield {"problem": f"{result.case.image}: cannot be validated on: {result.problem or 'it has no label'}"}

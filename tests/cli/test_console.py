@@ -6,9 +6,10 @@ import warnings
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from ldseg.cli import main
-from ldseg.cli.console import OneLine, Steady, steady_output
+from ldseg.cli.console import Above, OneLine, Steady, steady_output
 from ldseg.phantoms import write_phantoms
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +91,13 @@ def test_what_is_logged_is_one_line() -> None:
     told = warnings.formatwarning("odd header", UserWarning, __file__, 1)
     assert told.count("\n") == 2  # it ends in its line of code
     assert logged("py.warnings", told) == f"{__file__}:1: UserWarning: odd header"
+
+
+def test_what_is_logged_stands_above_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.LogRecord("a", logging.INFO, "", 0, "a line", (), None)
+    with tqdm(total=4, desc="work") as bar:
+        bar.refresh()
+        Above(sys.stderr).emit(record)
+    shown = capsys.readouterr().err
+    assert "\ra line\n" in shown  # the bar made way
+    assert "work:   0%" in shown.rpartition("a line\n")[2]  # and came back

@@ -179,6 +179,7 @@ def test_a_training_that_goes_on_says_what_has_changed(tmp_path: Path, caplog: p
     changes: dict[str, Any] = {"Training_Workers": 0, "Training_ValidateEvery": 1}
     train_config(tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=1, **changes))
     assert "going on" not in caplog.text
+    assert "compiling: 0 of 2 updates, left ?" in caplog.messages
     train_config(tiny.settings(tmp_path, tmp_path / "w", Parameters_Epoch=2, Parameters_LearningRate=2e-3, **changes))
     assert "going on after epoch 1, best validation Dice 0." in caplog.text
     changed = "changed since its last start: Parameters.Epoch = 2 (was 1), Parameters.LearningRate = 0.002 (was 0.001)\n"

@@ -137,7 +137,7 @@ def test_validation_looks_for_a_signal_at_every_case(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "segment_cases", segment_cases)
     anything: Any = SimpleNamespace(spec=None, sampler=None, batch_size=1, preprocessing=None, engine=lambda **_: None)
     with terminated_as_interrupted():
-        rows = validation.rows_of([], anything, anything, 1, hidden=True)
+        rows = validation.rows_of([], anything, anything, 1)
         assert "empty" in next(rows)["problem"]
         raised(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):

@@ -39,15 +39,17 @@ def test_a_slow_validation_goes_on_with_fewer_cases(
     names = [f"{index:02d}" for index in range(40)]
     validator = validation.Validator(plan, [SimpleNamespace(name=name) for name in names])  # type: ignore[misc]
     trainer: Any = SimpleNamespace(copy_average=lambda _: None)
+    told: list[tuple[int, int]] = []
     for _ in range(2):
-        validator(trainer)
+        validator(trainer, lambda *given: told.append(given))
     assert [len(each) for each in seen] == expected
+    assert told == [(done, of) for of, last in zip((40, expected[0]), expected, strict=True) for done in range(last + 1)]
     assert seen[0] == seen[1] and seen[0] != names[: len(seen[0])]
     again = validation.Validator(plan, [SimpleNamespace(name=name) for name in names], reached=expected[0])  # type: ignore[misc]
     again(trainer)
     assert seen[2] == seen[0]  # a training that goes on
-    told = [line for line in caplog.messages if "validation is slow" in line]
-    assert told == ([f"validation is slow: on {expected[0]} of 40 cases from now on"] if expected[0] < 40 else [])
+    warned = [line for line in caplog.messages if "validation is slow" in line]
+    assert warned == ([f"validation is slow: on {expected[0]} of 40 cases from now on"] if expected[0] < 40 else [])
 
 
 def test_what_validates_is_compiled_once_and_before(monkeypatch: pytest.MonkeyPatch) -> None:
