@@ -12,7 +12,7 @@ import numpy as np
 from ldseg.base.options import AUTO
 from ldseg.base.regions import of_no_region
 from ldseg.base.spatial import AXES
-from ldseg.base.text import times
+from ldseg.base.text import counted, times
 from ldseg.config import Config
 from ldseg.config.kinds import plain
 from ldseg.data.preprocess import Preprocessing
@@ -166,8 +166,8 @@ def choose(
             take(f"Data.{key}", value, grid.why.get(key, "whole cases" if key == "Fit" else "as for Fit"))
     take("Data.Patch", grid.size, "the whole grid" if grid.fit == "resize" else "a tile")
     patch = data.patch or grid.size
-    seconds = machine.update(networks.name, axes, batch * math.prod(patch))
-    few = bool(config.training.minutes) and config.training.minutes_each * 60 / seconds < FEWEST
+    growing = machine.growing(networks.name, axes, batch * math.prod(patch))
+    few = bool(config.training.minutes) and config.training.minutes_each * 60 / growing < FEWEST
     take(
         "Parameters.BatchSize",
         2 if few else BATCH,
@@ -200,7 +200,7 @@ def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
 def _positions(config: Config, axes: str, preset: Preset, batch: int, machine: Machine) -> tuple[float, str]:
     """What a sample may have of them, and why not more."""
     most, minutes = float(POSITIONS[axes]), config.training.minutes_each
-    each = machine.update(preset.name, axes, batch)
+    each = machine.growing(preset.name, axes, batch)
     if not minutes or math.isnan(each):
         return most, "scaled down to what a common machine trains on"
     updates = UPDATES.get(preset.architecture, UPDATES["LDSeg"])
@@ -253,17 +253,18 @@ def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Mach
     if math.isnan(seconds):
         notes.append("what an update takes is measured when the training begins")
     elif training.minutes:
-        updates = 60 * training.minutes_each / seconds
+        updates = machine.updates(training.minutes_each, seconds)
         each = f", shared by {training.folds} folds: in each" if training.folds else ":"
         notes.append(
             f"{training.minutes:g} minutes{each} about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle "
             f"cores, {updates / epoch:.0f} times through the cases"
         )
     else:
-        hours = max(training.folds, 1) * config.parameters.epoch * epoch * seconds / 3600
+        minutes = max(training.folds, 1) * config.parameters.epoch * epoch * seconds / 60
+        length = f"{minutes / 60:.1f} hours" if minutes > 90 else counted(math.ceil(minutes), "minute")
         each = f" in each of {training.folds} folds" if training.folds else ""
         notes.append(
-            f"{config.parameters.epoch} epochs of {epoch} updates{each}: about {hours:.1f} hours on {machine.cores} idle "
+            f"{config.parameters.epoch} epochs of {epoch} updates{each}: about {length} on {machine.cores} idle "
             "cores; --minutes N ends on time, and plans for it"
         )
     return [Reason(why=note) for note in notes]
