@@ -7,6 +7,7 @@ the state that the new one began with.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import time
@@ -20,7 +21,7 @@ from ldseg.config import Config
 from ldseg.description import holds_weights
 from ldseg.errors import DataError, WeightsError
 from ldseg.export.structure import STRUCTURE_FILE
-from ldseg.training.checkpoint import CHECKPOINT_FILE
+from ldseg.training.checkpoint import CHECKPOINT_FILE, read_meta
 from ldseg.weights import DESCRIPTION_FILE, WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,14 @@ def first_checkpoint(config: Config) -> Path | None:
     if not folds:
         if is_folds(folder) or fold_folders(folder):
             raise WeightsError(
-                f"{folder}: holds a training of several folds; set [Training] Folds as it was to go on with it, or name "
-                "another folder in [Model] Weights"
+                f"{folder}: holds a training of several folds; {_goes_on(_dealt(folder))}, or name another folder in "
+                "[Model] Weights"
             )
         return checkpoint_to_go_on(folder) if config.parameters.checkpoint else None
     if (folder / WEIGHTS_FILE).exists() or checkpoint_to_go_on(folder):
         raise WeightsError(
-            f"{folder}: holds one training, expected none or one of {folds} folds; name another folder in [Model] Weights"
+            f"{folder}: holds one training, expected none or one of {folds} folds; it goes on without --folds ([Training] "
+            "Folds = 0), or name another folder in [Model] Weights"
         )
     return checkpoint_to_go_on(fold_folder(folder, 1)) if config.parameters.checkpoint else None
 
@@ -77,9 +79,21 @@ def check_folds(config: Config, before: Mapping[str, Any]) -> None:
     folds, dealt = config.training.folds, len(before.get("split", {}).get("folds", ()))
     if before and folds != dealt:
         raise WeightsError(
-            f"{config.weights_folder}: holds a training of {dealt} folds, got Training.Folds = {folds}; set it to {dealt} "
-            "to go on, name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew"
+            f"{config.weights_folder}: holds a training of {dealt} folds, got Training.Folds = {folds}; {_goes_on(dealt)}, "
+            "or name another folder in [Model] Weights, or set [Parameters] Checkpoint = False, which begins anew"
         )
+
+
+def _goes_on(folds: int) -> str:
+    return f"it goes on with --folds {folds} ([Training] Folds = {folds})"
+
+
+def _dealt(folder: Path) -> int:
+    """Folds of the training of a folder: as many as its cases were dealt into, or, without a checkpoint, as there are."""
+    with contextlib.suppress(WeightsError):
+        if (checkpoint := checkpoint_to_go_on(fold_folder(folder, 1))) is not None:
+            return len(read_meta(checkpoint).get("split", {}).get("folds", ())) or len(fold_folders(folder))
+    return len(fold_folders(folder))
 
 
 def begin(folder: Path, save: Callable[[Path], None]) -> None:

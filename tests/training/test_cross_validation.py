@@ -196,9 +196,13 @@ def test_trained_already_and_begun_anew(data: Path, folder: Path, tmp_path: Path
     result = train_config(settings(data, place))
     assert "all folds are trained already" in caplog.text
     assert result.held_back is not None
-    with pytest.raises(WeightsError, match=r"holds a training of 3 folds, got Training.Folds = 2; set it to 3 to go on"):
+    with pytest.raises(
+        WeightsError, match=r"holds a training of 3 folds, got Training.Folds = 2; it goes on with --folds 3 "
+    ):
         train_config(settings(data, place, Training_Folds=2))
-    with pytest.raises(WeightsError, match=r"holds a training of several folds; set \[Training\] Folds as it was"):
+    with pytest.raises(
+        WeightsError, match=r"of several folds; it goes on with --folds 3 \(\[Training\] Folds = 3\), or name"
+    ):
         train_config(settings(data, place, Training_Folds=0))
 
     def stop(_: TrainingResult) -> None:

@@ -9,7 +9,17 @@ import pytest
 
 from ldseg.base import writing
 from ldseg.base.folds import FOLDS_FILE, fold_folder
-from ldseg.training.folder import BEGINNING, begin, checkpoint_of, checkpoint_to_go_on, set_aside, settle
+from ldseg.config import Config
+from ldseg.errors import WeightsError
+from ldseg.training.folder import (
+    BEGINNING,
+    begin,
+    checkpoint_of,
+    checkpoint_to_go_on,
+    first_checkpoint,
+    set_aside,
+    settle,
+)
 from ldseg.weights import WEIGHTS_FILE
 
 
@@ -84,3 +94,20 @@ def test_folds_are_set_aside_into_one_folder(moment: int, tmp_path: Path, monkey
     (aside,) = tmp_path.iterdir()
     assert aside.name.startswith("before-")
     assert sorted(path.name for path in aside.iterdir()) == ["fold-1", "fold-2", "fold-3", FOLDS_FILE]
+
+
+def test_folds_and_one_training_say_how_each_goes_on(tmp_path: Path) -> None:
+    """Also where the first fold left no checkpoint, or a damaged one."""
+    for fold in (1, 2, 3):
+        write("x", fold_folder(tmp_path / "folds", fold) / WEIGHTS_FILE)
+    write("x", tmp_path / "one" / WEIGHTS_FILE)
+    said = []
+    for name, folds, before in (("folds", 0, False), ("folds", 0, True), ("one", 5, False)):
+        if before:
+            write("damaged", checkpoint_of(fold_folder(tmp_path / name, 1)))
+        with pytest.raises(WeightsError) as error:
+            first_checkpoint(Config().with_values({"Model.Weights": str(tmp_path / name), "Training.Folds": folds}))
+        said.append(str(error.value))
+    assert "it goes on with --folds 3 ([Training] Folds = 3), or name another folder" in said[0]
+    assert said[1] == said[0]
+    assert "expected none or one of 5 folds; it goes on without --folds" in said[2]
