@@ -275,12 +275,12 @@ def read_network(folder: Path, purpose: str, preset: Preset | None = None) -> De
 
 
 def _beside(folder: Path) -> str:
-    """The folders with weights beside one that has none, in words that end with a space; nothing where there are none."""
-    try:
-        names = [path for path in folder.parent.glob("*") if holds_weights(path)]
-    except OSError:  # what may not be looked at
-        names = []
-    return f"beside it lie those of {some([str(name) for name in names])}; " if names else ""
+    """The folders with weights in or beside one that has none, in words that end with a space; nothing without any."""
+    for where, place in (("in", folder), ("beside", folder.parent)):
+        with contextlib.suppress(OSError):  # what may not be looked at
+            if names := [str(path) for path in place.glob("*") if holds_weights(path)]:
+                return f"{where} it lie those of {some(names)}; "
+    return ""
 
 
 def _stored(path: Path, size: int) -> Any:

@@ -159,7 +159,9 @@ def test_a_folder_that_is_not_there(missing: str, message: str, folder: Path) ->
         read_description(folder / missing)
 
 
-def test_weights_that_lie_beside_are_named(folder: Path) -> None:
+def test_weights_that_lie_beside_and_in_a_folder_are_named(folder: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"{WEIGHTS_FILE}: no such file.*; in it lie those of {folder}"):
+        read_description(folder.parent)
     with pytest.raises(WeightsError, match=rf"Nothing/{WEIGHTS_FILE}: no such file.*; beside it lie those of {folder}"):
         read_description(folder.parent / "Nothing")
 

@@ -50,20 +50,19 @@ def _degrade(trial: Trial, outputs: Outputs, kind: str) -> int:
         with contextlib.suppress(OSError):  # what cannot be replaced either is told of then
             gifs[name].unlink()
     work = trial.left(trial.conditions, again=frames)
-    with trial.bar(len(work)) as bar:
-        for condition, item in trial.segment(trial.task.predictor(), work, bar):
-            name, loaded = item.case.name, item.loaded
-            if name not in frames or loaded is None or loaded.label is None:
-                continue
-            score = foreground(list(scored(dice, item.mask, loaded.label, len(classes), trial.task.preprocessing.unions)))
-            label = np.maximum(loaded.label, 0)  # shows nothing where it says nothing
-            slices = slice_name(trial.task.description.spec.axes)
-            frames[name].append(DegradedFrame.of(loaded.image, item.mask, label, condition["sigma"], score, slices))
-            if len(frames[name]) == len(sigmas):
-                try:
-                    robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)
-                except DataError as error:
-                    trial.skip(name, str(error))
+    for condition, item in trial.told(trial.segment(trial.task.predictor(), work), len(work)):
+        name, loaded = item.case.name, item.loaded
+        if name not in frames or loaded is None or loaded.label is None:
+            continue
+        score = foreground(list(scored(dice, item.mask, loaded.label, len(classes), trial.task.preprocessing.unions)))
+        label = np.maximum(loaded.label, 0)  # shows nothing where it says nothing
+        slices = slice_name(trial.task.description.spec.axes)
+        frames[name].append(DegradedFrame.of(loaded.image, item.mask, label, condition["sigma"], score, slices))
+        if len(frames[name]) == len(sigmas):
+            try:
+                robustness_gif(gifs[name], frames.pop(name), noise=kind, colours=colours, names=classes)
+            except DataError as error:
+                trial.skip(name, str(error))
     title = f"How masks hold out: {DEGRADATIONS[kind]}"
     return trial.write(
         {"sigma": "{:g}".format},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ldseg.base.text import counted, number
-from ldseg.cli.trials import prepared
+from ldseg.base.text import number
+from ldseg.cli.trials import Trial, prepared
 from ldseg.config import Config
 from ldseg.diffusion import SAMPLERS
 from ldseg.outputs import Outputs
@@ -26,14 +27,8 @@ def run(config: Config) -> int:
     # Seconds and memory of two machines say nothing of each other.
     depends = ("Parameters.BatchSize", "processor", "cores", "gpus", "memory_of")
     with prepared(config, Outputs(config.output_folder).sweep, conditions, depends=depends) as trial:
-        with trial.bar(len(trial.left(conditions))) as bar:
-            for condition in conditions:
-                work = trial.left([condition])
-                if not work:
-                    continue
-                bar.set_postfix_str(f"{condition['sampler']}, {counted(condition['steps'], 'step')}")
-                for _ in trial.segment(trial.task.predictor(**condition), work, bar):
-                    pass
+        for _ in trial.told(_masks(trial, conditions), len(trial.left(conditions))):
+            pass
         return trial.write(
             {
                 "sampler": str,
@@ -45,3 +40,10 @@ def run(config: Config) -> int:
             "What more sampling steps bring and cost",
             "Seconds for a case: the median. Memory: the peak, on top of what was held before.",
         )
+
+
+def _masks(trial: Trial, conditions: Sequence[dict[str, Any]]) -> Iterator[object]:
+    """What is left to be segmented, condition by condition, so that those of one are timed together."""
+    for condition in conditions:
+        if work := trial.left([condition]):
+            yield from trial.segment(trial.task.predictor(**condition), work)

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from ldseg import devices
+from ldseg.base.bars import along
 from ldseg.base.text import counted, interval, number, one_line
 from ldseg.base.writing import held_folder, remove
 from ldseg.cli.table import table
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Condition = Mapping[str, Any]
 """What a case is segmented under, by name: ``sigma``, or ``sampler`` and ``steps``."""
@@ -66,15 +68,12 @@ class Trial:
         pairs = ((case, condition) for case in self.cases for condition in conditions)
         return [(case, c) for case, c in pairs if case.name in repeated or _key(case.name, c) not in done]
 
-    def segment(
-        self, predictor: Engine, work: Sequence[tuple[Case, Condition]], bar: tqdm
-    ) -> Iterator[tuple[Condition, Segmented]]:
+    def segment(self, predictor: Engine, work: Sequence[tuple[Case, Condition]]) -> Iterator[tuple[Condition, Segmented]]:
         """Segment the work and enter it in the journal, warmed up first; a case that fails is named and left out.
 
         Noise has the strength ``sigma`` of the condition, or of [Sampler] Sigma where it has none.
         """
-        total, work = len(work), [(case, condition) for case, condition in work if case.name not in self.problems]
-        bar.update(total - len(work))
+        work = [(case, condition) for case, condition in work if case.name not in self.problems]
         if not work:
             return
         sampler, batch_size = self.task.config.sampler, int(self.task.config.parameters.batch_size)
@@ -92,7 +91,6 @@ class Trial:
             predictor, given, self.task.preprocessing, batch_size=batch_size, seed=sampler.seed, fusion=sampler.fusion
         )
         for (case, condition), item in zip(work, found, strict=True):
-            bar.update()
             if item.loaded is None or item.loaded.label is None:
                 self.skip(case.name, item.problem)
                 continue
@@ -107,13 +105,13 @@ class Trial:
             logger.error("skipped %s: %s", name, problem)
             self.problems[name] = problem
 
-    def bar(self, left: int) -> tqdm:
-        """Say how much there is to do, of which so much is left, and give a bar that shows how far it is."""
+    def told(self, masks: Iterable[T], left: int) -> Iterator[T]:
+        """The masks, of which so many are left to be made, while it is told how many there are and how far it is."""
         cases, conditions = len(self.cases), len(self.conditions)
         total = cases * conditions
         of_each = f"{counted(cases, 'case')} x {counted(conditions, 'condition')}"
         logger.info("%s: %s, %d of them to do", of_each, counted(total, "segmentation"), left)
-        return tqdm(total=left, desc="segmenting", unit="mask")
+        return along(masks, left, "segmenting", "mask")
 
     def report(self, columns: Collection[str]) -> dict[str, Any]:
         """The document of the test.
