@@ -22,7 +22,6 @@ def run(paths: Sequence[Path]) -> int:
     if path.exists():
         raise ConfigError(f"{path}: is there already, and is not touched; name another file, or remove this one first")
     write_bytes(path, shipped_file("cfg.ini").read_bytes())
-    print(
-        f"{path}: all settings with their defaults; `ldseg segment` and `ldseg train` started beside it take them from there"
-    )
+    read = "started beside it" if path.name == "cfg.ini" else f"with --config {path}"
+    print(f"{path}: all settings with their defaults; `ldseg segment` and `ldseg train` {read} take them from there")
     return 0

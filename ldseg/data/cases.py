@@ -152,7 +152,10 @@ def _found(folder: Path, patterns: Sequence[str], training: bool, axes: str) -> 
         if not cases:
             for problem in problems:  # why there are none
                 log.warning(problem)
-            raise DataError(f"{folder}: training needs labels, found none for {some(unlabelled)}")
+            raise DataError(
+                f"{folder}: training needs labels, found none for {some(unlabelled)}; expected images in "
+                f"{folder / 'Image'} and {unlabelled[0]}_label.* in {folder / 'Label'}, or another layout of data/README.md"
+            )
         if unlabelled:
             log.warning("%s: %d without label, not used for training: %s", folder, len(unlabelled), some(unlabelled))
     ungrouped = [case.name for case in cases if case.name not in groups]

@@ -131,7 +131,7 @@ def _pair_contest(folder: Path, axes: str, training: bool) -> Pairs | None:
     annotated = by_name([path for path in files if stem_of(path).endswith("_anno")], "labels", problems)
     labels = {name.removesuffix("_anno"): path for name, path in annotated.items()}
     orphans = [(name, path) for name, path in labels.items() if name not in images]
-    if training and images:
+    if training and images and labels:
         images = {name: path for name, path in images.items() if name.startswith("train_")}
         if not images:
             raise DataError(f"{folder}: training in the contest's layout takes train_* images, found none")

@@ -193,11 +193,10 @@ class Progress(keras.callbacks.Callback):
     def _tell_validation(self) -> None:
         """In a log, each of them has a line."""
         if self._thread is not None and self.bar is None and len(self._scores) > self._validated:
-            self._validated = len(self._scores)
             self._log()
 
     def _log(self) -> None:
-        self._logged = time.monotonic()
+        self._logged, self._validated = time.monotonic(), len(self._scores)
         asked, updates = self._asked(), f"{self.done} of {self.updates or '?'} updates"
         logger.info(
             "%s", ", ".join(filter(None, (f"{asked['prefix']}: {updates}", asked["postfix"], f"left {asked['left']}")))

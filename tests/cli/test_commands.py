@@ -80,7 +80,9 @@ def test_init_writes_settings_and_touches_none(
     assert main(["init"]) == 2
     assert "cfg.ini: is there already" in capsys.readouterr().err
     assert "Mine" in (tmp_path / "cfg.ini").read_text("utf-8")
+    capsys.readouterr()
     assert main(["init", "other.ini"]) == 0
+    assert "`ldseg train` with --config other.ini take them" in capsys.readouterr().out
 
 
 def test_without_a_command_and_a_file(

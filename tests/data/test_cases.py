@@ -124,8 +124,18 @@ def test_training_leaves_out_what_has_no_label(ldseg_folder: Path, caplog: pytes
     assert "1 without label" in caplog.text
     shutil.rmtree(ldseg_folder / "Label")
     assert len(find_cases(ldseg_folder).cases) == 4
-    with pytest.raises(DataError, match="training needs labels"):
+    with pytest.raises(DataError, match=r"needs labels, found none for .*; expected images in .*Image and Case1_label"):
         find_cases(ldseg_folder, training=True)
+
+
+def test_pictures_alone_are_no_contest(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.png")
+    with pytest.raises(DataError, match="needs labels, found none for a, b; expected images in .*Image and a_label"):
+        find_cases(tmp_path, training=True)
+    ids(tmp_path / "a_anno.png")
+    with pytest.raises(DataError, match="training in the contest's layout takes train_"):
+        find_cases(tmp_path, training=True)
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path, ldseg_folder: Path) -> None:
