@@ -97,6 +97,32 @@ _ORDINARY = (
 )
 _STEPS = "1,2,3,5,10,15,25,50"
 
+_TRAINING = (
+    CLASSES,
+    REGIONS,
+    LABELS,
+    Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
+    Option(flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"),
+    DIMENSIONS,
+    Option(
+        flag="--minutes",
+        key="Training.Minutes",
+        shown="N",
+        help="how long to train, all folds together; it ends on time",
+    ),
+    Option(
+        flag="--folds",
+        key="Training.Folds",
+        shown="K",
+        help="cross-validation: K trainings, each holds back other cases; as one ensemble they segment",
+    ),
+    Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),
+    BATCH,
+    Option(flag="--learning-rate", key="Parameters.LearningRate", shown="X", help="highest step size"),
+    Option(flag="--seed", key="Training.Seed", shown="N", help="seed of everything random"),
+)
+"""What a training is told; a plan takes the same line."""
+
 COMMANDS = {
     "segment": Command(
         help="segment images, volumes or videos",
@@ -129,14 +155,7 @@ COMMANDS = {
         help="show how a training would go about your images, and why",
         about="Look at the labelled cases of a data set and print what a training would choose, with its reasons. "
         "Nothing is written.",
-        options=(
-            CLASSES,
-            REGIONS,
-            LABELS,
-            DIMENSIONS,
-            Option(flag="--minutes", key="Training.Minutes", shown="N", help="how long the training may take"),
-            Option(flag="--folds", key="Training.Folds", shown="K", help="cross-validation by K trainings, which share it"),
-        ),
+        options=_TRAINING,
         settings=("Parameters.Training=True", *_ORDINARY[1:]),
         paths="?",
         paths_help="the folder of the data set",
@@ -144,32 +163,7 @@ COMMANDS = {
     "train": Command(
         help="train on labelled images of your own",
         about="Train on the labelled cases of a data set. What is left open is chosen from the images and said.",
-        options=(
-            CLASSES,
-            REGIONS,
-            LABELS,
-            Option(flag="--weights", key="Model.Weights", shown="FOLDER", help="where the weights go"),
-            Option(
-                flag="--start", key="Model.Start", shown="NAME", help="weights to start from, such as Colon, or a folder"
-            ),
-            DIMENSIONS,
-            Option(
-                flag="--minutes",
-                key="Training.Minutes",
-                shown="N",
-                help="how long to train, all folds together; it ends on time",
-            ),
-            Option(
-                flag="--folds",
-                key="Training.Folds",
-                shown="K",
-                help="cross-validation: K trainings, each holds back other cases; as one ensemble they segment",
-            ),
-            Option(flag="--epochs", key="Parameters.Epoch", shown="N", help="times through all images"),
-            BATCH,
-            Option(flag="--learning-rate", key="Parameters.LearningRate", shown="X", help="highest step size"),
-            Option(flag="--seed", key="Training.Seed", shown="N", help="seed of everything random"),
-        ),
+        options=_TRAINING,
         settings=("Parameters.Training=True", *_ORDINARY[1:]),
         paths="?",
         paths_help="the folder of the data set",

@@ -54,7 +54,9 @@ def test_the_line_that_trains_means_what_was_planned() -> None:
     planned = load_config(None, [f"{name}={value}" for name, value in asked.items()])
     line = _command(planned)
     assert "--classes 'background, left part, right' --set 'Data.LabelMap=#ff0000:1, #00ff00:2, #000000:ignore'" in line
-    again = load_config(None, parse(shlex.split(line)[1:]).overrides)
+    words = shlex.split(line)[1:]
+    assert parse(["plan", *words[1:]]).overrides == parse(words).overrides  # the same line plans
+    again = load_config(None, parse(words).overrides)
     assert {name: again.value(name) for name in asked} == {name: planned.value(name) for name in asked}
 
 
