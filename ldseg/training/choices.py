@@ -121,6 +121,7 @@ def choose(
     before: Mapping[str, object] | None = None,
     preset: Preset | None = None,
     machine: Machine | None = None,
+    spent: float = 0.0,
 ) -> tuple[Config, tuple[Reason, ...]]:
     """A value for everything that says ``auto`` or nothing and matters to a training.
 
@@ -138,6 +139,7 @@ def choose(
         before: what was chosen when the training began, by name, if it goes on: that stays, whatever the data are now.
         preset: networks of the user's own, in place of those that the settings name.
         machine: what the training runs on, the machine at hand unless given.
+        spent: seconds of its minutes that it has had, if it goes on.
 
     Returns:
         the settings with nothing left open; what was chosen and what is worth knowing.
@@ -186,7 +188,7 @@ def choose(
     without = {**OPEN, "Data.Zoom": 1.0, "Model.Outline": "False"}
     values = {name: without[name] for name in OPEN if config.value(name) == OPEN[name]}
     config = config.with_values({**values, **{name: reason.value for name, reason in chosen.items()}})
-    return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine))
+    return config, (*chosen.values(), *_notes(config, seen, grid, networks, machine, spent))
 
 
 def _augmentation(seen: Seen, axes: str) -> tuple[str, str]:
@@ -239,7 +241,7 @@ def _recycling(config: Config, networks: Preset) -> tuple[float, str]:
     return 0.7, "noise is predicted, which is learned from true latents alone"
 
 
-def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Machine) -> list[Reason]:
+def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Machine, spent: float) -> list[Reason]:
     axes, training, data = AXES[config.data.dimensions], config.training, config.data
     notes = []
     if missing := of_no_region(data.classes, data.regions):
@@ -253,8 +255,9 @@ def _notes(config: Config, seen: Seen, grid: Grid, preset: Preset, machine: Mach
     if math.isnan(seconds):
         notes.append("what an update takes is measured when the training begins")
     elif training.minutes:
-        updates = machine.updates(training.minutes_each, seconds)
-        each = f", shared by {training.folds} folds: in each" if training.folds else ":"
+        updates = machine.updates(max(training.minutes_each - spent / 60, 0.0), seconds)
+        had = f", of which {spent / 60:.1f} are over" if spent else ""
+        each = f", shared by {training.folds} folds: in each" if training.folds else f"{had}:"
         notes.append(
             f"{training.minutes:g} minutes{each} about {updates:.0f} updates of {seconds:.2g} s on {machine.cores} idle "
             f"cores, {updates / epoch:.0f} times through the cases"

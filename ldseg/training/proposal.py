@@ -80,7 +80,8 @@ def propose(config: Config, before: Mapping[str, Any] | None = None, preset: Pre
     check_reading(seen.numbers, given.classes, given.labels, given.label_map, str(config.dataset_folder))
     if not seen.shares:
         raise DataError(f"none of {len(seen.sizes)} labels can be read, the first: {seen.problems[0]}")
-    config, reasons = choose(config, seen, earlier, preset)
+    spent = 0.0 if config.training.folds else before.get("spent", 0.0)  # of several, each has its own
+    config, reasons = choose(config, seen, earlier, preset, spent=spent)
     return Proposal(
         config=config,
         found=found,

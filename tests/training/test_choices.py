@@ -114,6 +114,16 @@ def test_fewer_minutes_mean_a_smaller_grid_and_a_smaller_batch() -> None:
     assert "minutes are few" in reasons["Parameters.BatchSize"].why
 
 
+def test_the_updates_of_minutes_are_those_of_the_minutes_left() -> None:
+    config = load_config(None, ["Data.Dimensions=2D", f"Data.Classes={','.join(CLASSES)}", "Training.Minutes=10"])
+    told = [choose_all(config, seen(*nodules()), machine=PROCESSOR, spent=60.0 * over)[1][-1].why for over in (0, 4, 11)]
+    assert told[0].startswith("10 minutes: about ")
+    assert told[1].startswith("10 minutes, of which 4.0 are over: about ")
+    updates = [int(text.partition("about ")[2].split()[0]) for text in told]
+    assert updates[1] == pytest.approx(updates[0] * (6 * 54 - 20) / (10 * 54 - 20), abs=1)
+    assert updates[2] == 0
+
+
 def test_a_small_disc_gets_its_own_resolution() -> None:
     """A fundus: a disc of 2 % of the picture, a cup of half a percent."""
     data = seen(*(disc(1024, 82, (0.5, at)) for at in (0.3, 0.35, 0.4)))
