@@ -60,6 +60,7 @@ class Clock:
     Attributes:
         update: seconds of an update, NaN before two are done.
         validation: seconds of the last validation, NaN before the first.
+        pause: seconds between two epochs, such as the checkpoint takes; 0 before the first.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class Clock:
         self.since = now() if since is None else since
         self.validation = math.nan
         self.update = math.nan
+        self.pause = 0.0
         self._lately: deque[float] = deque(maxlen=LATELY)
+        self._pauses: deque[float] = deque(maxlen=LATELY)
         self._tick: float | None = None
         self._validated = self.elapsed
         self._first: float | None = None
@@ -105,14 +108,18 @@ class Clock:
         self._tick = None  # what it took is no update
 
     def paused(self) -> None:
-        """What comes before the next update, such as a checkpoint, is not part of it."""
+        """An epoch is over; what came since its last update, such as a checkpoint, is not part of the next one."""
+        if self._tick is not None:  # not where a validation came between
+            self._pauses.append(self.now() - self._tick)
+            self.pause = statistics.median(self._pauses)
         self._tick = None
 
-    def left(self, updates: int = 0, validations: int = 0) -> float:
-        """Seconds left: those of the budget, or, where there is none, of so many updates and validations; NaN at first."""
+    def left(self, updates: int = 0, validations: int = 0, epochs: int = 0) -> float:
+        """Seconds left: those of the budget, or, where there is none, of so much that is to be done; NaN at first."""
         if self.budget:
             return max(self.budget - self.elapsed, 0.0)
-        return updates * self.update + (validations * self.validation if not math.isnan(self.validation) else 0.0)
+        validating = validations * self.validation if not math.isnan(self.validation) else 0.0
+        return updates * self.update + epochs * self.pause + validating
 
     @property
     def reserve(self) -> float:

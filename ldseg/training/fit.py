@@ -178,8 +178,9 @@ def _train(
 
     length = len(batches)
     updates = 0 if plan.minutes else plan.epochs * length
-    every = plan.validate_every * length
-    progress = Progress(updates, batches.epoch * length, result.history, clock, every, tells=group.first)
+    progress = Progress(
+        updates, batches.epoch * length, result.history, clock, plan.validate_every, length, tells=group.first
+    )
 
     def prepare() -> None:
         with progress.doing("compiling what validates"):

@@ -49,7 +49,8 @@ class Progress(keras.callbacks.Callback):
         done: updates of earlier runs.
         history: the rows that ``Epochs`` keeps.
         clock: the time of the training.
-        validate_every: updates between validations.
+        validate_every: epochs between validations.
+        length: updates of an epoch.
         tells: whether this process tells it; of several that train together, the first one does.
     """
 
@@ -62,6 +63,7 @@ class Progress(keras.callbacks.Callback):
         history: list[dict[str, Any]],
         clock: Clock | None = None,
         validate_every: int = 0,
+        length: int = 1,
         tells: bool = True,
     ) -> None:
         super().__init__()
@@ -70,6 +72,7 @@ class Progress(keras.callbacks.Callback):
         self.history = history
         self.clock = clock or Clock()
         self.validate_every = validate_every
+        self.length = length
         self.tells = tells
         self.epoch = 0
         self.bar: Any = None
@@ -146,7 +149,7 @@ class Progress(keras.callbacks.Callback):
     def left(self) -> float:
         """Seconds left; NaN while that is not known."""
         todo = max(self.updates - self.done, 0)
-        left = self.clock.left(todo, self._validations)
+        left = self.clock.left(todo, self._validations, -(-todo // self.length))
         if self.clock.budget or not self._cases:
             return left
         # What the validation that goes on still takes; before the first is done, the others will take as long.
@@ -158,7 +161,7 @@ class Progress(keras.callbacks.Callback):
     def _validations(self) -> int:
         """Those to come, but for one that goes on."""
         todo = max(self.updates - self.done, 0)
-        return -(-todo // self.validate_every) if self.validate_every else 0
+        return -(-todo // (self.validate_every * self.length)) if self.validate_every else 0
 
     @property
     def _scores(self) -> list[float]:

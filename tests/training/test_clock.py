@@ -37,6 +37,22 @@ def test_compiling_counts_for_no_rate() -> None:
     assert clock.left(10, 2) == 21.0
 
 
+def test_what_comes_between_epochs_is_part_of_the_time_left_and_of_no_update() -> None:
+    hands = Hands()
+    clock = Clock(now=hands)
+    for validates in (False, True, False):
+        for _ in range(3):
+            hands.time += 0.5
+            clock.updated()
+        hands.time += 2  # a checkpoint
+        if validates:
+            hands.time += 30
+            clock.validated(30)
+        clock.paused()
+    assert (clock.update, clock.pause) == (0.5, 2)
+    assert clock.left(10, 1, 4) == 5 + 30 + 8
+
+
 @pytest.mark.parametrize(("compiled", "first"), [(30, 120), (420, 45)])
 def test_after_compiling_the_network_learns_before_it_is_validated(compiled: float, first: float) -> None:
     """However long it took: of ten minutes, the first validation is due after a fifth or after a quarter of what is left."""

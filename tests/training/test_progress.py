@@ -30,7 +30,7 @@ def updated(told: Progress, count: int = 1, seconds: float = 0.0, now: Any = Non
 
 
 def test_what_is_done_and_for_how_long(now: list[float]) -> None:
-    told = Progress(40, 0, [], Clock(now=lambda: now[0]), validate_every=20)
+    told = Progress(40, 0, [], Clock(now=lambda: now[0]), validate_every=2, length=10)
     told.on_epoch_begin(0)
     assert told.said == "compiling"
     now[0] = 12
@@ -50,24 +50,29 @@ def test_what_is_done_and_for_how_long(now: list[float]) -> None:
 
 
 def test_the_time_left_of_given_epochs_has_the_validations_as_soon_as_one_tells(now: list[float]) -> None:
-    told = Progress(40, 0, [], Clock(now=lambda: now[0]), validate_every=20)
+    told = Progress(40, 0, [], Clock(now=lambda: now[0]), validate_every=2, length=10)
     now[0] = 60
     updated(told)
     assert math.isnan(told.left) and told._asked()["left"] == "?"
-    updated(told, 19, 0.5, now)
-    assert told.left == 10
-    assert told._asked()["left"] == ">00:10"  # with a validation that may take any time
+    updated(told, 9, 0.5, now)
+    now[0] += 2
+    told.clock.paused()
+    assert told.left == 15 + 3 * 2  # three epochs, each with a checkpoint
+    assert told._asked()["left"] == ">00:21"  # with a validation that may take any time
+    updated(told)
+    updated(told, 9, 0.5, now)
+    assert told.left == 10 + 2 * 2
     with told.doing("validating"):
         told.case(0, 4)
         assert told._asked()["left"] == "?"
         now[0] += 2
         told.case(1, 4)
-        assert told.left == 10 + 6 + 8  # updates, the rest of this validation, the next one
+        assert told.left == 14 + 6 + 8  # updates, the rest of this validation, the next one
         now[0] += 6
         told.case(4, 4)
         told.clock.validated(8)
-    assert told.left == 10 + 8
-    assert told._asked()["left"] == "00:18"
+    assert told.left == 14 + 8
+    assert told._asked()["left"] == "00:22"
 
 
 def test_the_time_left_of_given_minutes_is_known_while_networks_are_compiled(now: list[float]) -> None:
@@ -121,7 +126,7 @@ def test_lines_of_a_log(
     monkeypatch.setattr(progress, "is_screen", lambda: False)
     monkeypatch.setattr(progress, "DRAWN", 0.001)
     history: list[dict[str, Any]] = []
-    told = Progress(40, 0, history, Clock(now=lambda: now[0]), validate_every=20)
+    told = Progress(40, 0, history, Clock(now=lambda: now[0]), validate_every=2, length=10)
 
     def logged(count: int) -> str:
         ends = time.monotonic() + 10
