@@ -48,9 +48,9 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         now[0] += 0.5 if clock._tick or clock._first else 2.0
         updated(clock)
 
-    def validate(validator: Validator, trainer: Any) -> Any:
+    def validate(validator: Validator, *given: Any) -> Any:
         now[0] += 0.1
-        return validated(validator, trainer)
+        return validated(validator, *given)
 
     for module in (fit, prepare):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
