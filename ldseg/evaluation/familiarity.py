@@ -9,9 +9,10 @@ Four things are measured on each tile of an image, as the network sees it:
 
 For each of them, the images of training give a normal distribution, of which the distance is that of Mahalanobis (1936),
 its covariance drawn towards the identity. Distances are divided by a limit that hardly any image passes which was left out
-of the fit, by whole patients. Beside them, ``ldseg.evaluation.magnification`` tells images at another magnification, by
-``sizes`` as well: how much of an image bright and dark parts of each width make up. Of all, the largest counts. An image
-above 1 is named.
+of the fit, by whole patients. Their geometric mean has a limit of its own: what is of another kind altogether, such as an
+ultrasound image for weights of stained tissue, is often a little off in each and far off in none. Beside them,
+``ldseg.evaluation.magnification`` tells images at another magnification, by ``sizes`` as well: how much of an image bright
+and dark parts of each width make up. Of all, the largest counts. An image above 1 is named.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ KINDS: dict[str, str] = {
 MAGNIFICATION = "magnification"
 """The kind of distance that ``Magnification`` tells; a warning calls it as it does that of ``scale``."""
 
+TOGETHER = "together"
+"""The geometric mean of the distances of all ``KINDS``."""
+
+_CALLED = {**KINDS, MAGNIFICATION: KINDS["scale"], TOGETHER: "all that is measured, a little of each"}
+
 FEWEST, FEWEST_GROUPS = 16, 4
 """Tiles, and patients they are of, from which on there is a fit."""
 
@@ -60,8 +66,9 @@ _SHRINK = {"features": 0.1, "intensities": 0.1, "scale": 0.01, "shape": 0.01}
 _COLOURED = ("intensities", "scale")  # what other colours change: brightness, and how strong structures are
 _FOLDS = 10
 _QUANTILE, _ALL = 0.995, 0.99  # of one kind, and of all together
-_MARGIN = {"features": 1.4, "intensities": 1.1, "scale": 1.4, "shape": 1.4}
-"""Other hospitals lie further out. With 1.25 or more for the intensities, 12 bits read as 16 may pass."""
+_MARGIN = {"features": 1.4, "intensities": 1.1, "scale": 1.4, "shape": 1.4, TOGETHER: 0.9}
+"""Other hospitals lie further out. With 1.25 or more for the intensities, 12 bits read as 16 may pass. What is a little off in
+all needs no room: a recoloured copy is already."""
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
@@ -141,23 +148,31 @@ class Familiarity:
         clouds: by kind of what is measured.
         tiles: that they were fitted to.
         magnification: what tells another one; None for volumes, whose spacing is known, and for weights from before.
+        together: limit of the geometric mean of the distances; None for weights from before.
     """
 
     clouds: Mapping[str, Cloud] = field(default_factory=dict)
     tiles: int = 0
     magnification: Magnification | None = None
+    together: float | None = None
 
     def distances(self, signature: Signature) -> dict[str, float]:
         """By kind, as a share of its limit."""
         found = {kind: cloud.distance(signature[kind]) / cloud.limit for kind, cloud in self.clouds.items()}
+        if self.together is not None:
+            found[TOGETHER] = float(_together(list(found.values()))) / self.together
         if self.magnification is not None:
             found[MAGNIFICATION] = self.magnification.distance(joined(signature))
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        found = {"tiles": self.tiles, "clouds": {kind: cloud.to_dict() for kind, cloud in self.clouds.items()}}
-        return found if self.magnification is None else {**found, MAGNIFICATION: self.magnification.to_dict()}
+        return {
+            "tiles": self.tiles,
+            "clouds": {kind: cloud.to_dict() for kind, cloud in self.clouds.items()},
+            **({} if self.together is None else {TOGETHER: self.together}),
+            **({} if self.magnification is None else {MAGNIFICATION: self.magnification.to_dict()}),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Familiarity:
@@ -165,7 +180,10 @@ class Familiarity:
         clouds = {kind: Cloud.from_dict(values["clouds"][kind]) for kind in KINDS if kind in values["clouds"]}
         known = values.get(MAGNIFICATION)
         magnification = Magnification.from_dict(known) if known is not None else None
-        return cls(clouds=clouds, tiles=int(values["tiles"]), magnification=magnification)
+        together = None if values.get(TOGETHER) is None else float(values[TOGETHER])
+        if together is not None and not 0 < together < math.inf:
+            raise ValueError(f"{TOGETHER}: expected a number above 0, got {together}")
+        return cls(clouds=clouds, tiles=int(values["tiles"]), magnification=magnification, together=together)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +212,7 @@ def unfamiliar(signature: Signature | None, familiarity: Familiarity | None) -> 
         return None, ()
     found = familiarity.distances(signature)
     far = sorted((kind for kind, distance in found.items() if distance > 1), key=lambda kind: -found[kind])
-    reasons = dict.fromkeys(KINDS["scale" if kind == MAGNIFICATION else kind] for kind in far)
+    reasons = dict.fromkeys(_CALLED[kind] for kind in far if kind != TOGETHER or far == [TOGETHER])
     told = f"unlike what the weights learned from: {', '.join(reasons)}"
     return max(found.values()), (told,) if far else ()
 
@@ -234,7 +252,7 @@ def fit_familiarity(
             [[tile] for case in each for tile in case] for each in (cases, recoloured, held_back)
         )
     clouds: dict[str, Cloud] = {}
-    shares = []
+    shares, recoloured_shares = [], []
     for kind in KINDS:
         parts = [cases, recoloured] if recoloured and kind in _COLOURED else [cases]
         tables = [[np.array([tile[kind] for tile in case]) for case in part] for part in parts]
@@ -255,6 +273,10 @@ def fit_familiarity(
         limit = _limit(np.concatenate([left_out.ravel(), others])) * _MARGIN[kind]
         clouds[kind] = replace(cloud, limit=limit)
         shares.append(np.concatenate([left_out[0], others]) / limit)
+        recoloured_shares.append(left_out[-1] / limit)  # of what no colour changes, as it is
+    means = _together(shares)
+    together = _limit(np.concatenate([means, _together(recoloured_shares)])) * _MARGIN[TOGETHER]
+    shares.append(means / together)
     magnification = None
     if len(moved) >= FEWEST:
         usual, colours, aside = (
@@ -267,12 +289,18 @@ def fit_familiarity(
     clouds = {kind: replace(cloud, limit=cloud.limit * factor) for kind, cloud in clouds.items()}
     if magnification is not None:
         magnification = replace(magnification, limits=magnification.limits * factor)
-    return Familiarity(clouds=clouds, tiles=tiles, magnification=magnification)
+    return Familiarity(clouds=clouds, tiles=tiles, magnification=magnification, together=together)
 
 
 def joined(signature: Signature) -> np.ndarray:
     """What tells the magnification, as one vector."""
     return np.concatenate([signature[kind] for kind in ("features", "scale", "shape", "sizes")])
+
+
+def _together(distances: Sequence[Any]) -> np.ndarray:
+    """The geometric mean over the kinds, the first axis."""
+    mean: np.ndarray = np.exp(np.log(np.maximum(distances, 1e-6)).mean(axis=0))
+    return mean
 
 
 def _limit(distances: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Images unlike those of training are named, and hardly any other is."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,27 @@ def test_other_images_are_named_with_the_reason(familiarity: Familiarity) -> Non
     assert named(image, familiarity) == ""
 
 
+def test_a_little_off_in_all_is_named_though_far_off_in_nothing(familiarity: Familiarity) -> None:
+    rng = np.random.default_rng(7)
+    far = signature(tissue(rng))
+    clouds = familiarity.clouds
+
+    def moved(*kinds: str) -> Signature:
+        """Each of the kinds at 0.95 of its limit, the others as they are."""
+        ways = {kind: 0.95 * clouds[kind].limit / clouds[kind].distance(far[kind]) for kind in kinds}
+        return {
+            kind: clouds[kind].centre + ways[kind] * (vector - clouds[kind].centre) if kind in kinds else vector
+            for kind, vector in far.items()
+        }
+
+    alone = replace(familiarity, magnification=None)
+    distance, warnings = unfamiliar(moved(*clouds), alone)
+    assert distance == pytest.approx(0.95 / (alone.together or 0), rel=1e-3) and distance > 1
+    assert warnings == ("unlike what the weights learned from: all that is measured, a little of each",)
+    assert all(unfamiliar(moved(kind), alone)[1] == () for kind in clouds)
+    assert unfamiliar(moved(*clouds), replace(alone, together=None))[1] == ()
+
+
 def test_colours_that_training_makes_are_familiar() -> None:
     rng = np.random.default_rng(3)
 
@@ -132,6 +154,8 @@ def test_it_is_written_and_read(familiarity: Familiarity) -> None:
     values["clouds"]["scale"]["axes"].pop()
     with pytest.raises(ValueError, match="expected axes of shape"):
         Familiarity.from_dict(values)
+    with pytest.raises(ValueError, match="together: expected a number above 0"):
+        Familiarity.from_dict(json.loads(text) | {"together": 0})
 
 
 @pytest.mark.parametrize(("shape", "channels"), [((24, 20), 1), ((24, 20), 3), ((3, 24, 20), 1), ((12, 24, 20), 2)])
