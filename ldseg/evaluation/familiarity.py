@@ -67,8 +67,8 @@ _COLOURED = ("intensities", "scale")  # what other colours change: brightness, a
 _FOLDS = 10
 _QUANTILE, _ALL = 0.995, 0.99  # of one kind, and of all together
 _MARGIN = {"features": 1.4, "intensities": 1.1, "scale": 1.4, "shape": 1.4, TOGETHER: 0.9}
-"""Other hospitals lie further out. With 1.25 or more for the intensities, 12 bits read as 16 may pass. The mean of all needs no
-room: recoloured copies, which lie far out in it, are among what sets its limit."""
+"""Other hospitals lie further out. With 1.25 or more for the intensities, 12 bits read as 16 may pass. The mean of all needs
+no room: recoloured copies, which lie far out in it, are among what sets its limit."""
 _DEVIATIONS = 2.8  # 0.3 % of a normal distribution lie above
 
 
